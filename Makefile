@@ -1,0 +1,41 @@
+# `make` alone lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+NODE := scripts/node
+# Without a trace of the machine's own npm settings for output; errors stay visible.
+NPM := npm --no-audit --no-fund --no-update-notifier --loglevel=error
+NODE_WANTED := 24
+
+.PHONY: help build run dev test check bench docs clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: node_modules/.installed ## install what is needed, Node 24 itself included
+
+# The recipe's shell becomes the program, so that a signal to make reaches it.
+run: build ## serve on http://127.0.0.1:8000
+	@exec $(NODE) src/main.ts
+
+test: build ## run every test that can run here
+	@$(NODE) node_modules/ava/entrypoints/cli.mjs
+
+check: build ## types, lint, generated files, tests with coverage
+	@PATH="$$PWD/.node/node_modules/node/bin:$$PATH" npm run --silent check
+
+bench: build ## measure, and draw docs/benchmarks.svg
+	@$(NODE) bench/run.ts
+
+docs: build ## regenerate docs/configuration.md and docs/openapi.json
+	@$(NODE) scripts/generate-docs.ts
+
+clean: ## remove what was installed and measured, not the data
+	@rm -rf node_modules .node coverage
+
+node_modules/.installed: package.json package-lock.json
+	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= $(NODE_WANTED) ? 0 : 1)' 2>/dev/null \
+	  || [ -x .node/node_modules/node/bin/node ] \
+	  || { echo 'Installing Node $(NODE_WANTED) into .node …'; $(NPM) install --prefix .node node@$(NODE_WANTED); }
+	@echo 'Installing dependencies …'
+	@PATH="$$PWD/.node/node_modules/node/bin:$$PATH" $(NPM) ci
+	@touch $@

@@ -1,0 +1,168 @@
+import { readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { z } from 'zod';
+
+/** These can be given as `NAME_FILE`, the path of a file that holds the value. */
+const SECRET_BEARING = ['MASTER_KEY', 'MASTER_KEY_PREVIOUS', 'STORAGE_URL', 'CREATE_TOKEN'] as const;
+
+const Port = z.coerce.number({ error: 'must be a port number' }).int().min(0).max(65_535);
+const MasterKey = z.string().transform((text, context) => decodeKey(text.trim()) ?? reject(context));
+const SQLITE_PREFIX = 'sqlite:';
+
+const Env = z.object({
+  NODE_ENV: z.string().default('development').describe('`production` refuses what is unsafe there'),
+  HTTP_PORT: Port.default(8000).describe('Port to listen on; 0 takes a free one and prints it'),
+  HOST: z.string().default('127.0.0.1').describe('Address to listen on'),
+  SOCKET_DIR: z
+    .string()
+    .transform((path) => resolve(path))
+    .refine((path) => Buffer.byteLength(path) <= 80, { error: 'must be at most 80 bytes long, for sockets to fit' })
+    .optional()
+    .describe('When set, worker N listens on `worker-N.sock` in this folder (N from 1) instead of the port'),
+  WORKERS: z.coerce
+    .number({ error: 'must be a whole number' })
+    .int()
+    .min(1)
+    .max(256)
+    .optional()
+    .describe('Number of worker processes; default: the cores it may use'),
+  STORAGE_URL: z
+    .string()
+    .refine(isStorageUrl, { error: 'must be sqlite:PATH or mongodb://…' })
+    .default('sqlite:./data/hushbox.db')
+    .describe('Where secrets are kept: `sqlite:PATH` or `mongodb://…`'),
+  DATA_DIR: z
+    .string()
+    .optional()
+    .describe("Folder for what else is kept on disk; default: SQLite's folder, else `./data`"),
+  MASTER_KEY: MasterKey.optional().describe(
+    '32 bytes as hex or base64url. Without one, development makes a key in `DATA_DIR`; production refuses to start',
+  ),
+  MASTER_KEY_PREVIOUS: z
+    .string()
+    .transform((text) => text.split(','))
+    .pipe(z.array(MasterKey))
+    .default([])
+    .describe('Comma-separated older master keys, still accepted for reading'),
+  PUBLIC_URL: z
+    .string()
+    .refine(isPublicUrl, { error: 'must be an http or https URL without query, fragment or credentials' })
+    .transform((url) => url.replace(/\/+$/, ''))
+    .optional()
+    .describe('What links are built on; default: the address the browser used'),
+  CREATE_TOKEN: z
+    .string()
+    .regex(/^[\x21-\x7e]{16,1024}$/, { error: 'must be 16 to 1024 printable ASCII characters without blanks' })
+    .optional()
+    .describe('When set, `POST /generate` needs it as `Authorization: Bearer`; reading stays open'),
+  SECRET_MAX_BYTES: z.coerce
+    .number({ error: 'must be a whole number' })
+    .int()
+    .min(1)
+    .max(8_388_608)
+    .default(65_536)
+    .describe('Longest secret, in bytes of UTF-8; at most 8 MiB'),
+  SECRET_TTL_MAX_SECONDS: z.coerce
+    .number({ error: 'must be a whole number' })
+    .int()
+    .min(60)
+    .max(31_536_000)
+    .default(604_800)
+    .describe('Longest lifetime a client may ask for, and the default one, in seconds'),
+  LOG_LEVEL: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], { error: 'must be a level of pino' })
+    .default('info')
+    .describe('`debug` adds a line for each request'),
+});
+
+type Values = z.infer<typeof Env>;
+export type Config = Readonly<
+  Omit<Values, 'DATA_DIR'> & {
+    DATA_DIR: string;
+    /** The file, where the engine is SQLite. */
+    sqlitePath: string | undefined;
+  }
+>;
+
+/** A variable as the documentation lists it. */
+export type Setting = { name: string; description: string; defaultValue: string; canBeFile: boolean };
+
+/**
+ * Reads the environment once, at start. An empty variable counts as absent.
+ * @throws Error that names every bad variable, and no value.
+ */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const problems: string[] = [];
+  const result = Env.safeParse(withFiles(env, problems));
+  for (const issue of result.error?.issues ?? []) problems.push(`${String(issue.path[0])} ${plain(issue)}`);
+  if (result.data?.NODE_ENV === 'production' && !result.data.MASTER_KEY && problems.length === 0) {
+    problems.push('MASTER_KEY must be set in production');
+  }
+  if (problems.length > 0 || !result.data) {
+    throw new Error(`The configuration is not valid:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+  }
+  const values = result.data;
+  const isSqlite = values.STORAGE_URL.startsWith(SQLITE_PREFIX);
+  const sqlitePath = isSqlite ? resolve(values.STORAGE_URL.slice(SQLITE_PREFIX.length)) : undefined;
+  const dataDir = values.DATA_DIR ?? (sqlitePath ? dirname(sqlitePath) : join('.', 'data'));
+  return Object.freeze({ ...values, DATA_DIR: resolve(dataDir), sqlitePath });
+}
+
+/** Every variable with what it means: docs/configuration.md is made of this. */
+export function listSettings(): Setting[] {
+  return Object.entries(Env.shape).map(([name, schema]) => ({
+    name,
+    description: schema.description ?? '',
+    defaultValue: defaultOf(schema),
+    canBeFile: (SECRET_BEARING as readonly string[]).includes(name),
+  }));
+}
+
+/** @returns 32 bytes, or undefined. */
+export function decodeKey(text: string): Buffer | undefined {
+  if (/^[0-9a-f]{64}$/i.test(text)) return Buffer.from(text, 'hex');
+  if (/^[A-Za-z0-9_-]{43}=?$/.test(text)) return Buffer.from(text, 'base64url');
+  return undefined;
+}
+
+function withFiles(env: Readonly<Record<string, string | undefined>>, problems: string[]): Record<string, string> {
+  const present = Object.entries(env).filter((entry): entry is [string, string] => !!entry[1]);
+  const values: Record<string, string> = Object.fromEntries(present);
+  for (const name of SECRET_BEARING) {
+    const path = values[`${name}_FILE`];
+    if (!path) continue;
+    if (values[name]) problems.push(`${name} and ${name}_FILE must not both be set`);
+    try {
+      values[name] = readFileSync(path, 'utf8').trim();
+    } catch {
+      problems.push(`${name}_FILE cannot be read`);
+    }
+  }
+  return values;
+}
+
+function isStorageUrl(url: string): boolean {
+  if (url.startsWith(SQLITE_PREFIX)) return url.length > SQLITE_PREFIX.length && !url.includes(':memory:');
+  return /^mongodb(\+srv)?:\/\/[^/]/.test(url);
+}
+
+function isPublicUrl(url: string): boolean {
+  const parsed = URL.parse(url);
+  if (!parsed || !['http:', 'https:'].includes(parsed.protocol)) return false;
+  return !parsed.search && !parsed.hash && !parsed.username && !parsed.password;
+}
+
+function reject(context: z.RefinementCtx): never {
+  context.addIssue({ code: 'custom', message: 'must be 32 bytes, as 64 hex digits or as base64url' });
+  return z.NEVER;
+}
+
+// Our own messages begin with "must"; zod's say what was expected and never quote the value.
+function plain({ message }: z.core.$ZodIssue): string {
+  return message.startsWith('must') ? message : `is not valid: ${message}`;
+}
+
+function defaultOf(schema: z.ZodType): string {
+  const { defaultValue } = (schema as { def: { defaultValue?: unknown } }).def;
+  return defaultValue === undefined || Array.isArray(defaultValue) ? '' : String(defaultValue);
+}

@@ -1,0 +1,58 @@
+import { AppError } from '../errors.ts';
+import type { Slots } from './slots.ts';
+
+/** Places in one worker's queue, those being hashed included. */
+export const MAX_PLACES = 64;
+
+type Hash = (phrase: Uint8Array, salt: Uint8Array) => Promise<Uint8Array>;
+export type Gate = {
+  /**
+   * Runs `work` with a hash function that waits for a slot. Work under the same `group` runs one at a time.
+   * @throws AppError BUSY, before anything of `work` ran, when no place is free.
+   */
+  run<T>(group: string, work: (hash: Hash) => Promise<T>): Promise<T>;
+  /** Places taken now. */
+  readonly size: number;
+};
+
+/** The bounded queue before the slots (contract §3). */
+export function createGate({ slots, hash }: { slots: Slots; hash: Hash }): Gate {
+  const lastOfGroup = new Map<string, Promise<unknown>>();
+  let size = 0;
+
+  const hashInSlot: Hash = async (phrase, salt) => {
+    const release = await slots.acquire();
+    try {
+      return await hash(phrase, salt);
+    } finally {
+      release();
+    }
+  };
+
+  async function runInTurn<T>(group: string, work: () => Promise<T>): Promise<T> {
+    const previous = lastOfGroup.get(group);
+    const turn = previous ? previous.then(work, work) : work();
+    const settled = turn.catch(() => {});
+    lastOfGroup.set(group, settled);
+    try {
+      return await turn;
+    } finally {
+      if (lastOfGroup.get(group) === settled) lastOfGroup.delete(group);
+    }
+  }
+
+  return {
+    async run(group, work) {
+      if (size >= MAX_PLACES) throw new AppError('BUSY', { retryAfterSeconds: 1 });
+      size += 1;
+      try {
+        return await runInTurn(group, () => work(hashInSlot));
+      } finally {
+        size -= 1;
+      }
+    },
+    get size() {
+      return size;
+    },
+  };
+}

@@ -1,0 +1,56 @@
+import { isUtf8 } from 'node:buffer';
+import type { IncomingMessage } from 'node:http';
+import { AppError } from '../errors.ts';
+
+/** A body over the limit is read and dropped up to here, so that a client which sends everything first gets its 413. */
+const DRAIN_BYTES = 16 * 1024 * 1024;
+
+/**
+ * Reads a JSON object, whatever content type it comes with; an empty body is `{}`.
+ * @throws AppError INVALID_REQUEST: not JSON, not an object, not UTF-8. TOO_LARGE. UNSUPPORTED_ENCODING.
+ */
+export async function readJsonObject(request: IncomingMessage, limitBytes: number): Promise<Record<string, unknown>> {
+  const encoding = request.headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity') throw new AppError('UNSUPPORTED_ENCODING');
+  const bytes = await readBytes(request, limitBytes);
+  if (bytes.length === 0) return {};
+  if (!isUtf8(bytes)) throw new AppError('INVALID_REQUEST', { detail: 'The body is not valid UTF-8' });
+  const value = parseJson(bytes.toString());
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new AppError('INVALID_REQUEST', { detail: 'The body must be a JSON object' });
+  }
+  return value as Record<string, unknown>;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Without a cause: the parser's message quotes what the client sent.
+    throw new AppError('INVALID_REQUEST', { detail: 'The body is not valid JSON' });
+  }
+}
+
+function readBytes(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let received = 0;
+    request.on('data', (chunk: Buffer) => {
+      received += chunk.length;
+      if (received <= limitBytes) chunks.push(chunk);
+      else {
+        chunks.length = 0;
+        if (received > Math.max(DRAIN_BYTES, limitBytes)) refuse();
+      }
+    });
+    request.on('end', () => {
+      if (received > limitBytes) refuse();
+      else resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
+    });
+    request.on('error', reject);
+    request.on('close', () => reject(new Error('the client left before its request was complete')));
+    function refuse(): void {
+      reject(new AppError('TOO_LARGE', { detail: `The body is larger than ${limitBytes} bytes` }));
+    }
+  });
+}

@@ -1,0 +1,57 @@
+import { randomUUID } from 'node:crypto';
+import type { Middleware } from 'koa';
+import { AppError, ERRORS } from '../errors.ts';
+
+/** What a request leaves behind. `route` is a pattern: paths carry keys. */
+export type Served = { requestId: string; method: string; route: string; status: number; durationMs: number };
+
+export type RequestLog = {
+  served(request: Served): void;
+  /** An answer of 500 or above. */
+  failed(requestId: string, error: unknown): void;
+  /** The connection broke while an answer was being sent. */
+  broken(error: unknown): void;
+};
+
+/** Headers of every answer, errors and those of the HTTP parser included (contract §2). */
+export function commonHeaders(requestId: string): [name: string, value: string][] {
+  return [
+    ['cache-control', 'no-store'],
+    ['x-content-type-options', 'nosniff'],
+    ['referrer-policy', 'no-referrer'],
+    ['x-request-id', requestId],
+  ];
+}
+
+/** The one shape of an error (contract §2). */
+export function errorBody(error: AppError, requestId: string): Record<string, string | number> {
+  return { Error: error.message, code: error.code, ...error.members, request_id: requestId };
+}
+
+/** Outermost: gives the request an id and the answer its headers, and turns errors into answers. */
+export function createResponder(log: RequestLog, isDraining: () => boolean): Middleware {
+  return async (ctx, next) => {
+    const startedAt = performance.now();
+    const requestId = randomUUID();
+    for (const [name, value] of commonHeaders(requestId)) ctx.res.setHeader(name, value);
+    try {
+      await next();
+    } catch (error) {
+      const known = error instanceof AppError ? error : new AppError('INTERNAL', { cause: error });
+      if (ERRORS[known.code].status >= 500 && known.code !== 'BUSY') log.failed(requestId, known);
+      ctx.status = ERRORS[known.code].status;
+      ctx.body = errorBody(known, requestId);
+      if (known.retryAfterSeconds !== undefined) ctx.set('retry-after', String(known.retryAfterSeconds));
+      // What is left of the body is not worth keeping the connection for.
+      if (known.code === 'TOO_LARGE') ctx.set('connection', 'close');
+    }
+    if (isDraining()) ctx.set('connection', 'close');
+    log.served({
+      requestId,
+      method: ctx.method,
+      route: ctx._matchedRoute ?? 'none',
+      status: ctx.status,
+      durationMs: performance.now() - startedAt,
+    });
+  };
+}

@@ -1,0 +1,53 @@
+import { randomUUID } from 'node:crypto';
+import { createServer, type IncomingMessage, type RequestListener, type Server, STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { AppError, ERRORS, type ErrorCode } from '../errors.ts';
+import { commonHeaders, errorBody } from './respond.ts';
+
+/** What the HTTP parser refuses, by Node's error code; anything else malformed is INVALID_REQUEST. */
+const PARSER_ERRORS: Readonly<Record<string, ErrorCode>> = {
+  HPE_HEADER_OVERFLOW: 'HEADERS_TOO_LARGE',
+  ERR_HTTP_REQUEST_TIMEOUT: 'REQUEST_TIMEOUT',
+};
+
+/** An HTTP server with a limit on everything a client can draw out. */
+export function createHttpServer(listener: RequestListener): Server {
+  const server = createServer(
+    {
+      maxHeaderSize: 16_384,
+      headersTimeout: 10_000,
+      requestTimeout: 60_000,
+      connectionsCheckingInterval: 1_000,
+      keepAliveTimeout: 75_000, // longer than the 60 s nginx keeps an idle upstream connection
+      requireHostHeader: true,
+      noDelay: true,
+    },
+    listener,
+  );
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+    answerRaw(socket, PARSER_ERRORS[error.code ?? ''] ?? 'INVALID_REQUEST');
+  });
+  server.on('checkExpectation', (_request: IncomingMessage, response) => {
+    answerRaw(response.socket as Duplex, 'EXPECTATION_FAILED');
+  });
+  return server;
+}
+
+/** Answers on the bare socket, where there is no request to answer, and closes it. */
+function answerRaw(socket: Duplex, code: ErrorCode): void {
+  if (!socket.writable || socket.destroyed) {
+    socket.destroy();
+    return;
+  }
+  const requestId = randomUUID();
+  const body = JSON.stringify(errorBody(new AppError(code), requestId));
+  const { status } = ERRORS[code];
+  const headers = [
+    ['content-type', 'application/json; charset=utf-8'],
+    ['content-length', String(Buffer.byteLength(body))],
+    ['connection', 'close'],
+    ...commonHeaders(requestId),
+  ];
+  const head = headers.map(([name, value]) => `${name}: ${value}\r\n`).join('');
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head}\r\n${body}`);
+}

@@ -1,0 +1,39 @@
+import type { z } from 'zod';
+import { AppError } from '../errors.ts';
+
+type Issue = z.core.$ZodIssue;
+
+/**
+ * Checks input against a schema.
+ * @throws AppError INVALID_REQUEST that names each wrong member; for unknown ones it names the allowed ones instead,
+ *   because the name of an unknown member can be a secret that was typed in the wrong place.
+ */
+export function validate<T extends z.ZodObject>(schema: T, input: unknown): z.output<T> {
+  const result = schema.safeParse(input);
+  if (result.success) return result.data;
+  const { issues } = result.error;
+  const tooLarge = issues.find((issue) => issue.code === 'custom' && issue.params?.tooLarge);
+  throw new AppError(tooLarge ? 'TOO_LARGE' : 'INVALID_REQUEST', {
+    detail: issues.map((issue) => sentence(schema, issue)).join('; '),
+  });
+}
+
+function sentence(schema: z.ZodObject, issue: Issue): string {
+  const member = issue.path.join('.');
+  if (issue.code !== 'unrecognized_keys') return `${member} ${issue.message}`;
+  const known = Object.keys(shapeAt(schema, issue.path)).join(', ');
+  return `${member || 'The body'} has an unknown member; allowed are: ${known}`;
+}
+
+function shapeAt(schema: z.ZodObject, path: readonly PropertyKey[]): Record<string, unknown> {
+  let { shape } = schema;
+  for (const name of path) shape = unwrap(shape[String(name)]).shape;
+  return shape;
+}
+
+/** Through optional and transform, down to the object itself. */
+function unwrap(type: unknown): z.ZodObject {
+  const { def } = type as { def: { innerType?: unknown; in?: unknown } };
+  const inner = def.innerType ?? def.in;
+  return inner ? unwrap(inner) : (type as z.ZodObject);
+}

@@ -1,0 +1,34 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Clock } from './clock.ts';
+import type { SecretStore } from './secrets/store.ts';
+
+/** Ended content is wiped within two minutes (contract §3): this leaves room for one failed round. */
+const SWEEP_INTERVAL_MS = 20_000;
+/** Rows wiped in one step, between which others get their turn. */
+const SWEEP_STEP = 200;
+const SWEEP_PAUSE_MS = 5;
+
+export type Jobs = { stop(): Promise<void> };
+
+/** Starts the periodic work. Safe in any number of workers: a sweep that finds nothing costs two index look-ups. */
+export function startJobs(parts: { secrets: SecretStore; clock: Clock; onError(error: unknown): void }): Jobs {
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const done = (async () => {
+    while (!signal.aborted) {
+      await sweep(parts, signal).catch(parts.onError);
+      // Spread, so that workers started together do not sweep together.
+      await sleep(SWEEP_INTERVAL_MS * (0.75 + Math.random() / 2), undefined, { signal, ref: false }).catch(() => {});
+    }
+  })();
+  return {
+    async stop() {
+      stopping.abort();
+      await done;
+    },
+  };
+}
+
+async function sweep({ secrets, clock }: { secrets: SecretStore; clock: Clock }, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && (await secrets.sweep(clock(), SWEEP_STEP)) === SWEEP_STEP) await sleep(SWEEP_PAUSE_MS);
+}

@@ -1,0 +1,22 @@
+import Router from '@koa/router';
+import { AppError } from '../errors.ts';
+
+export type HealthParts = {
+  /** Rejects when the storage does not answer. */
+  ping(): Promise<void>;
+  isDraining(): boolean;
+};
+
+/** Liveness and readiness (contract §6). */
+export function healthRoutes({ ping, isDraining }: HealthParts): Router {
+  const router = new Router();
+  router.get('/health/live', (ctx) => {
+    ctx.body = { status: 'live' };
+  });
+  router.get('/health/ready', async (ctx) => {
+    if (isDraining()) throw new AppError('DRAINING', { retryAfterSeconds: 1 });
+    await ping();
+    ctx.body = { status: 'ready' };
+  });
+  return router;
+}

@@ -1,0 +1,72 @@
+import { hash } from 'node:crypto';
+import { randomBytes } from './random.ts';
+
+const SECRET_KEY_BYTES = 36; // 4 of time, 32 random: 48 base64url characters, with no bit to spare
+const ID_HASH_BYTES = 20;
+const ID_BYTES = 4 + ID_HASH_BYTES;
+const RECEIPT_TOKEN_BYTES = 24;
+const RECEIPT_PREFIX = 'receipt_';
+const BASE64URL = /^[A-Za-z0-9_-]+$/;
+
+/** A key as the link carries it, its bytes, and the id its record is stored under. */
+export type SecretKey = { text: string; bytes: Buffer; id: Buffer };
+export type ReceiptKey = { text: string; id: Buffer; receiptHash: Buffer };
+
+/**
+ * A new secret key: the second of expiry (4 bytes, big-endian), then 256 random bits. The time in front, which a GET
+ * of the link tells anyway, keeps new records together in the index and lets expired ones be found by their id.
+ */
+export function createSecretKey(expiresAt: number): SecretKey {
+  const bytes = Buffer.allocUnsafe(SECRET_KEY_BYTES);
+  bytes.writeUInt32BE(Math.floor(expiresAt / 1000), 0);
+  randomBytes(SECRET_KEY_BYTES - 4).copy(bytes, 4);
+  return { text: bytes.toString('base64url'), bytes, id: idOf(bytes) };
+}
+
+/** @returns undefined for what `createSecretKey` cannot have made. */
+export function parseSecretKey(text: string): SecretKey | undefined {
+  const bytes = decode(text, SECRET_KEY_BYTES);
+  return bytes && { text, bytes, id: idOf(bytes) };
+}
+
+/** A new receipt key: the record's id, which opens nothing, and 192 random bits. Stored is only a hash of those. */
+export function createReceiptKey(id: Buffer): ReceiptKey {
+  const token = randomBytes(RECEIPT_TOKEN_BYTES);
+  const text = RECEIPT_PREFIX + Buffer.concat([id, token]).toString('base64url');
+  return { text, id, receiptHash: receiptHashOf(token) };
+}
+
+/** @returns undefined for what `createReceiptKey` cannot have made. */
+export function parseReceiptKey(text: string): ReceiptKey | undefined {
+  if (!text.startsWith(RECEIPT_PREFIX)) return undefined;
+  const bytes = decode(text.slice(RECEIPT_PREFIX.length), ID_BYTES + RECEIPT_TOKEN_BYTES);
+  if (!bytes) return undefined;
+  return { text, id: bytes.subarray(0, ID_BYTES), receiptHash: receiptHashOf(bytes.subarray(ID_BYTES)) };
+}
+
+/** The first `ID_BYTES` of every id that expires before this instant sort below the result. */
+export function idsExpiringBefore(now: number): Buffer {
+  const bound = Buffer.alloc(4);
+  bound.writeUInt32BE(Math.max(0, Math.floor(now / 1000)), 0);
+  return bound;
+}
+
+function idOf(secretKey: Buffer): Buffer {
+  const id = Buffer.allocUnsafe(ID_BYTES);
+  secretKey.copy(id, 0, 0, 4);
+  labelledHash('hushbox id v1', secretKey).copy(id, 4, 0, ID_HASH_BYTES);
+  return id;
+}
+
+function receiptHashOf(token: Buffer): Buffer {
+  return labelledHash('hushbox receipt v1', token);
+}
+
+function labelledHash(label: string, bytes: Buffer): Buffer {
+  return hash('sha256', Buffer.concat([Buffer.from(label), bytes]), 'buffer');
+}
+
+function decode(text: string, length: number): Buffer | undefined {
+  if (text.length !== (length / 3) * 4 || !BASE64URL.test(text)) return undefined;
+  return Buffer.from(text, 'base64url');
+}

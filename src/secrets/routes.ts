@@ -1,0 +1,121 @@
+import Router from '@koa/router';
+import { z } from 'zod';
+import type { Middleware } from 'koa';
+import { AppError } from '../errors.ts';
+import { readJsonObject } from '../http/body.ts';
+import { validate } from '../http/validate.ts';
+import type { Secrets } from './secrets.ts';
+import type { Receipt } from './store.ts';
+
+const PHRASE_MAX_BYTES = 1024;
+const IDEMPOTENCY_KEY = /^[\x20-\x7e]{22,128}$/;
+
+export type SecretLimits = { secretMaxBytes: number; ttlMaxSeconds: number };
+
+export type SecretRouteParts = {
+  secrets: Secrets;
+  limits: SecretLimits;
+  /** Runs before a secret is created: who may. */
+  guard: Middleware;
+  /** Answers a browser that opens a link; `found` is undefined when the key is. */
+  page(found: { needsPhrase: boolean; expiresAt: number } | undefined): string;
+};
+
+/** How many bytes of body may come: each byte of text can arrive as six of escape (contract §2). */
+export function bodyLimitBytes({ secretMaxBytes }: SecretLimits): number {
+  return 6 * (secretMaxBytes + 1024) + 4096;
+}
+
+/** The routes of contract §3. */
+export function secretRoutes({ secrets, limits, guard, page }: SecretRouteParts): Router {
+  const router = new Router();
+  const NewSecret = newSecretSchema(limits);
+  const limitBytes = bodyLimitBytes(limits);
+
+  router.post('/generate', guard, async (ctx) => {
+    const { secret, phrase, ttl, receipt } = validate(NewSecret, await readJsonObject(ctx.req, limitBytes));
+    const created = await secrets.create({ secret, phrase, ttlMs: ttl ?? limits.ttlMaxSeconds * 1000, receipt: receipt ?? false });
+    ctx.status = 201;
+    ctx.body = {
+      secret_key: created.secretKey,
+      expires_at: iso(created.expiresAt),
+      ...(created.receiptKey && { receipt_key: created.receiptKey }),
+    };
+  });
+
+  // POST, not GET: reading destroys, and a link preview must not.
+  router.post('/secrets/:key', async (ctx) => {
+    const idempotencyKey = idempotencyKeyOf(ctx.req.headersDistinct['idempotency-key']);
+    const { phrase } = validate(Reading, await readJsonObject(ctx.req, limitBytes));
+    ctx.body = { secret: await secrets.read(ctx.params.key as string, { phrase, idempotencyKey }) };
+  });
+
+  router.get('/secrets/:key', async (ctx) => {
+    ctx.vary('accept');
+    const isBrowser = ctx.accepts('json', 'html') === 'html';
+    const found = await secrets.look(ctx.params.key as string).catch((error: unknown) => {
+      if (isBrowser && error instanceof AppError && error.code === 'KEY_NOT_FOUND') return undefined;
+      throw error;
+    });
+    if (isBrowser) {
+      ctx.status = found ? 200 : 404;
+      ctx.type = 'html';
+      ctx.body = page(found);
+    } else if (found) ctx.body = { phrase: found.needsPhrase, expires_at: iso(found.expiresAt) };
+  });
+
+  router.get('/receipts/:key', async (ctx) => {
+    ctx.body = receiptBody(await secrets.findReceipt(ctx.params.key as string));
+  });
+
+  router.delete('/receipts/:key', async (ctx) => {
+    await secrets.burn(ctx.params.key as string);
+    ctx.status = 204;
+  });
+  return router;
+}
+
+const text = (maxBytes: number, params?: object) =>
+  z
+    .string({ error: 'must be text' })
+    .refine((value) => value.isWellFormed(), { error: 'must not hold lone surrogates' })
+    .refine((value) => Buffer.byteLength(value) <= maxBytes, { error: `must not be longer than ${maxBytes} bytes of UTF-8`, ...params });
+
+const WholeNumber = z.int({ error: 'must be a whole number' }).nonnegative({ error: 'must not be negative' }).optional();
+
+function newSecretSchema({ secretMaxBytes, ttlMaxSeconds }: SecretLimits) {
+  return z.strictObject({
+    secret: text(secretMaxBytes, { params: { tooLarge: true } }).min(1, { error: 'must not be empty' }),
+    phrase: text(PHRASE_MAX_BYTES).min(1, { error: 'must not be empty' }).optional(),
+    ttl: z
+      .strictObject({ days: WholeNumber, hours: WholeNumber, minutes: WholeNumber }, { error: 'must be an object' })
+      .transform(({ days = 0, hours = 0, minutes = 0 }) => ((days * 24 + hours) * 60 + minutes) * 60_000)
+      .refine((ttlMs) => ttlMs >= 60_000, { error: 'must be at least one minute in all' })
+      .refine((ttlMs) => ttlMs <= ttlMaxSeconds * 1000, { error: `must be at most ${ttlMaxSeconds} seconds in all` })
+      .optional(),
+    receipt: z.boolean({ error: 'must be true or false' }).optional(),
+  });
+}
+
+const Reading = z.strictObject({ phrase: text(PHRASE_MAX_BYTES).optional() });
+
+function idempotencyKeyOf(values: readonly string[] | undefined): string | undefined {
+  if (!values) return undefined;
+  if (values.length === 1 && IDEMPOTENCY_KEY.test(values[0] as string)) return values[0];
+  throw new AppError('INVALID_REQUEST', { detail: 'Idempotency-Key must be 22 to 128 printable ASCII characters, once' });
+}
+
+function receiptBody(receipt: Receipt): Record<string, string | number> {
+  return {
+    state: receipt.state,
+    created_at: iso(receipt.createdAt),
+    expires_at: iso(receipt.expiresAt),
+    ...(receipt.endedAt !== undefined && { ended_at: iso(receipt.endedAt) }),
+    wrong_tries: receipt.wrongTries,
+    reads: receipt.reads,
+  };
+}
+
+function iso(instant: number): string {
+  return new Date(instant).toISOString();
+}

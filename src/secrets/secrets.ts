@@ -1,0 +1,171 @@
+import type { Clock } from '../clock.ts';
+import { AppError, type ErrorCode } from '../errors.ts';
+import { createOpener, needsPhrase, type Opener, type PhraseKey, SALT_BYTES, sealSecret } from './envelope.ts';
+import type { KeyRing } from './key-ring.ts';
+import { createReceiptKey, createSecretKey, parseReceiptKey, parseSecretKey, type SecretKey } from './keys.ts';
+import { randomBytes } from './random.ts';
+import type { Found, Receipt, SecretStore } from './store.ts';
+
+/** How often the same reader may be handed the same secret, the first time included. */
+export const MAX_READS = 5;
+/** How long after the first read. */
+export const REREAD_MS = 60_000;
+/** A claim can lose to another reader, who may have left us a copy to find: then we look again, but not for ever. */
+const MAX_LOOKS = 4;
+
+/**
+ * Runs work that needs phrases hashed. A place in the bounded queue is taken first (AppError BUSY when there is none);
+ * work under the same `group` runs one at a time, so that guesses at one secret cannot crowd out the others.
+ */
+export type PhraseGate = {
+  run<T>(group: string, work: (hashPhrase: HashPhrase) => Promise<T>): Promise<T>;
+};
+/** argon2id; waits for a free slot. `phrase` is UTF-8 after NFC; the result has 32 bytes. */
+export type HashPhrase = (phrase: Uint8Array, salt: Uint8Array) => Promise<Uint8Array>;
+
+export type Created = { secretKey: string; receiptKey: string | undefined; expiresAt: number };
+
+export type Secrets = {
+  /** Stores a secret. Durable once it resolves. */
+  create(input: { secret: string; phrase?: string | undefined; ttlMs: number; receipt: boolean }): Promise<Created>;
+  /** Looks without reading. @throws AppError KEY_NOT_FOUND */
+  look(secretKey: string): Promise<{ needsPhrase: boolean; expiresAt: number }>;
+  /**
+   * Reads a secret and ends it in the same step; with an `idempotencyKey`, the same reader gets it again for a minute.
+   * @throws AppError KEY_NOT_FOUND when unknown, malformed, expired, read or burned: alike on purpose.
+   * @throws AppError PHRASE_REQUIRED, WRONG_PHRASE, TOO_MANY_TRIES, BUSY, MASTER_KEY_UNAVAILABLE: the secret stays.
+   */
+  read(secretKey: string, input: { phrase?: string | undefined; idempotencyKey?: string | undefined }): Promise<string>;
+  /** @throws AppError KEY_NOT_FOUND */
+  findReceipt(receiptKey: string): Promise<Receipt>;
+  /** @throws AppError KEY_NOT_FOUND, NOT_WAITING */
+  burn(receiptKey: string): Promise<void>;
+};
+
+type Parts = { store: SecretStore; ring: KeyRing; gate: PhraseGate; clock: Clock };
+type Reader = { key: SecretKey; idempotencyKey: string | undefined };
+type Seen = { found: Found; opener: Opener };
+
+/** The rules of one-time secrets (contract §3). */
+export function createSecrets({ store, ring, gate, clock }: Parts): Secrets {
+  async function find({ id }: SecretKey): Promise<Found> {
+    return (await store.find(id, clock())) ?? fail('KEY_NOT_FOUND');
+  }
+
+  /** What this reader may act on; a copy is there only for who claimed it. */
+  async function see({ key, idempotencyKey }: Reader): Promise<Seen> {
+    const found = await find(key);
+    const identity = { id: key.id, createdAt: found.createdAt, expiresAt: found.expiresAt };
+    const opener = createOpener(ring, key.bytes, identity, found.envelope, idempotencyKey);
+    if (!opener) return fail('MASTER_KEY_UNAVAILABLE', { retryAfterSeconds: 60 });
+    if (found.state === 'copy' && !opener.claimTag?.equals(found.claimTag)) return fail('KEY_NOT_FOUND');
+    return { found, opener };
+  }
+
+  /** One atomic step with one winner. @returns false when another reader was faster, or time is over. */
+  function end({ id }: SecretKey, { found, opener }: Seen, text: Buffer, phraseKey?: Uint8Array): Promise<boolean> {
+    const { claimTag } = opener;
+    const refundTry = phraseKey !== undefined;
+    const now = clock();
+    if (found.state === 'copy') {
+      return store.reread(id, now, { claimTag: found.claimTag, maxReads: MAX_READS, refundTry });
+    }
+    const copy = claimTag && { envelope: opener.sealCopy(text, phraseKey), claimTag, until: now + REREAD_MS };
+    return store.claim(id, now, { copy, refundTry });
+  }
+
+  async function take(reader: Reader, first: Seen, phraseKey?: Uint8Array): Promise<string> {
+    let seen = first;
+    for (let looks = 1; ; looks++) {
+      const text = seen.opener.open(phraseKey); // before the claim: what does not open is not used up
+      if (await end(reader.key, seen, text, phraseKey)) return text.toString();
+      // Lost. The winner may have been this same reader, on another connection: then there is a copy to find.
+      if (!reader.idempotencyKey || looks === MAX_LOOKS) return fail('KEY_NOT_FOUND');
+      seen = await see(reader);
+    }
+  }
+
+  /** Takes a try, and gives it back unless the phrase was really found wrong or the outcome is unknown. */
+  async function withTry<T>({ id }: SecretKey, check: (triesLeft: number) => Promise<T>): Promise<T> {
+    const reservation = (await store.reserveTry(id, clock())) ?? fail('KEY_NOT_FOUND');
+    if (!reservation.granted) {
+      return fail('TOO_MANY_TRIES', { retryAfterSeconds: Math.ceil(reservation.retryAfterMs / 1000) });
+    }
+    try {
+      return await check(reservation.triesLeft);
+    } catch (error) {
+      const isSpent = error instanceof AppError && SPENDS_A_TRY.has(error.code);
+      if (!isSpent) await store.refundTry(id);
+      throw error;
+    }
+  }
+
+  async function readWithPhrase(reader: Reader, phrase: string, hashPhrase: HashPhrase): Promise<string> {
+    const seen = await see(reader); // again: it was some time in the queue
+    const { opener } = seen;
+    return withTry(reader.key, async (triesLeft) => {
+      const phraseKey = await hashPhrase(normalise(phrase), opener.salt as Uint8Array);
+      if (!opener.isRightPhrase(phraseKey)) return fail('WRONG_PHRASE', { members: { tries_left: triesLeft } });
+      return take(reader, seen, phraseKey);
+    });
+  }
+
+  return {
+    async create({ secret, phrase, ttlMs, receipt }) {
+      const phraseKey = phrase === undefined ? undefined : await hashNew(gate, phrase);
+      const createdAt = clock();
+      const expiresAt = createdAt + ttlMs;
+      const key = createSecretKey(expiresAt);
+      const { id } = key;
+      const receiptKey = receipt ? createReceiptKey(id) : undefined;
+      const envelope = sealSecret(ring, key.bytes, { id, createdAt, expiresAt }, Buffer.from(secret), phraseKey);
+      await store.create({ id, envelope, createdAt, expiresAt, receiptHash: receiptKey?.receiptHash });
+      return { secretKey: key.text, receiptKey: receiptKey?.text, expiresAt };
+    },
+
+    async look(text) {
+      const { state, envelope, expiresAt } = await find(parse(text));
+      if (state !== 'waiting') return fail('KEY_NOT_FOUND');
+      return { needsPhrase: needsPhrase(envelope), expiresAt };
+    },
+
+    async read(text, { phrase, idempotencyKey }) {
+      const reader = { key: parse(text), idempotencyKey };
+      const seen = await see(reader);
+      if (!seen.opener.salt) return take(reader, seen);
+      if (!phrase) return fail('PHRASE_REQUIRED');
+      return gate.run(reader.key.text, (hashPhrase) => readWithPhrase(reader, phrase, hashPhrase));
+    },
+
+    async findReceipt(text) {
+      const { id, receiptHash } = parseReceiptKey(text) ?? fail('KEY_NOT_FOUND');
+      return (await store.findReceipt(id, receiptHash, clock())) ?? fail('KEY_NOT_FOUND');
+    },
+
+    async burn(text) {
+      const { id, receiptHash } = parseReceiptKey(text) ?? fail('KEY_NOT_FOUND');
+      const outcome = (await store.burn(id, receiptHash, clock())) ?? fail('KEY_NOT_FOUND');
+      if (outcome === 'not-waiting') fail('NOT_WAITING');
+    },
+  };
+}
+
+/** After these the try stays taken: the guess was made, or nobody knows whether the claim gave it back already. */
+const SPENDS_A_TRY: ReadonlySet<ErrorCode> = new Set(['WRONG_PHRASE', 'STORAGE_UNAVAILABLE']);
+
+function parse(text: string): SecretKey {
+  return parseSecretKey(text) ?? fail('KEY_NOT_FOUND');
+}
+
+function hashNew(gate: PhraseGate, phrase: string): Promise<PhraseKey> {
+  const salt = randomBytes(SALT_BYTES);
+  return gate.run(salt.toString('hex'), async (hashPhrase) => ({ salt, key: await hashPhrase(normalise(phrase), salt) }));
+}
+
+function normalise(phrase: string): Buffer {
+  return Buffer.from(phrase.normalize('NFC'));
+}
+
+function fail(code: ErrorCode, details?: ConstructorParameters<typeof AppError>[1]): never {
+  throw new AppError(code, details);
+}

@@ -1,0 +1,91 @@
+/**
+ * What one-time secrets need from an engine. Every verb is one atomic step across processes, and durable once it
+ * resolves. An engine that cannot answer, or cannot know whether a write took place, rejects with AppError
+ * STORAGE_UNAVAILABLE: an unknown outcome is never reported as a success.
+ *
+ * Instants are ms since the epoch. A secret is visible while `now < expiresAt`, a copy while `now < copyUntil`, a
+ * receipt while `now < endedAt + receiptMs`. Bytes called an envelope are sealed: opaque to an engine.
+ */
+export interface SecretStore {
+  /** Stores a waiting secret. */
+  create(secret: NewSecret): Promise<void>;
+
+  /** What a reader may act on: a waiting secret, or the copy kept for rereading. */
+  find(id: Uint8Array, now: number): Promise<Found | undefined>;
+
+  /**
+   * Takes one try out of the secret's budget (GCRA: `TRY_BURST` at once, one more each `TRY_REFILL_MS`).
+   * Counts as a wrong try until it is given back by `refundTry`, `claim` or `reread`.
+   * @returns undefined when neither secret nor copy is there any more.
+   */
+  reserveTry(id: Uint8Array, now: number): Promise<TryReservation | undefined>;
+
+  /** Gives one reserved try back. */
+  refundTry(id: Uint8Array): Promise<void>;
+
+  /**
+   * Ends a waiting secret as read; of N callers one gets true. The envelope is gone from the record in the same step,
+   * and so is the record itself unless a receipt or a copy needs it.
+   */
+  claim(id: Uint8Array, now: number, options: ClaimOptions): Promise<boolean>;
+
+  /**
+   * Counts one more handing-out of the copy, if `claimTag` is the one it was claimed with and fewer than `maxReads`
+   * happened; the last one removes the copy.
+   */
+  reread(id: Uint8Array, now: number, options: RereadOptions): Promise<boolean>;
+
+  /** @returns undefined when there is no such receipt, or its time is over. */
+  findReceipt(id: Uint8Array, receiptHash: Uint8Array, now: number): Promise<Receipt | undefined>;
+
+  /**
+   * Ends a waiting secret as burned. Whatever the state, a copy kept for rereading is removed.
+   * @returns undefined when there is no such receipt, or its time is over.
+   */
+  burn(id: Uint8Array, receiptHash: Uint8Array, now: number): Promise<'burned' | 'not-waiting' | undefined>;
+
+  /**
+   * Wipes up to `limit` records: expired secrets, copies past their window, receipts past their time.
+   * @returns how many it wiped; fewer than `limit` means nothing is left to do.
+   */
+  sweep(now: number, limit: number): Promise<number>;
+}
+
+export type NewSecret = {
+  /** As made by `keys.ts`: begins with the second of expiry, big-endian. */
+  id: Uint8Array;
+  envelope: Uint8Array;
+  createdAt: number;
+  expiresAt: number;
+  receiptHash?: Uint8Array | undefined;
+};
+
+export type Found =
+  | { state: 'waiting'; createdAt: number; expiresAt: number; envelope: Uint8Array }
+  | { state: 'copy'; createdAt: number; expiresAt: number; envelope: Uint8Array; claimTag: Uint8Array };
+
+export type TryReservation = { granted: true; triesLeft: number } | { granted: false; retryAfterMs: number };
+
+export type ClaimOptions = {
+  copy?: { envelope: Uint8Array; claimTag: Uint8Array; until: number } | undefined;
+  /** Whether the caller holds a reserved try, which a right phrase does not cost. */
+  refundTry: boolean;
+};
+
+export type RereadOptions = { claimTag: Uint8Array; maxReads: number; refundTry: boolean };
+
+export type Receipt = {
+  state: 'waiting' | 'read' | 'burned' | 'expired';
+  createdAt: number;
+  expiresAt: number;
+  endedAt: number | undefined;
+  wrongTries: number;
+  reads: number;
+};
+
+/** Tries a full budget holds. */
+export const TRY_BURST = 10;
+/** Time in which one try grows back. */
+export const TRY_REFILL_MS = 3_600_000;
+/** How long a receipt outlives its secret. */
+export const RECEIPT_MS = 7 * 24 * 3_600_000;

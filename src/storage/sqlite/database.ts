@@ -1,0 +1,51 @@
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { MIGRATIONS } from './schema.ts';
+
+/** How long opening may wait for another process that is opening too. Never on the event loop. */
+const OPEN_TIMEOUT_MS = 10_000;
+
+/**
+ * Opens the file for writing, making and migrating it where needed. May block: for the storage thread only.
+ * @throws Error when the file is not ours, damaged, or of a newer version.
+ */
+export function openWriter(path: string): DatabaseSync {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const database = new DatabaseSync(path, { timeout: OPEN_TIMEOUT_MS });
+  // FULL: a commit returns after its sync. secure_delete: what is deleted is overwritten with zeros.
+  database.exec(`
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA secure_delete = ON;
+    PRAGMA cache_size = -8000;
+    PRAGMA journal_size_limit = 67108864;
+  `);
+  migrate(database);
+  database.exec('PRAGMA busy_timeout = 0');
+  return database;
+}
+
+/** Opens the file for reading on the event loop: never waits, answers SQLITE_BUSY instead. */
+export function openReader(path: string): DatabaseSync {
+  return new DatabaseSync(path, { readOnly: true, timeout: 0 });
+}
+
+function migrate(database: DatabaseSync): void {
+  if (versionOf(database) === MIGRATIONS.length) return;
+  database.exec('BEGIN EXCLUSIVE');
+  try {
+    const version = versionOf(database); // again: another process may have been first
+    if (version > MIGRATIONS.length) throw new Error('the database was made by a newer version of Hushbox');
+    for (const migration of MIGRATIONS.slice(version)) database.exec(migration);
+    database.exec(`PRAGMA user_version = ${MIGRATIONS.length}`);
+    database.exec('COMMIT');
+  } catch (error) {
+    database.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+function versionOf(database: DatabaseSync): number {
+  return Number(database.prepare('PRAGMA user_version').get()?.user_version);
+}

@@ -1,0 +1,131 @@
+import { Worker } from 'node:worker_threads';
+import { AppError } from '../../errors.ts';
+import { OK } from './batch.ts';
+import { type Call, decode, encode, type Value } from './codec.ts';
+
+/** Beyond this many waiting calls new ones are refused: the disk does not keep up. */
+const MAX_WAITING = 10_000;
+/** A batch that takes longer than this is answered as unknown; the thread itself gives up on a lock after 5 s. */
+const BATCH_DEADLINE_MS = 15_000;
+/** A commit slower than this is worth waiting a little for more company: see `pauseAfter`. */
+const SLOW_COMMIT_MS = 4;
+const MAX_PAUSE_MS = 2;
+
+type Waiting = { call: Call; resolve: (values: readonly Value[]) => void; reject: (error: Error) => void };
+
+export type GroupCommit = {
+  /** Resolves once the call is committed and synced. @throws AppError STORAGE_UNAVAILABLE: not done, or unknown. */
+  run(procedure: number, ...values: readonly Value[]): Promise<readonly Value[]>;
+  close(): Promise<void>;
+};
+
+/**
+ * Starts the storage thread and sends it what is waiting, one batch at a time: while one is being synced the next one
+ * gathers.
+ * @param onLost called when the thread ends by itself; nothing can be stored from then on.
+ * @throws Error when the file cannot be opened.
+ */
+export async function openGroupCommit(path: string, onLost: (error: Error) => void): Promise<GroupCommit> {
+  const thread = new Worker(new URL('./thread.ts', import.meta.url), { workerData: { path } });
+  await new Promise<void>((resolve, reject) => {
+    thread.once('message', () => resolve());
+    thread.once('error', reject);
+  });
+  thread.removeAllListeners('error');
+
+  let waiting: Waiting[] = [];
+  let inFlight: Waiting[] = [];
+  let sentAt = 0;
+  let isScheduled = false;
+  let deadline: NodeJS.Timeout | undefined;
+  let lost: Error | undefined;
+  let isClosing = false;
+
+  function send(): void {
+    isScheduled = false;
+    if (inFlight.length > 0 || waiting.length === 0) return;
+    inFlight = waiting;
+    waiting = [];
+    sentAt = performance.now();
+    deadline = setTimeout(giveUp, BATCH_DEADLINE_MS);
+    thread.postMessage(encode(inFlight.map(({ call }) => call)));
+  }
+
+  function schedule(pauseMs: number): void {
+    if (isScheduled || lost) return;
+    isScheduled = true;
+    // One turn of the loop even without a pause: calls that are already on their way share the sync.
+    if (pauseMs > 0) setTimeout(send, pauseMs);
+    else setImmediate(send);
+  }
+
+  function receive(message: Uint8Array): void {
+    clearTimeout(deadline);
+    const done = inFlight;
+    inFlight = [];
+    const results = decode(message);
+    for (const [index, { resolve, reject }] of done.entries()) {
+      const result = results[index] as Call;
+      if (result.procedure === OK) resolve(result.values);
+      else reject(errorOf(result.values));
+    }
+    schedule(pauseAfter(performance.now() - sentAt));
+  }
+
+  /** The thread hangs, or its disk does. It may still commit these, so that they are unknown, not undone. */
+  function giveUp(): void {
+    const error = unavailable('the storage thread did not answer in time');
+    for (const { reject } of inFlight) reject(error);
+    for (const { reject } of waiting) reject(error);
+    waiting = [];
+    inFlight = inFlight.map((call) => ({ ...call, resolve: () => {}, reject: () => {} }));
+  }
+
+  function lose(cause: Error): void {
+    if (isClosing || lost) return;
+    lost = unavailable('the storage thread ended', cause);
+    clearTimeout(deadline);
+    for (const { reject } of [...inFlight, ...waiting]) reject(lost);
+    onLost(cause);
+  }
+
+  thread.on('message', receive);
+  thread.on('error', (error) => lose(error as Error));
+  thread.on('exit', () => lose(new Error('the storage thread exited')));
+
+  return {
+    run(procedure, ...values) {
+      if (lost) return Promise.reject(lost);
+      if (waiting.length >= MAX_WAITING) return Promise.reject(unavailable('too many writes are waiting'));
+      return new Promise((resolve, reject) => {
+        waiting.push({ call: { procedure, values }, resolve, reject });
+        if (inFlight.length === 0) schedule(0);
+      });
+    },
+    async close() {
+      isClosing = true;
+      const ended = new Promise((resolve) => thread.once('exit', resolve));
+      thread.postMessage('close');
+      await ended;
+    },
+  };
+}
+
+/**
+ * Clients that were just answered send their next request only now. Committing at once would leave them to the batch
+ * after the next and halve the rate; so after a slow commit we wait for 15 % of its time, at most 2 ms.
+ */
+function pauseAfter(commitMs: number): number {
+  return commitMs > SLOW_COMMIT_MS ? Math.min(MAX_PAUSE_MS, commitMs * 0.15) : 0;
+}
+
+const RESULT_CODES_OF_A_BUG: ReadonlySet<number> = new Set([0, 1, 19, 20, 21, 25]);
+
+function errorOf([code, message]: readonly Value[]): Error {
+  const cause = new Error(`SQLite ${code}: ${Buffer.from(message as Uint8Array)}`);
+  return RESULT_CODES_OF_A_BUG.has(code as number) ? cause : unavailable('SQLite could not write', cause);
+}
+
+function unavailable(reason: string, cause?: Error): AppError {
+  return new AppError('STORAGE_UNAVAILABLE', { cause: new Error(reason, { cause }), retryAfterSeconds: 1 });
+}

@@ -1,0 +1,166 @@
+import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
+import { RECEIPT_MS, TRY_BURST, TRY_REFILL_MS } from '../../secrets/store.ts';
+import type { Value } from './codec.ts';
+
+/**
+ * What the storage thread can be asked to do, by number. Each runs inside a transaction, never waits, and must not
+ * assume that it is alone in it.
+ */
+export const PROCEDURE = { create: 0, reserveTry: 1, refundTry: 2, claim: 3, reread: 4, burn: 5, sweep: 6 } as const;
+
+/** Runs one call on prepared statements. Values in and out are as the matching method of `SecretStore` has them. */
+export type Procedure = (...values: readonly never[]) => readonly Value[];
+
+type Row = Record<string, SQLOutputValue>;
+const YES = [1] as const;
+const NO = [0] as const;
+
+export function createProcedures(database: DatabaseSync): readonly Procedure[] {
+  const sql = (text: string): StatementSync => database.prepare(text);
+
+  const insertWaiting = sql(
+    `INSERT INTO waiting (id, created_at, expires_at, tries, tries_full_at, receipt, envelope)
+     VALUES (?, ?, ?, 0, 0, ?, ?)`,
+  );
+  const deleteUntraced = sql('DELETE FROM waiting WHERE id = ? AND expires_at > ? AND receipt IS NULL');
+  const deleteWaiting = sql('DELETE FROM waiting WHERE id = ? AND expires_at > ? RETURNING *');
+  const deleteBurned = sql('DELETE FROM waiting WHERE id = ? AND receipt = ? AND expires_at > ? RETURNING *');
+  const deleteExpired = sql(
+    `DELETE FROM waiting WHERE id IN
+       (SELECT id FROM waiting WHERE id < ? AND expires_at <= ? ORDER BY id LIMIT ?) RETURNING *`,
+  );
+  const insertEnded = sql(
+    `INSERT INTO ended (id, state, created_at, expires_at, ended_at, due_at, tries, tries_full_at, reads, receipt,
+       claim_tag, copy_until, envelope)
+     VALUES (:id, :state, :created_at, :expires_at, :ended_at, :due_at, :tries, :tries_full_at, :reads, :receipt,
+       :claim_tag, :copy_until, :envelope)`,
+  );
+  const isExpiredReceipt = sql('SELECT 1 FROM waiting WHERE id = ? AND receipt = ? AND expires_at + ? > ?');
+  const dropCopy = `envelope = NULL, claim_tag = NULL, copy_until = NULL, due_at = ended_at + ${RECEIPT_MS}`;
+  const dropBurnedCopy = sql(
+    `UPDATE ended SET ${dropCopy} WHERE id = ? AND receipt = ? AND ended_at + ${RECEIPT_MS} > ?`,
+  );
+  const dropUsedCopy = sql(`UPDATE ended SET ${dropCopy} WHERE id = ? AND receipt IS NOT NULL`);
+  const dropDueCopies = sql(
+    `UPDATE ended SET ${dropCopy} WHERE id IN (SELECT id FROM ended WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2)
+       AND receipt IS NOT NULL AND ended_at + ${RECEIPT_MS} > ?1`,
+  );
+  const deleteDue = sql('DELETE FROM ended WHERE id IN (SELECT id FROM ended WHERE due_at <= ? ORDER BY due_at LIMIT ?)');
+  const deleteEnded = sql('DELETE FROM ended WHERE id = ?');
+  const countReread = sql(
+    `UPDATE ended SET reads = reads + 1, tries = tries - :refund, tries_full_at = tries_full_at - :refund * ${TRY_REFILL_MS}
+     WHERE id = :id AND claim_tag = :claim_tag AND copy_until > :now AND reads < :max_reads RETURNING reads`,
+  );
+  // GCRA: `tries_full_at` is when the budget will be full again, each try moves it on by one refill.
+  const reserve = (table: string, visible: string): StatementSync =>
+    sql(
+      `UPDATE ${table} SET tries = tries + 1, tries_full_at = max(tries_full_at, :now) + ${TRY_REFILL_MS}
+       WHERE id = :id AND ${visible} > :now AND tries_full_at <= :now + ${(TRY_BURST - 1) * TRY_REFILL_MS}
+       RETURNING tries_full_at`,
+    );
+  const reserveWaiting = reserve('waiting', 'expires_at');
+  const reserveCopy = reserve('ended', 'copy_until');
+  const budgetOf = sql(
+    `SELECT tries_full_at FROM waiting WHERE id = :id AND expires_at > :now
+     UNION ALL SELECT tries_full_at FROM ended WHERE id = :id AND copy_until > :now`,
+  );
+  const refund = (table: string): StatementSync =>
+    sql(`UPDATE ${table} SET tries = tries - 1, tries_full_at = tries_full_at - ${TRY_REFILL_MS} WHERE id = ? AND tries > 0`);
+  const refundWaiting = refund('waiting');
+  const refundEnded = refund('ended');
+
+  function end(row: Row, state: 'read' | 'burned' | 'expired', endedAt: number, extra: Record<string, SQLInputValue> = {}): void {
+    insertEnded.run({
+      id: row.id as Uint8Array,
+      state,
+      created_at: row.created_at as number,
+      expires_at: row.expires_at as number,
+      ended_at: endedAt,
+      due_at: endedAt + RECEIPT_MS,
+      tries: row.tries as number,
+      tries_full_at: row.tries_full_at as number,
+      reads: 0,
+      receipt: row.receipt as Uint8Array | null,
+      claim_tag: null,
+      copy_until: null,
+      envelope: null,
+      ...extra,
+    });
+  }
+
+  const procedures: Record<keyof typeof PROCEDURE, (...values: never[]) => readonly Value[]> = {
+    create(id: Uint8Array, createdAt: number, expiresAt: number, receipt: Uint8Array | null, envelope: Uint8Array) {
+      insertWaiting.run(id, createdAt, expiresAt, receipt, envelope);
+      return YES;
+    },
+
+    /** @returns nothing when gone; else whether it was granted, and when the budget will be full. */
+    reserveTry(id: Uint8Array, now: number) {
+      const granted = reserveWaiting.get({ id, now }) ?? reserveCopy.get({ id, now });
+      if (granted) return [1, granted.tries_full_at as number];
+      const refused = budgetOf.get({ id, now });
+      return refused ? [0, refused.tries_full_at as number] : [];
+    },
+
+    refundTry(id: Uint8Array) {
+      if (refundWaiting.run(id).changes === 0) refundEnded.run(id);
+      return YES;
+    },
+
+    claim(
+      id: Uint8Array,
+      now: number,
+      refunded: number,
+      claimTag: Uint8Array | null,
+      copyUntil: number | null,
+      copy: Uint8Array | null,
+    ) {
+      if (!copy && deleteUntraced.run(id, now).changes === 1) return YES;
+      const row = deleteWaiting.get(id, now);
+      if (!row) return NO;
+      end(row, 'read', now, {
+        reads: 1,
+        tries: (row.tries as number) - refunded,
+        tries_full_at: (row.tries_full_at as number) - refunded * TRY_REFILL_MS,
+        claim_tag: claimTag,
+        copy_until: copyUntil,
+        envelope: copy,
+        due_at: copyUntil ?? now + RECEIPT_MS,
+      });
+      return YES;
+    },
+
+    reread(id: Uint8Array, now: number, refunded: number, claimTag: Uint8Array, maxReads: number) {
+      const counted = countReread.get({ id, now, refund: refunded, claim_tag: claimTag, max_reads: maxReads });
+      if (!counted) return NO;
+      if (counted.reads === maxReads && dropUsedCopy.run(id).changes === 0) deleteEnded.run(id);
+      return YES;
+    },
+
+    /** @returns nothing when there is no such receipt; else whether it was waiting. */
+    burn(id: Uint8Array, receipt: Uint8Array, now: number) {
+      const row = deleteBurned.get(id, receipt, now);
+      if (row) {
+        end(row, 'burned', now);
+        return YES;
+      }
+      const isKnown = dropBurnedCopy.run(id, receipt, now).changes === 1 || isExpiredReceipt.get(id, receipt, RECEIPT_MS, now);
+      return isKnown ? NO : [];
+    },
+
+    sweep(now: number, limit: number, bound: Uint8Array) {
+      const expired = deleteExpired.all(bound, now, limit);
+      for (const row of expired) {
+        const isReceiptOver = (row.expires_at as number) + RECEIPT_MS <= now;
+        if (row.receipt && !isReceiptOver) end(row, 'expired', row.expires_at as number);
+      }
+      const left = limit - expired.length;
+      const kept = Number(dropDueCopies.run(now, left).changes);
+      const gone = Number(deleteDue.run(now, left - kept).changes);
+      return [expired.length + kept + gone];
+    },
+  };
+  return Object.entries(PROCEDURE)
+    .sort(([, a], [, b]) => a - b)
+    .map(([name]) => procedures[name as keyof typeof PROCEDURE] as Procedure);
+}

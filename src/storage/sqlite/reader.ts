@@ -1,0 +1,36 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DatabaseSync, SQLInputValue, SQLOutputValue } from 'node:sqlite';
+import { AppError } from '../../errors.ts';
+import { resultCode } from './batch.ts';
+
+const SQLITE_BUSY = 5;
+const MAX_LOOKS = 200;
+const PAUSE_MS = 5;
+
+/** One row or none. */
+export type Look = (...values: SQLInputValue[]) => Promise<Record<string, SQLOutputValue> | undefined>;
+export type Reader = { prepare(sql: string): Look };
+
+/**
+ * Point look-ups on the event loop: a few µs each from the page cache, and never behind a writer, for WAL readers do
+ * not wait. The rare SQLITE_BUSY (recovery after a crash, the last connection closing) is retried off the loop.
+ */
+export function createReader(database: DatabaseSync): Reader {
+  return {
+    prepare(sql) {
+      const statement = database.prepare(sql);
+      return async (...values) => {
+        for (let looks = 1; ; looks++) {
+          try {
+            return statement.get(...values);
+          } catch (error) {
+            if (resultCode(error) !== SQLITE_BUSY || looks === MAX_LOOKS) {
+              throw new AppError('STORAGE_UNAVAILABLE', { cause: error, retryAfterSeconds: 1 });
+            }
+            await sleep(PAUSE_MS);
+          }
+        }
+      };
+    },
+  };
+}

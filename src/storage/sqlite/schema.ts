@@ -1,0 +1,38 @@
+/**
+ * The schema's history: entry N brings a file of version N to N + 1. Entries that were released never change.
+ *
+ * `waiting` holds the secrets that can be read, `ended` what is left of those that cannot: a copy for rereading, a
+ * receipt's record, or both; `due_at` is when something of it has to go. An id begins with the second of expiry, so
+ * that the expired are the first rows of `waiting` and need no index of their own.
+ */
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE waiting (
+    id         BLOB PRIMARY KEY,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    tries      INTEGER NOT NULL,
+    tries_full_at INTEGER NOT NULL,
+    receipt    BLOB,
+    envelope   BLOB NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE ended (
+    id         BLOB PRIMARY KEY,
+    state      TEXT NOT NULL CHECK (state IN ('read', 'burned', 'expired')),
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    ended_at   INTEGER NOT NULL,
+    due_at     INTEGER NOT NULL,
+    tries      INTEGER NOT NULL,
+    tries_full_at INTEGER NOT NULL,
+    reads      INTEGER NOT NULL,
+    receipt    BLOB,
+    claim_tag  BLOB,
+    copy_until INTEGER,
+    envelope   BLOB
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE INDEX ended_due ON ended (due_at);
+  `,
+];

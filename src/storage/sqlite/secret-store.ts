@@ -1,0 +1,111 @@
+import type { SQLOutputValue } from 'node:sqlite';
+import { idsExpiringBefore } from '../../secrets/keys.ts';
+import { type Found, RECEIPT_MS, type Receipt, type SecretStore, TRY_BURST, TRY_REFILL_MS } from '../../secrets/store.ts';
+import type { GroupCommit } from './group-commit.ts';
+import { PROCEDURE } from './procedures.ts';
+import type { Reader } from './reader.ts';
+
+type Row = Record<string, SQLOutputValue>;
+
+/** Secrets in SQLite: writes go to the storage thread in groups, reads are point look-ups on the event loop. */
+export function createSqliteSecretStore(commit: GroupCommit, reader: Reader): SecretStore {
+  const waitingById = reader.prepare('SELECT created_at, expires_at, envelope FROM waiting WHERE id = ? AND expires_at > ?');
+  const copyById = reader.prepare(
+    'SELECT created_at, expires_at, envelope, claim_tag FROM ended WHERE id = ? AND copy_until > ?',
+  );
+  const waitingByReceipt = reader.prepare(
+    'SELECT created_at, expires_at, tries FROM waiting WHERE id = ? AND receipt = ?',
+  );
+  const endedByReceipt = reader.prepare(
+    'SELECT state, created_at, expires_at, ended_at, tries, reads FROM ended WHERE id = ? AND receipt = ?',
+  );
+
+  return {
+    async create({ id, createdAt, expiresAt, receiptHash, envelope }) {
+      await commit.run(PROCEDURE.create, id, createdAt, expiresAt, receiptHash ?? null, envelope);
+    },
+
+    async find(id, now) {
+      const waiting = await waitingById(id, now);
+      if (waiting) return foundOf('waiting', waiting);
+      const copy = await copyById(id, now);
+      return copy && foundOf('copy', copy);
+    },
+
+    async reserveTry(id, now) {
+      const [granted, fullAt] = await commit.run(PROCEDURE.reserveTry, id, now);
+      if (granted === undefined) return undefined;
+      const debtMs = (fullAt as number) - now;
+      if (granted === 1) return { granted: true, triesLeft: Math.floor(TRY_BURST - debtMs / TRY_REFILL_MS) };
+      return { granted: false, retryAfterMs: debtMs - (TRY_BURST - 1) * TRY_REFILL_MS };
+    },
+
+    async refundTry(id) {
+      await commit.run(PROCEDURE.refundTry, id);
+    },
+
+    async claim(id, now, { copy, refundTry }) {
+      const copied = copy ? [copy.claimTag, copy.until, copy.envelope] : [null, null, null];
+      const [won] = await commit.run(PROCEDURE.claim, id, now, Number(refundTry), ...copied);
+      return won === 1;
+    },
+
+    async reread(id, now, { claimTag, maxReads, refundTry }) {
+      const [counted] = await commit.run(PROCEDURE.reread, id, now, Number(refundTry), claimTag, maxReads);
+      return counted === 1;
+    },
+
+    async findReceipt(id, receiptHash, now) {
+      const waiting = await waitingByReceipt(id, receiptHash);
+      const receipt = waiting ? waitingReceipt(waiting, now) : endedReceipt(await endedByReceipt(id, receiptHash));
+      return receipt && (receipt.endedAt ?? now) + RECEIPT_MS > now ? receipt : undefined;
+    },
+
+    async burn(id, receiptHash, now) {
+      const [wasWaiting] = await commit.run(PROCEDURE.burn, id, receiptHash, now);
+      if (wasWaiting === undefined) return undefined;
+      return wasWaiting === 1 ? 'burned' : 'not-waiting';
+    },
+
+    async sweep(now, limit) {
+      const [wiped] = await commit.run(PROCEDURE.sweep, now, limit, idsExpiringBefore(now));
+      return wiped as number;
+    },
+  } satisfies SecretStore;
+}
+
+function foundOf(state: Found['state'], row: Row): Found {
+  return {
+    state,
+    createdAt: row.created_at as number,
+    expiresAt: row.expires_at as number,
+    envelope: row.envelope as Uint8Array,
+    claimTag: row.claim_tag as Uint8Array,
+  };
+}
+
+function waitingReceipt(row: Row, now: number): Receipt {
+  const expiresAt = row.expires_at as number;
+  const isOver = expiresAt <= now;
+  return {
+    state: isOver ? 'expired' : 'waiting',
+    createdAt: row.created_at as number,
+    expiresAt,
+    endedAt: isOver ? expiresAt : undefined,
+    wrongTries: row.tries as number,
+    reads: 0,
+  };
+}
+
+function endedReceipt(row: Row | undefined): Receipt | undefined {
+  return (
+    row && {
+      state: row.state as Receipt['state'],
+      createdAt: row.created_at as number,
+      expiresAt: row.expires_at as number,
+      endedAt: row.ended_at as number,
+      wrongTries: row.tries as number,
+      reads: row.reads as number,
+    }
+  );
+}

@@ -1,0 +1,21 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { createBatchRunner } from './batch.ts';
+import { decode, encode } from './codec.ts';
+import { openWriter } from './database.ts';
+import { createProcedures } from './procedures.ts';
+
+// The storage thread: owns the writing connection, so that neither a sync nor a checkpoint ever holds the event loop.
+const port = parentPort;
+if (!port) throw new TypeError('this file is the entry of a worker thread');
+const database = openWriter((workerData as { path: string }).path);
+const runBatch = createBatchRunner(database, createProcedures(database));
+
+port.on('message', (message: Uint8Array | 'close') => {
+  if (message === 'close') {
+    database.close();
+    port.close();
+    return;
+  }
+  port.postMessage(encode(runBatch(decode(message))));
+});
+port.postMessage('open');

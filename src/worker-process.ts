@@ -1,0 +1,64 @@
+import type { Config } from './config.ts';
+import type { Slots } from './hashing/slots.ts';
+import { EXIT_HOPELESS, type ToPrimary, type ToWorker } from './ipc.ts';
+import type { Log } from './ops/log.ts';
+import { addressOf, startWorker } from './worker.ts';
+
+/** Runs a worker under the primary's orders. Signals are the primary's business: here they are ignored. */
+export async function runWorkerProcess(config: Config, workerNumber: number, log: Log): Promise<void> {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
+  process.on('uncaughtException', (err) => die(log, err));
+
+  const { slots, grant } = createSlotsOfPrimary();
+  const running = startWorker({ config, address: addressOf(config, workerNumber), slots, log, onLost: (err) => die(log, err) });
+  let isStopping = false;
+  async function stop(): Promise<void> {
+    if (isStopping) return;
+    isStopping = true;
+    await (await running).stop();
+    process.exit(0);
+  }
+
+  process.on('message', (message: ToWorker) => {
+    if (message.type === 'ping') tell({ type: 'pong' });
+    else if (message.type === 'slot') grant();
+    else void stop();
+  });
+  // When the primary dies, node:cluster ends its workers by itself.
+
+  try {
+    await (await running).ready;
+    tell({ type: 'ready' });
+  } catch (error) {
+    log.fatal({ err: error }, 'cannot start');
+    tell({ type: 'hopeless', reason: (error as Error).message });
+    process.disconnect();
+    process.exit(EXIT_HOPELESS);
+  }
+}
+
+/** State is unknown now: end at once, the primary starts another. */
+function die(log: Log, err: Error): never {
+  log.fatal({ err }, 'worker ends');
+  process.exit(1);
+}
+
+function tell(message: ToPrimary): void {
+  if (process.connected) process.send?.(message);
+}
+
+/** Hash slots are counted by the primary, over all workers together. */
+function createSlotsOfPrimary(): { slots: Slots; grant(): void } {
+  const waiting: (() => void)[] = [];
+  return {
+    slots: {
+      acquire() {
+        tell({ type: 'want-slot' });
+        return new Promise((resolve) => waiting.push(() => resolve(() => tell({ type: 'free-slot' }))));
+      },
+    },
+    grant() {
+      waiting.shift()?.();
+    },
+  };
+}

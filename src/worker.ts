@@ -1,0 +1,84 @@
+import { join } from 'node:path';
+import { createApp } from './app.ts';
+import type { Config } from './config.ts';
+import { createGate } from './hashing/gate.ts';
+import type { Slots } from './hashing/slots.ts';
+import { createHashThreads } from './hashing/threads.ts';
+import { type Address, drain, listen } from './http/listen.ts';
+import { createHttpServer } from './http/server.ts';
+import { startJobs } from './jobs.ts';
+import { loadOrMakeMasterKey } from './master-key.ts';
+import type { Log } from './ops/log.ts';
+import { createKeyRing } from './secrets/key-ring.ts';
+import { createSecrets } from './secrets/secrets.ts';
+import { openStorage } from './storage/open.ts';
+
+/** Whatever was not answered by then is cut; the primary allows the whole program 10 s. */
+const DRAIN_DEADLINE_MS = 9_000;
+const PING_INTERVAL_MS = 500;
+
+export type WorkerParts = { config: Config; address: Address; slots: Slots; log: Log; onLost(error: Error): void };
+export type RunningWorker = {
+  /** Resolves as soon as the storage answers. */
+  ready: Promise<void>;
+  /** Answers what is there, then closes everything in reverse order. */
+  stop(): Promise<void>;
+};
+
+/** Opens the storage, builds the parts, listens. */
+export async function startWorker({ config, address, slots, log, onLost }: WorkerParts): Promise<RunningWorker> {
+  let isDraining = false;
+  const masterKey = config.MASTER_KEY ?? loadOrMakeMasterKey(config.DATA_DIR);
+  const storage = await openStorage(config, onLost);
+  const threads = createHashThreads();
+  const gate = createGate({ slots, hash: threads.hash });
+  const ring = createKeyRing([masterKey, ...config.MASTER_KEY_PREVIOUS]);
+  const clock = Date.now;
+  const app = createApp({
+    secrets: createSecrets({ store: storage.secrets, ring, gate, clock }),
+    limits: { secretMaxBytes: config.SECRET_MAX_BYTES, ttlMaxSeconds: config.SECRET_TTL_MAX_SECONDS },
+    createToken: config.CREATE_TOKEN,
+    publicUrl: config.PUBLIC_URL,
+    requestLog: {
+      served: (request) => log.debug(request, 'request'),
+      failed: (requestId, err) => log.error({ requestId, err }, 'request failed'),
+      broken: (err) => log.debug({ err }, 'connection broken'),
+    },
+    ping: storage.ping,
+    isDraining: () => isDraining,
+  });
+  const server = createHttpServer(app.callback());
+  await listen(server, address);
+  const jobs = startJobs({
+    secrets: storage.secrets,
+    clock,
+    onError: (err) => log.warn({ err }, 'sweep failed, will be tried again'),
+  });
+  return {
+    ready: untilItAnswers(storage.ping, (err) => log.warn({ err }, 'storage does not answer yet')),
+    async stop() {
+      isDraining = true;
+      await drain(server, DRAIN_DEADLINE_MS);
+      await jobs.stop();
+      await threads.close();
+      await storage.close();
+    },
+  };
+}
+
+/** Where worker N listens. */
+export function addressOf(config: Config, workerNumber: number): Address {
+  const { SOCKET_DIR, HTTP_PORT, HOST } = config;
+  return SOCKET_DIR ? { socketPath: join(SOCKET_DIR, `worker-${workerNumber}.sock`) } : { port: HTTP_PORT, host: HOST };
+}
+
+async function untilItAnswers(ping: () => Promise<void>, onFailure: (error: unknown) => void): Promise<void> {
+  for (let isFirst = true; ; isFirst = false) {
+    try {
+      return await ping();
+    } catch (error) {
+      if (isFirst) onFailure(error);
+    }
+    await new Promise((resolve) => setTimeout(resolve, PING_INTERVAL_MS).unref());
+  }
+}
