@@ -1,7 +1,7 @@
 import Koa, { type Middleware } from 'koa';
-import { createRouting } from './http/routing.ts';
-import { createResponder, type RequestLog } from './http/respond.ts';
 import { requireBearer } from './http/bearer.ts';
+import { createResponder, type RequestLog } from './http/respond.ts';
+import { createRouting } from './http/routing.ts';
 import { healthRoutes } from './ops/routes.ts';
 import { type SecretLimits, secretRoutes } from './secrets/routes.ts';
 import type { Secrets } from './secrets/secrets.ts';

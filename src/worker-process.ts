@@ -10,7 +10,13 @@ export async function runWorkerProcess(config: Config, workerNumber: number, log
   process.on('uncaughtException', (err) => die(log, err));
 
   const { slots, grant } = createSlotsOfPrimary();
-  const running = startWorker({ config, address: addressOf(config, workerNumber), slots, log, onLost: (err) => die(log, err) });
+  const running = startWorker({
+    config,
+    address: addressOf(config, workerNumber),
+    slots,
+    log,
+    onLost: (err) => die(log, err),
+  });
   let isStopping = false;
   async function stop(): Promise<void> {
     if (isStopping) return;

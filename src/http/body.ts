@@ -48,7 +48,9 @@ function readBytes(request: IncomingMessage, limitBytes: number): Promise<Buffer
       else resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
     });
     request.on('error', reject);
-    request.on('close', () => reject(new Error('the client left before its request was complete')));
+    request.on('close', () => {
+      if (!request.complete) reject(new Error('the client left before its request was complete'));
+    });
     function refuse(): void {
       reject(new AppError('TOO_LARGE', { detail: `The body is larger than ${limitBytes} bytes` }));
     }

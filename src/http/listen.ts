@@ -1,8 +1,8 @@
 import { chmodSync, mkdirSync, renameSync } from 'node:fs';
-import { type Server, Server as NetServer } from 'node:net';
+import type { Server as HttpServer } from 'node:http';
+import { Server as NetServer, type Server } from 'node:net';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Server as HttpServer } from 'node:http';
 
 export type Address = { port: number; host: string } | { socketPath: string };
 
@@ -50,7 +50,6 @@ export async function drain(server: HttpServer, deadlineMs: number): Promise<voi
     if (performance.now() > deadline) server.closeAllConnections();
   }
 }
-
 
 function countConnections(server: HttpServer): Promise<number> {
   return new Promise((resolve, reject) => {

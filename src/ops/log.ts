@@ -7,7 +7,10 @@ export type Log = Logger;
  * pattern, status): a path carries a key, a body a secret.
  * @param destination default: stderr, written synchronously, so that the last lines before a crash are not lost.
  */
-export function createLog(level: string, destination: DestinationStream = pino.destination({ fd: 2, sync: true })): Log {
+export function createLog(
+  level: string,
+  destination: DestinationStream = pino.destination({ fd: 2, sync: true }),
+): Log {
   return pino(
     {
       level,

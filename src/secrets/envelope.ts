@@ -78,7 +78,10 @@ export function sealSecret(
   const masterKey = ring.current;
   const header = Buffer.concat([Buffer.of(FORMAT, phrase ? FLAG_PHRASE : 0), masterKey.id]);
   if (!phrase) {
-    return sealText({ masterKey, secretKey, identity, prefix: header, phraseKey: undefined, headerKey: undefined }, text);
+    return sealText(
+      { masterKey, secretKey, identity, prefix: header, phraseKey: undefined, headerKey: undefined },
+      text,
+    );
   }
   const salted = Buffer.concat([header, phrase.salt]);
   const prefix = Buffer.concat([salted, sealVerifier({ masterKey, secretKey, identity, prefix: salted }, phrase.key)]);

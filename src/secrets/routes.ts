@@ -1,6 +1,7 @@
+import type { IncomingMessage } from 'node:http';
 import Router from '@koa/router';
-import { z } from 'zod';
 import type { Middleware } from 'koa';
+import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import { readJsonObject } from '../http/body.ts';
 import { validate } from '../http/validate.ts';
@@ -34,7 +35,12 @@ export function secretRoutes({ secrets, limits, guard, page }: SecretRouteParts)
 
   router.post('/generate', guard, async (ctx) => {
     const { secret, phrase, ttl, receipt } = validate(NewSecret, await readJsonObject(ctx.req, limitBytes));
-    const created = await secrets.create({ secret, phrase, ttlMs: ttl ?? limits.ttlMaxSeconds * 1000, receipt: receipt ?? false });
+    const created = await secrets.create({
+      secret,
+      phrase,
+      ttlMs: ttl ?? limits.ttlMaxSeconds * 1000,
+      receipt: receipt ?? false,
+    });
     ctx.status = 201;
     ctx.body = {
       secret_key: created.secretKey,
@@ -45,7 +51,7 @@ export function secretRoutes({ secrets, limits, guard, page }: SecretRouteParts)
 
   // POST, not GET: reading destroys, and a link preview must not.
   router.post('/secrets/:key', async (ctx) => {
-    const idempotencyKey = idempotencyKeyOf(ctx.req.headersDistinct['idempotency-key']);
+    const idempotencyKey = idempotencyKeyOf(ctx.req);
     const { phrase } = validate(Reading, await readJsonObject(ctx.req, limitBytes));
     ctx.body = { secret: await secrets.read(ctx.params.key as string, { phrase, idempotencyKey }) };
   });
@@ -79,9 +85,15 @@ const text = (maxBytes: number, params?: object) =>
   z
     .string({ error: 'must be text' })
     .refine((value) => value.isWellFormed(), { error: 'must not hold lone surrogates' })
-    .refine((value) => Buffer.byteLength(value) <= maxBytes, { error: `must not be longer than ${maxBytes} bytes of UTF-8`, ...params });
+    .refine((value) => Buffer.byteLength(value) <= maxBytes, {
+      error: `must not be longer than ${maxBytes} bytes of UTF-8`,
+      ...params,
+    });
 
-const WholeNumber = z.int({ error: 'must be a whole number' }).nonnegative({ error: 'must not be negative' }).optional();
+const WholeNumber = z
+  .int({ error: 'must be a whole number' })
+  .nonnegative({ error: 'must not be negative' })
+  .optional();
 
 function newSecretSchema({ secretMaxBytes, ttlMaxSeconds }: SecretLimits) {
   return z.strictObject({
@@ -99,10 +111,14 @@ function newSecretSchema({ secretMaxBytes, ttlMaxSeconds }: SecretLimits) {
 
 const Reading = z.strictObject({ phrase: text(PHRASE_MAX_BYTES).optional() });
 
-function idempotencyKeyOf(values: readonly string[] | undefined): string | undefined {
-  if (!values) return undefined;
-  if (values.length === 1 && IDEMPOTENCY_KEY.test(values[0] as string)) return values[0];
-  throw new AppError('INVALID_REQUEST', { detail: 'Idempotency-Key must be 22 to 128 printable ASCII characters, once' });
+function idempotencyKeyOf(request: IncomingMessage): string | undefined {
+  if (request.headers['idempotency-key'] === undefined) return undefined;
+  // Sent twice, Node joins the two with a comma.
+  const values = request.headersDistinct['idempotency-key'] as string[];
+  if (values.length === 1 && IDEMPOTENCY_KEY.test(values[0] as string)) return values[0] as string;
+  throw new AppError('INVALID_REQUEST', {
+    detail: 'Idempotency-Key must be 22 to 128 printable ASCII characters, once',
+  });
 }
 
 function receiptBody(receipt: Receipt): Record<string, string | number> {

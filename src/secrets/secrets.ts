@@ -159,7 +159,10 @@ function parse(text: string): SecretKey {
 
 function hashNew(gate: PhraseGate, phrase: string): Promise<PhraseKey> {
   const salt = randomBytes(SALT_BYTES);
-  return gate.run(salt.toString('hex'), async (hashPhrase) => ({ salt, key: await hashPhrase(normalise(phrase), salt) }));
+  return gate.run(salt.toString('hex'), async (hashPhrase) => ({
+    salt,
+    key: await hashPhrase(normalise(phrase), salt),
+  }));
 }
 
 function normalise(phrase: string): Buffer {

@@ -10,6 +10,8 @@ const BATCH_DEADLINE_MS = 15_000;
 /** A commit slower than this is worth waiting a little for more company: see `pauseAfter`. */
 const SLOW_COMMIT_MS = 4;
 const MAX_PAUSE_MS = 2;
+/** How long a busy loop may add to a batch before it is sent. */
+const MAX_GATHER_MS = 1;
 
 type Waiting = { call: Call; resolve: (values: readonly Value[]) => void; reject: (error: Error) => void };
 
@@ -54,9 +56,15 @@ export async function openGroupCommit(path: string, onLost: (error: Error) => vo
   function schedule(pauseMs: number): void {
     if (isScheduled || lost) return;
     isScheduled = true;
-    // One turn of the loop even without a pause: calls that are already on their way share the sync.
     if (pauseMs > 0) setTimeout(send, pauseMs);
-    else setImmediate(send);
+    else setImmediate(gather, 0, performance.now());
+  }
+
+  /** Sends as soon as a turn of the loop brings no further call, for those to come share the sync; or after 1 ms. */
+  function gather(before: number, since: number): void {
+    const isGrowing = waiting.length > before;
+    if (isGrowing && performance.now() - since < MAX_GATHER_MS) setImmediate(gather, waiting.length, since);
+    else send();
   }
 
   function receive(message: Uint8Array): void {

@@ -45,7 +45,9 @@ export function createProcedures(database: DatabaseSync): readonly Procedure[] {
     `UPDATE ended SET ${dropCopy} WHERE id IN (SELECT id FROM ended WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2)
        AND receipt IS NOT NULL AND ended_at + ${RECEIPT_MS} > ?1`,
   );
-  const deleteDue = sql('DELETE FROM ended WHERE id IN (SELECT id FROM ended WHERE due_at <= ? ORDER BY due_at LIMIT ?)');
+  const deleteDue = sql(
+    'DELETE FROM ended WHERE id IN (SELECT id FROM ended WHERE due_at <= ? ORDER BY due_at LIMIT ?)',
+  );
   const deleteEnded = sql('DELETE FROM ended WHERE id = ?');
   const countReread = sql(
     `UPDATE ended SET reads = reads + 1, tries = tries - :refund, tries_full_at = tries_full_at - :refund * ${TRY_REFILL_MS}
@@ -65,11 +67,18 @@ export function createProcedures(database: DatabaseSync): readonly Procedure[] {
      UNION ALL SELECT tries_full_at FROM ended WHERE id = :id AND copy_until > :now`,
   );
   const refund = (table: string): StatementSync =>
-    sql(`UPDATE ${table} SET tries = tries - 1, tries_full_at = tries_full_at - ${TRY_REFILL_MS} WHERE id = ? AND tries > 0`);
+    sql(
+      `UPDATE ${table} SET tries = tries - 1, tries_full_at = tries_full_at - ${TRY_REFILL_MS} WHERE id = ? AND tries > 0`,
+    );
   const refundWaiting = refund('waiting');
   const refundEnded = refund('ended');
 
-  function end(row: Row, state: 'read' | 'burned' | 'expired', endedAt: number, extra: Record<string, SQLInputValue> = {}): void {
+  function end(
+    row: Row,
+    state: 'read' | 'burned' | 'expired',
+    endedAt: number,
+    extra: Record<string, SQLInputValue> = {},
+  ): void {
     insertEnded.run({
       id: row.id as Uint8Array,
       state,
@@ -144,7 +153,8 @@ export function createProcedures(database: DatabaseSync): readonly Procedure[] {
         end(row, 'burned', now);
         return YES;
       }
-      const isKnown = dropBurnedCopy.run(id, receipt, now).changes === 1 || isExpiredReceipt.get(id, receipt, RECEIPT_MS, now);
+      const isKnown =
+        dropBurnedCopy.run(id, receipt, now).changes === 1 || isExpiredReceipt.get(id, receipt, RECEIPT_MS, now);
       return isKnown ? NO : [];
     },
 

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { DatabaseSync, SQLInputValue, SQLOutputValue } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '../../errors.ts';
 import { resultCode } from './batch.ts';
 
@@ -7,8 +7,8 @@ const SQLITE_BUSY = 5;
 const MAX_LOOKS = 200;
 const PAUSE_MS = 5;
 
-/** One row or none. */
-export type Look = (...values: SQLInputValue[]) => Promise<Record<string, SQLOutputValue> | undefined>;
+/** One row, its columns in the order of the SELECT, or none. */
+export type Look = (...values: SQLInputValue[]) => Promise<readonly SQLOutputValue[] | undefined>;
 export type Reader = { prepare(sql: string): Look };
 
 /**
@@ -19,10 +19,11 @@ export function createReader(database: DatabaseSync): Reader {
   return {
     prepare(sql) {
       const statement = database.prepare(sql);
+      statement.setReturnArrays(true);
       return async (...values) => {
         for (let looks = 1; ; looks++) {
           try {
-            return statement.get(...values);
+            return statement.get(...values) as readonly SQLOutputValue[] | undefined;
           } catch (error) {
             if (resultCode(error) !== SQLITE_BUSY || looks === MAX_LOOKS) {
               throw new AppError('STORAGE_UNAVAILABLE', { cause: error, retryAfterSeconds: 1 });

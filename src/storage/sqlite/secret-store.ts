@@ -1,15 +1,24 @@
 import type { SQLOutputValue } from 'node:sqlite';
 import { idsExpiringBefore } from '../../secrets/keys.ts';
-import { type Found, RECEIPT_MS, type Receipt, type SecretStore, TRY_BURST, TRY_REFILL_MS } from '../../secrets/store.ts';
+import {
+  type Found,
+  RECEIPT_MS,
+  type Receipt,
+  type SecretStore,
+  TRY_BURST,
+  TRY_REFILL_MS,
+} from '../../secrets/store.ts';
 import type { GroupCommit } from './group-commit.ts';
 import { PROCEDURE } from './procedures.ts';
 import type { Reader } from './reader.ts';
 
-type Row = Record<string, SQLOutputValue>;
+type Row = readonly SQLOutputValue[];
 
 /** Secrets in SQLite: writes go to the storage thread in groups, reads are point look-ups on the event loop. */
 export function createSqliteSecretStore(commit: GroupCommit, reader: Reader): SecretStore {
-  const waitingById = reader.prepare('SELECT created_at, expires_at, envelope FROM waiting WHERE id = ? AND expires_at > ?');
+  const waitingById = reader.prepare(
+    'SELECT created_at, expires_at, envelope FROM waiting WHERE id = ? AND expires_at > ?',
+  );
   const copyById = reader.prepare(
     'SELECT created_at, expires_at, envelope, claim_tag FROM ended WHERE id = ? AND copy_until > ?',
   );
@@ -57,7 +66,8 @@ export function createSqliteSecretStore(commit: GroupCommit, reader: Reader): Se
 
     async findReceipt(id, receiptHash, now) {
       const waiting = await waitingByReceipt(id, receiptHash);
-      const receipt = waiting ? waitingReceipt(waiting, now) : endedReceipt(await endedByReceipt(id, receiptHash));
+      const ended = waiting ? undefined : await endedByReceipt(id, receiptHash);
+      const receipt = waiting ? waitingReceipt(waiting, now) : ended && endedReceipt(ended);
       return receipt && (receipt.endedAt ?? now) + RECEIPT_MS > now ? receipt : undefined;
     },
 
@@ -74,38 +84,37 @@ export function createSqliteSecretStore(commit: GroupCommit, reader: Reader): Se
   } satisfies SecretStore;
 }
 
-function foundOf(state: Found['state'], row: Row): Found {
+function foundOf(state: Found['state'], [createdAt, expiresAt, envelope, claimTag]: Row): Found {
   return {
     state,
-    createdAt: row.created_at as number,
-    expiresAt: row.expires_at as number,
-    envelope: row.envelope as Uint8Array,
-    claimTag: row.claim_tag as Uint8Array,
+    createdAt: createdAt as number,
+    expiresAt: expiresAt as number,
+    envelope: envelope as Uint8Array,
+    claimTag: claimTag as Uint8Array,
   };
 }
 
-function waitingReceipt(row: Row, now: number): Receipt {
-  const expiresAt = row.expires_at as number;
+function waitingReceipt([created, expires, tries]: Row, now: number): Receipt {
+  const createdAt = created as number;
+  const expiresAt = expires as number;
   const isOver = expiresAt <= now;
   return {
     state: isOver ? 'expired' : 'waiting',
-    createdAt: row.created_at as number,
+    createdAt,
     expiresAt,
     endedAt: isOver ? expiresAt : undefined,
-    wrongTries: row.tries as number,
+    wrongTries: tries as number,
     reads: 0,
   };
 }
 
-function endedReceipt(row: Row | undefined): Receipt | undefined {
-  return (
-    row && {
-      state: row.state as Receipt['state'],
-      createdAt: row.created_at as number,
-      expiresAt: row.expires_at as number,
-      endedAt: row.ended_at as number,
-      wrongTries: row.tries as number,
-      reads: row.reads as number,
-    }
-  );
+function endedReceipt([state, createdAt, expiresAt, endedAt, tries, reads]: Row): Receipt {
+  return {
+    state: state as Receipt['state'],
+    createdAt: createdAt as number,
+    expiresAt: expiresAt as number,
+    endedAt: endedAt as number,
+    wrongTries: tries as number,
+    reads: reads as number,
+  };
 }

@@ -1,0 +1,57 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { type ExecutionContext, type TestFn } from 'ava';
+import { openStorage, type Storage } from '../../src/storage/open.ts';
+
+/** Where a test's storage is; `open` can be called more than once, as several processes would. */
+export type Place = { url: string; open(): Promise<Storage> };
+export type Engine = { name: 'sqlite' | 'mongodb'; test: TestFn; place(t: ExecutionContext): Promise<Place> };
+
+const { MONGODB_TEST_URL } = process.env;
+
+/** Both engines; MongoDB's tests are visible skips where no server is given. */
+export const ENGINES: readonly Engine[] = [
+  { name: 'sqlite', test, place: sqlitePlace },
+  { name: 'mongodb', test: (MONGODB_TEST_URL ? test : test.skip) as TestFn, place: mongoPlace },
+];
+
+export async function temporaryFolder(t: ExecutionContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'hushbox-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
+  return folder;
+}
+
+async function sqlitePlace(t: ExecutionContext): Promise<Place> {
+  return placeAt(t, `sqlite:${join(await temporaryFolder(t), 'hushbox.db')}`);
+}
+
+async function mongoPlace(t: ExecutionContext): Promise<Place> {
+  const url = new URL(MONGODB_TEST_URL as string);
+  url.pathname = `/hushbox_${randomBytes(6).toString('hex')}`;
+  t.teardown(async () => {
+    const { MongoClient } = await import('mongodb');
+    const client = new MongoClient(url.href);
+    await client.db().dropDatabase();
+    await client.close();
+  });
+  return placeAt(t, url.href);
+}
+
+function placeAt(t: ExecutionContext, url: string): Place {
+  return {
+    url,
+    async open() {
+      const sqlitePath = url.startsWith('sqlite:') ? url.slice('sqlite:'.length) : undefined;
+      const storage = await openStorage({ sqlitePath, STORAGE_URL: url }, (error) => t.log(error));
+      let isOpen = true;
+      const close = async (): Promise<void> => {
+        if (isOpen) await storage.close();
+        isOpen = false;
+      };
+      t.teardown(close); // ava runs teardowns in reverse: closed before the place is removed
+      return { ...storage, close };
+    },
+  };
+}
