@@ -18,7 +18,7 @@ run: build ## serve on http://127.0.0.1:8000
 	@exec $(NODE) src/main.ts
 
 test: build ## run every test that can run here
-	@$(NODE) node_modules/ava/entrypoints/cli.mjs
+	@$(NODE) node_modules/ava/entrypoints/cli.js
 
 check: build ## types, lint, generated files, tests with coverage
 	@PATH="$$PWD/.node/node_modules/node/bin:$$PATH" npm run --silent check

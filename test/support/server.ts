@@ -100,7 +100,10 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
       method,
       headers,
       ...(body !== undefined && {
-        body: typeof body === 'string' || body instanceof Uint8Array ? (body as RequestInit['body'] & {}) : JSON.stringify(body),
+        body:
+          typeof body === 'string' || body instanceof Uint8Array
+            ? (body as RequestInit['body'] & {})
+            : JSON.stringify(body),
       }),
     });
   return {

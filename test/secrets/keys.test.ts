@@ -1,0 +1,74 @@
+import test from 'ava';
+import fc from 'fast-check';
+import {
+  createReceiptKey,
+  createSecretKey,
+  idsExpiringBefore,
+  parseReceiptKey,
+  parseSecretKey,
+} from '../../src/secrets/keys.ts';
+import { randomBytes } from '../../src/secrets/random.ts';
+
+test('a secret key is 48 base64url characters, parses to itself, and begins with its second of expiry', (t) => {
+  const key = createSecretKey(1_767_268_800_999);
+  t.regex(key.text, /^[A-Za-z0-9_-]{48}$/);
+  t.is(key.bytes.readUInt32BE(0), 1_767_268_800);
+  t.is(key.id.readUInt32BE(0), 1_767_268_800);
+  t.deepEqual(parseSecretKey(key.text), key);
+});
+
+test('a receipt key looks like none, is for one record, and parses to itself', (t) => {
+  const { id, text } = createSecretKey(1_767_268_800_000);
+  const receipt = createReceiptKey(id);
+  t.regex(receipt.text, /^receipt_[A-Za-z0-9_-]{64}$/);
+  t.deepEqual(parseReceiptKey(receipt.text), receipt);
+  t.is(parseSecretKey(receipt.text), undefined);
+  t.is(parseReceiptKey(text), undefined);
+  t.is(parseReceiptKey(`receipt_${text}`), undefined);
+});
+
+test('no other text is a key', (t) => {
+  const { text } = createSecretKey(1_767_268_800_000);
+  for (const bad of [
+    '',
+    'x',
+    text.slice(1),
+    `${text}A`,
+    `${text.slice(0, 47)}=`,
+    `${text.slice(0, 47)}+`,
+    `${text.slice(0, 46)}é`,
+    `${text.slice(0, 47)} `,
+  ]) {
+    t.is(parseSecretKey(bad), undefined, bad);
+  }
+  fc.assert(fc.property(fc.string(), (any) => parseSecretKey(any) === undefined && parseReceiptKey(any) === undefined));
+});
+
+test('every character of a key counts: no two texts are one key', (t) => {
+  const { text, id } = createSecretKey(1_767_268_800_000);
+  for (let at = 0; at < text.length; at++) {
+    const changed = text.slice(0, at) + (text[at] === 'A' ? 'B' : 'A') + text.slice(at + 1);
+    t.notDeepEqual(parseSecretKey(changed)?.id, id);
+  }
+});
+
+test('expired ids sort below the bound of the instant, others do not', (t) => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 0, max: 4_000_000_000_000 }),
+      fc.integer({ min: 0, max: 4_000_000_000_000 }),
+      (expiresAt, now) => {
+        const isBelow = Buffer.compare(createSecretKey(expiresAt).id, idsExpiringBefore(now)) < 0;
+        if (isBelow) return expiresAt < now;
+        return expiresAt >= now - 1000;
+      },
+    ),
+  );
+  t.pass();
+});
+
+test('random bytes do not repeat across the pool, and leave it', (t) => {
+  const seen = new Set(Array.from({ length: 2000 }, () => randomBytes(32).toString('hex')));
+  t.is(seen.size, 2000);
+  t.false([...seen].some((bytes) => /^0{16}/.test(bytes)));
+});
