@@ -5,13 +5,17 @@ import { z } from 'zod';
 /** These can be given as `NAME_FILE`, the path of a file that holds the value. */
 const SECRET_BEARING = ['MASTER_KEY', 'MASTER_KEY_PREVIOUS', 'STORAGE_URL', 'CREATE_TOKEN'] as const;
 
-const Port = z.coerce.number({ error: 'must be a port number' }).int().min(0).max(65_535);
+const wholeNumber = (least: number, most: number) =>
+  z
+    .string()
+    .transform((text) => (/^\d{1,9}$/.test(text) ? Number(text) : Number.NaN)) // Number('') is 0, Number('0x1') 1
+    .refine((value) => value >= least && value <= most, { error: `must be a whole number from ${least} to ${most}` });
 const MasterKey = z.string().transform((text, context) => decodeKey(text.trim()) ?? reject(context));
 const SQLITE_PREFIX = 'sqlite:';
 
 const Env = z.object({
   NODE_ENV: z.string().default('development').describe('`production` refuses what is unsafe there'),
-  HTTP_PORT: Port.default(8000).describe('Port to listen on; 0 takes a free one and prints it'),
+  HTTP_PORT: wholeNumber(0, 65_535).default(8000).describe('Port to listen on; 0 takes a free one and prints it'),
   HOST: z.string().default('127.0.0.1').describe('Address to listen on'),
   SOCKET_DIR: z
     .string()
@@ -19,13 +23,7 @@ const Env = z.object({
     .refine((path) => Buffer.byteLength(path) <= 80, { error: 'must be at most 80 bytes long, for sockets to fit' })
     .optional()
     .describe('When set, worker N listens on `worker-N.sock` in this folder (N from 1) instead of the port'),
-  WORKERS: z.coerce
-    .number({ error: 'must be a whole number' })
-    .int()
-    .min(1)
-    .max(256)
-    .optional()
-    .describe('Number of worker processes; default: the cores it may use'),
+  WORKERS: wholeNumber(1, 256).optional().describe('Number of worker processes; default: the cores it may use'),
   STORAGE_URL: z
     .string()
     .refine(isStorageUrl, { error: 'must be sqlite:PATH or mongodb://…' })
@@ -55,18 +53,10 @@ const Env = z.object({
     .regex(/^[\x21-\x7e]{16,1024}$/, { error: 'must be 16 to 1024 printable ASCII characters without blanks' })
     .optional()
     .describe('When set, `POST /generate` needs it as `Authorization: Bearer`; reading stays open'),
-  SECRET_MAX_BYTES: z.coerce
-    .number({ error: 'must be a whole number' })
-    .int()
-    .min(1)
-    .max(8_388_608)
+  SECRET_MAX_BYTES: wholeNumber(1, 8_388_608)
     .default(65_536)
     .describe('Longest secret, in bytes of UTF-8; at most 8 MiB'),
-  SECRET_TTL_MAX_SECONDS: z.coerce
-    .number({ error: 'must be a whole number' })
-    .int()
-    .min(60)
-    .max(31_536_000)
+  SECRET_TTL_MAX_SECONDS: wholeNumber(60, 31_536_000)
     .default(604_800)
     .describe('Longest lifetime a client may ask for, and the default one, in seconds'),
   LOG_LEVEL: z
@@ -93,9 +83,10 @@ export type Setting = { name: string; description: string; defaultValue: string;
  */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const problems: string[] = [];
-  const result = Env.safeParse(withFiles(env, problems));
+  const given = withFiles(env, problems);
+  const result = Env.safeParse(given);
   for (const issue of result.error?.issues ?? []) problems.push(`${String(issue.path[0])} ${plain(issue)}`);
-  if (result.data?.NODE_ENV === 'production' && !result.data.MASTER_KEY && problems.length === 0) {
+  if (given.NODE_ENV === 'production' && given.MASTER_KEY === undefined && !given.MASTER_KEY_FILE) {
     problems.push('MASTER_KEY must be set in production');
   }
   if (problems.length > 0 || !result.data) {

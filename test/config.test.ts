@@ -1,0 +1,220 @@
+import { writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { type Config, listSettings, readConfig } from '../src/config.ts';
+import { temporaryFolder } from './support/storage.ts';
+
+const KEY = Buffer.alloc(32, 0xa7);
+
+/** The bad variables that a start with this environment names. */
+function refusal(t: ExecutionContext, env: Record<string, string>): string {
+  const error = t.throws(() => readConfig(env));
+  return error?.message ?? '';
+}
+
+function namedIn(message: string): string[] {
+  return [...new Set(message.match(/^ {2}[A-Z_]+/gm)?.map((name) => name.trim()))].sort();
+}
+
+test('an empty environment gives the documented defaults', (t) => {
+  t.deepEqual(readConfig({}), {
+    NODE_ENV: 'development',
+    HTTP_PORT: 8000,
+    HOST: '127.0.0.1',
+    STORAGE_URL: 'sqlite:./data/hushbox.db',
+    DATA_DIR: resolve('data'),
+    MASTER_KEY_PREVIOUS: [],
+    SECRET_MAX_BYTES: 65_536,
+    SECRET_TTL_MAX_SECONDS: 604_800,
+    LOG_LEVEL: 'info',
+    sqlitePath: resolve('data/hushbox.db'),
+  } satisfies Partial<Config> as unknown as Config);
+});
+
+test('an empty variable counts as absent', (t) => {
+  const names = listSettings().map(({ name }) => name);
+  const empty = Object.fromEntries(names.flatMap((name) => [name, `${name}_FILE`]).map((name) => [name, '']));
+  t.deepEqual(readConfig(empty), readConfig({}));
+});
+
+test('variables that are not ours are ignored', (t) => {
+  t.deepEqual(readConfig({ PATH: '/bin', SOME_FILE: '/nowhere', HUSHBOX_WORKER_NUMBER: '1' }), readConfig({}));
+});
+
+test('the configuration cannot be changed once read', (t) => {
+  t.true(Object.isFrozen(readConfig({})));
+});
+
+const NUMBERS: [name: keyof Config, least: number, most: number][] = [
+  ['HTTP_PORT', 0, 65_535],
+  ['WORKERS', 1, 256],
+  ['SECRET_MAX_BYTES', 1, 8_388_608],
+  ['SECRET_TTL_MAX_SECONDS', 60, 31_536_000],
+];
+for (const [name, least, most] of NUMBERS) {
+  test(`${name} takes whole numbers from ${least} to ${most} and no others`, (t) => {
+    t.is(readConfig({ [name]: String(least) })[name], least);
+    t.is(readConfig({ [name]: String(most) })[name], most);
+    for (const bad of [String(least - 1), String(most + 1), `${least + 1}.5`, 'many', '12x', 'NaN', 'Infinity', ' ']) {
+      t.deepEqual(namedIn(refusal(t, { [name]: bad })), [name], JSON.stringify(bad));
+    }
+  });
+}
+
+test('LOG_LEVEL takes the levels of pino and no others', (t) => {
+  for (const level of ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const) {
+    t.is(readConfig({ LOG_LEVEL: level }).LOG_LEVEL, level);
+  }
+  for (const bad of ['verbose', 'INFO', '3']) t.deepEqual(namedIn(refusal(t, { LOG_LEVEL: bad })), ['LOG_LEVEL']);
+});
+
+test('STORAGE_URL names a SQLite file or a MongoDB server', (t) => {
+  t.is(readConfig({ STORAGE_URL: 'sqlite:/var/lib/hushbox/secrets.db' }).sqlitePath, '/var/lib/hushbox/secrets.db');
+  t.is(readConfig({ STORAGE_URL: 'sqlite:here.db' }).sqlitePath, resolve('here.db'));
+  for (const url of [
+    'mongodb://127.0.0.1',
+    'mongodb://a,b:27018/hushbox?replicaSet=rs',
+    'mongodb+srv://example.com/x',
+  ]) {
+    const config = readConfig({ STORAGE_URL: url });
+    t.is(config.STORAGE_URL, url);
+    t.is(config.sqlitePath, undefined);
+  }
+  for (const bad of [
+    'sqlite:',
+    'sqlite::memory:',
+    'mongodb://',
+    'mongodb:///x',
+    'postgres://127.0.0.1',
+    '/data/x.db',
+  ]) {
+    t.deepEqual(namedIn(refusal(t, { STORAGE_URL: bad })), ['STORAGE_URL'], bad);
+  }
+});
+
+test("DATA_DIR is what it says, else SQLite's folder, else ./data", (t) => {
+  t.is(readConfig({ DATA_DIR: '/srv/hushbox' }).DATA_DIR, '/srv/hushbox');
+  t.is(readConfig({ DATA_DIR: 'here', STORAGE_URL: 'sqlite:/elsewhere/x.db' }).DATA_DIR, resolve('here'));
+  t.is(readConfig({ STORAGE_URL: 'sqlite:/elsewhere/x.db' }).DATA_DIR, '/elsewhere');
+  t.is(readConfig({ STORAGE_URL: 'mongodb://127.0.0.1' }).DATA_DIR, resolve('data'));
+});
+
+test('a master key is 32 bytes, as hex or as base64url', (t) => {
+  for (const text of [KEY.toString('hex'), KEY.toString('hex').toUpperCase(), KEY.toString('base64url')]) {
+    t.deepEqual(readConfig({ MASTER_KEY: text }).MASTER_KEY, KEY);
+    t.deepEqual(readConfig({ MASTER_KEY: ` ${text}\n` }).MASTER_KEY, KEY);
+  }
+  t.deepEqual(readConfig({ MASTER_KEY: `${KEY.toString('base64url')}=` }).MASTER_KEY, KEY);
+  const hex = KEY.toString('hex');
+  for (const bad of [hex.slice(2), `${hex}00`, `${hex.slice(1)}g`, KEY.toString('base64url').slice(1), 'password']) {
+    t.deepEqual(namedIn(refusal(t, { MASTER_KEY: bad })), ['MASTER_KEY'], bad);
+  }
+});
+
+test('older master keys are a list, each of them checked', (t) => {
+  const other = Buffer.alloc(32, 1);
+  const list = `${KEY.toString('hex')}, ${other.toString('base64url')}`;
+  t.deepEqual(readConfig({ MASTER_KEY_PREVIOUS: list }).MASTER_KEY_PREVIOUS, [KEY, other]);
+  for (const bad of [`${list},`, `${list},abc`, ',']) {
+    t.deepEqual(namedIn(refusal(t, { MASTER_KEY_PREVIOUS: bad })), ['MASTER_KEY_PREVIOUS'], bad);
+  }
+});
+
+test('PUBLIC_URL is an http or https address, without a slash at its end', (t) => {
+  t.is(readConfig({ PUBLIC_URL: 'https://hush.example' }).PUBLIC_URL, 'https://hush.example');
+  t.is(readConfig({ PUBLIC_URL: 'http://hush.example/below//' }).PUBLIC_URL, 'http://hush.example/below');
+  const bad = [
+    'hush.example',
+    'ftp://hush.example',
+    'https://a:b@hush.example',
+    'https://hush.example/?a',
+    'https://x/#a',
+  ];
+  for (const url of bad) t.deepEqual(namedIn(refusal(t, { PUBLIC_URL: url })), ['PUBLIC_URL'], url);
+});
+
+test('CREATE_TOKEN is 16 to 1024 printable characters', (t) => {
+  for (const good of ['0123456789abcdef', '!~'.repeat(512)])
+    t.is(readConfig({ CREATE_TOKEN: good }).CREATE_TOKEN, good);
+  for (const bad of ['0123456789abcde', 'x'.repeat(1025), '0123456789 abcdef', '0123456789äbcdef']) {
+    t.deepEqual(namedIn(refusal(t, { CREATE_TOKEN: bad })), ['CREATE_TOKEN'], bad);
+  }
+});
+
+test('SOCKET_DIR must leave room for the name of a socket', (t) => {
+  t.is(readConfig({ SOCKET_DIR: 'run' }).SOCKET_DIR, resolve('run'));
+  t.is(readConfig({ SOCKET_DIR: `/${'x'.repeat(79)}` }).SOCKET_DIR, `/${'x'.repeat(79)}`);
+  t.deepEqual(namedIn(refusal(t, { SOCKET_DIR: `/${'x'.repeat(80)}` })), ['SOCKET_DIR']);
+});
+
+const VALUES_OF_SECRETS = {
+  MASTER_KEY: KEY.toString('hex'),
+  MASTER_KEY_PREVIOUS: KEY.toString('base64url'),
+  STORAGE_URL: 'mongodb://user:password@127.0.0.1',
+  CREATE_TOKEN: 'a token of the tests'.replaceAll(' ', '-'),
+} as const;
+
+for (const [name, value] of Object.entries(VALUES_OF_SECRETS) as [keyof typeof VALUES_OF_SECRETS, string][]) {
+  test(`${name} can be the content of a file`, async (t) => {
+    const path = join(await temporaryFolder(t), 'value');
+    writeFileSync(path, `${value}\n`);
+    t.deepEqual(readConfig({ [`${name}_FILE`]: path })[name], readConfig({ [name]: value })[name]);
+  });
+
+  test(`${name} and its file must not both be given, and the file must be there`, async (t) => {
+    const folder = await temporaryFolder(t);
+    const path = join(folder, 'value');
+    writeFileSync(path, value);
+    t.deepEqual(namedIn(refusal(t, { [name]: value, [`${name}_FILE`]: path })), [name]);
+    t.deepEqual(namedIn(refusal(t, { [`${name}_FILE`]: join(folder, 'missing') })), [`${name}_FILE`]);
+  });
+
+  test(`${name} must not be given as an empty file`, async (t) => {
+    const path = join(await temporaryFolder(t), 'value');
+    writeFileSync(path, '\n');
+    t.deepEqual(namedIn(refusal(t, { [`${name}_FILE`]: path })), [name]);
+  });
+}
+
+test('exactly the variables that bear a secret are documented as possible files', (t) => {
+  const files = listSettings().filter(({ canBeFile }) => canBeFile);
+  t.deepEqual(files.map(({ name }) => name).sort(), Object.keys(VALUES_OF_SECRETS).sort());
+});
+
+test('every variable is described', (t) => {
+  for (const { name, description } of listSettings()) t.regex(description, /^\S.{9,}/, name);
+});
+
+test('production refuses to start without a master key, development does not', (t) => {
+  t.deepEqual(namedIn(refusal(t, { NODE_ENV: 'production' })), ['MASTER_KEY']);
+  t.deepEqual(readConfig({ NODE_ENV: 'production', MASTER_KEY: KEY.toString('hex') }).MASTER_KEY, KEY);
+  t.is(readConfig({ NODE_ENV: 'test' }).MASTER_KEY, undefined);
+});
+
+test('every bad variable is named at once, and no value is shown', (t) => {
+  const bad = {
+    NODE_ENV: 'production',
+    HTTP_PORT: '70001',
+    SOCKET_DIR: `/${'leaked-folder'.repeat(8)}`,
+    WORKERS: 'leaked-workers',
+    STORAGE_URL: 'leaked://user:password@host',
+    MASTER_KEY: 'leaked-master-key',
+    MASTER_KEY_PREVIOUS: 'leaked-previous-key',
+    PUBLIC_URL: 'leaked-address',
+    CREATE_TOKEN: 'leaked-token-\n',
+    SECRET_MAX_BYTES: '8388609',
+    SECRET_TTL_MAX_SECONDS: '59',
+    LOG_LEVEL: 'leaked-level',
+  };
+  const message = refusal(t, bad);
+  const { NODE_ENV, ...wrong } = bad;
+  t.deepEqual(namedIn(message), Object.keys(wrong).sort());
+  t.notRegex(message, /leaked|password|70001|8388609|\b59\b/);
+});
+
+test('a bad variable hides neither a missing file nor what production needs', async (t) => {
+  const missing = join(await temporaryFolder(t), 'leaked-path');
+  const message = refusal(t, { NODE_ENV: 'production', LOG_LEVEL: 'loud', CREATE_TOKEN_FILE: missing });
+  t.deepEqual(namedIn(message), ['CREATE_TOKEN_FILE', 'LOG_LEVEL', 'MASTER_KEY']);
+  t.notRegex(message, /leaked/);
+});
