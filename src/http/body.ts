@@ -47,10 +47,14 @@ function readBytes(request: IncomingMessage, limitBytes: number): Promise<Buffer
       if (received > limitBytes) refuse();
       else resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
     });
-    request.on('error', reject);
+    request.on('error', breakOff);
     request.on('close', () => {
-      if (!request.complete) reject(new Error('the client left before its request was complete'));
+      if (!request.complete) breakOff();
     });
+    // Nobody is left to read it: a code of its own would be of no use.
+    function breakOff(): void {
+      reject(new AppError('INVALID_REQUEST', { detail: 'The request ended before its body was complete' }));
+    }
     function refuse(): void {
       reject(new AppError('TOO_LARGE', { detail: `The body is larger than ${limitBytes} bytes` }));
     }

@@ -2,9 +2,14 @@ import Router from '@koa/router';
 import type { Middleware } from 'koa';
 import { AppError } from '../errors.ts';
 
+/** A router whose paths are what they are: `/Generate` is not `/generate`. A trailing slash makes no difference. */
+export function createRouter(): Router {
+  return new Router({ sensitive: true });
+}
+
 /** Puts routers together; what none of them serves is 404, 405 with `Allow`, or the answer to OPTIONS. */
 export function createRouting(routers: readonly Router[]): Middleware {
-  const root = new Router();
+  const root = createRouter();
   for (const router of routers) root.use(router.routes());
   const dispatch = root.routes();
   return (ctx, next) =>
@@ -14,6 +19,6 @@ export function createRouting(routers: readonly Router[]): Middleware {
       ctx.set('allow', [...allowed, 'OPTIONS'].join(', '));
       if (ctx.method !== 'OPTIONS') throw new AppError('METHOD_NOT_ALLOWED');
       ctx.status = 204;
-      await next;
+      return next();
     });
 }

@@ -19,10 +19,14 @@ export function createHttpServer(listener: RequestListener): Server {
       requestTimeout: 60_000,
       connectionsCheckingInterval: 1_000,
       keepAliveTimeout: 75_000, // longer than the 60 s nginx keeps an idle upstream connection
-      requireHostHeader: true,
+      requireHostHeader: false, // checked below: Node would answer without a body
       noDelay: true,
     },
-    listener,
+    (request, response) => {
+      if (request.headers.host === undefined && request.httpVersion === '1.1') {
+        answerRaw(request.socket, 'INVALID_REQUEST');
+      } else listener(request, response);
+    },
   );
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     answerRaw(socket, PARSER_ERRORS[error.code ?? ''] ?? 'INVALID_REQUEST');

@@ -1,5 +1,6 @@
-import Router from '@koa/router';
+import type Router from '@koa/router';
 import { AppError } from '../errors.ts';
+import { createRouter } from '../http/routing.ts';
 
 export type HealthParts = {
   /** Rejects when the storage does not answer. */
@@ -9,7 +10,7 @@ export type HealthParts = {
 
 /** Liveness and readiness (contract §6). */
 export function healthRoutes({ ping, isDraining }: HealthParts): Router {
-  const router = new Router();
+  const router = createRouter();
   router.get('/health/live', (ctx) => {
     ctx.body = { status: 'live' };
   });

@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
-import Router from '@koa/router';
-import type { Middleware } from 'koa';
+import type Router from '@koa/router';
+import type { Context, Middleware } from 'koa';
 import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import { readJsonObject } from '../http/body.ts';
+import { createRouter } from '../http/routing.ts';
 import { validate } from '../http/validate.ts';
 import type { Secrets } from './secrets.ts';
 import type { Receipt } from './store.ts';
@@ -19,7 +20,7 @@ export type SecretRouteParts = {
   /** Runs before a secret is created: who may. */
   guard: Middleware;
   /** Answers a browser that opens a link; `found` is undefined when the key is. */
-  page(found: { needsPhrase: boolean; expiresAt: number } | undefined): string;
+  showPage(ctx: Context, found: { needsPhrase: boolean; expiresAt: number } | undefined): void;
 };
 
 /** How many bytes of body may come: each byte of text can arrive as six of escape (contract §2). */
@@ -28,8 +29,8 @@ export function bodyLimitBytes({ secretMaxBytes }: SecretLimits): number {
 }
 
 /** The routes of contract §3. */
-export function secretRoutes({ secrets, limits, guard, page }: SecretRouteParts): Router {
-  const router = new Router();
+export function secretRoutes({ secrets, limits, guard, showPage }: SecretRouteParts): Router {
+  const router = createRouter();
   const NewSecret = newSecretSchema(limits);
   const limitBytes = bodyLimitBytes(limits);
 
@@ -63,11 +64,8 @@ export function secretRoutes({ secrets, limits, guard, page }: SecretRouteParts)
       if (isBrowser && error instanceof AppError && error.code === 'KEY_NOT_FOUND') return undefined;
       throw error;
     });
-    if (isBrowser) {
-      ctx.status = found ? 200 : 404;
-      ctx.type = 'html';
-      ctx.body = page(found);
-    } else if (found) ctx.body = { phrase: found.needsPhrase, expires_at: iso(found.expiresAt) };
+    if (isBrowser) showPage(ctx, found);
+    else if (found) ctx.body = { phrase: found.needsPhrase, expires_at: iso(found.expiresAt) };
   });
 
   router.get('/receipts/:key', async (ctx) => {

@@ -470,7 +470,7 @@ for (const { name, test, place } of ENGINES) {
     await expectGone(t, await server.post(`/secrets/${receipt_key}`));
     const other = await server.create({ secret: 's', receipt: false });
     t.false('receipt_key' in other);
-    const forged = receipt_key.slice(0, -4) + 'AAAA';
+    const forged = `${receipt_key.slice(0, -4)}AAAA`;
     await expectGone(t, await server.get(`/receipts/${forged}`));
     await expectGone(t, await server.request('DELETE', `/receipts/${forged}`));
     await expectSecret(t, await server.post(`/secrets/${secret_key}`), 's');

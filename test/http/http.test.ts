@@ -1,0 +1,252 @@
+import { connect } from 'node:net';
+import test, { type ExecutionContext } from 'ava';
+import { bodyLimitBytes } from '../../src/secrets/routes.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+import { ENGINES } from '../support/storage.ts';
+
+const [sqlite] = ENGINES;
+const LIMIT = bodyLimitBytes({ secretMaxBytes: 65_536, ttlMaxSeconds: 604_800 });
+
+async function start(t: ExecutionContext, options: object = {}): Promise<TestServer> {
+  if (!sqlite) throw new TypeError('no engine');
+  return startServer(t, { place: await sqlite.place(t), ...options });
+}
+
+type RawAnswer = { status: number; headers: Map<string, string>; body: Record<string, unknown>; text: string };
+
+/** Sends bytes as they are and reads until the server closes, or the first answer is complete. */
+function raw(server: TestServer, ...chunks: (string | Buffer)[]): Promise<RawAnswer> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(server.port, '127.0.0.1');
+    let text = '';
+    const finish = (): void => {
+      socket.destroy();
+      const [head = '', body = ''] = text.split(/\r\n\r\n(.*)/s);
+      const [statusLine = '', ...lines] = head.split('\r\n');
+      const headers = new Map(
+        lines.map((line) => [line.split(': ')[0]?.toLowerCase() ?? '', line.replace(/^[^:]*: /, '')]),
+      );
+      resolve({ status: Number(statusLine.split(' ')[1]), headers, body: body ? JSON.parse(body) : {}, text });
+    };
+    socket.on('data', (chunk) => {
+      text += chunk;
+      const [head, body] = text.split(/\r\n\r\n(.*)/s);
+      const length = /content-length: (\d+)/i.exec(head ?? '')?.[1];
+      if (length !== undefined && Buffer.byteLength(body ?? '') >= Number(length)) finish();
+    });
+    socket.on('end', finish);
+    socket.on('error', reject);
+    for (const chunk of chunks) socket.write(chunk);
+  });
+}
+
+const post = (path: string, headers: string, body = ''): string =>
+  `POST ${path} HTTP/1.1\r\nHost: x\r\n${headers}\r\n${body}`;
+
+test('every answer has the common headers, errors and those of the HTTP parser included', async (t) => {
+  const server = await start(t);
+  const { secret_key } = await server.create({ secret: 's' });
+  const ids = new Set<string>();
+  const answers = [
+    await server.get('/health/live'),
+    await server.get(`/secrets/${secret_key}`),
+    await server.get('/nowhere'),
+    await server.post('/generate', '{'),
+    await server.request('PUT', '/generate'),
+    await server.request('OPTIONS', '/generate'),
+    await server.request('HEAD', '/health/live'),
+  ].map(({ headers }) => headers);
+  const malformed = await raw(server, 'NONSENSE\r\n\r\n');
+  for (const headers of [...answers, malformed.headers]) {
+    t.is(headers.get('cache-control'), 'no-store');
+    t.is(headers.get('x-content-type-options'), 'nosniff');
+    t.is(headers.get('referrer-policy'), 'no-referrer');
+    ids.add(headers.get('x-request-id') ?? '');
+  }
+  t.is(ids.size, answers.length + 1);
+});
+
+test('a JSON body is read whatever content type it comes with', async (t) => {
+  const server = await start(t);
+  const types = [
+    'application/x-www-form-urlencoded',
+    'text/plain',
+    'application/json; charset=utf-8',
+    'multipart/form-data',
+    'image/png',
+    'x',
+  ];
+  for (const type of types) {
+    const created = await server.post('/generate', { secret: type }, { 'content-type': type });
+    t.is(created.status, 201, type);
+    const { secret_key } = (await created.json()) as { secret_key: string };
+    t.deepEqual(await (await server.post(`/secrets/${secret_key}`, {}, { 'content-type': type })).json(), {
+      secret: type,
+    });
+  }
+  const body = '{"secret":"s"}';
+  t.is((await raw(server, post('/generate', `Content-Length: ${body.length}\r\n`, body))).status, 201);
+});
+
+test('what is not a JSON object in UTF-8 is 400, and an empty body an empty object', async (t) => {
+  const server = await start(t);
+  const deep = 60_000;
+  const bodies: (string | Uint8Array)[] = [
+    '{',
+    'secret=s',
+    '"s"',
+    '5',
+    'null',
+    'true',
+    '[]',
+    '[{"secret":"s"}]',
+    '{"secret":"s"}x',
+    "{'secret':'s'}",
+    '{"secret":"s",}',
+    '\ufeff{"secret":"s"}',
+    '{"secret":"a\u0000b"}',
+    '['.repeat(deep),
+    '['.repeat(deep) + ']'.repeat(deep),
+    `${'{"a":'.repeat(deep)}1${'}'.repeat(deep)}`,
+    `{"secret":${'['.repeat(deep)}${']'.repeat(deep)}}`,
+    Buffer.from('{"secret":"\xff"}', 'latin1'),
+    Buffer.from('{"secret":"\xc0\xaf"}', 'latin1'),
+    Buffer.from('{"secret":"\xed\xa0\x80"}', 'latin1'),
+    Buffer.from('{"secret":"s"}', 'utf16le'),
+    Buffer.concat([Buffer.from('{"secret":"'), Buffer.of(0xf0, 0x9f), Buffer.from('"}')]),
+  ];
+  for (const body of bodies) {
+    const response = await server.post('/generate', body);
+    t.is(response.status, 400, String(body).slice(0, 40));
+    const answer = (await response.json()) as { code: string; Error: string };
+    t.is(answer.code, 'INVALID_REQUEST');
+    t.false(/token|position|unexpected/i.test(answer.Error), answer.Error);
+  }
+  t.regex(((await (await server.post('/generate', '')).json()) as { Error: string }).Error, /^secret must be text/);
+});
+
+test('a body over the limit gets its 413, even by who sends everything first', async (t) => {
+  const server = await start(t);
+  const fits = `{"secret":"${'\\u0061'.repeat(65_536)}"${' '.repeat(1000)}}`;
+  t.is((await server.post('/generate', fits)).status, 201);
+  const padded = (bytes: number): string => `{"secret":"s"${' '.repeat(bytes - 14)}}`;
+  t.is((await server.post('/generate', padded(LIMIT))).status, 201);
+  for (const bytes of [LIMIT + 1, 1_000_000, 16 * 1024 * 1024]) {
+    const body = padded(bytes);
+    const sized = await raw(server, post('/generate', `Content-Length: ${bytes}\r\n`, body));
+    t.deepEqual([sized.status, sized.body.code], [413, 'TOO_LARGE'], String(bytes));
+    const chunked = await raw(
+      server,
+      post('/generate', 'Transfer-Encoding: chunked\r\n', `${bytes.toString(16)}\r\n${body}\r\n0\r\n\r\n`),
+    );
+    t.deepEqual([chunked.status, chunked.body.code], [413, 'TOO_LARGE'], String(bytes));
+  }
+  const { secret_key } = await server.create({ secret: 's' });
+  t.is((await server.post(`/secrets/${secret_key}`, padded(LIMIT + 1))).status, 413);
+  t.is((await server.post(`/secrets/${secret_key}`)).status, 200);
+});
+
+test('a client that leaves in the middle of its body is no failure of ours', async (t) => {
+  const server = await start(t);
+  const socket = connect(server.port, '127.0.0.1');
+  socket.write(post('/generate', 'Content-Length: 100\r\n', '{"secret":'));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  socket.resetAndDestroy();
+  t.is((await server.get('/health/live')).status, 200);
+  t.false(server.logged().includes('request failed'));
+});
+
+test('compressed bodies are refused', async (t) => {
+  const server = await start(t);
+  const response = await server.post('/generate', { secret: 's' }, { 'content-encoding': 'gzip' });
+  t.deepEqual([response.status, ((await response.json()) as { code: string }).code], [415, 'UNSUPPORTED_ENCODING']);
+  t.is((await server.post('/generate', { secret: 's' }, { 'content-encoding': 'identity' })).status, 201);
+});
+
+test('unknown paths are 404, wrong methods 405 with Allow, and a trailing slash makes no difference', async (t) => {
+  const server = await start(t);
+  for (const path of [
+    '/x',
+    '/generate/x',
+    '/secrets',
+    '/secrets/',
+    '/secrets/a/b',
+    '/receipts',
+    '//generate',
+    '/Generate',
+  ]) {
+    const response = await server.request('PUT', path);
+    t.deepEqual([response.status, ((await response.json()) as { code: string }).code], [404, 'NOT_FOUND'], path);
+  }
+  const wrong: [string, string, string][] = [
+    ['GET', '/generate', 'POST, OPTIONS'],
+    ['DELETE', '/generate', 'POST, OPTIONS'],
+    ['PROPFIND', '/generate', 'POST, OPTIONS'],
+    ['PUT', '/secrets/x', 'POST, HEAD, GET, OPTIONS'],
+    ['POST', '/receipts/x', 'HEAD, GET, DELETE, OPTIONS'],
+    ['POST', '/health/live', 'HEAD, GET, OPTIONS'],
+    ['POST', '/health/ready/', 'HEAD, GET, OPTIONS'],
+  ];
+  for (const [method, path, allow] of wrong) {
+    const response = await server.request(method, path);
+    t.deepEqual([response.status, response.headers.get('allow')], [405, allow], `${method} ${path}`);
+    t.is(((await response.json()) as { code: string }).code, 'METHOD_NOT_ALLOWED');
+  }
+  const { secret_key, receipt_key } = (await (
+    await server.post('/generate/', { secret: 's', receipt: true })
+  ).json()) as {
+    secret_key: string;
+    receipt_key: string;
+  };
+  t.is((await server.get(`/secrets/${secret_key}/`)).status, 200);
+  t.is((await server.post(`/secrets/${secret_key}/`)).status, 200);
+  t.is((await server.get(`/receipts/${receipt_key}/`)).status, 200);
+  t.is((await server.get('/health/live/')).status, 200);
+});
+
+test('what the HTTP parser refuses has our shape', async (t) => {
+  const server = await start(t);
+  const cases: [number, string, string][] = [
+    [400, 'INVALID_REQUEST', 'NONSENSE\r\n\r\n'],
+    [400, 'INVALID_REQUEST', 'GET / HTTP/1.1\r\n\r\n'],
+    [400, 'INVALID_REQUEST', 'GET / HTTP/1.1\r\nHost: x\r\nBad Header: y\r\n\r\n'],
+    [400, 'INVALID_REQUEST', post('/generate', 'Content-Length: 5\r\nTransfer-Encoding: chunked\r\n', '0\r\n\r\n')],
+    [400, 'INVALID_REQUEST', post('/generate', 'Content-Length: 5\r\nContent-Length: 6\r\n', '{}')],
+    [400, 'INVALID_REQUEST', post('/generate', 'Content-Length: -5\r\n', '{}')],
+    [400, 'INVALID_REQUEST', post('/generate', 'Transfer-Encoding: chunked\r\n', 'zz\r\n{}\r\n0\r\n\r\n')],
+    [431, 'HEADERS_TOO_LARGE', `GET / HTTP/1.1\r\nHost: x\r\nA: ${'a'.repeat(20_000)}\r\n\r\n`],
+    [431, 'HEADERS_TOO_LARGE', `GET /${'a'.repeat(20_000)} HTTP/1.1\r\nHost: x\r\n\r\n`],
+    [417, 'EXPECTATION_FAILED', post('/generate', 'Expect: a-miracle\r\nContent-Length: 2\r\n', '{}')],
+  ];
+  for (const [status, code, request] of cases) {
+    const answer = await raw(server, request);
+    t.deepEqual([answer.status, answer.body.code], [status, code], request.slice(0, 80));
+    t.is(answer.body.request_id, answer.headers.get('x-request-id'));
+    t.is(answer.headers.get('content-type'), 'application/json; charset=utf-8');
+  }
+});
+
+test('creating needs the token where one is set, reading does not', async (t) => {
+  const createToken = 'a-token-of-some-length';
+  const server = await start(t, { createToken });
+  for (const headers of [
+    {},
+    { authorization: 'Bearer x' },
+    { authorization: `Basic ${createToken}` },
+    { authorization: `Bearer ${createToken}x` },
+  ]) {
+    const response = await server.post('/generate', { secret: 's' }, headers as Record<string, string>);
+    t.is(response.status, 401);
+    t.is(response.headers.get('www-authenticate'), 'Bearer');
+    t.is(((await response.json()) as { code: string }).code, 'UNAUTHORIZED');
+  }
+  const created = await server.post('/generate', { secret: 's' }, { authorization: `Bearer ${createToken}` });
+  t.is(created.status, 201);
+  const { secret_key } = (await created.json()) as { secret_key: string };
+  t.is((await server.post(`/secrets/${secret_key}`)).status, 200);
+});
+
+test('live and ready answer', async (t) => {
+  const server = await start(t);
+  for (const path of ['/health/live', '/health/ready']) t.is((await server.get(path)).status, 200);
+});
