@@ -1,35 +1,27 @@
 import { connect, type Socket } from 'node:net';
-import { parseArgs } from 'node:util';
 
 /**
  * A closed-loop client on raw sockets, small enough not to be what is measured: each connection creates a secret,
- * reads it, and begins again. Prints one JSON line. The answer's JSON is searched, not parsed.
+ * reads it, and begins again. The answer's JSON is searched, not parsed. Runs as a child process of its own; its one
+ * argument is a `Load` as JSON, its answer one line of JSON, a `Rate`.
  */
-const { values } = parseArgs({
-  options: {
-    port: { type: 'string' },
-    connections: { type: 'string', default: '32' },
-    seconds: { type: 'string', default: '4' },
-    warmup: { type: 'string', default: '1' },
-    phrase: { type: 'boolean', default: false },
-    bytes: { type: 'string', default: '64' },
-  },
-});
-const port = Number(values.port);
-const secret = 's'.repeat(Number(values.bytes));
-const phrase = 'correct horse';
-const createBody = JSON.stringify(values.phrase ? { secret, phrase } : { secret });
-const readBody = values.phrase ? JSON.stringify({ phrase }) : '';
-const head = (path: string, body: string): string =>
-  `POST ${path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
-const create = head('/generate', createBody);
+export type Load = { port: number; connections: number; seconds: number; warmupSeconds: number; phrase?: string };
+export type Rate = { pairsPerSecond: number; p50Ms: number; p99Ms: number; failures: number };
+
+const { port, connections, seconds, warmupSeconds, phrase } = JSON.parse(process.argv[2] as string) as Load;
+const secret = 's'.repeat(64);
+const create = request('/generate', JSON.stringify({ secret, phrase }));
+const readBody = phrase ? JSON.stringify({ phrase }) : '';
+const expected = JSON.stringify({ secret });
 const KEY = '"secret_key":"';
-const EXPECTED = `{"secret":"${secret}"}`;
 
 const latencies: number[] = [];
 let isMeasuring = false;
-let pairs = 0;
 let failures = 0;
+
+function request(path: string, body: string): string {
+  return `POST ${path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+}
 
 function run(socket: Socket): void {
   let startedAt = 0;
@@ -42,42 +34,47 @@ function run(socket: Socket): void {
   };
   socket.on('data', (chunk) => {
     pending += chunk.toString('latin1');
-    const end = pending.indexOf('\r\n\r\n');
-    if (end < 0) return;
-    const lengthAt = pending.search(/content-length: /i) + 16;
-    const length = Number.parseInt(pending.slice(lengthAt, lengthAt + 8), 10);
-    if (pending.length < end + 4 + length) return;
-    const body = pending.slice(end + 4);
+    const body = completeBody(pending);
+    if (body === undefined) return;
     pending = '';
-    if (!isReading) {
-      const at = body.indexOf(KEY);
-      if (at < 0) failures += 1;
-      isReading = true;
-      socket.write(head(`/secrets/${body.slice(at + KEY.length, body.indexOf('"', at + KEY.length))}`, readBody));
+    if (isReading) {
+      if (body !== expected) failures += 1;
+      if (isMeasuring) latencies.push(performance.now() - startedAt);
+      begin();
       return;
     }
-    if (body !== EXPECTED) failures += 1;
-    if (isMeasuring) {
-      pairs += 1;
-      latencies.push(performance.now() - startedAt);
-    }
-    begin();
+    const at = body.indexOf(KEY) + KEY.length;
+    if (at < KEY.length) failures += 1;
+    isReading = true;
+    socket.write(request(`/secrets/${body.slice(at, body.indexOf('"', at))}`, readBody));
   });
   begin();
 }
 
-for (let index = 0; index < Number(values.connections); index++) {
+function completeBody(text: string): string | undefined {
+  const end = text.indexOf('\r\n\r\n');
+  if (end < 0) return undefined;
+  const length = /content-length: (\d+)/i.exec(text)?.[1];
+  return text.length >= end + 4 + Number(length) ? text.slice(end + 4) : undefined;
+}
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+for (let index = 0; index < connections; index++) {
   const socket = connect(port, '127.0.0.1', () => run(socket));
   socket.setNoDelay(true);
 }
-await new Promise((resolve) => setTimeout(resolve, Number(values.warmup) * 1000));
+await sleep(warmupSeconds * 1000);
 isMeasuring = true;
 const startedAt = performance.now();
-await new Promise((resolve) => setTimeout(resolve, Number(values.seconds) * 1000));
-const seconds = (performance.now() - startedAt) / 1000;
+await sleep(seconds * 1000);
+const elapsedSeconds = (performance.now() - startedAt) / 1000;
 latencies.sort((a, b) => a - b);
-const at = (share: number): number => latencies[Math.floor(latencies.length * share)] ?? Number.NaN;
-process.stdout.write(
-  `${JSON.stringify({ pairsPerSecond: pairs / seconds, p50Ms: at(0.5), p99Ms: at(0.99), failures })}\n`,
-);
+const percentile = (share: number): number => latencies[Math.floor(latencies.length * share)] ?? Number.NaN;
+const rate: Rate = {
+  pairsPerSecond: latencies.length / elapsedSeconds,
+  p50Ms: percentile(0.5),
+  p99Ms: percentile(0.99),
+  failures,
+};
+process.stdout.write(`${JSON.stringify(rate)}\n`);
 process.exit(0);

@@ -2,7 +2,7 @@ import Router from '@koa/router';
 import Koa from 'koa';
 import { koaBody } from 'koa-body';
 
-// The ceiling for anything built on this stack: the same two routes, body parsed, nothing checked, nothing stored.
+// The ceiling for anything built on this stack: the same two routes, bodies parsed, nothing checked, nothing stored.
 const app = new Koa();
 const router = new Router();
 router.post('/generate', (ctx) => {
@@ -14,5 +14,4 @@ router.post('/secrets/:key', (ctx) => {
   ctx.body = { secret: 's'.repeat(64) };
 });
 app.use(koaBody()).use(router.routes());
-const server = app.listen(Number(process.argv[2]), '127.0.0.1', () => process.stdout.write('Hushbox is ready on\n'));
-process.on('SIGTERM', () => server.close(() => process.exit(0)));
+app.listen(Number(process.env.HTTP_PORT), '127.0.0.1', () => process.stdout.write('is ready on\n'));

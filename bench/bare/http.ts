@@ -12,4 +12,4 @@ const server = createServer((request, response) => {
     response.end(body);
   });
 });
-server.listen(Number(process.argv[2]), '127.0.0.1', () => process.stdout.write('Hushbox is ready on\n'));
+server.listen(Number(process.env.HTTP_PORT), '127.0.0.1', () => process.stdout.write('is ready on\n'));
