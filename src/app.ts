@@ -5,7 +5,7 @@ import { createRouting } from './http/routing.ts';
 import { healthRoutes } from './ops/routes.ts';
 import { type SecretLimits, secretRoutes } from './secrets/routes.ts';
 import type { Secrets } from './secrets/secrets.ts';
-import { secretPage, webRoutes } from './web/routes.ts';
+import { createWeb } from './web/routes.ts';
 
 export type AppParts = {
   secrets: Secrets;
@@ -17,17 +17,18 @@ export type AppParts = {
   isDraining(): boolean;
 };
 
-/** Composes middleware and routes from ready-made parts. No I/O, so that tests use it whole. */
+/** Composes middleware and routes from ready-made parts. No I/O but reading the pages, so that tests use it whole. */
 export function createApp(parts: AppParts): Koa {
   const { secrets, limits, createToken, publicUrl, requestLog, isDraining } = parts;
   const app = new Koa();
   const guard: Middleware = createToken === undefined ? (_ctx, next) => next() : requireBearer(createToken);
+  const web = createWeb({ limits, publicUrl, needsToken: createToken !== undefined });
   app.use(createResponder(requestLog, isDraining));
   app.use(
     createRouting([
-      secretRoutes({ secrets, limits, guard, page: secretPage }),
+      secretRoutes({ secrets, limits, guard, showPage: web.showSecretPage }),
       healthRoutes(parts),
-      webRoutes({ limits, publicUrl, needsToken: createToken !== undefined }),
+      web.routes,
     ]),
   );
   // Only what happens after the answer was begun arrives here: the client went away, or the socket broke.

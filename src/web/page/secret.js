@@ -1,0 +1,116 @@
+import { ask, find, formatInstant, offerCopy, root, showSection, sleep } from './page.js';
+
+const AUTOMATIC_RETRY_MAX_SECONDS = 5;
+
+const address = location.pathname;
+// One for this page: with it the same answer can be had again for a minute, so that one lost on its way loses nothing.
+const idempotencyKey = Array.from(crypto.getRandomValues(new Uint8Array(32)), (byte) =>
+  byte.toString(16).padStart(2, '0'),
+).join('');
+
+const form = find('form', HTMLFormElement);
+const button = find('form button', HTMLButtonElement);
+const message = find('#message', HTMLElement);
+const field = find('#secret', HTMLTextAreaElement);
+const expiry = find('time', HTMLTimeElement);
+const phrase = /** @type {HTMLInputElement | null} */ (document.querySelector('#phrase'));
+
+let secret = '';
+let wasAnswerLost = false;
+
+expiry.textContent = formatInstant(expiry.dateTime);
+find('.no-script', HTMLElement).hidden = true;
+button.disabled = false;
+offerCopy(field, () => secret);
+
+form.addEventListener('submit', async (event) => {
+  event.preventDefault();
+  button.disabled = true;
+  message.textContent = '';
+  const answer = await readTwiceAtMost();
+  button.disabled = false;
+  show(answer);
+});
+
+// A page kept for the Back button would still hold the secret.
+addEventListener('pagehide', () => {
+  secret = '';
+  field.value = '';
+});
+addEventListener('pageshow', (event) => {
+  if (event.persisted) location.reload();
+});
+
+async function readTwiceAtMost() {
+  const first = await read();
+  if (!isLost(first)) return first;
+  wasAnswerLost = true;
+  await sleep(Math.min(first.retryAfterSeconds || 1, AUTOMATIC_RETRY_MAX_SECONDS) * 1000);
+  return read();
+}
+
+function read() {
+  return ask('POST', address, {
+    json: phrase ? { phrase: phrase.value } : {},
+    headers: { 'idempotency-key': idempotencyKey },
+  });
+}
+
+/** @param {import('./page.js').Answer} answer */
+function isLost({ status, body }) {
+  return status === 0 || status >= 500 || (status === 200 && typeof body.secret !== 'string');
+}
+
+/** @param {import('./page.js').Answer} answer */
+function show(answer) {
+  const { status, body, retryAfterSeconds } = answer;
+  if (isLost(answer)) {
+    button.textContent = 'Try again';
+    say(
+      'No answer came. Stay on this page and try again: what was lost on the way can be fetched once more, for a minute.',
+    );
+    button.focus();
+  } else if (status === 200) showSecret(body.secret);
+  else if (body.code === 'KEY_NOT_FOUND') showGone();
+  else if (body.code === 'WRONG_PHRASE') askForPhraseAgain(body.tries_left);
+  else if (status === 429)
+    say(`${body.Error}. Try again after ${formatInstant(Date.now() + retryAfterSeconds * 1000)}.`);
+  else say(`${body.Error ?? 'That did not work'}.`);
+}
+
+/** @param {string} text */
+function showSecret(text) {
+  // The key opens nothing from now on; it need not stay in the address bar and on the Back button either.
+  history.replaceState(null, '', new URL('secrets/read', root));
+  document.title = 'Your secret · Hushbox';
+  secret = text;
+  field.value = text;
+  field.rows = Math.min(text.split('\n').length + 1, 16);
+  showSection('shown');
+}
+
+function showGone() {
+  if (!wasAnswerLost) return location.reload();
+  // The reader could be ourselves, and the page that a reload brings would hint at somebody else.
+  button.hidden = true;
+  say(
+    'The secret was read, but its answer was lost, and the time to fetch it again is over. Please ask for a new one.',
+  );
+}
+
+/** @param {number} triesLeft */
+function askForPhraseAgain(triesLeft) {
+  const tries = triesLeft === 1 ? 'one try is' : `${triesLeft} tries are`;
+  say(
+    triesLeft > 0
+      ? `Wrong phrase: ${tries} left.`
+      : 'Wrong phrase, and no try is left for now. One comes back every hour.',
+  );
+  phrase?.setAttribute('aria-invalid', 'true');
+  phrase?.select();
+}
+
+/** @param {string} text */
+function say(text) {
+  message.textContent = text;
+}

@@ -1,0 +1,28 @@
+/** Text goes in escaped; a boolean keeps or drops what stands between `{{#name}}` and `{{/name}}`. */
+export type Values = Readonly<Record<string, string | boolean>>;
+
+/**
+ * Fills a page. Placeholders may stand in text and in quoted attributes, where the escape is enough.
+ * @throws TypeError for a placeholder without a value.
+ */
+export function fill(template: string, values: Values): string {
+  return keepParts(template, values).replace(/\{\{(\w+)\}\}/g, (_placeholder, name: string) =>
+    escapeHtml(String(lookUp(values, name))),
+  );
+}
+
+function keepParts(template: string, values: Values): string {
+  return template.replace(/\{\{#(\w+)\}\}(.*?)\{\{\/\1\}\}/gs, (_part, name: string, inner: string) =>
+    lookUp(values, name) === true ? keepParts(inner, values) : '',
+  );
+}
+
+function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}
+
+function lookUp(values: Values, name: string): string | boolean {
+  const value = values[name];
+  if (value === undefined) throw new TypeError(`nothing fills the placeholder ${name}`);
+  return value;
+}
