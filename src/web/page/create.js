@@ -51,9 +51,10 @@ form.addEventListener('submit', async (event) => {
 burn.addEventListener('click', async () => {
   if (!confirm('Burn the secret? The link will open nothing.')) return;
   burn.disabled = true;
-  await ask('DELETE', new URL(`receipts/${receiptKey}`, root));
+  const { status } = await ask('DELETE', new URL(`receipts/${receiptKey}`, root));
   burn.disabled = false;
-  await look();
+  if (status === 204 || status === 409) await look();
+  else state.textContent = 'It could not be burned just now. Please try again.';
 });
 
 find('#another', HTMLButtonElement).addEventListener('click', () => {
@@ -70,7 +71,8 @@ function showLink(created) {
   find('#phrase-reminder', HTMLElement).hidden = phrase.value === '';
   find('#copy-note', HTMLElement).textContent = '';
   showState({ state: 'waiting', wrong_tries: 0 });
-  form.reset();
+  secret.value = '';
+  phrase.value = '';
   showSection('created');
   receiptKey = created.receipt_key;
   void watch(receiptKey);

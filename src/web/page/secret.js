@@ -26,8 +26,10 @@ offerCopy(field, () => secret);
 form.addEventListener('submit', async (event) => {
   event.preventDefault();
   button.disabled = true;
-  message.textContent = '';
+  button.textContent = 'One moment…';
+  say('');
   const answer = await readTwiceAtMost();
+  button.textContent = 'Show the secret';
   button.disabled = false;
   show(answer);
 });
@@ -67,7 +69,7 @@ function show(answer) {
   if (isLost(answer)) {
     button.textContent = 'Try again';
     say(
-      'No answer came. Stay on this page and try again: what was lost on the way can be fetched once more, for a minute.',
+      `${body.Error ?? 'No answer came'}. Stay on this page and try again: for a minute, an answer lost on its way can be had again.`,
     );
     button.focus();
   } else if (status === 200) showSecret(body.secret);
@@ -90,11 +92,10 @@ function showSecret(text) {
 }
 
 function showGone() {
-  if (!wasAnswerLost) return location.reload();
-  // The reader could be ourselves, and the page that a reload brings would hint at somebody else.
+  if (!wasAnswerLost) return location.reload(); // to the page that says so
   button.hidden = true;
   say(
-    'The secret was read, but its answer was lost, and the time to fetch it again is over. Please ask for a new one.',
+    'The secret is gone. Its answer was probably lost on the way here, and the minute to fetch it again is over. Please ask for a new one.',
   );
 }
 
