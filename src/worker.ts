@@ -29,7 +29,7 @@ export type RunningWorker = {
 export async function startWorker({ config, address, slots, log, onLost }: WorkerParts): Promise<RunningWorker> {
   let isDraining = false;
   const masterKey = config.MASTER_KEY ?? loadOrMakeMasterKey(config.DATA_DIR);
-  const storage = await openStorage(config, onLost);
+  const storage = await openStorage(config, onLost, (warning) => log.warn(warning));
   const threads = createHashThreads();
   const gate = createGate({ slots, hash: threads.hash });
   const ring = createKeyRing([masterKey, ...config.MASTER_KEY_PREVIOUS]);

@@ -12,15 +12,17 @@ export type Storage = {
 /**
  * Opens the engine that the URL names; the other one is not even loaded.
  * @param onLost called when the engine can never answer again in this process.
+ * @param onWarning told what an operator should change about the server.
  */
 export async function openStorage(
   { sqlitePath, STORAGE_URL }: Pick<Config, 'sqlitePath' | 'STORAGE_URL'>,
   onLost: (error: Error) => void,
+  onWarning: (message: string) => void,
 ): Promise<Storage> {
   if (sqlitePath) {
     const { openSqlite } = await import('./sqlite/open.ts');
     return openSqlite(sqlitePath, onLost);
   }
   const { openMongo } = await import('./mongo/open.ts');
-  return openMongo(STORAGE_URL);
+  return openMongo(STORAGE_URL, onWarning);
 }

@@ -44,7 +44,11 @@ function placeAt(t: ExecutionContext, url: string): Place {
     url,
     async open() {
       const sqlitePath = url.startsWith('sqlite:') ? url.slice('sqlite:'.length) : undefined;
-      const storage = await openStorage({ sqlitePath, STORAGE_URL: url }, (error) => t.log(error));
+      const storage = await openStorage(
+        { sqlitePath, STORAGE_URL: url },
+        (error) => t.log(error),
+        () => {},
+      );
       let isOpen = true;
       const close = async (): Promise<void> => {
         if (isOpen) await storage.close();

@@ -1,4 +1,97 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Collection, type Db, MongoClient, MongoServerError, ReadConcern } from 'mongodb';
 import type { Storage } from '../open.ts';
-export async function openMongo(_url: string): Promise<Storage> {
-  throw new Error('todo');
+import { createMongoSecretStore, INDEXES, type SecretDocument } from './secret-store.ts';
+import { translateFailures } from './unavailable.ts';
+
+/** Used when the URL names no database; the driver's own default is `test`. */
+const DATABASE = 'hushbox';
+const PREPARE_RETRY_MS = 1_000;
+
+/** Nothing here waits longer than 2 × 4 s (the driver repeats once what it may), a draining worker waits 9 s. */
+const CLIENT_OPTIONS = {
+  appName: 'hushbox',
+  serverSelectionTimeoutMS: 2_000,
+  connectTimeoutMS: 2_000,
+  socketTimeoutMS: 4_000,
+  maxPoolSize: 50,
+  waitQueueTimeoutMS: 2_000,
+  promoteBuffers: true,
+};
+
+/** What the promises rest on, so that the URL cannot weaken it: set on the database, where it goes before the URL. */
+const DURABLE = {
+  writeConcern: { w: 'majority', journal: true, wtimeoutMS: 3_000 },
+  readConcern: new ReadConcern('majority'),
+  readPreference: 'primary',
+} as const;
+
+/**
+ * Opens without waiting for the server: calls fail while it is away, and work as soon as it is there. Indexes are made
+ * in the background.
+ * @param onWarning told what an operator should change about the server.
+ * @throws Error when the URL is not valid.
+ */
+export async function openMongo(url: string, onWarning: (message: string) => void): Promise<Storage> {
+  const client = createClient(url);
+  const database = client.db(namesDatabase(url) ? undefined : DATABASE, DURABLE);
+  const secrets = database.collection<SecretDocument>('secrets');
+  const closing = new AbortController();
+  const prepared = prepare(database, secrets, onWarning, closing.signal);
+  return {
+    secrets: createMongoSecretStore(secrets),
+    ...translateFailures({
+      async ping() {
+        await database.command({ ping: 1 });
+      },
+    }),
+    async close() {
+      closing.abort();
+      await client.close();
+      await prepared;
+    },
+  };
+}
+
+/** The driver's complaints can quote the URL, and with it the password: they are not passed on. */
+function createClient(url: string): MongoClient {
+  try {
+    return new MongoClient(url, CLIENT_OPTIONS);
+  } catch (error) {
+    throw new Error(`the MongoDB driver does not accept STORAGE_URL (${(error as Error).name})`);
+  }
+}
+
+function namesDatabase(url: string): boolean {
+  return /^[^/]+:\/\/[^/]+\/[^?]/.test(url);
+}
+
+/** Looks what kind of server it is and makes the indexes, as often as it takes. Any number of processes may. */
+async function prepare(
+  database: Db,
+  secrets: Collection<SecretDocument>,
+  onWarning: (message: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  let isRefusalTold = false;
+  while (!signal.aborted) {
+    try {
+      const hello = await database.command({ hello: 1 });
+      if (signal.aborted) return;
+      await secrets.createIndexes([...INDEXES]);
+      if (isStandalone(hello)) onWarning('MongoDB runs standalone and can lose acknowledged writes: use a replica set');
+      return;
+    } catch (error) {
+      // A server that is away is told of by who needs it; one that refuses an index would go unnoticed.
+      if (error instanceof MongoServerError && !isRefusalTold) {
+        isRefusalTold = true;
+        onWarning(`MongoDB refuses the indexes (error ${error.code}), will be tried again`);
+      }
+    }
+    await sleep(PREPARE_RETRY_MS, undefined, { signal, ref: false }).catch(() => {});
+  }
+}
+
+function isStandalone(hello: { setName?: string; msg?: string }): boolean {
+  return hello.setName === undefined && hello.msg !== 'isdbgrid';
 }

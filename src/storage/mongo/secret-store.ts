@@ -1,0 +1,186 @@
+import type { Collection, IndexDescription } from 'mongodb';
+import { RECEIPT_MS, type Receipt, type SecretStore, TRY_BURST, TRY_REFILL_MS } from '../../secrets/store.ts';
+import { translateFailures } from './unavailable.ts';
+
+/**
+ * One document for each secret, from its creation until nothing of it is needed. Whatever must be atomic is one update
+ * or deletion of that one document, so that neither transactions nor a second unique index are needed.
+ */
+export type SecretDocument = {
+  _id: Uint8Array;
+  /** "expired" is never written: it is a waiting one whose time is over. */
+  state: 'waiting' | 'read' | 'burned';
+  createdAt: number;
+  expiresAt: number;
+  endedAt?: number;
+  /** Tries that count as wrong, and when the budget will be full again (GCRA: each try moves it on by one refill). */
+  tries: number;
+  triesFullAt: number;
+  reads: number;
+  receiptHash?: Uint8Array;
+  /** Sealed content, of the secret or of the copy for rereading, and until when it may be seen: there or gone together. */
+  envelope?: Uint8Array;
+  visibleUntil?: number;
+  /** Only with a copy. */
+  claimTag?: Uint8Array;
+  /** When the whole document may go. */
+  removeAt: Date;
+};
+
+/** For a database whose clock is ahead of ours: by itself it must not end a secret before its time. */
+const TTL_GRACE_SECONDS = 30;
+
+/**
+ * The first lets the database remove what is over, even while no worker runs, and serves our own sweep, which is
+ * sooner; the second finds content to wipe in documents that a receipt keeps.
+ */
+export const INDEXES: readonly IndexDescription[] = [
+  { name: 'remove', key: { removeAt: 1 }, expireAfterSeconds: TTL_GRACE_SECONDS },
+  { name: 'wipe', key: { visibleUntil: 1 }, partialFilterExpression: { receiptHash: { $exists: true } } },
+];
+
+const CONTENT = { envelope: '', visibleUntil: '', claimTag: '' } as const;
+const ONE_TRY_LESS = { tries: -1, triesFullAt: -TRY_REFILL_MS } as const;
+const UNTRACED = { receiptHash: { $exists: false } } as const;
+
+/**
+ * Secrets in MongoDB. Every filter checks the instant itself, for the TTL index lags. What ends a secret asks for no
+ * document back: to answer a retry the server would keep a copy of it (`config.image_collection`).
+ */
+export function createMongoSecretStore(secrets: Collection<SecretDocument>): SecretStore {
+  async function idsOf(filter: Parameters<typeof secrets.find>[0], limit: number): Promise<Uint8Array[]> {
+    if (limit === 0) return []; // to MongoDB this would be no limit
+    const found = await secrets.find(filter, { projection: { _id: 1 }, limit }).toArray();
+    return found.map(({ _id }) => _id);
+  }
+
+  return translateFailures({
+    async create({ id, envelope, createdAt, expiresAt, receiptHash }) {
+      await secrets.insertOne({
+        _id: id,
+        state: 'waiting',
+        createdAt,
+        expiresAt,
+        tries: 0,
+        triesFullAt: 0,
+        reads: 0,
+        ...(receiptHash && { receiptHash }),
+        envelope,
+        visibleUntil: expiresAt,
+        removeAt: new Date(receiptHash ? expiresAt + RECEIPT_MS : expiresAt),
+      });
+    },
+
+    async find(id, now) {
+      const projection = { state: 1, createdAt: 1, expiresAt: 1, envelope: 1, claimTag: 1 };
+      const found = await secrets.findOne({ _id: id, visibleUntil: { $gt: now } }, { projection });
+      if (!found?.envelope) return undefined;
+      const { createdAt, expiresAt, envelope, claimTag } = found;
+      if (!claimTag) return { state: 'waiting', createdAt, expiresAt, envelope };
+      return { state: 'copy', createdAt, expiresAt, envelope, claimTag };
+    },
+
+    async reserveTry(id, now) {
+      const visible = { _id: id, visibleUntil: { $gt: now } };
+      const lastStartMs = (TRY_BURST - 1) * TRY_REFILL_MS;
+      const granted = await secrets.findOneAndUpdate(
+        { ...visible, triesFullAt: { $lte: now + lastStartMs } },
+        [
+          {
+            $set: {
+              tries: { $add: ['$tries', 1] },
+              triesFullAt: { $add: [{ $max: ['$triesFullAt', now] }, TRY_REFILL_MS] },
+            },
+          },
+        ],
+        { returnDocument: 'after', projection: { triesFullAt: 1 } },
+      );
+      if (granted) {
+        const debtMs = granted.triesFullAt - now;
+        return { granted: true, triesLeft: Math.floor(TRY_BURST - debtMs / TRY_REFILL_MS) };
+      }
+      const refused = await secrets.findOne(visible, { projection: { triesFullAt: 1 } });
+      // A try may have been given back since: then it is there at once.
+      return refused
+        ? { granted: false, retryAfterMs: Math.max(1, refused.triesFullAt - now - lastStartMs) }
+        : undefined;
+    },
+
+    async refundTry(id) {
+      await secrets.updateOne({ _id: id, tries: { $gt: 0 } }, { $inc: ONE_TRY_LESS });
+    },
+
+    async claim(id, now, { copy, refundTry }) {
+      const waiting = { _id: id, state: 'waiting', visibleUntil: { $gt: now } } as const;
+      if (!copy && (await secrets.deleteOne({ ...waiting, ...UNTRACED })).deletedCount === 1) return true;
+      const receiptOverAt = new Date(now + RECEIPT_MS);
+      const { matchedCount } = await secrets.updateOne(waiting, [
+        {
+          $set: {
+            state: 'read',
+            endedAt: now,
+            reads: 1,
+            tries: { $subtract: ['$tries', refundTry ? 1 : 0] },
+            triesFullAt: { $subtract: ['$triesFullAt', refundTry ? TRY_REFILL_MS : 0] },
+            envelope: copy?.envelope ?? '$$REMOVE',
+            visibleUntil: copy?.until ?? '$$REMOVE',
+            claimTag: copy?.claimTag ?? '$$REMOVE',
+            removeAt: copy ? { $cond: ['$receiptHash', receiptOverAt, new Date(copy.until)] } : receiptOverAt,
+          },
+        },
+      ]);
+      return matchedCount === 1;
+    },
+
+    async reread(id, now, { claimTag, maxReads, refundTry }) {
+      const copy = { _id: id, claimTag, visibleUntil: { $gt: now } };
+      const count = { $inc: { reads: 1, ...(refundTry && ONE_TRY_LESS) } };
+      const counted = await secrets.updateOne({ ...copy, reads: { $lt: maxReads - 1 } }, count);
+      if (counted.matchedCount === 1) return true;
+      const last = { ...copy, reads: maxReads - 1 };
+      if ((await secrets.deleteOne({ ...last, ...UNTRACED })).deletedCount === 1) return true;
+      return (await secrets.updateOne(last, { ...count, $unset: CONTENT })).matchedCount === 1;
+    },
+
+    async findReceipt(id, receiptHash, now) {
+      const projection = { envelope: 0, claimTag: 0 };
+      const record = await secrets.findOne({ _id: id, receiptHash, removeAt: { $gt: new Date(now) } }, { projection });
+      return record ? receiptOf(record, now) : undefined;
+    },
+
+    async burn(id, receiptHash, now) {
+      const receipt = { _id: id, receiptHash, removeAt: { $gt: new Date(now) } };
+      const ended = { state: 'burned', endedAt: now, removeAt: new Date(now + RECEIPT_MS) } as const;
+      const burned = await secrets.updateOne(
+        { ...receipt, state: 'waiting', visibleUntil: { $gt: now } },
+        { $set: ended, $unset: CONTENT },
+      );
+      if (burned.matchedCount === 1) return 'burned';
+      const known = await secrets.updateOne(receipt, { $unset: CONTENT });
+      return known.matchedCount === 1 ? 'not-waiting' : undefined;
+    },
+
+    async sweep(now, limit) {
+      const over = { removeAt: { $lte: new Date(now) } };
+      const removable = await idsOf(over, limit);
+      if (removable.length > 0) await secrets.deleteMany({ _id: { $in: removable }, ...over });
+      const past = { receiptHash: { $exists: true }, visibleUntil: { $lte: now } };
+      const wipeable = await idsOf(past, limit - removable.length);
+      if (wipeable.length > 0) await secrets.updateMany({ _id: { $in: wipeable }, ...past }, { $unset: CONTENT });
+      // Counted as found: when several processes sweep together, what another one wiped says nothing of what is left.
+      return removable.length + wipeable.length;
+    },
+  } satisfies SecretStore);
+}
+
+function receiptOf({ state, createdAt, expiresAt, endedAt, tries, reads }: SecretDocument, now: number): Receipt {
+  const isExpired = state === 'waiting' && expiresAt <= now;
+  return {
+    state: isExpired ? 'expired' : state,
+    createdAt,
+    expiresAt,
+    endedAt: isExpired ? expiresAt : endedAt,
+    wrongTries: tries,
+    reads,
+  };
+}
