@@ -42,7 +42,7 @@ for (const { name, test, place } of ENGINES) {
     t.is(created.status, 201);
     const body = (await created.json()) as { secret_key: string; expires_at: string };
     t.deepEqual(Object.keys(body), ['secret_key', 'expires_at']);
-    t.is(body.expires_at, '2026-01-08T12:00:00.000Z');
+    t.is(body.expires_at, '2066-01-08T12:00:00.000Z');
     const path = `/secrets/${body.secret_key}`;
     for (let looks = 0; looks < 3; looks++) {
       t.deepEqual(await answerOf(await server.get(path)), [200, { phrase: false, expires_at: body.expires_at }]);

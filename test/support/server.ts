@@ -18,10 +18,10 @@ export type TestClock = {
   advance(step: { seconds?: number; minutes?: number; hours?: number; days?: number }): void;
 };
 
-/** 2026-01-01 at noon, until moved. */
+/** 2066-01-01 at noon, until moved: in the future, for MongoDB's TTL monitor knows only the real time. */
 export function createTestClock(): TestClock {
   return {
-    now: Date.UTC(2026, 0, 1, 12),
+    now: Date.UTC(2066, 0, 1, 12),
     advance({ seconds = 0, minutes = 0, hours = 0, days = 0 }) {
       this.now += (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000;
     },

@@ -246,7 +246,7 @@ browserTest('the sender sees when the secret was read', async (t) => {
   t.is(await page.evaluate(textIn('#state')), 'Not read yet.');
   await server.post(new URL(link).pathname);
   await page.until(`document.querySelector('#state').dataset.state === 'read'`);
-  t.regex(await page.evaluate(textIn('#state')), /^Read: .*2026/);
+  t.regex(await page.evaluate(textIn('#state')), /^Read: .*2066/);
   t.false(await page.evaluate(isShown('#burn')));
 });
 
