@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type RequestListener, type Server, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { AppError, ERRORS, type ErrorCode } from '../errors.ts';
-import { commonHeaders, errorBody } from './respond.ts';
+import { errorBody, jsonAnswer } from './respond.ts';
 
 /** What the HTTP parser refuses, by Node's error code; anything else malformed is INVALID_REQUEST. */
 const PARSER_ERRORS: Readonly<Record<string, ErrorCode>> = {
@@ -44,14 +44,8 @@ function answerRaw(socket: Duplex, code: ErrorCode): void {
     return;
   }
   const requestId = randomUUID();
-  const body = JSON.stringify(errorBody(new AppError(code), requestId));
   const { status } = ERRORS[code];
-  const headers = [
-    ['content-type', 'application/json; charset=utf-8'],
-    ['content-length', String(Buffer.byteLength(body))],
-    ['connection', 'close'],
-    ...commonHeaders(requestId),
-  ];
-  const head = headers.map(([name, value]) => `${name}: ${value}\r\n`).join('');
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head}\r\n${body}`);
+  const { headers, text } = jsonAnswer(errorBody(new AppError(code), requestId), requestId);
+  const lines = Object.entries({ ...headers, connection: 'close' }).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${text}`);
 }

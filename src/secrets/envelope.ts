@@ -3,10 +3,10 @@ import {
   createDecipheriv,
   createHmac,
   createSecretKey,
-  hkdfSync,
   type KeyObject,
   timingSafeEqual,
 } from 'node:crypto';
+import { hkdf } from './hkdf.ts';
 import { type KeyRing, MASTER_KEY_ID_BYTES, type MasterKey } from './key-ring.ts';
 import { randomBytes } from './random.ts';
 
@@ -38,6 +38,12 @@ export const SALT_BYTES = 16;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const KEY_BYTES = 32;
+const PURPOSES = ['verifier', 'text', 'text+phrase', 'copy', 'copy+phrase', 'claim tag'] as const;
+type Purpose = (typeof PURPOSES)[number];
+const INFO = Object.fromEntries(PURPOSES.map((purpose) => [purpose, Buffer.from(`hushbox v1 ${purpose}`)])) as Record<
+  Purpose,
+  Buffer
+>;
 const VERIFIER_BYTES = NONCE_BYTES + KEY_BYTES + TAG_BYTES;
 
 /** What a record is: none of it can change without the envelope failing to open. */
@@ -135,11 +141,12 @@ function openText(parts: TextParts, sealed: Uint8Array): Buffer {
   return open(textKey(parts, purpose), additionalData(purpose, parts), sealed);
 }
 
-function textPurpose({ phraseKey, headerKey }: TextParts): string {
-  return (headerKey ? 'copy' : 'text') + (phraseKey ? '+phrase' : '');
+function textPurpose({ phraseKey, headerKey }: TextParts): Purpose {
+  if (headerKey) return phraseKey ? 'copy+phrase' : 'copy';
+  return phraseKey ? 'text+phrase' : 'text';
 }
 
-function textKey({ masterKey, secretKey, phraseKey, headerKey }: TextParts, purpose: string): KeyObject {
+function textKey({ masterKey, secretKey, phraseKey, headerKey }: TextParts, purpose: Purpose): KeyObject {
   const input = [secretKey];
   if (phraseKey) input.push(phraseKey);
   if (headerKey) input.push(headerKey);
@@ -173,13 +180,11 @@ function headerKeyOf(secretKey: Uint8Array, idempotencyKey: string): Buffer {
   return createHmac('sha256', secretKey).update(idempotencyKey).digest();
 }
 
-function derive(masterKey: MasterKey, purpose: string, input: readonly Uint8Array[]): Buffer {
-  // As a KeyObject: Node takes 2.4 µs longer to make one of a buffer by itself.
-  const inputKey = createSecretKey(Buffer.concat(input));
-  return Buffer.from(hkdfSync('sha256', inputKey, masterKey.bytes, `hushbox v1 ${purpose}`, KEY_BYTES));
+function derive({ salt }: MasterKey, purpose: Purpose, input: readonly Uint8Array[]): Buffer {
+  return hkdf(salt, Buffer.concat(input), INFO[purpose]);
 }
 
-function additionalData(purpose: string, { prefix, identity }: Parts): Buffer {
+function additionalData(purpose: Purpose, { prefix, identity }: Parts): Buffer {
   const instants = Buffer.allocUnsafe(16);
   instants.writeDoubleBE(identity.createdAt, 0);
   instants.writeDoubleBE(identity.expiresAt, 8);

@@ -1,9 +1,9 @@
-import { createHmac } from 'node:crypto';
+import { createHmacKey, type HmacKey, hmac } from './hkdf.ts';
 
 export const MASTER_KEY_ID_BYTES = 8;
 
 /** A master key and the id by which envelopes name it. The id is a one-way function of the key. */
-export type MasterKey = { id: Buffer; bytes: Buffer };
+export type MasterKey = { id: Buffer; salt: HmacKey };
 
 /** The keys a server holds: it seals with `current` and opens with any. */
 export type KeyRing = { current: MasterKey; find(id: Uint8Array): MasterKey | undefined };
@@ -16,6 +16,6 @@ export function createKeyRing([first, ...previous]: readonly [Buffer, ...Buffer[
 }
 
 function createMasterKey(bytes: Buffer): MasterKey {
-  const id = createHmac('sha256', bytes).update('hushbox master key id v1').digest().subarray(0, MASTER_KEY_ID_BYTES);
-  return { id, bytes };
+  const salt = createHmacKey(bytes);
+  return { id: hmac(salt, Buffer.from('hushbox master key id v1')).subarray(0, MASTER_KEY_ID_BYTES), salt };
 }
