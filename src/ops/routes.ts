@@ -21,3 +21,14 @@ export function healthRoutes({ ping, isDraining }: HealthParts): Router {
   });
   return router;
 }
+
+/** Serves the OpenAPI document, which is put together when first asked for. */
+export function documentRoutes(createDocument: () => object): Router {
+  const router = createRouter();
+  let document: object | undefined;
+  router.get('/openapi.json', (ctx) => {
+    document ??= createDocument();
+    ctx.body = document;
+  });
+  return router;
+}

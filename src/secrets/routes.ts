@@ -9,8 +9,8 @@ import { validate } from '../http/validate.ts';
 import type { Secrets } from './secrets.ts';
 import type { Receipt } from './store.ts';
 
-const PHRASE_MAX_BYTES = 1024;
-const IDEMPOTENCY_KEY = /^[\x20-\x7e]{22,128}$/;
+export const PHRASE_MAX_BYTES = 1024;
+export const IDEMPOTENCY_KEY = /^[\x20-\x7e]{22,128}$/;
 
 export type SecretLimits = { secretMaxBytes: number; ttlMaxSeconds: number };
 

@@ -1,0 +1,53 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { listSettings, readConfig, type Setting } from '../src/config.ts';
+import { createDocument } from '../src/openapi.ts';
+
+/** Writes the documents that are made of the code; with `--check`, fails where one on disk is not the same. */
+const GENERATED: Readonly<Record<string, () => string>> = {
+  'docs/configuration.md': describeConfiguration,
+  'docs/openapi.json': describeApi,
+};
+
+function describeConfiguration(): string {
+  const rows = listSettings().map(
+    ({ name, defaultValue, description, canBeFile }: Setting) =>
+      `| \`${name}\`${canBeFile ? ' ¹' : ''} | ${defaultValue && `\`${defaultValue}\``} | ${description} |`,
+  );
+  return `<!-- Made by \`make docs\` of src/config.ts: change it there. -->
+# Configuration
+
+Everything is set by environment variables, read once at the start. An empty variable counts as absent. A bad one stops
+the start: every bad one is named at once, no value is shown (test/config.test.ts).
+
+| variable | default | meaning |
+|---|---|---|
+${rows.join('\n')}
+
+¹ Can be given as \`NAME_FILE\` instead: the path of a file that holds the value. Blanks around it do not count; both at
+once, an empty file and one that cannot be read stop the start.
+`;
+}
+
+function describeApi(): string {
+  const { SECRET_MAX_BYTES, SECRET_TTL_MAX_SECONDS } = readConfig({});
+  const limits = { secretMaxBytes: SECRET_MAX_BYTES, ttlMaxSeconds: SECRET_TTL_MAX_SECONDS };
+  return `${JSON.stringify(createDocument({ limits, needsToken: false, publicUrl: undefined }), undefined, 2)}\n`;
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+const isCheck = process.argv.includes('--check');
+for (const [path, describe] of Object.entries(GENERATED)) {
+  const text = describe();
+  if (!isCheck) writeFileSync(path, text);
+  else if (readIfThere(path) !== text) {
+    process.stderr.write(`${path} is stale: run \`make docs\`\n`);
+    process.exitCode = 1;
+  }
+}

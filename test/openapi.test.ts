@@ -1,0 +1,252 @@
+import test, { type ExecutionContext } from 'ava';
+import fc from 'fast-check';
+import { z } from 'zod';
+import { type AppParts, createRouters } from '../src/app.ts';
+import { ERRORS } from '../src/errors.ts';
+import type { Answer, Operation, PathItem, Schema } from '../src/http/openapi.ts';
+import { createDocument } from '../src/openapi.ts';
+import { startServer, type TestServer } from './support/server.ts';
+import { ENGINES } from './support/storage.ts';
+
+type Header = { required: boolean; schema: Schema };
+type Document = {
+  servers: { url: string }[];
+  paths: Record<string, PathItem>;
+  components: {
+    headers: Record<string, Header>;
+    responses: Record<string, Answer>;
+    schemas: Record<string, Schema>;
+  };
+};
+
+const LIMITS = { secretMaxBytes: 65_536, ttlMaxSeconds: 604_800 };
+const document = createDocument({ limits: LIMITS, needsToken: true, publicUrl: undefined }) as Document;
+const operations = Object.entries(document.paths).flatMap(([path, item]) =>
+  Object.entries(item).map(([method, operation]) => ({ name: `${method.toUpperCase()} ${path}`, operation })),
+);
+
+function resolve<T>(value: T | { $ref: string }): T {
+  if (typeof value !== 'object' || value === null || !('$ref' in value)) return value as T;
+  const steps = value.$ref.replace('#/', '').split('/');
+  const target = steps.reduce((at: unknown, step) => (at as Record<string, unknown> | undefined)?.[step], document);
+  if (target === undefined) throw new Error(`${value.$ref} leads nowhere`);
+  return target as T;
+}
+
+/** A schema of the document as a check. */
+function checkOf(schema: Schema): z.ZodType {
+  const whole = JSON.stringify({ ...schema, $defs: document.components.schemas });
+  return z.fromJSONSchema(JSON.parse(whole.replaceAll('#/components/schemas/', '#/$defs/')));
+}
+
+/** The members that a schema speaks of. */
+function membersOf(schema: Schema): string[] {
+  const { properties = {}, allOf = [] } = resolve(schema) as { properties?: Schema; allOf?: Schema[] };
+  return [...Object.keys(properties), ...allOf.flatMap(membersOf)];
+}
+
+function everythingIn(value: unknown): unknown[] {
+  if (typeof value !== 'object' || value === null) return [value];
+  return [value, ...Object.values(value).flatMap(everythingIn)];
+}
+
+function contentsOf({ operation }: (typeof operations)[number]): NonNullable<Answer['content']>[] {
+  const answers = Object.values(operation.responses).map((answer) => resolve<Answer>(answer).content ?? {});
+  return operation.requestBody ? [operation.requestBody.content, ...answers] : answers;
+}
+
+async function start(t: ExecutionContext, options: object = {}): Promise<TestServer> {
+  const [sqlite] = ENGINES;
+  if (!sqlite) throw new TypeError('no engine');
+  return startServer(t, { place: await sqlite.place(t), ...options });
+}
+
+test('every route is in the document, and every operation of the document is a route', (t) => {
+  const parts = { limits: LIMITS, createToken: undefined, publicUrl: undefined } as AppParts; // nothing is called
+  const routes = createRouters(parts).flatMap(({ stack }) =>
+    stack.flatMap(({ path, methods }) =>
+      methods.filter((method) => method !== 'HEAD').map((method) => `${method} ${path}`.replace(/:(\w+)/g, '{$1}')),
+    ),
+  );
+  const listed = routes.filter((route) => !route.startsWith('GET /assets/')); // what pages load is no interface
+  t.deepEqual(listed.sort(), operations.map(({ name }) => name).sort());
+});
+
+test('every error code is documented under its status, and no other', (t) => {
+  const answers = [
+    ...operations.flatMap(({ operation }) => Object.entries(operation.responses)),
+    ...Object.values(document.components.responses).map((answer) => ['', answer] as const),
+  ];
+  const documented = new Set<string>();
+  for (const [status, answer] of answers) {
+    const examples = resolve<Answer>(answer).content?.['application/json']?.examples ?? {};
+    for (const code of Object.keys(examples).filter((name) => name in ERRORS)) {
+      documented.add(code);
+      if (status) t.is(String(ERRORS[code as keyof typeof ERRORS].status), status, code);
+    }
+  }
+  t.deepEqual([...documented].sort(), Object.keys(ERRORS).sort());
+});
+
+test('every reference leads somewhere, and operations have names of their own', (t) => {
+  for (const value of everythingIn(document)) t.notThrows(() => resolve(value));
+  const names = operations.map(({ operation }) => operation.operationId);
+  t.is(new Set(names).size, names.length);
+});
+
+test('every example is valid', (t) => {
+  let count = 0;
+  for (const operation of operations) {
+    for (const { schema, examples = {} } of contentsOf(operation).flatMap(Object.values)) {
+      for (const { value } of Object.values(examples) as { value: unknown }[]) {
+        t.notThrows(() => checkOf(schema).parse(value), operation.name);
+        count += 1;
+      }
+    }
+  }
+  t.true(count > 40);
+});
+
+test('what a server serves has its own limits in it', async (t) => {
+  const { get } = await start(t, { secretMaxBytes: 1000, ttlMaxSeconds: 86_400, publicUrl: 'https://hush.example' });
+  const response = await get('/openapi.json');
+  t.is(response.headers.get('content-type'), 'application/json; charset=utf-8');
+  const served = (await response.json()) as Document;
+  t.like(served.components.schemas, {
+    NewSecret: { properties: { secret: { maxLength: 1000 } } },
+    Lifetime: { properties: { days: { maximum: 1 }, hours: { maximum: 24 }, minutes: { maximum: 1440 } } },
+  });
+  t.is(served.servers[0]?.url, 'https://hush.example');
+});
+
+/** Holds a real answer against the document. */
+async function holdAgainst(t: ExecutionContext, operation: Operation, response: Response): Promise<void> {
+  const documented = operation.responses[response.status];
+  if (!documented) throw new Error(`${operation.operationId} does not document ${response.status}`);
+  const { headers, content = {} } = resolve<Answer>(documented);
+  for (const [name, header] of Object.entries(headers)) {
+    const { schema } = resolve<Header>(header as Header | { $ref: string });
+    const value = response.headers.get(name);
+    t.notThrows(() => checkOf(schema).parse(schema.type === 'integer' ? Number(value) : value), name);
+  }
+  const text = await response.text();
+  const [type = ''] = (response.headers.get('content-type') ?? '').split(';');
+  t.is(Object.keys(content).length > 0, text !== '');
+  if (text === '') return;
+  const schema = content[type]?.schema;
+  if (!schema) throw new Error(`${operation.operationId} does not document ${type} for ${response.status}`);
+  if (type !== 'application/json') return;
+  const body = JSON.parse(text);
+  t.notThrows(() => checkOf(schema).parse(body), text);
+  if (operation.operationId === 'getDocument') return;
+  const unknown = Object.keys(body).filter((name) => !membersOf(schema).includes(name));
+  t.deepEqual(unknown, []);
+}
+
+const TOKEN = 'a-token-of-the-tests';
+const PHRASE = { phrase: 'some phrase' };
+const HEADER = { 'idempotency-key': 'e13f0c3a9b6d4f7c8a52d0917be4c6f8' };
+
+/** Reaches every answer that a server in good health can give. */
+async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, response: Response]> {
+  const { get, post, request, clock } = server;
+  const bearer = { authorization: `Bearer ${TOKEN}` };
+  const generate = (body: unknown, headers = {}): Promise<Response> =>
+    post('/generate', body, { ...bearer, ...headers });
+  const create = async (body = {}): Promise<Record<'secret_key' | 'receipt_key', string>> =>
+    (await generate({ secret: 's', ...body })).json() as never;
+
+  yield [
+    'createSecret',
+    await generate({ secret: 's', phrase: 'p', ttl: { days: 3, hours: 4, minutes: 5 }, receipt: true }),
+  ];
+  yield ['createSecret', await generate({ secret: 's' })];
+  yield ['createSecret', await generate({ secret: '' })];
+  yield ['createSecret', await post('/generate', { secret: 's' })];
+  yield ['createSecret', await generate({ secret: 'x'.repeat(LIMITS.secretMaxBytes + 1) })];
+  yield ['createSecret', await generate('x', { 'content-encoding': 'gzip' })];
+
+  const locked = await create({ ...PHRASE, receipt: true });
+  const path = `/secrets/${locked.secret_key}`;
+  yield ['lookAtSecret', await get(path)];
+  yield ['lookAtSecret', await get(path, { accept: 'text/html' })];
+  yield ['lookAtSecret', await get('/secrets/unknown')];
+  yield ['lookAtSecret', await get('/secrets/unknown', { accept: 'text/html' })];
+  yield ['readSecret', await post(path, {})];
+  yield ['readSecret', await post(path, { phrase: 'wrong' })];
+  yield ['readSecret', await post(path, { frase: 'x' })];
+  yield ['readSecret', await post(path, 'x'.repeat(500_000))];
+  yield ['readSecret', await post(path, 'x', { 'content-encoding': 'br' })];
+  yield ['readSecret', await post(path, PHRASE, HEADER)];
+  yield ['readSecret', await post(path, PHRASE, HEADER)];
+  yield ['readSecret', await post(path, PHRASE)];
+
+  const guessed = await create(PHRASE);
+  for (let guess = 0; guess < 11; guess++) {
+    yield ['readSecret', await post(`/secrets/${guessed.secret_key}`, { phrase: `${guess}` })];
+  }
+
+  const burned = await create({ receipt: true });
+  yield ['getReceipt', await get(`/receipts/${burned.receipt_key}`)];
+  yield ['burnSecret', await request('DELETE', `/receipts/${burned.receipt_key}`)];
+  yield ['burnSecret', await request('DELETE', `/receipts/${burned.receipt_key}`)];
+  yield ['burnSecret', await request('DELETE', '/receipts/receipt_unknown')];
+  yield ['getReceipt', await get(`/receipts/${burned.receipt_key}`)];
+  yield ['getReceipt', await get(`/receipts/${locked.receipt_key}`)];
+  const expired = await create({ receipt: true, ttl: { minutes: 1 } });
+  clock.advance({ minutes: 1 });
+  yield ['getReceipt', await get(`/receipts/${expired.receipt_key}`)];
+  yield ['getReceipt', await get('/receipts/unknown')];
+
+  yield ['getCreatePage', await get('/')];
+  yield ['isLive', await get('/health/live')];
+  yield ['isReady', await get('/health/ready')];
+  yield ['getDocument', await get('/openapi.json')];
+}
+
+test('a healthy server gives the documented answers: each of them, and no others', async (t) => {
+  const server = await start(t, { createToken: TOKEN });
+  const seen = new Set<string>();
+  for await (const [name, response] of reachAnswers(server)) {
+    const found = operations.find(({ operation }) => operation.operationId === name);
+    if (!found) throw new Error(`${name} is not documented`);
+    await holdAgainst(t, found.operation, response);
+    seen.add(`${name} ${response.status}`);
+  }
+  // Those of a server in trouble, and those that the HTTP parser gives, have tests of their own.
+  const others = /(^(?!createSecret|readSecret).* 400| 408| 417| 431| 500| 503)$/;
+  const documented = operations.flatMap(({ operation }) =>
+    Object.keys(operation.responses).map((status) => `${operation.operationId} ${status}`),
+  );
+  t.deepEqual([...seen].sort(), documented.filter((answer) => !others.test(answer)).sort());
+});
+
+test('the server accepts what the document calls right, within the range of lifetimes, and nothing else', async (t) => {
+  const { post } = await start(t);
+  const check = checkOf({ $ref: '#/components/schemas/NewSecret' });
+  const odd = fc.constantFrom<unknown>(null, '', 0, -1, 1.5, true, [], {}, '1', 10_081);
+  const member = (sensible: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> =>
+    fc.oneof({ weight: 8, arbitrary: sensible }, { weight: 8, arbitrary: fc.constant(undefined) }, odd);
+  const number = member(fc.integer({ min: 0, max: 9 }));
+  const body = fc.record({
+    secret: fc.oneof({ weight: 8, arbitrary: fc.string({ minLength: 1 }) }, odd),
+    phrase: fc.constantFrom(...Array(20), null, '', 7, 'x'.repeat(1025)), // a right one would cost a hash
+    ttl: member(fc.record({ days: number, hours: number, minutes: number })),
+    receipt: member(fc.boolean()),
+    note: fc.constantFrom(...Array(20), 'a member there is not'),
+  });
+  let accepted = 0;
+  await fc.assert(
+    fc.asyncProperty(body, async (input) => {
+      const sent = JSON.parse(JSON.stringify(input)); // without what is undefined
+      const { status } = await post('/generate', sent);
+      const { days = 0, hours = 0, minutes = 0 } = sent.ttl ?? { days: 7 };
+      const totalMinutes = (days * 24 + hours) * 60 + minutes;
+      const isRight = check.safeParse(sent).success && totalMinutes >= 1 && totalMinutes <= 7 * 24 * 60;
+      accepted += Number(status === 201);
+      return status === (isRight ? 201 : 400);
+    }),
+    { numRuns: 300 },
+  );
+  t.true(accepted > 20, `${accepted}`);
+});
