@@ -1,0 +1,160 @@
+import { globSync, readFileSync } from 'node:fs';
+import { posix } from 'node:path';
+import test from 'ava';
+
+/**
+ * Which way imports point: each part of `src/` (a file at its top, or a folder) with the parts it may import.
+ * A new part needs a line here; a module (`secrets`, `web`) never names another module.
+ */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  main: ['cluster', 'config', 'ipc', 'ops', 'worker-process'],
+  cluster: ['config', 'cores', 'ipc', 'make-watch', 'ops', 'slot-broker'],
+  'worker-process': ['config', 'hashing', 'ipc', 'ops', 'worker'],
+  worker: ['app', 'config', 'hashing', 'http', 'jobs', 'master-key', 'ops', 'secrets', 'storage'],
+  app: ['http', 'openapi', 'ops', 'secrets', 'web'],
+  openapi: ['http', 'ops', 'secrets', 'web'],
+  jobs: ['clock', 'secrets'],
+  storage: ['config', 'errors', 'secrets'],
+  secrets: ['clock', 'errors', 'http'],
+  web: ['errors', 'http'],
+  ops: ['errors', 'http'],
+  hashing: ['errors'],
+  http: ['errors'],
+  'master-key': ['config'],
+  clock: [],
+  config: [],
+  cores: [],
+  errors: [],
+  ipc: [],
+  'make-watch': [],
+  'slot-broker': [],
+};
+
+/** Packages with one place: what else needs them asks there. */
+const HOME_OF_PACKAGE: Readonly<Record<string, RegExp>> = {
+  '../package.json': /^openapi\.ts$/,
+  '@koa/router': /^(http\/routing|[a-z]+\/routes)\.ts$/,
+  '@node-rs/argon2': /^hashing\/argon2\.ts$/,
+  koa: /^(app|http\/[a-z]+|[a-z]+\/routes)\.ts$/,
+  mongodb: /^storage\/mongo\//,
+  'node:cluster': /^(main|cluster)\.ts$/,
+  'node:sqlite': /^storage\/sqlite\//,
+  pino: /^ops\/log\.ts$/,
+  zod: /^(config|http\/validate|[a-z]+\/routes)\.ts$/,
+};
+
+/** What holds the rules: these parts are told the time and given their chances. */
+const RULES = ['secrets', 'web', 'storage', 'http', 'ops'];
+
+type Import = { from: string; isTypeOnly: boolean; isStatic: boolean };
+type File = { path: string; text: string };
+
+const STATEMENT = /^(?:import|export)\s+(?<type>type\s+)?(?:[^;'"]*?\sfrom\s+)?'(?<from>[^']+)'/gm;
+const CALL = /\bimport\(\s*'(?<from>[^']+)'/g;
+
+function importsOf({ text }: File): Import[] {
+  const statements = [...text.matchAll(STATEMENT)].map(({ 0: all, groups }) => ({
+    from: groups?.from ?? '',
+    isTypeOnly: groups?.type !== undefined || /\{(\s*type\s[^,}]+,?)+\s*\}/.test(all),
+    isStatic: true,
+  }));
+  const calls = [...text.matchAll(CALL)].map(({ groups }) => ({
+    from: groups?.from ?? '',
+    isTypeOnly: false,
+    isStatic: false,
+  }));
+  return [...statements, ...calls];
+}
+
+/** The part of `src/` that a path in it belongs to. */
+function partOf(path: string): string {
+  return (path.split('/')[0] ?? '').replace(/\.ts$/, '');
+}
+
+function targetOf({ path }: File, { from }: Import): string {
+  return posix.join(posix.dirname(path), from);
+}
+
+function faultsOf(file: File): string[] {
+  const faults = importsOf(file).flatMap((found) => {
+    const isOurs = found.from.startsWith('.') && !(found.from in HOME_OF_PACKAGE);
+    const fault = isOurs ? faultOfOurs(file, found) : faultOfPackage(file, found);
+    return fault ? [`${file.path} imports ${found.from}: ${fault}`] : [];
+  });
+  if (/\bprocess\.env\b/.test(file.text) && file.path !== 'main.ts') faults.push(`${file.path} reads the environment`);
+  if (/\bconsole\./.test(file.text)) faults.push(`${file.path} writes to the console`);
+  if (RULES.includes(partOf(file.path)) && /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b/.test(file.text)) {
+    faults.push(`${file.path} takes the time or a chance by itself`);
+  }
+  return faults;
+}
+
+function faultOfOurs(file: File, found: Import): string | undefined {
+  if (!found.from.endsWith('.ts')) return 'does not end in .ts';
+  const target = targetOf(file, found);
+  const [here, there] = [partOf(file.path), partOf(target)];
+  if (here !== there && !MAY_IMPORT[here]?.includes(there)) return `${here} may not import ${there}`;
+  if (here === 'storage' && there === 'secrets' && !/^secrets\/(store|keys)\.ts$/.test(target)) {
+    return 'an engine knows the port and the form of ids alone';
+  }
+  if (here === 'jobs' && there === 'secrets' && !found.isTypeOnly) return 'jobs knows types of modules alone';
+  return faultOfEngine(file, found, target);
+}
+
+function faultOfEngine(file: File, found: Import, target: string): string | undefined {
+  const engine = /^storage\/(sqlite|mongo)\//;
+  const there = engine.exec(target)?.[1];
+  if (!there || engine.exec(file.path)?.[1] === there) return undefined;
+  if (file.path !== 'storage/open.ts') return 'only storage/open.ts knows the engines';
+  return found.isStatic && !found.isTypeOnly ? 'an engine is loaded only when it is used' : undefined;
+}
+
+function faultOfPackage(file: File, { from, isTypeOnly }: Import): string | undefined {
+  const home = HOME_OF_PACKAGE[from];
+  if (!home) return from.startsWith('node:') ? undefined : 'the package has no entry in HOME_OF_PACKAGE';
+  return home.test(file.path) || isTypeOnly ? undefined : 'the package has another home';
+}
+
+const FILES: readonly File[] = globSync('src/**/*.ts', { exclude: ['src/web/page/**'] }).map((path) => ({
+  path: posix.relative('src', path),
+  text: readFileSync(path, 'utf8'),
+}));
+
+test('imports point one way, packages stay in their place, the time is passed in', (t) => {
+  t.true(FILES.length > 30);
+  t.deepEqual(FILES.flatMap(faultsOf), []);
+});
+
+test('every part of src/ is in the table, and the table names nothing else', (t) => {
+  t.deepEqual([...new Set(FILES.map(({ path }) => partOf(path)))].sort(), Object.keys(MAY_IMPORT).sort());
+});
+
+test('the table lets no circle through', (t) => {
+  const isBelow = (part: string, top: string): boolean =>
+    (MAY_IMPORT[part] ?? []).some((next) => next === top || isBelow(next, top));
+  for (const part of Object.keys(MAY_IMPORT)) t.false(isBelow(part, part), part);
+});
+
+const WRONG: readonly [path: string, line: string][] = [
+  ['errors.ts', "import { createApp } from './app.ts';"],
+  ['errors.ts', "export { createApp } from './app.ts';"],
+  ['errors.ts', "import type {\n  AppParts,\n} from './app.ts';"],
+  ['main.ts', "const { openSqlite } = await import('./storage/sqlite/open.ts');"],
+  ['secrets/secrets.ts', "import { webRoutes } from '../web/routes.ts';"],
+  ['secrets/secrets.ts', "import { openStorage } from '../storage/open.ts';"],
+  ['secrets/secrets.ts', "import { fail } from '../errors';"],
+  ['secrets/secrets.ts', 'const now = Date.now();'],
+  ['secrets/secrets.ts', 'if (process.env.DEBUG) return;'],
+  ['secrets/secrets.ts', "import { MongoClient } from 'mongodb';"],
+  ['secrets/secrets.ts', "import leftPad from 'left-pad';"],
+  ['storage/sqlite/open.ts', "import { createSecrets } from '../../secrets/secrets.ts';"],
+  ['storage/sqlite/open.ts', "import { openMongo } from '../mongo/open.ts';"],
+  ['storage/open.ts', "import { openMongo } from './mongo/open.ts';"],
+  ['jobs.ts', "import { RECEIPT_MS, type SecretStore } from './secrets/store.ts';"],
+  ['hashing/gate.ts', "console.log('here');"],
+];
+for (const [path, text] of WRONG) {
+  test(`is refused: ${text.replaceAll(/\s+/g, ' ')} in ${path}`, (t) => {
+    t.is(faultsOf({ path, text }).length, 1);
+  });
+}
