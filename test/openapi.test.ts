@@ -88,10 +88,14 @@ test('every error code is documented under its status, and no other', (t) => {
   t.deepEqual([...documented].sort(), Object.keys(ERRORS).sort());
 });
 
-test('every reference leads somewhere, and operations have names of their own', (t) => {
-  for (const value of everythingIn(document)) t.notThrows(() => resolve(value));
+test('every reference and link leads somewhere, and operations have names of their own', (t) => {
   const names = operations.map(({ operation }) => operation.operationId);
   t.is(new Set(names).size, names.length);
+  for (const value of everythingIn(document)) {
+    t.notThrows(() => resolve(value));
+    const { operationId } = Object(value) as Partial<Operation>;
+    if (operationId !== undefined) t.true(names.includes(operationId), operationId);
+  }
 });
 
 test('every example is valid', (t) => {

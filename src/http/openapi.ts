@@ -3,7 +3,13 @@ import { ERRORS, type ErrorCode } from '../errors.ts';
 /** JSON Schema 2020-12, the dialect of OpenAPI 3.1. */
 export type Schema = Readonly<Record<string, unknown>>;
 type Content = Readonly<Record<string, { schema: Schema; examples?: Schema }>>;
-export type Answer = { description: string; headers: Readonly<Record<string, Schema>>; content?: Content };
+export type Answer = {
+  description: string;
+  headers: Readonly<Record<string, Schema>>;
+  content?: Content;
+  /** What can be asked next with what this answer holds. */
+  links?: Schema;
+};
 export type Operation = {
   operationId: string;
   tags: readonly [string];

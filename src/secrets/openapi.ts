@@ -47,11 +47,19 @@ const createSecret = (needsToken: boolean): Operation => ({
     most: { secret: 'some secret', phrase: 'some phrase', ttl: { days: 3, hours: 4, minutes: 5 }, receipt: true },
   }),
   responses: {
-    201: jsonAnswer('The secret is stored.', 'CreatedSecret', {
-      secret_key: SECRET_KEY,
-      expires_at: EXPIRES_AT,
-      receipt_key: RECEIPT_KEY,
-    }),
+    201: {
+      ...jsonAnswer('The secret is stored.', 'CreatedSecret', {
+        secret_key: SECRET_KEY,
+        expires_at: EXPIRES_AT,
+        receipt_key: RECEIPT_KEY,
+      }),
+      links: {
+        look: linkTo('lookAtSecret', 'secret_key'),
+        read: linkTo('readSecret', 'secret_key'),
+        receipt: linkTo('getReceipt', 'receipt_key'),
+        burn: linkTo('burnSecret', 'receipt_key'),
+      },
+    },
     ...errorAnswers(['UNAUTHORIZED', 'TOO_LARGE', 'UNSUPPORTED_ENCODING', 'BUSY', 'STORAGE_UNAVAILABLE']),
   },
 });
@@ -245,6 +253,10 @@ const answerSchemas: ApiPart['schemas'] = {
     },
   },
 };
+
+function linkTo(operationId: string, member: string): Schema {
+  return { operationId, parameters: { key: `$response.body#/${member}` } };
+}
 
 function keyParameter(description: string, example: string): Schema {
   return { name: 'key', in: 'path', required: true, description, schema: { type: 'string' }, example };
