@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext, type TestFn } from 'ava';
 import { openStorage, type Storage } from '../../src/storage/open.ts';
 
@@ -55,7 +56,20 @@ function placeAt(t: ExecutionContext, url: string): Place {
         isOpen = false;
       };
       t.teardown(close); // ava runs teardowns in reverse: closed before the place is removed
+      await untilItAnswers(storage);
       return { ...storage, close };
     },
   };
+}
+
+/** A busy machine can need more than one attempt to connect. */
+async function untilItAnswers({ ping }: Storage): Promise<void> {
+  for (let attempts = 1; ; attempts++) {
+    try {
+      return await ping();
+    } catch (error) {
+      if (attempts === 60) throw error;
+    }
+    await sleep(250);
+  }
 }

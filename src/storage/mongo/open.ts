@@ -6,7 +6,7 @@ import { translateFailures } from './unavailable.ts';
 
 /** Used when the URL names no database; the driver's own default is `test`. */
 const DATABASE = 'hushbox';
-const PREPARE_RETRY_MS = 1_000;
+const PREPARE_RETRY_MS = 500;
 
 /** Nothing here waits longer than 2 × 4 s (the driver repeats once what it may), a draining worker waits 9 s. */
 const CLIENT_OPTIONS = {
@@ -37,7 +37,7 @@ export async function openMongo(url: string, onWarning: (message: string) => voi
   const database = client.db(namesDatabase(url) ? undefined : DATABASE, DURABLE);
   const secrets = database.collection<SecretDocument>('secrets');
   const closing = new AbortController();
-  const prepared = prepare(database, secrets, onWarning, closing.signal);
+  const prepared = prepare(client, database, secrets, onWarning, closing.signal);
   return {
     secrets: createMongoSecretStore(secrets),
     ...translateFailures({
@@ -66,8 +66,13 @@ function namesDatabase(url: string): boolean {
   return /^[^/]+:\/\/[^/]+\/[^?]/.test(url);
 }
 
-/** Looks what kind of server it is and makes the indexes, as often as it takes. Any number of processes may. */
+/**
+ * Connects, looks what kind of server it is and makes the indexes, as often as it takes. Any number of processes may.
+ * A call connects by itself only once: of a client whose first attempt failed, the driver answers all calls with
+ * "Topology is closed" for good, unless `connect` is called again. Once connected it repairs itself.
+ */
 async function prepare(
+  client: MongoClient,
   database: Db,
   secrets: Collection<SecretDocument>,
   onWarning: (message: string) => void,
@@ -76,6 +81,7 @@ async function prepare(
   let isRefusalTold = false;
   while (!signal.aborted) {
     try {
+      await client.connect();
       const hello = await database.command({ hello: 1 });
       if (signal.aborted) return;
       await secrets.createIndexes([...INDEXES]);
