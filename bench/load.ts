@@ -5,10 +5,18 @@ import { connect, type Socket } from 'node:net';
  * reads it, and begins again. The answer's JSON is searched, not parsed. Runs as a child process of its own; its one
  * argument is a `Load` as JSON, its answer one line of JSON, a `Rate`.
  */
-export type Load = { port: number; connections: number; seconds: number; warmupSeconds: number; phrase?: string };
+export type Load = {
+  port: number;
+  connections: number;
+  seconds: number;
+  warmupSeconds: number;
+  phrase?: string;
+  /** In place of seconds: ends after so many requests, half of them reads of keys that nobody made. */
+  requests?: number;
+};
 export type Rate = { pairsPerSecond: number; p50Ms: number; p99Ms: number; failures: number };
 
-const { port, connections, seconds, warmupSeconds, phrase } = JSON.parse(process.argv[2] as string) as Load;
+const { port, connections, seconds, warmupSeconds, phrase, requests } = JSON.parse(process.argv[2] as string) as Load;
 const secret = 's'.repeat(64);
 const create = request('/generate', JSON.stringify({ secret, phrase }));
 const readBody = phrase ? JSON.stringify({ phrase }) : '';
@@ -18,6 +26,7 @@ const KEY = '"secret_key":"';
 const latencies: number[] = [];
 let isMeasuring = false;
 let failures = 0;
+let sent = 0;
 
 function request(path: string, body: string): string {
   return `POST ${path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
@@ -58,15 +67,37 @@ function completeBody(text: string): string | undefined {
   return text.length >= end + 4 + Number(length) ? text.slice(end + 4) : undefined;
 }
 
+function runUnknown(socket: Socket): void {
+  const unknown = request(`/secrets/${'A'.repeat(48)}`, '');
+  let pending = '';
+  const next = (): void => {
+    sent += 1;
+    socket.write(unknown);
+  };
+  socket.on('data', (chunk) => {
+    pending += chunk.toString('latin1');
+    const body = completeBody(pending);
+    if (body === undefined) return;
+    pending = '';
+    if (!body.includes('KEY_NOT_FOUND')) failures += 1;
+    // Takes turns with the connections that create and read, so that both send about as much.
+    if (sent < latencies.length * 2) next();
+    else setTimeout(next, 1);
+  });
+  next();
+}
+
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 for (let index = 0; index < connections; index++) {
-  const socket = connect(port, '127.0.0.1', () => run(socket));
+  const isUnknown = requests !== undefined && index % 4 === 0;
+  const socket = connect(port, '127.0.0.1', () => (isUnknown ? runUnknown(socket) : run(socket)));
   socket.setNoDelay(true);
 }
 await sleep(warmupSeconds * 1000);
 isMeasuring = true;
 const startedAt = performance.now();
-await sleep(seconds * 1000);
+if (requests === undefined) await sleep(seconds * 1000);
+else while (sent + latencies.length * 2 < requests) await sleep(10);
 const elapsedSeconds = (performance.now() - startedAt) / 1000;
 latencies.sort((a, b) => a - b);
 const percentile = (share: number): number => latencies[Math.floor(latencies.length * share)] ?? Number.NaN;

@@ -1,0 +1,325 @@
+import { execFile, execFileSync } from 'node:child_process';
+import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs, promisify } from 'node:util';
+import { type Bar, drawBars } from './draw.ts';
+import { fillWithSecrets } from './fill.ts';
+import type { Load, Rate } from './load.ts';
+import type { Delay, Probe } from './probe.ts';
+import { residentMiB, runClient, type Service, type ServiceOptions, startService } from './service.ts';
+
+/**
+ * Measures everything docs/benchmarks.md says, and writes it: `make bench`. The service has core 0, its client core 1.
+ * Contestants of one comparison take turns, several rounds, and the median counts, so that a slow spell of the machine
+ * meets all of them. `--quick` takes shorter turns and writes nothing.
+ */
+const { values: options } = parseArgs({
+  options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } },
+});
+const ROUNDS = options.quick ? 1 : 5;
+const SECONDS = options.quick ? 2 : 4;
+const CONNECTIONS = 32;
+const DOCS = new URL('../docs/', import.meta.url).pathname;
+const run = promisify(execFile);
+
+type Row = { what: string; value: string; target?: string };
+const sections: { title: string; note: string; rows: Row[]; bars?: Bar[] }[] = [];
+
+const load = (service: Service, extra: Partial<Load> = {}): Promise<Rate> =>
+  runClient<Rate>('load.ts', {
+    port: service.port,
+    connections: CONNECTIONS,
+    seconds: SECONDS,
+    warmupSeconds: 2,
+    ...extra,
+  } satisfies Load);
+const probe = (service: Service, extra: Omit<Probe, 'port'>): Promise<Delay> =>
+  runClient<Delay>('probe.ts', { port: service.port, ...extra } satisfies Probe);
+
+function median(numbers: readonly number[]): number {
+  return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
+}
+
+const whole = (value: number): string => Math.round(value).toLocaleString('en');
+const ms = (value: number): string => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
+const ratio = (value: number): string => value.toFixed(2);
+
+function expectNoFailures(name: string, { failures }: { failures: number }): void {
+  if (failures > 0) throw new Error(`${name}: ${failures} answers were wrong`);
+}
+
+async function measureOnce<Result>(
+  start: ServiceOptions,
+  measure: (service: Service) => Promise<Result>,
+): Promise<Result> {
+  const service = await startService(start);
+  try {
+    return await measure(service);
+  } finally {
+    await service.stop();
+  }
+}
+
+function syncMs(): number {
+  const folder = mkdtempSync(join(tmpdir(), 'hushbox-sync-'));
+  const file = openSync(join(folder, 'file'), 'w');
+  const block = Buffer.alloc(4096);
+  const times = Array.from({ length: 300 }, () => {
+    writeSync(file, block);
+    const startedAt = performance.now();
+    fsyncSync(file);
+    return performance.now() - startedAt;
+  });
+  closeSync(file);
+  rmSync(folder, { recursive: true });
+  return median(times);
+}
+
+async function comparePairs(): Promise<void> {
+  const mongoUrl = process.env.MONGODB_TEST_URL;
+  const contestants: [string, ServiceOptions][] = [
+    ['bare node:http, stores nothing', { entry: 'bench/bare/http.ts' }],
+    ['bare Koa + router + koa-body, stores nothing', { entry: 'bench/bare/koa.ts' }],
+    ['Hushbox on SQLite', {}],
+  ];
+  if (mongoUrl) contestants.push(['Hushbox on MongoDB', { storageUrl: new URL('/hushbox_bench', mongoUrl).href }]);
+  const rates = new Map<string, Rate[]>(contestants.map(([name]) => [name, []]));
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [name, start] of contestants) {
+      const rate = await measureOnce(start, (service) => load(service));
+      if (name.startsWith('Hushbox')) expectNoFailures(name, rate);
+      rates.get(name)?.push(rate);
+      process.stdout.write(`  ${name}: ${whole(rate.pairsPerSecond)} pairs/s, p99 ${ms(rate.p99Ms)}\n`);
+    }
+  }
+  const pairs = (name: string): number => median((rates.get(name) ?? []).map(({ pairsPerSecond }) => pairsPerSecond));
+  const koa = pairs('bare Koa + router + koa-body, stores nothing');
+  sections.push({
+    title: 'Create and read, without phrase',
+    note: `Pairs per second, one worker on one core, ${CONNECTIONS} connections, 64-byte secrets, each write synced before its answer. Median of ${ROUNDS} rounds.`,
+    rows: [
+      ...contestants.map(([name]) => ({
+        what: name,
+        value: `${whole(pairs(name))} pairs/s, p99 ${ms(median((rates.get(name) ?? []).map(({ p99Ms }) => p99Ms)))}`,
+      })),
+      {
+        what: 'Hushbox on SQLite against bare Koa',
+        value: ratio(pairs('Hushbox on SQLite') / koa),
+        target: '≥ 0.45, goal 0.60',
+      },
+    ],
+    bars: contestants.map(([name]) => ({ label: name, value: pairs(name), isOurs: name.startsWith('Hushbox') })),
+  });
+}
+
+async function comparePhrases(): Promise<void> {
+  const cores = availableParallelism();
+  const all = Array.from({ length: cores }, (_, core) => core).join(',');
+  const bare: number[] = [];
+  const ours: number[] = [];
+  for (let round = 0; round < Math.min(ROUNDS, 3); round++) {
+    const script = new URL('bare/argon2.ts', import.meta.url).pathname;
+    bare.push(Number((await run(process.execPath, [script, String(cores), String(SECONDS)])).stdout));
+    const rate = await measureOnce({ cores: all, env: { WORKERS: String(cores) } }, (service) =>
+      load(service, { phrase: 'correct horse', connections: 16 }),
+    );
+    expectNoFailures('with phrase', rate);
+    ours.push(rate.pairsPerSecond * 2);
+    process.stdout.write(`  with phrase: ${whole(rate.pairsPerSecond * 2)} of ${whole(bare.at(-1) ?? 0)} hashes/s\n`);
+  }
+  sections.push({
+    title: 'Create and read, with phrase',
+    note: `Each pair is two argon2id hashes (19 MiB, 2 passes). ${cores} cores for the service, its client among them.`,
+    rows: [
+      { what: `argon2id alone, ${cores} threads`, value: `${whole(median(bare))} hashes/s` },
+      { what: 'Hushbox, 2 hashes a pair', value: `${whole(median(ours))} hashes/s` },
+      { what: 'Hushbox against argon2id alone', value: ratio(median(ours) / median(bare)), target: '≥ 0.90' },
+    ],
+  });
+}
+
+async function compareReadsUnderHashing(): Promise<void> {
+  const cores = availableParallelism();
+  const all = Array.from({ length: cores }, (_, core) => core).join(',');
+  const [calm, busy] = await measureOnce({ cores: all, env: { WORKERS: String(cores) } }, async (service) => {
+    const reads = { kind: 'read', perSecond: 200, seconds: SECONDS * 2 } as const;
+    await probe(service, reads);
+    const alone = await probe(service, reads);
+    const hashing = load(service, {
+      phrase: 'correct horse',
+      connections: 48,
+      seconds: SECONDS * 2 + 6,
+      warmupSeconds: 0,
+    });
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    const crowded = await probe(service, reads);
+    expectNoFailures('reads under hashing', crowded);
+    expectNoFailures('hashing', await hashing);
+    return [alone, crowded] as const;
+  });
+  sections.push({
+    title: 'Reads while phrases are hashed',
+    note: '200 reads a second without phrase, sent on time whatever comes back; beside them 48 connections keep every hash slot busy.',
+    rows: [
+      { what: 'p99 alone', value: ms(calm.p99Ms) },
+      { what: 'p99 while the gate is saturated', value: ms(busy.p99Ms) },
+      { what: 'ratio', value: ratio(busy.p99Ms / calm.p99Ms), target: '≤ 3' },
+    ],
+  });
+}
+
+async function compareStanding(): Promise<void> {
+  const count = options.quick ? 50_000 : 1_000_000;
+  const folder = mkdtempSync(join(tmpdir(), 'hushbox-standing-'));
+  const path = join(folder, 'hushbox.db');
+  await fillWithSecrets(path, count);
+  const empty: number[] = [];
+  const full: number[] = [];
+  for (let round = 0; round < Math.min(ROUNDS, 3); round++) {
+    empty.push((await measureOnce({}, (service) => load(service, { seconds: SECONDS * 2 }))).pairsPerSecond);
+    full.push(
+      (await measureOnce({ storageUrl: `sqlite:${path}` }, (service) => load(service, { seconds: SECONDS * 2 })))
+        .pairsPerSecond,
+    );
+    process.stdout.write(`  standing: ${whole(full.at(-1) ?? 0)} against ${whole(empty.at(-1) ?? 0)} pairs/s\n`);
+  }
+  // All expire at once while a client loads: the sweep's steps and the checkpoints are what is looked for.
+  const live = await measureOnce({ storageUrl: `sqlite:${path}` }, async (service) => {
+    const loading = load(service, { seconds: 25, connections: 4, warmupSeconds: 0 });
+    const delay = await probe(service, { kind: 'live', perSecond: 200, seconds: 20 });
+    await loading;
+    return delay;
+  });
+  rmSync(folder, { recursive: true });
+  sections.push({
+    title: `${whole(count)} standing secrets`,
+    note: 'The same create and read, on a file that already holds as many secrets. Then GET /health/live, 200 a second for 20 s, under load and while the expired tenth of them is swept.',
+    rows: [
+      { what: 'empty', value: `${whole(median(empty))} pairs/s` },
+      { what: 'standing', value: `${whole(median(full))} pairs/s` },
+      { what: 'ratio', value: ratio(median(full) / median(empty)), target: '≥ 0.80' },
+      { what: 'longest answer of /health/live', value: ms(live.maxMs), target: 'loop never held longer than 20 ms' },
+    ],
+  });
+}
+
+async function compareSlowDisk(): Promise<void> {
+  const library = join(mkdtempSync(join(tmpdir(), 'hushbox-slow-')), 'slow-sync.so');
+  execFileSync('cc', [
+    '-shared',
+    '-fPIC',
+    '-O2',
+    '-o',
+    library,
+    new URL('slow-sync.c', import.meta.url).pathname,
+    '-ldl',
+  ]);
+  const live = await measureOnce({ env: { LD_PRELOAD: library } }, async (service) => {
+    const loading = load(service, { seconds: SECONDS * 2 + 4, warmupSeconds: 0 });
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    const delay = await probe(service, { kind: 'live', perSecond: 100, seconds: SECONDS * 2 });
+    return { delay, rate: await loading };
+  });
+  expectNoFailures('slow disk', live.rate);
+  sections.push({
+    title: 'A disk that syncs in 10 ms',
+    note: 'Every fsync and fdatasync sleeps 10 ms first (preloaded library); one worker on one core, 32 connections in full load.',
+    rows: [
+      { what: 'pairs', value: `${whole(live.rate.pairsPerSecond)} pairs/s, p99 ${ms(live.rate.p99Ms)}` },
+      { what: 'p99 of GET /health/live', value: ms(live.delay.p99Ms), target: '≤ 15 ms' },
+    ],
+  });
+}
+
+async function compareMemory(): Promise<void> {
+  const atRest = async (start: ServiceOptions): Promise<number> =>
+    measureOnce(start, async (service) => {
+      await new Promise((resolve) => setTimeout(resolve, 3000));
+      return residentMiB(service.workerPid);
+    });
+  const bare = await atRest({ entry: 'bench/bare/memory.ts' });
+  await atRest({}); // fills the compile cache
+  const ours = await atRest({});
+  const requests = options.quick ? 100_000 : 1_000_000;
+  const [before, after] = await measureOnce({}, async (service) => {
+    const flood = (count: number): Promise<Rate> =>
+      runClient<Rate>('load.ts', {
+        port: service.port,
+        connections: CONNECTIONS,
+        seconds: 0,
+        warmupSeconds: 0,
+        requests: count,
+      });
+    await flood(requests / 5);
+    const settled = residentMiB(service.workerPid);
+    await flood(requests);
+    return [settled, residentMiB(service.workerPid)] as const;
+  });
+  sections.push({
+    title: 'Memory of a worker',
+    note: `Resident. The growth is over ${whole(requests)} requests, half of them for unknown keys, after a fifth of that to warm up.`,
+    rows: [
+      { what: 'bare Koa + zod + pino at rest', value: `${bare.toFixed(0)} MiB` },
+      { what: 'Hushbox at rest', value: `${ours.toFixed(0)} MiB` },
+      { what: 'ratio', value: ratio(ours / bare), target: '≤ 1.5' },
+      { what: 'before and after', value: `${before.toFixed(0)} and ${after.toFixed(0)} MiB` },
+      { what: 'growth', value: `${(((after - before) / before) * 100).toFixed(1)} %`, target: '≤ 10 %' },
+    ],
+  });
+}
+
+async function measureStart(): Promise<void> {
+  const times: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const script = new URL('start.sh', import.meta.url).pathname;
+    times.push(Number((await run('sh', [script])).stdout));
+  }
+  sections.push({
+    title: 'Start',
+    note: '`make run` on a set-up checkout, in an empty data folder, until POST /generate was answered with 201.',
+    rows: [{ what: 'median', value: ms(median(times)), target: '≤ 1 s' }],
+  });
+}
+
+function writeResults(sync: number): void {
+  const [comparison] = sections;
+  if (comparison?.bars)
+    writeFileSync(join(DOCS, 'benchmarks.svg'), drawBars(comparison.title, comparison.bars, 'pairs/s'));
+  const tables = sections.map(({ title, note, rows }) => {
+    const lines = rows.map(({ what, value, target }) => `| ${what} | ${value} | ${target ?? ''} |`);
+    return [`## ${title}`, '', note, '', '| what | measured | target |', '|---|---|---|', ...lines, ''].join('\n');
+  });
+  const head = [
+    '# Benchmarks',
+    '',
+    'Written by `make bench`; not edited by hand. The figures say how parts of one run compare, not how fast another machine is.',
+    '',
+    `Run on ${new Date().toISOString().slice(0, 10)}: Node ${process.version}, ${availableParallelism()} cores of ${cpus()[0]?.model.trim()}, a 4 KiB write is synced in ${sync.toFixed(2)} ms (median).`,
+    '',
+    '![Create and read pairs per second](benchmarks.svg)',
+    '',
+  ];
+  writeFileSync(join(DOCS, 'benchmarks.md'), `${head.join('\n')}\n${tables.join('\n')}`);
+}
+
+const all = {
+  pairs: comparePairs,
+  phrases: comparePhrases,
+  reads: compareReadsUnderHashing,
+  standing: compareStanding,
+  slow: compareSlowDisk,
+  memory: compareMemory,
+  start: measureStart,
+};
+const chosen = options.only ? options.only.split(',') : Object.keys(all);
+const sync = syncMs();
+process.stdout.write(`a 4 KiB write is synced in ${sync.toFixed(2)} ms\n`);
+for (const [index, name] of chosen.entries()) {
+  process.stdout.write(`[${index + 1}/${chosen.length}] ${name}\n`);
+  await all[name as keyof typeof all]();
+  for (const { what, value, target } of sections.at(-1)?.rows ?? []) {
+    process.stdout.write(`  ${what}: ${value}${target ? `   (${target})` : ''}\n`);
+  }
+}
+if (!options.quick && !options.only) writeResults(sync);
