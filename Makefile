@@ -4,6 +4,7 @@ SHELL := /bin/sh
 NODE := scripts/node
 # Without a trace of the machine's own npm settings for output; errors stay visible.
 NPM := npm --no-audit --no-fund --no-update-notifier --loglevel=error
+# The newest 24; one on the PATH is taken from 24.12 on (engines in package.json).
 NODE_WANTED := 24
 
 .PHONY: help build run dev test check bench docs clean
@@ -13,9 +14,9 @@ help: ## list the targets
 
 build: node_modules/.installed ## install what is needed, Node 24 itself included
 
-# The recipe's shell becomes the program, so that a signal to make reaches it.
+# The recipe's shell becomes the program, which then watches make: see src/make-watch.ts.
 run: build ## serve on http://127.0.0.1:8000
-	@exec $(NODE) src/main.ts
+	@exec env HUSHBOX_MAKE_PID=$$PPID $(NODE) src/main.ts
 
 test: build ## run every test that can run here
 	@$(NODE) node_modules/ava/entrypoints/cli.js
@@ -33,7 +34,8 @@ clean: ## remove what was installed and measured, not the data
 	@rm -rf node_modules .node coverage
 
 node_modules/.installed: package.json package-lock.json
-	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= $(NODE_WANTED) ? 0 : 1)' 2>/dev/null \
+	@node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major * 100 + +minor >= 2412 ? 0 : 1)' \
+	  2>/dev/null \
 	  || [ -x .node/node_modules/node/bin/node ] \
 	  || { echo 'Installing Node $(NODE_WANTED) into .node …'; $(NPM) install --prefix .node node@$(NODE_WANTED); }
 	@echo 'Installing dependencies …'

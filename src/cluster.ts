@@ -1,55 +1,94 @@
 import cluster, { type Worker } from 'node:cluster';
-import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from './config.ts';
 import { countCores } from './cores.ts';
-import { EXIT_HOPELESS, type ToPrimary, type ToWorker, WORKER_NUMBER } from './ipc.ts';
-import { watchMake } from './make-watch.ts';
+import { type DrainOrder, EXIT_HOPELESS, type ToPrimary, type ToWorker, WORKER_NUMBER } from './ipc.ts';
 import type { Log } from './ops/log.ts';
+import { obeySignals } from './signals.ts';
 import { createSlotBroker } from './slot-broker.ts';
 
 const PING_INTERVAL_MS = 1_000;
-/** A worker that leaves this many pings in a row unanswered hangs. */
-const MAX_MISSED_PINGS = 10;
-/** A worker that dies sooner after its start counts as failed. */
+/** A worker that leaves this many pings in a row unanswered hangs; one that has not come up yet gets more time. */
+const MAX_MISSED_PINGS = 6;
+const MAX_MISSED_PINGS_AT_START = 30;
+/** A worker that dies sooner after its start has failed. */
 const YOUNG_MS = 5_000;
-/** So many failures in a row, with no worker ready, end the program: its supervisor must see them. */
+/** So many failures in a row end the program: its supervisor must see them. */
 const MAX_FAILURES = 6;
 const BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 30_000;
 /** A replacement that is not ready by then is given up, and the roll with it. */
 const REPLACE_DEADLINE_MS = 30_000;
-/** The whole program ends within 10 s of SIGTERM; workers stop by themselves after 9. */
-const STOP_DEADLINE_MS = 9_700;
-/** The same signal again within this time is the same order: make and the terminal both deliver it. */
-const REPEAT_MS = 1_000;
 
-type Child = { worker: Worker; number: number; startedAt: number; missedPings: number; isReady: boolean };
+/** The whole program ends within 10 s of SIGTERM. */
+const STOP: DrainOrder = { type: 'drain', acceptMs: 8_000, deadlineMs: 9_000 };
+const STOP_DEADLINE_MS = 9_700;
+/** A worker that was replaced has as long as any request may take; the roll waits for it only a while. */
+const LEAVE: DrainOrder = { type: 'drain', acceptMs: 1_000, deadlineMs: 65_000 };
+const LEAVE_DEADLINE_MS = 66_000;
+const LEAVE_WAIT_MS = 10_000;
+const KILL_WAIT_MS = 500;
+
+type Child = {
+  worker: Worker;
+  number: number;
+  startedAt: number;
+  missedPings: number;
+  /** Whether it can be told anything. */
+  isUp: boolean;
+  isReady: boolean;
+  /** Set when it has to leave. */
+  order: DrainOrder | undefined;
+  /** Whether a signal meant for the whole process group hit it before it could ignore it. */
+  wasHit: boolean;
+};
 
 /**
  * The primary: starts the workers, replaces those that die or hang, passes orders on. Opens no storage and serves
  * nothing, so that there is nothing in it to break.
+ * @param makePid the make that started us, where one did.
  */
-export async function runPrimary(config: Config, log: Log): Promise<void> {
+export async function runPrimary(config: Config, makePid: number | undefined, log: Log): Promise<void> {
+  // Workers take connections from the kernel. Were they handed out by us, one on its way to a worker that is killed
+  // or hangs would stay open for ever with nobody to answer it.
+  cluster.schedulingPolicy = cluster.SCHED_NONE;
   const count = config.WORKERS ?? countCores();
-  const port = config.SOCKET_DIR ? 0 : config.HTTP_PORT || (await findFreePort(config.HOST));
   const children = new Set<Child>();
   const current = new Map<number, Child>();
-  const broker = createSlotBroker<Child>(countCores(), (child) => tell(child, { type: 'slot' }));
   const beingReplaced = new Set<number>();
-  let failures = 0;
+  /** By worker number, how often in a row it failed. */
+  const failures = new Map<number, number>();
+  const broker = createSlotBroker<Child>(countCores(), (child) => tell(child, { type: 'slot' }));
+  /** What workers are told to listen on. All share the socket the first of them made, while one of them lives. */
+  let askedPort = config.HTTP_PORT;
+  let port = config.HTTP_PORT;
+  let reason: string | undefined;
   let isAnnounced = false;
   let isStopping = false;
   let isRolling = false;
   let isRollWanted = false;
+  let exitCode = 0;
 
   function start(number: number): Child {
-    const env = { [WORKER_NUMBER]: String(number), ...(port > 0 && { HTTP_PORT: String(port) }) };
-    const child = { worker: cluster.fork(env), number, startedAt: performance.now(), missedPings: 0, isReady: false };
+    if (children.size === 0) askedPort = port;
+    const worker = cluster.fork({ [WORKER_NUMBER]: String(number), HTTP_PORT: String(askedPort) });
+    const child: Child = {
+      worker,
+      number,
+      startedAt: performance.now(),
+      missedPings: 0,
+      isUp: false,
+      isReady: false,
+      order: undefined,
+      wasHit: false,
+    };
     children.add(child);
-    child.worker.on('message', (message: ToPrimary) => receive(child, message));
-    child.worker.on('exit', (code, signal) => bury(child, code, signal));
-    child.worker.on('error', (err) => log.warn({ err, worker: number }, 'worker cannot be reached'));
+    worker.on('listening', (address) => {
+      port = address.port;
+    });
+    worker.on('message', (message: ToPrimary) => receive(child, message));
+    worker.on('exit', (code, signal) => bury(child, code, signal));
+    worker.on('error', (err) => log.warn({ err, worker: number }, 'worker cannot be reached'));
     return child;
   }
 
@@ -58,55 +97,76 @@ export async function runPrimary(config: Config, log: Log): Promise<void> {
   }
 
   function receive(child: Child, message: ToPrimary): void {
-    if (message.type === 'pong') child.missedPings = 0;
+    child.missedPings = 0;
+    if (message.type === 'up') greet(child);
+    else if (message.type === 'ready') welcome(child);
     else if (message.type === 'want-slot') broker.want(child);
     else if (message.type === 'free-slot') broker.free(child);
-    else if (message.type === 'ready') welcome(child);
-    else if (!isAnnounced) {
-      process.stderr.write(`Hushbox cannot start: ${message.reason}\n`);
-    }
+    else if (message.type === 'hopeless') reason = message.reason;
+  }
+
+  function greet(child: Child): void {
+    child.isUp = true;
+    if (child.order) tell(child, child.order);
   }
 
   function welcome(child: Child): void {
     child.isReady = true;
-    failures = 0;
     log.info({ worker: child.number, workerPid: child.worker.process.pid }, 'worker is ready');
-    const isComplete = current.size === count && [...current.values()].every(({ isReady }) => isReady);
-    if (isAnnounced || !isComplete) return;
+    announce();
+  }
+
+  function announce(): void {
+    if (isAnnounced || isStopping || current.size < count || ![...current.values()].every(isReady)) return;
     isAnnounced = true;
     process.stdout.write(`Hushbox is ready on ${describeAddress(config, port)} (${count} workers)\n`);
   }
 
   function bury(child: Child, code: number | null, signal: string | null): void {
+    const { number } = child;
     children.delete(child);
     broker.forget(child);
+    child.wasHit = !child.isUp && (signal === 'SIGHUP' || signal === 'SIGINT' || signal === 'SIGTERM');
     if (isStopping) {
-      if (children.size === 0) process.exit(0);
+      if (children.size === 0) process.exit(exitCode);
       return;
     }
-    if (current.get(child.number) !== child) return; // it was told to leave
-    current.delete(child.number);
-    log.error({ worker: child.number, code, signal }, 'worker died');
-    const isYoung = performance.now() - child.startedAt < YOUNG_MS;
-    if (!child.isReady || (isYoung && signal !== 'SIGKILL')) failures += 1;
-    const isAnyReady = [...current.values()].some(({ isReady }) => isReady);
-    if (!isAnyReady && (failures >= MAX_FAILURES || (code === EXIT_HOPELESS && !isAnnounced))) {
-      log.fatal({ failures }, 'workers die as soon as they start: giving up');
-      kill();
-      process.exit(1);
-    }
-    if (!beingReplaced.has(child.number)) restart(child.number);
+    if (child.order) return;
+    log.error({ worker: number, code, signal }, 'worker died');
+    if (current.get(number) !== child) return; // a replacement: `replace` sees it
+    current.delete(number);
+    failures.set(number, hasFailed(child, signal) ? failuresOf(number) + 1 : 0);
+    if (isHopeless(code)) giveUp();
+    else if (!beingReplaced.has(number)) restart(number);
+  }
+
+  function failuresOf(number: number): number {
+    return failures.get(number) ?? 0;
+  }
+
+  function isHopeless(code: number | null): boolean {
+    const failed = Array.from({ length: count }, (_, index) => failuresOf(index + 1) >= MAX_FAILURES);
+    if (!isAnnounced) return code === EXIT_HOPELESS || failed.includes(true);
+    return !failed.includes(false) && ![...current.values()].some(isReady);
+  }
+
+  function giveUp(): void {
+    log.fatal('workers die as soon as they start: giving up');
+    process.stderr.write(`Hushbox cannot run: ${reason ?? 'its workers die as soon as they start'}\n`);
+    kill();
   }
 
   function restart(number: number): void {
-    const delayMs = failures === 0 ? 0 : Math.min(MAX_BACKOFF_MS, BACKOFF_MS * 2 ** (failures - 1));
+    const failed = failuresOf(number);
+    const delayMs = failed === 0 ? 0 : Math.min(MAX_BACKOFF_MS, BACKOFF_MS * 2 ** (failed - 1));
     setTimeout(() => startCurrent(number), delayMs * (0.75 + Math.random() / 2));
   }
 
+  // Counts pings, not time: after a stop of the whole program nobody has missed any.
   function ping(): void {
     for (const child of children) {
       child.missedPings += 1;
-      if (child.missedPings > MAX_MISSED_PINGS) {
+      if (child.missedPings > (child.isUp ? MAX_MISSED_PINGS : MAX_MISSED_PINGS_AT_START)) {
         log.error({ worker: child.number }, 'worker hangs: killed');
         child.worker.process.kill('SIGKILL');
       } else tell(child, { type: 'ping' });
@@ -118,33 +178,45 @@ export async function runPrimary(config: Config, log: Log): Promise<void> {
     isRollWanted = true;
     if (isRolling) return;
     isRolling = true;
-    while (isRollWanted) {
+    while (isRollWanted && !isStopping) {
       isRollWanted = false;
       log.info('replacing the workers');
-      for (let number = 1; number <= count && !isStopping; number++) {
-        if (await replace(number)) continue;
-        log.error({ worker: number }, 'its replacement did not become ready: the others stay as they are');
-        break;
-      }
-      log.info('done replacing');
+      log.info({ isComplete: await replaceAll() }, 'done replacing the workers');
     }
     isRolling = false;
   }
 
+  async function replaceAll(): Promise<boolean> {
+    for (let number = 1; number <= count && !isStopping; number++) {
+      if (await replace(number)) continue;
+      log.error({ worker: number }, 'its replacement did not become ready: the others stay as they are');
+      return false;
+    }
+    return !isStopping;
+  }
+
   async function replace(number: number): Promise<boolean> {
     beingReplaced.add(number);
-    const fresh = start(number);
-    const isReady = await becomesReady(fresh);
+    const fresh = await startReplacement(number);
     beingReplaced.delete(number);
     const old = current.get(number);
-    if (!isReady) {
-      fresh.worker.process.kill('SIGKILL');
+    if (!fresh) {
       if (!old) restart(number);
       return false;
     }
     current.set(number, fresh);
+    announce();
     if (old && !isStopping) await leave(old);
     return true;
+  }
+
+  async function startReplacement(number: number): Promise<Child | undefined> {
+    for (;;) {
+      const fresh = start(number);
+      if (await becomesReady(fresh)) return fresh;
+      fresh.worker.process.kill('SIGKILL');
+      if (!fresh.wasHit || isStopping) return undefined;
+    }
   }
 
   async function becomesReady(child: Child): Promise<boolean> {
@@ -154,63 +226,56 @@ export async function runPrimary(config: Config, log: Log): Promise<void> {
   }
 
   async function leave(child: Child): Promise<void> {
-    tell(child, { type: 'drain' });
-    const deadline = performance.now() + STOP_DEADLINE_MS;
+    dismiss(child, LEAVE);
+    setTimeout(() => child.worker.process.kill('SIGKILL'), LEAVE_DEADLINE_MS).unref();
+    const deadline = performance.now() + LEAVE_WAIT_MS;
     while (children.has(child) && performance.now() < deadline) await sleep(10);
-    if (children.has(child)) child.worker.process.kill('SIGKILL');
   }
 
   function stop(): void {
     isStopping = true;
     log.info('ending: what is under way is answered first');
-    if (children.size === 0) process.exit(0);
-    for (const child of children) tell(child, { type: 'drain' });
+    if (children.size === 0) process.exit(exitCode);
+    for (const child of children) dismiss(child, STOP);
     setTimeout(() => {
       log.error('workers did not end in time: killed');
       kill();
-      process.exit(1);
     }, STOP_DEADLINE_MS);
   }
 
+  /** Ends everything now, as a failure. */
   function kill(): void {
+    isStopping = true;
+    exitCode = 1;
+    if (children.size === 0) process.exit(exitCode);
     for (const { worker } of children) worker.process.kill('SIGKILL');
+    setTimeout(() => process.exit(exitCode), KILL_WAIT_MS);
   }
 
-  const isFromTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
-  const lastAt = { stop: Number.NEGATIVE_INFINITY, roll: Number.NEGATIVE_INFINITY };
-  function obey(signal: NodeJS.Signals): void {
-    const order = signal === 'SIGHUP' && !isFromTerminal ? 'roll' : 'stop';
-    const now = performance.now();
-    const isRepeat = now - lastAt[order] < REPEAT_MS;
-    if (isRepeat) return;
-    lastAt[order] = now;
-    if (order === 'roll') void roll();
-    else if (!isStopping) stop();
-    else {
-      kill();
-      process.exit(1);
-    }
-  }
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, obey);
-  watchMake(obey);
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {}); // nobody reads it any more
+  obeySignals({ stop, kill, roll }, makePid);
   setInterval(ping, PING_INTERVAL_MS);
   for (let number = 1; number <= count; number++) startCurrent(number);
 }
 
-function tell({ worker }: Child, message: ToWorker): void {
-  if (worker.isConnected()) worker.send(message, () => {}); // one that is going away is buried soon
+function isReady(child: Child): boolean {
+  return child.isReady;
 }
 
-/** Port 0 is resolved here: workers that come later must listen where the first ones did. */
-function findFreePort(host: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, host, () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === 'object' ? (address?.port ?? 0) : 0));
-    });
-  });
+/** One that was killed while it served did nothing wrong. */
+function hasFailed({ isUp, isReady, startedAt, wasHit }: Child, signal: string | null): boolean {
+  if (wasHit) return false;
+  if (!isUp) return true;
+  return performance.now() - startedAt < YOUNG_MS && !(isReady && signal === 'SIGKILL');
+}
+
+function dismiss(child: Child, order: DrainOrder): void {
+  child.order = order;
+  tell(child, order);
+}
+
+function tell({ worker }: Child, message: ToWorker): void {
+  if (worker.isConnected()) worker.send(message, () => {}); // one that is going away is buried soon
 }
 
 function describeAddress({ SOCKET_DIR, HOST }: Config, port: number): string {

@@ -20,7 +20,7 @@ const Env = z.object({
   SOCKET_DIR: z
     .string()
     .transform((path) => resolve(path))
-    .refine((path) => Buffer.byteLength(path) <= 80, { error: 'must be at most 80 bytes long, for sockets to fit' })
+    .refine((path) => Buffer.byteLength(path) <= 91, { error: 'must be at most 91 bytes long, for sockets to fit' })
     .optional()
     .describe('When set, worker N listens on `worker-N.sock` in this folder (N from 1) instead of the port'),
   WORKERS: wholeNumber(1, 256).optional().describe('Number of worker processes; default: the cores it may use'),

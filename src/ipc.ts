@@ -1,15 +1,26 @@
+/** How to leave. */
+export type DrainOrder = {
+  type: 'drain';
+  /** How long connections may still be taken while those from before are answered. */
+  acceptMs: number;
+  /** What is not answered by then is cut. */
+  deadlineMs: number;
+};
+
 /** What the primary tells a worker. */
 export type ToWorker =
   | { type: 'ping' }
-  /** Answer what is there, take nothing new, end. */
-  | { type: 'drain' }
+  /** Answer what is there, then end. A second one can only shorten the deadline. */
+  | DrainOrder
   /** One hash slot is yours until you free it. */
   | { type: 'slot' };
 
 /** What a worker tells the primary. */
 export type ToPrimary =
+  /** It listens to the primary: what it was told before is lost. */
+  | { type: 'up' }
   | { type: 'pong' }
-  /** It listens, and its storage answers. */
+  /** It serves, and its storage answers. */
   | { type: 'ready' }
   /** It cannot run, and trying again will not help. */
   | { type: 'hopeless'; reason: string }
@@ -18,5 +29,7 @@ export type ToPrimary =
 
 /** The environment variable in which a worker finds its number, from 1. */
 export const WORKER_NUMBER = 'HUSHBOX_WORKER_NUMBER';
+/** The environment variable in which `make run` leaves its process id. */
+export const MAKE_PID = 'HUSHBOX_MAKE_PID';
 /** The exit code after `hopeless`. */
 export const EXIT_HOPELESS = 78; // EX_CONFIG of sysexits.h

@@ -1,45 +1,66 @@
 import { readFileSync } from 'node:fs';
 
-const WATCHED = ['SIGHUP', 'SIGINT'] as const;
-const NUMBERS = { SIGHUP: 1, SIGINT: 2 } as const;
 const INTERVAL_MS = 100;
+const NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+type Watched = keyof typeof NUMBERS;
 
 /**
- * GNU make passes SIGTERM on to what it runs, but not SIGINT or SIGHUP: sent to make alone, it only waits for us to
- * end by ourselves. What shows is that it no longer catches that signal. So while make is our parent, its signal mask
- * is watched (Linux), and its death too, which would leave us an orphan.
+ * GNU make passes SIGTERM on to what it runs, but not SIGINT or SIGHUP: sent to make alone, it waits for us to end by
+ * ourselves. What shows is that from then on it no longer catches that signal; a second one of its kind stays pending.
+ * So its signal masks are watched (Linux only; elsewhere such a signal has to be sent to the process group), and its
+ * death, which would leave us an orphan. A third signal of one kind does not show.
+ * @param onSignal `at` is when it came, as `performance.now()` tells it, or a little sooner.
  */
-export function watchMake(onSignal: (signal: (typeof WATCHED)[number] | 'SIGTERM') => void): void {
-  const make = process.ppid;
-  if (readProc(make, 'comm')?.trim() !== 'make') return;
-  const seen = new Set<string>();
-  setInterval(() => {
-    const caught = caughtSignals(make);
-    if (process.ppid !== make || caught === undefined) {
-      if (!seen.has('SIGTERM')) onSignal('SIGTERM');
-      seen.add('SIGTERM');
+export function watchMake(makePid: number, onSignal: (signal: Watched, at: number) => void): void {
+  const seen: Record<Watched, number> = { SIGHUP: 0, SIGINT: 0, SIGTERM: 0 };
+  let lastLookAt = performance.now();
+
+  function look(): void {
+    const since = lastLookAt;
+    lastLookAt = performance.now();
+    if (process.ppid !== makePid) {
+      clearInterval(timer);
+      onSignal('SIGTERM', since);
       return;
     }
-    for (const signal of WATCHED) {
-      const isCaught = (caught >> BigInt(NUMBERS[signal] - 1)) & 1n;
-      if (isCaught || seen.has(signal)) continue;
-      seen.add(signal);
-      if (wasCaught.has(signal)) onSignal(signal);
+    const masks = readMasks(makePid);
+    if (!masks) return;
+    for (const signal of Object.keys(NUMBERS) as Watched[]) {
+      const received = countReceived(masks, NUMBERS[signal]);
+      if (received <= seen[signal]) continue;
+      seen[signal] = received;
+      if (signal !== 'SIGTERM' || received > 1) onSignal(signal, since); // the first SIGTERM is passed on
     }
-  }, INTERVAL_MS).unref();
-  const first = caughtSignals(make) ?? 0n;
-  const wasCaught = new Set(WATCHED.filter((signal) => (first >> BigInt(NUMBERS[signal] - 1)) & 1n));
+  }
+
+  const timer = setInterval(look, INTERVAL_MS).unref();
+  look();
 }
 
-function caughtSignals(pid: number): bigint | undefined {
-  const mask = /^SigCgt:\s*([0-9a-f]+)$/m.exec(readProc(pid, 'status') ?? '')?.[1];
-  return mask === undefined ? undefined : BigInt(`0x${mask}`);
+type Masks = { caught: bigint; ignored: bigint; pending: bigint };
+
+function countReceived({ caught, ignored, pending }: Masks, number: number): number {
+  const bit = 1n << BigInt(number - 1);
+  if ((caught | ignored) & bit) return 0;
+  return pending & bit ? 2 : 1;
 }
 
-function readProc(pid: number, file: string): string | undefined {
+function readMasks(pid: number): Masks | undefined {
+  const status = readStatus(pid);
+  const [caught, ignored, pending] = ['SigCgt', 'SigIgn', 'ShdPnd'].map((name) => maskOf(status, name));
+  if (caught === undefined || ignored === undefined || pending === undefined) return undefined;
+  return { caught, ignored, pending };
+}
+
+function maskOf(status: string, name: string): bigint | undefined {
+  const digits = new RegExp(`^${name}:\\s*([0-9a-f]+)$`, 'm').exec(status)?.[1];
+  return digits === undefined ? undefined : BigInt(`0x${digits}`);
+}
+
+function readStatus(pid: number): string {
   try {
-    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+    return readFileSync(`/proc/${pid}/status`, 'utf8');
   } catch {
-    return undefined; // it is gone, or this is not Linux
+    return ''; // it is gone, which the next look sees, or this is not Linux
   }
 }

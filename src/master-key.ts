@@ -20,7 +20,7 @@ export function loadOrMakeMasterKey(dataDir: string): Buffer {
 
 function make(dataDir: string, path: string): string {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const temporary = `${path}.${process.pid}`;
+  const temporary = `${path}.${randomBytes(8).toString('hex')}`; // a container's process ids come again
   const file = openSync(temporary, 'wx', 0o600);
   writeSync(file, `${randomBytes(32).toString('hex')}\n`);
   fsyncSync(file);

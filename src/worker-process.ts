@@ -1,12 +1,11 @@
 import type { Config } from './config.ts';
 import type { Slots } from './hashing/slots.ts';
-import { EXIT_HOPELESS, type ToPrimary, type ToWorker } from './ipc.ts';
+import { type DrainOrder, EXIT_HOPELESS, type ToPrimary, type ToWorker } from './ipc.ts';
 import type { Log } from './ops/log.ts';
 import { addressOf, startWorker } from './worker.ts';
 
-/** Runs a worker under the primary's orders. Signals are the primary's business: here they are ignored. */
+/** Runs a worker under the primary's orders. When the primary dies, node:cluster ends its workers by itself. */
 export async function runWorkerProcess(config: Config, workerNumber: number, log: Log): Promise<void> {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
   process.on('uncaughtException', (err) => die(log, err));
 
   const { slots, grant } = createSlotsOfPrimary();
@@ -17,29 +16,30 @@ export async function runWorkerProcess(config: Config, workerNumber: number, log
     log,
     onLost: (err) => die(log, err),
   });
-  let isStopping = false;
-  async function stop(): Promise<void> {
-    if (isStopping) return;
-    isStopping = true;
-    await (await running).stop();
+  const cut = new AbortController();
+  let isLeaving = false;
+
+  async function leave({ acceptMs, deadlineMs }: DrainOrder): Promise<void> {
+    setTimeout(() => cut.abort(), deadlineMs).unref(); // the earliest of several counts
+    if (isLeaving) return;
+    isLeaving = true;
+    await (await running).stop({ acceptMs, cut: cut.signal });
     process.exit(0);
   }
 
   process.on('message', (message: ToWorker) => {
     if (message.type === 'ping') tell({ type: 'pong' });
     else if (message.type === 'slot') grant();
-    else void stop();
+    else void leave(message);
   });
-  // When the primary dies, node:cluster ends its workers by itself.
+  tell({ type: 'up' });
 
   try {
     await (await running).ready;
     tell({ type: 'ready' });
   } catch (error) {
     log.fatal({ err: error }, 'cannot start');
-    tell({ type: 'hopeless', reason: (error as Error).message });
-    process.disconnect();
-    process.exit(EXIT_HOPELESS);
+    tell({ type: 'hopeless', reason: (error as Error).message }, () => process.exit(EXIT_HOPELESS));
   }
 }
 
@@ -49,8 +49,8 @@ function die(log: Log, err: Error): never {
   process.exit(1);
 }
 
-function tell(message: ToPrimary): void {
-  if (process.connected) process.send?.(message);
+function tell(message: ToPrimary, onSent: () => void = () => {}): void {
+  if (process.connected) process.send?.(message, onSent);
 }
 
 /** Hash slots are counted by the primary, over all workers together. */

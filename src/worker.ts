@@ -4,7 +4,7 @@ import type { Config } from './config.ts';
 import { createGate } from './hashing/gate.ts';
 import type { Slots } from './hashing/slots.ts';
 import { createHashThreads } from './hashing/threads.ts';
-import { type Address, drain, listen } from './http/listen.ts';
+import { type Address, type DrainOptions, listen } from './http/listen.ts';
 import { createHttpServer } from './http/server.ts';
 import { startJobs } from './jobs.ts';
 import { loadOrMakeMasterKey } from './master-key.ts';
@@ -13,8 +13,6 @@ import { createKeyRing } from './secrets/key-ring.ts';
 import { createSecrets } from './secrets/secrets.ts';
 import { openStorage } from './storage/open.ts';
 
-/** Whatever was not answered by then is cut; the primary allows the whole program 10 s. */
-const DRAIN_DEADLINE_MS = 9_000;
 const PING_INTERVAL_MS = 500;
 
 export type WorkerParts = { config: Config; address: Address; slots: Slots; log: Log; onLost(error: Error): void };
@@ -22,7 +20,7 @@ export type RunningWorker = {
   /** Resolves as soon as the storage answers. */
   ready: Promise<void>;
   /** Answers what is there, then closes everything in reverse order. */
-  stop(): Promise<void>;
+  stop(options: DrainOptions): Promise<void>;
 };
 
 /** Opens the storage, builds the parts, listens. */
@@ -48,7 +46,7 @@ export async function startWorker({ config, address, slots, log, onLost }: Worke
     isDraining: () => isDraining,
   });
   const server = createHttpServer(app.callback());
-  await listen(server, address);
+  const listener = await listen(server, address);
   const jobs = startJobs({
     secrets: storage.secrets,
     clock,
@@ -56,9 +54,9 @@ export async function startWorker({ config, address, slots, log, onLost }: Worke
   });
   return {
     ready: untilItAnswers(storage.ping, (err) => log.warn({ err }, 'storage does not answer yet')),
-    async stop() {
+    async stop(options) {
       isDraining = true;
-      await drain(server, DRAIN_DEADLINE_MS);
+      await listener.drain(options);
       await jobs.stop();
       await threads.close();
       await storage.close();

@@ -8,7 +8,7 @@ import test from 'ava';
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   main: ['cluster', 'config', 'ipc', 'ops', 'worker-process'],
-  cluster: ['config', 'cores', 'ipc', 'make-watch', 'ops', 'slot-broker'],
+  cluster: ['config', 'cores', 'ipc', 'ops', 'signals', 'slot-broker'],
   'worker-process': ['config', 'hashing', 'ipc', 'ops', 'worker'],
   worker: ['app', 'config', 'hashing', 'http', 'jobs', 'master-key', 'ops', 'secrets', 'storage'],
   app: ['http', 'openapi', 'ops', 'secrets', 'web'],
@@ -27,6 +27,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   ipc: [],
   'make-watch': [],
+  signals: ['make-watch'],
   'slot-broker': [],
 };
 

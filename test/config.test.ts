@@ -143,8 +143,8 @@ test('CREATE_TOKEN is 16 to 1024 printable characters', (t) => {
 
 test('SOCKET_DIR must leave room for the name of a socket', (t) => {
   t.is(readConfig({ SOCKET_DIR: 'run' }).SOCKET_DIR, resolve('run'));
-  t.is(readConfig({ SOCKET_DIR: `/${'x'.repeat(79)}` }).SOCKET_DIR, `/${'x'.repeat(79)}`);
-  t.deepEqual(namedIn(refusal(t, { SOCKET_DIR: `/${'x'.repeat(80)}` })), ['SOCKET_DIR']);
+  t.is(readConfig({ SOCKET_DIR: `/${'x'.repeat(90)}` }).SOCKET_DIR, `/${'x'.repeat(90)}`);
+  t.deepEqual(namedIn(refusal(t, { SOCKET_DIR: `/${'x'.repeat(91)}` })), ['SOCKET_DIR']);
 });
 
 const VALUES_OF_SECRETS = {

@@ -1,23 +1,53 @@
 import { chmodSync, mkdirSync, renameSync } from 'node:fs';
-import type { Server as HttpServer } from 'node:http';
-import { Server as NetServer, type Server } from 'node:net';
-import { dirname } from 'node:path';
+import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export type Address = { port: number; host: string } | { socketPath: string };
 
+export type DrainOptions = {
+  /** How long connections may still be taken while those from before are answered. */
+  acceptMs: number;
+  /** When it fires, whatever is not answered is cut. */
+  cut: AbortSignal;
+};
+
+export type Listener = {
+  /** Stops listening without cutting a request whose head has arrived. Resolves when no connection is left. */
+  drain(options: DrainOptions): Promise<void>;
+};
+
 /** Resolves when the server listens. @throws the listen error. */
-export async function listen(server: Server, address: Address): Promise<void> {
-  if (!('socketPath' in address)) return listenOn(server, address);
-  const { socketPath } = address;
-  mkdirSync(dirname(socketPath), { recursive: true });
-  // Bound under another name, then renamed: no EADDRINUSE after a crash, no moment without a socket, and a leaving
-  // predecessor, which unlinks only the name it bound, cannot take ours away. Exclusive: else the cluster's primary
-  // would accept for us.
-  const temporary = `${socketPath}.${process.pid}`;
-  await listenOn(server, { path: temporary, exclusive: true });
+export async function listen(server: Server, address: Address): Promise<Listener> {
+  const connections = trackConnections(server);
+  if ('socketPath' in address) await listenOnPath(server, address.socketPath);
+  else await listenOn(server, address);
+  return { drain: (options) => drain(server, connections, options) };
+}
+
+type Connections = { open: Set<Socket>; lastTakenAt: number };
+
+function trackConnections(server: Server): Connections {
+  const connections = { open: new Set<Socket>(), lastTakenAt: 0 };
+  server.on('connection', (socket) => {
+    connections.lastTakenAt = performance.now();
+    connections.open.add(socket);
+    socket.once('close', () => connections.open.delete(socket));
+  });
+  return connections;
+}
+
+/**
+ * Binds under another name and renames: no EADDRINUSE after a crash, no moment without a socket, and a leaving
+ * predecessor, which unlinks only the name it bound, cannot take ours away.
+ */
+async function listenOnPath(server: Server, path: string): Promise<void> {
+  mkdirSync(dirname(path), { recursive: true });
+  const temporary = join(dirname(path), `.${process.pid}`); // short: the name of a socket has 107 bytes at most
+  await listenOn(server, { path: temporary, exclusive: true }); // else the cluster's primary would bind it for us
   chmodSync(temporary, 0o660);
-  renameSync(temporary, socketPath);
+  renameSync(temporary, path);
 }
 
 function listenOn(server: Server, options: object): Promise<void> {
@@ -30,29 +60,35 @@ function listenOn(server: Server, options: object): Promise<void> {
   });
 }
 
-/** While clients learn that they must go elsewhere, requests on open connections are still answered. */
+/** What reached us before the order can still wait in the kernel's queue: it is empty when no more came for so long. */
+const QUIET_MS = 100;
+/** So long, idle connections stay: who uses one is answered and told to connect elsewhere. */
 const GRACE_MS = 1_000;
-const IDLE_CHECK_MS = 25;
+const CHECK_MS = 25;
 
-/**
- * Ends a server without cutting a request whose head has arrived. For one second every answer says
- * `Connection: close` (the caller sees to that), then what is idle is closed, and what is busy waited for.
- * @param deadlineMs when whatever is left is cut.
- */
-export async function drain(server: HttpServer, deadlineMs: number): Promise<void> {
-  const deadline = performance.now() + deadlineMs;
-  const graceEnd = performance.now() + GRACE_MS;
-  while (performance.now() < graceEnd && (await countConnections(server)) > 0) await sleep(IDLE_CHECK_MS);
+async function drain(server: Server, connections: Connections, { acceptMs, cut }: DrainOptions): Promise<void> {
+  const startedAt = performance.now();
+  const fromBefore = [...connections.open];
+  // Whoever asks meanwhile, a load balancer for our health say, is answered instead of refused.
+  for (;;) {
+    await sleep(CHECK_MS);
+    const now = performance.now();
+    const isGraceOver = now - startedAt > GRACE_MS;
+    const isQuiet = now - Math.max(startedAt, connections.lastTakenAt) > QUIET_MS;
+    if (cut.aborted || now - startedAt > acceptMs) break;
+    if ((isGraceOver || isQuiet) && fromBefore.every(({ destroyed }) => destroyed)) break;
+    if (isGraceOver) closeUnused(server, fromBefore);
+  }
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   const isClosed = closed.then(() => true);
-  while (!(await Promise.race([isClosed, sleep(IDLE_CHECK_MS, false)]))) {
-    server.closeIdleConnections();
-    if (performance.now() > deadline) server.closeAllConnections();
+  while (!(await Promise.race([isClosed, sleep(CHECK_MS, false)]))) {
+    if (cut.aborted) server.closeAllConnections();
+    else closeUnused(server, connections.open);
   }
 }
 
-function countConnections(server: HttpServer): Promise<number> {
-  return new Promise((resolve, reject) => {
-    NetServer.prototype.getConnections.call(server, (error, count) => (error ? reject(error) : resolve(count)));
-  });
+/** Closes connections on which nothing was asked, or nothing since the last answer. */
+function closeUnused(server: Server, sockets: Iterable<Socket>): void {
+  server.closeIdleConnections();
+  for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy(); // to Node these are not idle
 }

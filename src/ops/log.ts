@@ -7,10 +7,7 @@ export type Log = Logger;
  * pattern, status): a path carries a key, a body a secret.
  * @param destination default: stderr, written synchronously, so that the last lines before a crash are not lost.
  */
-export function createLog(
-  level: string,
-  destination: DestinationStream = pino.destination({ fd: 2, sync: true }),
-): Log {
+export function createLog(level: string, destination: DestinationStream = openStderr()): Log {
   return pino(
     {
       level,
@@ -21,6 +18,15 @@ export function createLog(
     },
     destination,
   );
+}
+
+/** Lines a reader of stderr may be behind; beyond that they are dropped. */
+const MAX_UNWRITTEN_BYTES = 1024 * 1024;
+
+/** A log that cannot be written, since its reader is slow or its terminal gone, must not hold or end the service. */
+function openStderr(): DestinationStream {
+  const options = { fd: 2, sync: true, maxLength: MAX_UNWRITTEN_BYTES, retryEAGAIN: () => false };
+  return pino.destination(options).on('error', () => {}); // what is unwritten is tried again with the next line
 }
 
 type ErrorDescription = { type: string; message: string; code?: unknown; stack?: string; cause?: ErrorDescription };
