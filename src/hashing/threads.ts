@@ -9,58 +9,62 @@ export type HashThreads = {
   close(): Promise<void>;
 };
 
+type Job = PromiseWithResolvers<Uint8Array>;
+type HashThread = { worker: Worker; job: Job | undefined };
+
 /** Threads for hashing, made when first needed. */
 export function createHashThreads(): HashThreads {
-  const idle: Worker[] = [];
-  const all = new Set<Worker>();
+  const idle: HashThread[] = [];
+  const all = new Set<HashThread>();
   let reaper: NodeJS.Timeout | undefined;
 
-  function start(): Worker {
-    const thread = new Worker(new URL('./thread.ts', import.meta.url));
+  function start(): HashThread {
+    const thread: HashThread = { worker: new Worker(new URL('./thread.ts', import.meta.url)), job: undefined };
+    let cause: unknown;
     all.add(thread);
-    thread.once('exit', () => {
+    thread.worker.on('message', (key: Uint8Array) => {
+      const { job } = thread;
+      thread.job = undefined;
+      park(thread);
+      job?.resolve(key);
+    });
+    thread.worker.on('error', (error) => {
+      cause = error;
+    });
+    thread.worker.on('exit', () => {
       all.delete(thread);
-      const index = idle.indexOf(thread);
-      if (index >= 0) idle.splice(index, 1);
+      if (idle.includes(thread)) idle.splice(idle.indexOf(thread), 1);
+      thread.job?.reject(new Error('a hashing thread ended', { cause }));
     });
     return thread;
   }
 
-  function release(thread: Worker): void {
-    thread.unref();
+  function park(thread: HashThread): void {
+    thread.worker.unref();
     idle.push(thread);
     reaper ??= setTimeout(reap, IDLE_MS).unref();
   }
 
   function reap(): void {
     reaper = undefined;
-    for (const thread of idle.splice(0)) void thread.terminate();
+    for (const { worker } of idle.splice(0)) void worker.terminate();
   }
 
   return {
-    async hash(phrase, salt) {
+    hash(phrase, salt) {
       const thread = idle.pop() ?? start();
-      thread.ref();
       reaper?.refresh();
-      const key = await new Promise<Uint8Array>((resolve, reject) => {
-        const done = (error?: unknown, result?: Uint8Array): void => {
-          thread.removeAllListeners('message').removeAllListeners('error');
-          thread.off('exit', fail);
-          if (result) resolve(result);
-          else reject(error);
-        };
-        const fail = (): void => done(new Error('a hashing thread ended'));
-        thread.once('message', (result: Uint8Array) => done(undefined, result));
-        thread.once('error', done);
-        thread.once('exit', fail);
-        thread.postMessage({ phrase: Uint8Array.from(phrase), salt: Uint8Array.from(salt) });
-      });
-      release(thread);
-      return key;
+      thread.worker.ref();
+      thread.job = Promise.withResolvers();
+      // Copies of their own: a slice of Node's pool would be sent with the whole pool.
+      thread.worker.postMessage({ phrase: Uint8Array.from(phrase), salt: Uint8Array.from(salt) });
+      return thread.job.promise;
     },
     async close() {
       clearTimeout(reaper);
-      await Promise.all([...all].map((thread) => thread.terminate()));
+      // A thread that is terminated in the middle of a hash may still send something, and it is no hash.
+      await Promise.allSettled([...all].map(({ job }) => job?.promise));
+      await Promise.all([...all].map(({ worker }) => worker.terminate()));
     },
   };
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../errors.ts';
 import { OK } from './batch.ts';
@@ -111,6 +112,7 @@ export async function openGroupCommit(path: string, onLost: (error: Error) => vo
       });
     },
     async close() {
+      while (!lost && waiting.length + inFlight.length > 0) await sleep(1);
       isClosing = true;
       const ended = new Promise((resolve) => thread.once('exit', resolve));
       thread.postMessage('close');
