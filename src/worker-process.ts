@@ -1,5 +1,5 @@
 import type { Config } from './config.ts';
-import type { Slots } from './hashing/slots.ts';
+import { createSharedSlots } from './hashing/slots.ts';
 import { type DrainOrder, EXIT_HOPELESS, type ToPrimary, type ToWorker } from './ipc.ts';
 import type { Log } from './ops/log.ts';
 import { addressOf, startWorker } from './worker.ts';
@@ -8,7 +8,7 @@ import { addressOf, startWorker } from './worker.ts';
 export async function runWorkerProcess(config: Config, workerNumber: number, log: Log): Promise<void> {
   process.on('uncaughtException', (err) => die(log, err));
 
-  const { slots, grant } = createSlotsOfPrimary();
+  const slots = createSharedSlots({ want: () => tell({ type: 'want-slot' }), free: () => tell({ type: 'free-slot' }) });
   const running = startWorker({
     config,
     address: addressOf(config, workerNumber),
@@ -29,7 +29,7 @@ export async function runWorkerProcess(config: Config, workerNumber: number, log
 
   process.on('message', (message: ToWorker) => {
     if (message.type === 'ping') tell({ type: 'pong' });
-    else if (message.type === 'slot') grant();
+    else if (message.type === 'slot') slots.grant();
     else void leave(message);
   });
   tell({ type: 'up' });
@@ -51,20 +51,4 @@ function die(log: Log, err: Error): never {
 
 function tell(message: ToPrimary, onSent: () => void = () => {}): void {
   if (process.connected) process.send?.(message, onSent);
-}
-
-/** Hash slots are counted by the primary, over all workers together. */
-function createSlotsOfPrimary(): { slots: Slots; grant(): void } {
-  const waiting: (() => void)[] = [];
-  return {
-    slots: {
-      acquire() {
-        tell({ type: 'want-slot' });
-        return new Promise((resolve) => waiting.push(() => resolve(() => tell({ type: 'free-slot' }))));
-      },
-    },
-    grant() {
-      waiting.shift()?.();
-    },
-  };
 }

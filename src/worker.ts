@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createApp } from './app.ts';
 import type { Config } from './config.ts';
 import { createGate } from './hashing/gate.ts';
@@ -14,6 +15,7 @@ import { createSecrets } from './secrets/secrets.ts';
 import { openStorage } from './storage/open.ts';
 
 const PING_INTERVAL_MS = 500;
+const GATE_CHECK_MS = 10;
 
 export type WorkerParts = { config: Config; address: Address; slots: Slots; log: Log; onLost(error: Error): void };
 export type RunningWorker = {
@@ -58,6 +60,8 @@ export async function startWorker({ config, address, slots, log, onLost }: Worke
       isDraining = true;
       await listener.drain(options);
       await jobs.stop();
+      // What a client that left had asked for is under way all the same, and must not find its threads gone.
+      while (gate.size > 0 && !options.cut.aborted) await sleep(GATE_CHECK_MS);
       await threads.close();
       await storage.close();
     },

@@ -2,7 +2,7 @@ import test from 'ava';
 import { AppError } from '../src/errors.ts';
 import { hashPhraseSync } from '../src/hashing/argon2.ts';
 import { createGate, MAX_PLACES } from '../src/hashing/gate.ts';
-import { createLocalSlots } from '../src/hashing/slots.ts';
+import { createLocalSlots, createSharedSlots } from '../src/hashing/slots.ts';
 import { createHashThreads } from '../src/hashing/threads.ts';
 
 const phrase = Buffer.from('correct horse');
@@ -98,4 +98,57 @@ test('work of one group runs one at a time, in order, failures included; other g
   await t.throwsAsync(first);
   await second;
   t.deepEqual(order, ['other', 'first', 'second']);
+});
+
+test('shared slots: every wish is granted once, a free slot serves who waits here, but not for ever', async (t) => {
+  let wished = 0;
+  let freed = 0;
+  const slots = createSharedSlots({
+    want: () => {
+      wished += 1;
+    },
+    free: () => {
+      freed += 1;
+    },
+  });
+  const served: number[] = [];
+  const releases: (() => void)[] = [];
+  const jobs = Array.from({ length: 20 }, async (_, job) => {
+    const release = await slots.acquire();
+    served.push(job);
+    releases.push(release);
+  });
+  t.is(wished, 20);
+  slots.grant();
+  await turn();
+  t.deepEqual(served, [0]);
+  for (let job = 1; job < 8; job++) {
+    releases.shift()?.();
+    await turn();
+  }
+  t.deepEqual([served.length, freed], [8, 0]);
+  releases.shift()?.();
+  await turn();
+  t.deepEqual([served.length, freed], [8, 1]);
+  for (let grants = 1; grants < 20; grants++) {
+    slots.grant();
+    await turn();
+    releases.shift()?.();
+    await turn();
+  }
+  while (releases.length > 0) {
+    releases.shift()?.();
+    await turn();
+  }
+  await Promise.all(jobs);
+  t.deepEqual(
+    served,
+    Array.from({ length: 20 }, (_, job) => job),
+  );
+  t.is(freed, 20); // as many as were granted
+  const later = slots.acquire();
+  t.is(wished, 21);
+  slots.grant();
+  (await later)();
+  t.is(freed, 21);
 });
