@@ -114,6 +114,7 @@ export async function openGroupCommit(path: string, onLost: (error: Error) => vo
     async close() {
       while (!lost && waiting.length + inFlight.length > 0) await sleep(1);
       isClosing = true;
+      lost = unavailable('the storage is closed');
       const ended = new Promise((resolve) => thread.once('exit', resolve));
       thread.postMessage('close');
       await ended;
