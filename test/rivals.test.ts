@@ -48,7 +48,7 @@ for (const { name, test, place } of ENGINES) {
 
   test(`${name}: several instances never serve one secret twice (cryptgeon README; yopass#2652, onetimesecret#3615, GHSA-92r4-rpw3-7cwm, CVE-2026-87816)`, async (t) => {
     const servers = await startTwo(t);
-    for (let round = 0; round < 20; round++) {
+    for (let round = 0; round < 8; round++) {
       const { secret_key } = await servers[0].create({ secret: `s${round}` });
       const answers = await Promise.all(
         Array.from({ length: 40 }, (_, index) => read(servers[index % 2 ? 1 : 0], secret_key)),
