@@ -12,11 +12,14 @@ export type Engine = { name: 'sqlite' | 'mongodb'; test: TestFn; place(t: Execut
 
 const { MONGODB_TEST_URL } = process.env;
 
-/** Both engines; MongoDB's tests are visible skips where no server is given. */
-export const ENGINES: readonly Engine[] = [
-  { name: 'sqlite', test, place: sqlitePlace },
-  { name: 'mongodb', test: (MONGODB_TEST_URL ? test : test.skip) as TestFn, place: mongoPlace },
-];
+export const SQLITE: Engine = { name: 'sqlite', test, place: sqlitePlace };
+/** Its tests are visible skips where no server is given. */
+export const MONGODB: Engine = {
+  name: 'mongodb',
+  test: (MONGODB_TEST_URL ? test : test.skip) as TestFn,
+  place: mongoPlace,
+};
+export const ENGINES: readonly Engine[] = [SQLITE, MONGODB];
 
 export async function temporaryFolder(t: ExecutionContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'hushbox-'));

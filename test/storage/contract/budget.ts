@@ -1,0 +1,92 @@
+import { TRY_BURST, TRY_REFILL_MS, type TryReservation } from '../../../src/secrets/store.ts';
+import {
+  type ContractTest,
+  CREATED_AT,
+  createTraced,
+  createUntraced,
+  HOUR,
+  newCopy,
+  receiptOf,
+  reserve,
+  times,
+} from './world.ts';
+
+const granted = (triesLeft: number): TryReservation => ({ granted: true, triesLeft });
+const refused = (retryAfterMs: number): TryReservation => ({ granted: false, retryAfterMs });
+
+/** Contract §3: ten tries at once, one more an hour, reserved before the phrase is checked. */
+export function budgetContract(test: ContractTest): void {
+  test('a budget holds ten tries, refills by one an hour, and never beyond ten', async (t, { store }) => {
+    const { id } = await createUntraced(store, { expiresAt: CREATED_AT + 1000 * HOUR });
+    for (let left = TRY_BURST - 1; left >= 0; left--)
+      t.deepEqual(await store.reserveTry(id, CREATED_AT), granted(left));
+    for (const [hours, outcome] of [
+      [0, refused(TRY_REFILL_MS)],
+      [0.25, refused(0.75 * TRY_REFILL_MS)],
+      [1, granted(0)],
+      [1, refused(TRY_REFILL_MS)],
+      [3.5, granted(1)],
+      [3.5, granted(0)],
+      [3.5, refused(TRY_REFILL_MS / 2)],
+      [500, granted(TRY_BURST - 1)],
+    ] as const) {
+      t.deepEqual(await store.reserveTry(id, CREATED_AT + hours * HOUR), outcome, `after ${hours} hours`);
+    }
+  });
+
+  test('the next try is there at its exact instant', async (t, { store }) => {
+    const secret = await createUntraced(store);
+    await reserve(store, secret, CREATED_AT, TRY_BURST);
+    t.deepEqual(await store.reserveTry(secret.id, CREATED_AT + TRY_REFILL_MS - 1), refused(1));
+    t.deepEqual(await store.reserveTry(secret.id, CREATED_AT + TRY_REFILL_MS), granted(0));
+  });
+
+  test('in seven days no more than 10 + 168 tries are granted', async (t, { store }) => {
+    const { id, expiresAt } = await createUntraced(store, { expiresAt: CREATED_AT + 168 * HOUR });
+    let count = 0;
+    for (let now = CREATED_AT; now < expiresAt; now += HOUR) {
+      while ((await store.reserveTry(id, now))?.granted) count++;
+    }
+    t.is(count, 177); // the 178th would come back at the instant of expiry
+    t.deepEqual(await store.reserveTry(id, expiresAt - 1), refused(1));
+    t.is(await store.reserveTry(id, expiresAt), undefined);
+  });
+
+  test('a try given back can be taken again; no more are given back than were taken', async (t, { store }) => {
+    const secret = await createTraced(store);
+    await store.refundTry(secret.id);
+    await reserve(store, secret, CREATED_AT, TRY_BURST);
+    t.deepEqual(await store.reserveTry(secret.id, CREATED_AT), refused(TRY_REFILL_MS));
+    await store.refundTry(secret.id);
+    t.deepEqual(await store.reserveTry(secret.id, CREATED_AT), granted(0));
+    t.deepEqual(await store.reserveTry(secret.id, CREATED_AT), refused(TRY_REFILL_MS));
+    t.like(await receiptOf(store, secret, CREATED_AT), { wrongTries: TRY_BURST });
+  });
+
+  test('of 50 reservations at once exactly ten are granted', async (t, { store }) => {
+    const { id } = await createUntraced(store);
+    const outcomes = await times(50, () => store.reserveTry(id, CREATED_AT));
+    const expected = [...times10(granted), ...Array.from({ length: 40 }, () => refused(TRY_REFILL_MS))];
+    t.deepEqual(outcomes.map(asText).sort(), expected.map(asText).sort());
+  });
+
+  for (const create of [createTraced, createUntraced]) {
+    test(`a copy has the tries its secret had left, also for 50 at once: ${create.name}`, async (t, { store }) => {
+      const secret = await create(store);
+      await reserve(store, secret, CREATED_AT, 4);
+      await store.claim(secret.id, CREATED_AT, { copy: newCopy(), refundTry: true });
+      const outcomes = await times(50, () => store.reserveTry(secret.id, CREATED_AT));
+      t.is(outcomes.filter((outcome) => outcome?.granted).length, 7);
+      await store.refundTry(secret.id);
+      t.deepEqual(await store.reserveTry(secret.id, CREATED_AT), granted(0));
+    });
+  }
+}
+
+function times10<T>(make: (index: number) => T): T[] {
+  return Array.from({ length: 10 }, (_, index) => make(index));
+}
+
+function asText(outcome: TryReservation | undefined): string {
+  return JSON.stringify(outcome);
+}

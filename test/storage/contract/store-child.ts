@@ -1,0 +1,28 @@
+import { AppError } from '../../../src/errors.ts';
+import { openStorage } from '../../../src/storage/open.ts';
+import type { Answer, Call } from './store-process.ts';
+
+// A process of its own that opens the store at the URL it is given, and runs what it is told: see store-process.ts.
+const [url = ''] = process.argv.slice(2);
+const sqlitePath = url.startsWith('sqlite:') ? url.slice('sqlite:'.length) : undefined;
+const { secrets, close } = await openStorage({ sqlitePath, STORAGE_URL: url }, fail, () => {});
+
+process.on('message', async ({ number, verb, values }: Call) => {
+  try {
+    const run = secrets[verb] as (...values: unknown[]) => Promise<unknown>;
+    answer({ number, result: await run(...values) });
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    answer({ number, failure: { code: error.code, retryAfterSeconds: error.retryAfterSeconds } });
+  }
+});
+process.on('disconnect', close);
+process.send?.('open');
+
+function answer(message: Answer): void {
+  if (process.connected) process.send?.(message);
+}
+
+function fail(error: Error): never {
+  throw error;
+}

@@ -1,0 +1,78 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { ExecutionContext } from 'ava';
+import { AppError, type ErrorCode } from '../../../src/errors.ts';
+import type { SecretStore } from '../../../src/secrets/store.ts';
+
+export type Call = { number: number; verb: keyof SecretStore; values: readonly unknown[] };
+export type Answer = { number: number } & (
+  | { result: unknown }
+  | { failure: { code: ErrorCode; retryAfterSeconds: number | undefined } }
+);
+
+/** The verbs of a store that another process has open; what that process did not answer rejects. */
+export type StoreProcess = SecretStore & {
+  /** kill -9 */
+  kill(): Promise<void>;
+  /** Ends as a program does that closes its store. */
+  end(): Promise<void>;
+};
+
+const VERBS = ['create', 'find', 'reserveTry', 'refundTry', 'claim', 'reread', 'findReceipt', 'burn', 'sweep'] as const;
+const CHILD = fileURLToPath(new URL('store-child.ts', import.meta.url));
+
+/**
+ * Starts a process that opens the store at `url`.
+ * @param wrapper a command that runs the command after it.
+ */
+export async function openInProcess(
+  t: ExecutionContext,
+  url: string,
+  wrapper: readonly string[] = [],
+): Promise<StoreProcess> {
+  const [command = '', ...args] = [...wrapper, process.execPath, CHILD, url];
+  const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], serialization: 'advanced' });
+  const ended = once(child, 'exit');
+  const kill = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await ended;
+  };
+  t.teardown(kill);
+  await Promise.race([once(child, 'message'), ended.then(() => Promise.reject(new Error('the process ended')))]);
+  return {
+    ...callsTo(child),
+    kill,
+    async end() {
+      child.disconnect();
+      await ended;
+    },
+  };
+}
+
+function callsTo(child: ChildProcess): SecretStore {
+  const waiting = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>();
+  let calls = 0;
+
+  function call(verb: Call['verb'], values: readonly unknown[]): Promise<unknown> {
+    if (!child.connected) return Promise.reject(new Error('the process ended'));
+    const number = ++calls;
+    return new Promise((resolve, reject) => {
+      waiting.set(number, { resolve, reject });
+      child.send({ number, verb, values } satisfies Call, () => {}); // a failed send is told by 'disconnect'
+    });
+  }
+
+  child.on('message', (message: Answer) => {
+    const caller = waiting.get(message.number);
+    waiting.delete(message.number);
+    if ('result' in message) return caller?.resolve(message.result);
+    const { code, retryAfterSeconds } = message.failure;
+    caller?.reject(new AppError(code, retryAfterSeconds === undefined ? {} : { retryAfterSeconds }));
+  });
+  child.on('disconnect', () => {
+    for (const { reject } of waiting.values()) reject(new Error('the process ended'));
+  });
+  const verbs = VERBS.map((verb) => [verb, (...values: unknown[]) => call(verb, values)]);
+  return Object.fromEntries(verbs) as unknown as SecretStore;
+}

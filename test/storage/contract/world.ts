@@ -1,0 +1,114 @@
+import { randomBytes } from 'node:crypto';
+import type { ExecutionContext } from 'ava';
+import { createSecretKey } from '../../../src/secrets/keys.ts';
+import type { ClaimOptions, Found, NewSecret, Receipt, SecretStore } from '../../../src/secrets/store.ts';
+import type { Storage } from '../../../src/storage/open.ts';
+
+/** Every record a store holds, as the engine's own tools show it: all bytes of a row or document in one piece. */
+export type RawRecords = (url: string) => Promise<readonly Buffer[]>;
+
+/** An empty store, open, and ways to look at it from outside. */
+export type World = {
+  store: SecretStore;
+  url: string;
+  open(): Promise<Storage>;
+  close(): Promise<void>;
+  raw(): Promise<readonly Buffer[]>;
+};
+export type ContractTest = (title: string, run: (t: ExecutionContext, world: World) => Promise<void>) => void;
+
+export type Copy = NonNullable<ClaimOptions['copy']>;
+export type Traced = NewSecret & { receiptHash: Uint8Array };
+
+export const MINUTE = 60_000;
+export const HOUR = 60 * MINUTE;
+/** In the future, for MongoDB's TTL monitor knows only the real time. */
+export const CREATED_AT = Date.UTC(2066, 0, 1, 12);
+export const EXPIRES_AT = CREATED_AT + 3 * HOUR;
+export const COPY_UNTIL = CREATED_AT + MINUTE;
+export const MAX_READS = 5;
+export const NO_REFUND = { refundTry: false } as const;
+
+type Wish = { expiresAt?: number; bytes?: number };
+
+export function newSecret({ expiresAt = EXPIRES_AT, bytes = 64 }: Wish = {}): NewSecret {
+  const { id } = createSecretKey(expiresAt);
+  return { id, envelope: randomBytes(bytes), createdAt: CREATED_AT, expiresAt };
+}
+
+/** A waiting secret without a receipt. */
+export async function createUntraced(store: SecretStore, wish?: Wish): Promise<NewSecret> {
+  const secret = newSecret(wish);
+  await store.create(secret);
+  return secret;
+}
+
+/** A waiting secret with a receipt. */
+export async function createTraced(store: SecretStore, wish?: Wish): Promise<Traced> {
+  const secret = { ...newSecret(wish), receiptHash: randomBytes(32) };
+  await store.create(secret);
+  return secret;
+}
+
+export function newCopy(until = COPY_UNTIL, bytes = 64): Copy {
+  return { envelope: randomBytes(bytes), claimTag: randomBytes(32), until };
+}
+
+/** Claims with a copy, as a reader with an Idempotency-Key does. */
+export async function claimCopy(
+  store: SecretStore,
+  { id }: NewSecret,
+  now = CREATED_AT,
+  until?: number,
+): Promise<Copy> {
+  const copy = newCopy(until);
+  if (!(await store.claim(id, now, { copy, ...NO_REFUND }))) throw new Error('could not claim');
+  return copy;
+}
+
+export function receiptOf(store: SecretStore, { id, receiptHash }: Traced, now: number): Promise<Receipt | undefined> {
+  return store.findReceipt(id, receiptHash, now);
+}
+
+export async function reserve(store: SecretStore, { id }: NewSecret, now: number, count: number): Promise<void> {
+  for (let left = count; left > 0; left--) {
+    if (!(await store.reserveTry(id, now))?.granted) throw new Error('could not reserve');
+  }
+}
+
+export async function sweepAll(store: SecretStore, now: number, limit = 100): Promise<void> {
+  while ((await store.sweep(now, limit)) === limit);
+}
+
+/** All at once. */
+export function times<T>(count: number, run: (index: number) => Promise<T>): Promise<T[]> {
+  return Promise.all(Array.from({ length: count }, (_, index) => run(index)));
+}
+
+export function countOf<T>(values: readonly T[], value: T): number {
+  return values.filter((one) => one === value).length;
+}
+
+/** What was found without what engines may choose: the class of its bytes. */
+export function plain(found: Found | undefined): object | undefined {
+  if (!found) return undefined;
+  const { state, createdAt, expiresAt } = found;
+  const claimTag = found.state === 'copy' ? hex(found.claimTag) : undefined;
+  return { state, createdAt, expiresAt, claimTag, envelope: hex(found.envelope) };
+}
+
+export function asWaiting({ createdAt, expiresAt, envelope }: NewSecret): object | undefined {
+  return plain({ state: 'waiting', createdAt, expiresAt, envelope });
+}
+
+export function asCopy({ createdAt, expiresAt }: NewSecret, { envelope, claimTag }: Copy): object | undefined {
+  return plain({ state: 'copy', createdAt, expiresAt, envelope, claimTag });
+}
+
+export function hasLeft(records: readonly Buffer[], bytes: Uint8Array): boolean {
+  return records.some((record) => record.includes(Buffer.from(bytes)));
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
+}

@@ -1,0 +1,29 @@
+import type { Engine } from '../support/storage.ts';
+import { budgetContract } from './contract/budget.ts';
+import { contentContract } from './contract/content.ts';
+import { processContract } from './contract/processes.ts';
+import { raceContract } from './contract/races.ts';
+import { stateContract } from './contract/states.ts';
+import { sweepContract } from './contract/sweep.ts';
+import type { ContractTest, RawRecords } from './contract/world.ts';
+
+/**
+ * Every engine passes this suite: what `SecretStore` promises, with contract §3's table of states at each exact
+ * instant. The clock is an argument of every verb, so that nothing sleeps.
+ */
+export function secretStoreContract(engine: Engine, rawRecords: RawRecords): void {
+  // One after the other: the races in them are to be with themselves. `test.skip` knows no `serial`.
+  const testSerially = engine.test.serial ?? engine.test;
+  const test: ContractTest = (title, run) =>
+    testSerially(`${engine.name}: ${title}`, async (t) => {
+      const { url, open } = await engine.place(t);
+      const { secrets, close } = await open();
+      await run(t, { store: secrets, url, open, close, raw: () => rawRecords(url) });
+    });
+  contentContract(test);
+  stateContract(test);
+  budgetContract(test);
+  raceContract(test);
+  sweepContract(test);
+  processContract(test);
+}
