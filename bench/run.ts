@@ -17,7 +17,7 @@ import { residentMiB, runClient, type Service, type ServiceOptions, startService
 const { values: options } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } },
 });
-const ROUNDS = options.quick ? 1 : 5;
+const ROUNDS = options.quick ? 1 : 3;
 const SECONDS = options.quick ? 2 : 4;
 const CONNECTIONS = 32;
 const DOCS = new URL('../docs/', import.meta.url).pathname;

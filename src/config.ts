@@ -50,7 +50,7 @@ const Env = z.object({
     .describe('What links are built on; default: the address the browser used'),
   CREATE_TOKEN: z
     .string()
-    .regex(/^[\x21-\x7e]{16,1024}$/, { error: 'must be 16 to 1024 printable ASCII characters without blanks' })
+    .regex(/^[\x21-\x7e]{1,1024}$/, { error: 'must be 1 to 1024 printable ASCII characters without blanks' })
     .optional()
     .describe('When set, `POST /generate` needs it as `Authorization: Bearer`; reading stays open'),
   SECRET_MAX_BYTES: wholeNumber(1, 8_388_608)

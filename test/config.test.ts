@@ -133,10 +133,9 @@ test('PUBLIC_URL is an http or https address, without a slash at its end', (t) =
   for (const url of bad) t.deepEqual(namedIn(refusal(t, { PUBLIC_URL: url })), ['PUBLIC_URL'], url);
 });
 
-test('CREATE_TOKEN is 16 to 1024 printable characters', (t) => {
-  for (const good of ['0123456789abcdef', '!~'.repeat(512)])
-    t.is(readConfig({ CREATE_TOKEN: good }).CREATE_TOKEN, good);
-  for (const bad of ['0123456789abcde', 'x'.repeat(1025), '0123456789 abcdef', '0123456789äbcdef']) {
+test('CREATE_TOKEN is 1 to 1024 printable characters', (t) => {
+  for (const good of ['x', '!~'.repeat(512)]) t.is(readConfig({ CREATE_TOKEN: good }).CREATE_TOKEN, good);
+  for (const bad of ['x'.repeat(1025), '0123456789 abcdef', '0123456789äbcdef']) {
     t.deepEqual(namedIn(refusal(t, { CREATE_TOKEN: bad })), ['CREATE_TOKEN'], bad);
   }
 });
