@@ -1,18 +1,125 @@
+import { fork, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { SQLITE } from '../support/storage.ts';
+import { fileURLToPath } from 'node:url';
+import test, { type ExecutionContext } from 'ava';
+import type { NewSecret } from '../../src/secrets/store.ts';
+import { openSqlite } from '../../src/storage/sqlite/open.ts';
+import { SQLITE, temporaryFolder } from '../support/storage.ts';
+import { areUnavailable, verbsOn } from './contract/failures.ts';
+import { openInProcess } from './contract/store-process.ts';
+import { asWaiting, CREATED_AT, createTraced, newSecret, plain, times } from './contract/world.ts';
 import { secretStoreContract } from './secret-store-contract.ts';
 
 secretStoreContract(SQLITE, async (url) => {
-  const database = new DatabaseSync(url.slice('sqlite:'.length), { readOnly: true });
+  const database = new DatabaseSync(pathOf(url), { readOnly: true });
   try {
     const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
     const rows = tables.flatMap(({ name }) => database.prepare(`SELECT * FROM "${name}"`).all());
-    return rows.map((row) =>
-      Buffer.concat(
-        Object.values(row).map((value) => Buffer.from(value instanceof Uint8Array ? value : String(value))),
-      ),
-    );
+    return rows.map((row) => Buffer.concat(Object.values(row).map(bytesOf)));
   } finally {
     database.close();
   }
 });
+
+test('while another process holds the write lock, reading goes on and writing waits for it', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  const { secrets: store } = await open();
+  const secret = await createTraced(store);
+  const unlock = await lockInProcess(t, pathOf(url));
+  const writing = Promise.all([store.create(newSecret()), store.reserveTry(secret.id, CREATED_AT)]);
+  t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
+  unlock();
+  t.like(await writing, [undefined, { granted: true }]);
+});
+
+test('a write lock that is held too long is told, nothing was done, and writing goes on after it', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  const { secrets: store } = await open();
+  const secret = await createTraced(store);
+  const unlock = await lockInProcess(t, pathOf(url));
+  const startedAt = performance.now();
+  const { find: _, findReceipt: __, ...writes } = verbsOn(store, secret);
+  await areUnavailable(t, writes);
+  t.true(performance.now() - startedAt < 8_000);
+  unlock();
+  t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
+  t.deepEqual(await store.reserveTry(secret.id, CREATED_AT), { granted: true, triesLeft: 9 });
+});
+
+test('a file of a newer version is refused and left as it is', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  const storage = await open();
+  await createTraced(storage.secrets);
+  await storage.close();
+  alter(pathOf(url), 'PRAGMA user_version = 4711; CREATE TABLE waiting_room (id)');
+  const before = readFileSync(pathOf(url));
+  await t.throwsAsync(open(), { any: true, message: /newer version/ });
+  t.deepEqual(readFileSync(pathOf(url)), before);
+});
+
+test('a file that is no database is refused and left as it is', async (t) => {
+  const path = join(await temporaryFolder(t), 'notes.txt');
+  writeFileSync(path, 'Not a database, and dear to somebody. '.repeat(1000));
+  const before = readFileSync(path);
+  await t.throwsAsync(
+    openSqlite(path, () => t.fail()),
+    { any: true, message: /not a database/ },
+  );
+  t.deepEqual(readFileSync(path), before);
+});
+
+const isMountAllowed = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0;
+const testOnSmallDisk = isMountAllowed ? test : test.skip;
+
+testOnSmallDisk('a full disk is told, loses nothing, and writing goes on once there is room', async (t) => {
+  const folder = await temporaryFolder(t);
+  // In a mount namespace of the child's own, which ends with it.
+  const inSmallDisk = `mount -t tmpfs -o size=8m none '${folder}' && exec "$@"`;
+  const wrapper = ['unshare', '-m', 'sh', '-c', inSmallDisk, 'sh'];
+  const store = await openInProcess(t, `sqlite:${join(folder, 'hushbox.db')}`, wrapper);
+  const stored: NewSecret[] = await times(10, () => createTraced(store));
+  const create = async (): Promise<void> => {
+    const secret = newSecret({ bytes: 20_000 });
+    await store.create(secret);
+    stored.push(secret);
+  };
+  const areThere = async (): Promise<void> => {
+    for (const secret of stored) t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
+  };
+
+  const filler = join('/proc', String(store.pid), 'root', folder, 'filler');
+  t.throws(() => writeFileSync(filler, Buffer.alloc(16 * 1024 * 1024)), { code: 'ENOSPC' });
+  // Until then the journal may have room of its own; nothing the disk refuses may be taken for stored.
+  await Promise.allSettled(Array.from({ length: 400 }, create));
+  await areUnavailable(t, { create });
+  await areUnavailable(t, { create, another: create });
+  await areThere();
+
+  rmSync(filler);
+  await times(3, create);
+  await areThere();
+});
+
+async function lockInProcess(t: ExecutionContext, path: string): Promise<() => void> {
+  const child = fork(fileURLToPath(new URL('contract/lock-child.ts', import.meta.url)), [path]);
+  t.teardown(() => child.kill('SIGKILL'));
+  await once(child, 'message');
+  return () => child.send('unlock');
+}
+
+function alter(path: string, sql: string): void {
+  const database = new DatabaseSync(path);
+  database.exec(sql);
+  database.close();
+}
+
+function pathOf(url: string): string {
+  return url.slice('sqlite:'.length);
+}
+
+function bytesOf(value: unknown): Buffer {
+  return Buffer.from(value instanceof Uint8Array ? value : String(value));
+}

@@ -72,7 +72,9 @@ export function createBatchRunner(
   return (calls) => {
     try {
       return transact(calls, runOne);
-    } catch {
+    } catch (first) {
+      // Who held the lock that long goes on holding it: what waits behind this batch is to hear so too.
+      if (resultCode(first) === SQLITE_BUSY) return calls.map(() => failure(first));
       // Some call threw, or the transaction did. Savepoints find out which; without failures they are not worth it.
       try {
         return transact(calls, runAlone);

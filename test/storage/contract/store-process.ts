@@ -13,6 +13,7 @@ export type Answer = { number: number } & (
 
 /** The verbs of a store that another process has open; what that process did not answer rejects. */
 export type StoreProcess = SecretStore & {
+  pid: number;
   /** kill -9 */
   kill(): Promise<void>;
   /** Ends as a program does that closes its store. */
@@ -42,6 +43,7 @@ export async function openInProcess(
   await Promise.race([once(child, 'message'), ended.then(() => Promise.reject(new Error('the process ended')))]);
   return {
     ...callsTo(child),
+    pid: child.pid as number,
     kill,
     async end() {
       child.disconnect();

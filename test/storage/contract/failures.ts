@@ -1,0 +1,40 @@
+import type { ExecutionContext } from 'ava';
+import { AppError } from '../../../src/errors.ts';
+import type { SecretStore } from '../../../src/secrets/store.ts';
+import { CREATED_AT, MAX_READS, NO_REFUND, newCopy, newSecret, type Traced } from './world.ts';
+
+type Verbs = Readonly<Record<keyof SecretStore, () => Promise<unknown>>>;
+
+/** Every verb of a store, ready to be called on a record that is there. */
+export function verbsOn(store: SecretStore, { id, receiptHash }: Traced): Verbs {
+  const reread = { claimTag: newCopy().claimTag, maxReads: MAX_READS, ...NO_REFUND };
+  return {
+    create: () => store.create(newSecret()),
+    find: () => store.find(id, CREATED_AT),
+    reserveTry: () => store.reserveTry(id, CREATED_AT),
+    refundTry: () => store.refundTry(id),
+    claim: () => store.claim(id, CREATED_AT, { copy: newCopy(), ...NO_REFUND }),
+    reread: () => store.reread(id, CREATED_AT, reread),
+    findReceipt: () => store.findReceipt(id, receiptHash, CREATED_AT),
+    burn: () => store.burn(id, receiptHash, CREATED_AT),
+    sweep: () => store.sweep(CREATED_AT, 100),
+  };
+}
+
+/** Asserts that each call says that the storage does not answer, and when to come back. */
+export async function areUnavailable(
+  t: ExecutionContext,
+  calls: Readonly<Record<string, () => Promise<unknown>>>,
+): Promise<void> {
+  await Promise.all(
+    Object.entries(calls).map(async ([name, call]) => {
+      const error = await t.throwsAsync(call, { instanceOf: AppError, code: 'STORAGE_UNAVAILABLE' }, name);
+      t.true((error?.retryAfterSeconds ?? 0) >= 1, name);
+    }),
+  );
+}
+
+/** Those that only look. */
+export function readsOf({ find, findReceipt }: Verbs): Pick<Verbs, 'find' | 'findReceipt'> {
+  return { find, findReceipt };
+}
