@@ -1,4 +1,6 @@
 import cluster, { type Worker } from 'node:cluster';
+import { randomInt } from 'node:crypto';
+import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from './config.ts';
 import { countCores } from './cores.ts';
@@ -59,9 +61,7 @@ export async function runPrimary(config: Config, makePid: number | undefined, lo
   /** By worker number, how often in a row it failed. */
   const failures = new Map<number, number>();
   const broker = createSlotBroker<Child>(countCores(), (child) => tell(child, { type: 'slot' }));
-  /** What workers are told to listen on. All share the socket the first of them made, while one of them lives. */
-  let askedPort = config.HTTP_PORT;
-  let port = config.HTTP_PORT;
+  const port = config.SOCKET_DIR ? 0 : config.HTTP_PORT || (await findFreePort(config.HOST));
   let reason: string | undefined;
   let isAnnounced = false;
   let isStopping = false;
@@ -70,8 +70,7 @@ export async function runPrimary(config: Config, makePid: number | undefined, lo
   let exitCode = 0;
 
   function start(number: number): Child {
-    if (children.size === 0) askedPort = port;
-    const worker = cluster.fork({ [WORKER_NUMBER]: String(number), HTTP_PORT: String(askedPort) });
+    const worker = cluster.fork({ [WORKER_NUMBER]: String(number), HTTP_PORT: String(port) });
     const child: Child = {
       worker,
       number,
@@ -83,9 +82,6 @@ export async function runPrimary(config: Config, makePid: number | undefined, lo
       wasHit: false,
     };
     children.add(child);
-    worker.on('listening', (address) => {
-      port = address.port;
-    });
     worker.on('message', (message: ToPrimary) => receive(child, message));
     worker.on('exit', (code, signal) => bury(child, code, signal));
     worker.on('error', (err) => log.warn({ err, worker: number }, 'worker cannot be reached'));
@@ -276,6 +272,23 @@ function dismiss(child: Child, order: DrainOrder): void {
 
 function tell({ worker }: Child, message: ToWorker): void {
   if (worker.isConnected()) worker.send(message, () => {}); // one that is going away is buried soon
+}
+
+/**
+ * Port 0 is resolved here, for workers that come later must listen where the first ones did. Outgoing connections get
+ * their ports from 32768 on: none of them can take ours while no worker lives.
+ */
+async function findFreePort(host: string): Promise<number> {
+  for (;;) {
+    const port = randomInt(20_000, 32_768);
+    const probe = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      // Other failures are for the workers to tell.
+      probe.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'EADDRINUSE'));
+      probe.listen(port, host, () => probe.close(() => resolve(true)));
+    });
+    if (isFree) return port;
+  }
 }
 
 function describeAddress({ SOCKET_DIR, HOST }: Config, port: number): string {

@@ -44,6 +44,14 @@ test.serial('a port in use ends the start, with a line that says so', async (t) 
   t.regex(program.stderr(), /^Hushbox cannot run: .*EADDRINUSE.*$/m);
 });
 
+test.serial('an address that is not ours ends the start, whether the port is given or free', async (t) => {
+  for (const HTTP_PORT of ['0', '28000']) {
+    const program = await launch(t, { env: { HTTP_PORT, HOST: '203.0.113.1' } });
+    await endsInFailure(t, program);
+    t.regex(program.stderr(), /^Hushbox cannot run: .*EADDRNOTAVAIL.*$/m);
+  }
+});
+
 test.serial('with SOCKET_DIR each worker listens on its own socket, mode 0660, over a stale one too', async (t) => {
   const folder = await temporaryFolder(t);
   const SOCKET_DIR = join(folder, 's');

@@ -86,6 +86,7 @@ export async function launch(t: ExecutionContext, options: ProgramOptions = {}):
     exit,
   };
   t.teardown(async () => {
+    if (!t.passed) t.log(stderr());
     await until('the end of every process', () => {
       const left = program.processes();
       for (const pid of left) kill(pid);
