@@ -8,7 +8,7 @@ import { translateFailures } from './unavailable.ts';
 const DATABASE = 'hushbox';
 const PREPARE_RETRY_MS = 500;
 
-/** Nothing here waits longer than 2 × 4 s (the driver repeats once what it may), a draining worker waits 9 s. */
+/** A silent server is given up after 4 s, an absent one or a place in the pool after 2; what may be is tried twice. */
 const CLIENT_OPTIONS = {
   appName: 'hushbox',
   serverSelectionTimeoutMS: 2_000,
@@ -67,9 +67,9 @@ function namesDatabase(url: string): boolean {
 }
 
 /**
- * Connects, looks what kind of server it is and makes the indexes, as often as it takes. Any number of processes may.
- * A call connects by itself only once: of a client whose first attempt failed, the driver answers all calls with
- * "Topology is closed" for good, unless `connect` is called again. Once connected it repairs itself.
+ * Connects, looks what kind of server it is and makes the indexes, which any number of processes may do. A call connects
+ * by itself only once: if that fails, the driver answers every later one with "Topology is closed", until `connect` is
+ * called again. Once connected it repairs itself.
  */
 async function prepare(
   client: MongoClient,
@@ -78,23 +78,33 @@ async function prepare(
   onWarning: (message: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
+  await untilDone(signal, async () => {
+    await client.connect();
+    const hello = await database.command({ hello: 1 });
+    if (isStandalone(hello)) onWarning('MongoDB runs standalone and can lose acknowledged writes: use a replica set');
+  });
   let isRefusalTold = false;
-  while (!signal.aborted) {
+  await untilDone(signal, async () => {
     try {
-      await client.connect();
-      const hello = await database.command({ hello: 1 });
-      if (signal.aborted) return;
       await secrets.createIndexes([...INDEXES]);
-      if (isStandalone(hello)) onWarning('MongoDB runs standalone and can lose acknowledged writes: use a replica set');
-      return;
     } catch (error) {
       // A server that is away is told of by who needs it; one that refuses an index would go unnoticed.
       if (error instanceof MongoServerError && !isRefusalTold) {
         isRefusalTold = true;
         onWarning(`MongoDB refuses the indexes (error ${error.code}), will be tried again`);
       }
+      throw error;
     }
-    await sleep(PREPARE_RETRY_MS, undefined, { signal, ref: false }).catch(() => {});
+  });
+}
+
+async function untilDone(signal: AbortSignal, step: () => Promise<void>): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      return await step();
+    } catch {
+      await sleep(PREPARE_RETRY_MS, undefined, { signal, ref: false }).catch(() => {});
+    }
   }
 }
 
