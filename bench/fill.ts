@@ -4,10 +4,10 @@ import { createKeyRing } from '../src/secrets/key-ring.ts';
 import { createSecretKey } from '../src/secrets/keys.ts';
 import { openSqlite } from '../src/storage/sqlite/open.ts';
 
-const DAY_MS = 24 * 3_600_000;
+const WEEK_MS = 7 * 24 * 3_600_000;
 
-/** Fills a database file with sealed secrets, as if created evenly over the last week; a tenth of them has expired. */
-export async function fillWithSecrets(path: string, count: number): Promise<void> {
+/** Fills a database file with sealed secrets whose expiry lies evenly between two instants, relative to now. */
+export async function fillWithSecrets(path: string, count: number, [fromMs, toMs]: [number, number]): Promise<void> {
   const { secrets, close } = await openSqlite(path, (error) => {
     throw error;
   });
@@ -17,9 +17,8 @@ export async function fillWithSecrets(path: string, count: number): Promise<void
   for (let done = 0; done < count; done += 5000) {
     await Promise.all(
       Array.from({ length: 5000 }, (_, index) => {
-        const share = (done + index) / count;
-        const expiresAt = Math.round(now + (share - 0.1) * 7 * DAY_MS);
-        const createdAt = expiresAt - 7 * DAY_MS;
+        const expiresAt = Math.round(now + fromMs + ((done + index) / count) * (toMs - fromMs));
+        const createdAt = expiresAt - WEEK_MS;
         const { id, bytes } = createSecretKey(expiresAt);
         const envelope = sealSecret(ring, bytes, { id, createdAt, expiresAt }, text);
         return secrets.create({ id, envelope, createdAt, expiresAt });
