@@ -43,6 +43,8 @@ export type Program = {
   /** Sends a signal to the process group of `pid`. */
   signalGroup(name: NodeJS.Signals): void;
   exit: Promise<Exit>;
+  /** kill -9 of all of it. Happens anyway when the test ends. */
+  end(): Promise<void>;
 };
 
 export type ReadyProgram = Program & { base: string };
@@ -84,15 +86,18 @@ export async function launch(t: ExecutionContext, options: ProgramOptions = {}):
     signal: (name) => void process.kill(pid, name),
     signalGroup: (name) => void process.kill(-pid, name),
     exit,
+    async end() {
+      await until('the end of every process', () => {
+        const left = program.processes();
+        for (const pid of left) kill(pid);
+        return left.length === 0;
+      });
+      guard.kill('SIGKILL');
+    },
   };
   t.teardown(async () => {
     if (!t.passed) t.log(stderr());
-    await until('the end of every process', () => {
-      const left = program.processes();
-      for (const pid of left) kill(pid);
-      return left.length === 0;
-    });
-    guard.kill('SIGKILL');
+    await program.end();
   });
   return program;
 }
@@ -151,7 +156,7 @@ function environment(folder: string, mark: string, own: ProgramOptions['env'] = 
 
 /** Ends the program when we die before we could: nothing outlives a test that is aborted. */
 function startGuard(mark: string): ChildProcess {
-  const script = `cat; while found=$(grep -ls -- "$0" /proc/[0-9]*/environ); do
+  const script = `cat; while found=$(grep -ls -- "$0" /proc/[0-9]*/environ); [ -n "$found" ]; do
     for file in $found; do pid=\${file#/proc/}; kill -9 "\${pid%/environ}"; done
   done`;
   return spawn('sh', ['-c', script, mark], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });

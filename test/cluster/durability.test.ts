@@ -1,0 +1,58 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { createSecret, readSecret } from '../support/client.ts';
+import { start } from '../support/program.ts';
+import { temporaryFolder } from '../support/storage.ts';
+
+const canTrace = spawnSync('strace', ['-e', 'trace=none', 'true']).status === 0;
+const withStrace = canTrace ? test.serial : test.serial.skip;
+
+type Event = 'request' | 'write' | 'sync' | 'answer';
+
+/** What counts of a line of strace, in the order in which it was begun; a sync counts when it has returned. */
+function eventOf(line: string): Event | undefined {
+  if (/ read\(.*"POST \//.test(line)) return 'request';
+  if (/ writev?\(.*"HTTP\/1\.1 20[01] /.test(line)) return 'answer';
+  if (/ pwrite64\(\d+<[^>]*\.db-wal>/.test(line)) return 'write';
+  if (/ f(data)?sync\(\d+<[^>]*\.db-wal>\)\s+= 0/.test(line)) return 'sync';
+  // Two threads at once: the sync's end stands in a line of its own.
+  return / f(data)?sync resumed>\)\s+= 0/.test(line) ? 'sync' : undefined;
+}
+
+/** From each request to its answer, with repeated events once. */
+function stepsOf(trace: string): Event[][] {
+  const steps: Event[][] = [];
+  for (const line of trace.split('\n')) {
+    const event = eventOf(line);
+    if (event === 'request') steps.push([]);
+    const current = steps.at(-1);
+    if (event && current && current.at(-1) !== event && !current.includes('answer')) current.push(event);
+  }
+  return steps;
+}
+
+withStrace('a create and a read are synced to the disk before they are answered', async (t) => {
+  const folder = await temporaryFolder(t);
+  const output = join(folder, 'trace');
+  const calls = 'trace=read,write,writev,pwrite64,fsync,fdatasync';
+  const program = await start(t, {
+    folder,
+    command: ['strace', '-f', '-y', '-s', '24', '-e', calls, '-o', output, process.execPath, 'src/main.ts'],
+    env: { WORKERS: '1' },
+  });
+  const pairs = 5;
+  for (let n = 0; n < pairs; n++) {
+    const key = await createSecret(program.base, { secret: 'x', receipt: n % 2 === 0 });
+    const headers = n < 3 ? {} : { 'idempotency-key': 'a key that was made for this' };
+    t.is((await readSecret(program.base, key, {}, { headers })).status, 200);
+  }
+  process.kill(program.primary(), 'SIGTERM');
+  await program.exit;
+  const expected: Event[] = ['request', 'write', 'sync', 'answer'];
+  t.deepEqual(
+    stepsOf(readFileSync(output, 'utf8')),
+    Array.from({ length: 2 * pairs }, () => expected),
+  );
+});
