@@ -10,8 +10,8 @@ const DRAIN_BYTES = 16 * 1024 * 1024;
  * @throws AppError INVALID_REQUEST: not JSON, not an object, not UTF-8. TOO_LARGE. UNSUPPORTED_ENCODING.
  */
 export async function readJsonObject(request: IncomingMessage, limitBytes: number): Promise<Record<string, unknown>> {
-  const encoding = request.headers['content-encoding'];
-  if (encoding !== undefined && encoding !== 'identity') throw new AppError('UNSUPPORTED_ENCODING');
+  const encoding = request.headers['content-encoding']?.toLowerCase();
+  if (encoding && encoding !== 'identity') throw new AppError('UNSUPPORTED_ENCODING');
   const bytes = await readBytes(request, limitBytes);
   if (bytes.length === 0) return {};
   if (!isUtf8(bytes)) throw new AppError('INVALID_REQUEST', { detail: 'The body is not valid UTF-8' });

@@ -156,11 +156,75 @@ test('a client that leaves in the middle of its body is no failure of ours', asy
   t.false(server.logged().includes('request failed'));
 });
 
+/** Everything that comes back until the server closes; with `isHalfClosed`, our side is closed right after sending. */
+function converse(server: TestServer, text: string, isHalfClosed = false): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+    let received = '';
+    socket.on('data', (chunk) => {
+      received += chunk;
+    });
+    socket.on('end', () => {
+      socket.end();
+      resolve(received);
+    });
+    socket.on('error', reject);
+    if (isHalfClosed) socket.end(text);
+    else socket.write(text);
+  });
+}
+
+const statuses = (text: string): string[] =>
+  [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status as string);
+
+test('a client that closes its side after sending still gets its answer', async (t) => {
+  const server = await start(t);
+  const created = await converse(server, post('/generate', 'Content-Length: 14\r\n', '{"secret":"s"}'), true);
+  t.deepEqual(statuses(created), ['201']);
+  const key = /"secret_key":"([^"]+)"/.exec(created)?.[1];
+  const read = await converse(server, post(`/secrets/${key}`, 'Content-Length: 2\r\n', '{}'), true);
+  t.deepEqual(statuses(read), ['200']);
+  t.true(read.endsWith('{"secret":"s"}'));
+});
+
+test('what follows a read on its connection cannot take its answer away', async (t) => {
+  const server = await start(t);
+  const followers: [string, string][] = [
+    ['X\r\n\r\n', '400'],
+    ['FOO BAR\r\n\r\n', '400'],
+    ['GET / HTTP/1.1\r\n\r\n', '400'],
+    ['GET / HTTP/1.1\r\nHost: x\r\nExpect: foo\r\n\r\n', '417'],
+    ['CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n', '405'],
+    ['POST /generate HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n', '400'],
+  ];
+  for (const phrase of [undefined, 'p']) {
+    for (const [follower, status] of followers) {
+      const { secret_key } = await server.create({ secret: 's', phrase });
+      const body = JSON.stringify({ phrase });
+      const read = post(`/secrets/${secret_key}`, `Content-Length: ${body.length}\r\n`, body);
+      const answers = await converse(server, read + follower);
+      t.deepEqual(statuses(answers), ['200', status], follower);
+      t.true(answers.includes('{"secret":"s"}'), follower);
+    }
+  }
+  t.is((await server.get('/health/live')).status, 200);
+});
+
+test('CONNECT is a wrong method everywhere', async (t) => {
+  const server = await start(t);
+  for (const target of ['/generate', '/', 'example.org:443']) {
+    const answer = await raw(server, `CONNECT ${target} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    t.deepEqual([answer.status, answer.body.code], [405, 'METHOD_NOT_ALLOWED']);
+    t.truthy(answer.headers.get('allow'));
+    t.is(answer.headers.get('cache-control'), 'no-store');
+  }
+});
+
 test('compressed bodies are refused', async (t) => {
   const server = await start(t);
   const response = await server.post('/generate', { secret: 's' }, { 'content-encoding': 'gzip' });
   t.deepEqual([response.status, ((await response.json()) as { code: string }).code], [415, 'UNSUPPORTED_ENCODING']);
-  t.is((await server.post('/generate', { secret: 's' }, { 'content-encoding': 'identity' })).status, 201);
+  t.is((await server.post('/generate', { secret: 's' }, { 'content-encoding': 'Identity' })).status, 201);
 });
 
 test('unknown paths are 404, wrong methods 405 with Allow, and a trailing slash makes no difference', async (t) => {

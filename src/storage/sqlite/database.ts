@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { MIGRATIONS } from './schema.ts';
@@ -12,6 +12,7 @@ const OPEN_TIMEOUT_MS = 10_000;
  */
 export function openWriter(path: string): DatabaseSync {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  closeSync(openSync(path, 'a', 0o600)); // SQLite would make it readable for all; its other files take after it
   const database = new DatabaseSync(path, { timeout: OPEN_TIMEOUT_MS });
   // FULL: a commit returns after its sync. secure_delete: what is deleted is overwritten with zeros.
   database.exec(`
