@@ -1,0 +1,119 @@
+import { execFile, execFileSync } from 'node:child_process';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import test, { type TestFn } from 'ava';
+import { listSettings } from '../src/config.ts';
+import { startServer } from './support/server.ts';
+import { ENGINES } from './support/storage.ts';
+
+const DOCUMENTS = globSync(['*.md', 'docs/**/*.md']).map((path) => ({ path, text: readFileSync(path, 'utf8') }));
+const README = DOCUMENTS.find(({ path }) => path === 'README.md')?.text ?? '';
+
+const withCurl = (isThere('curl') && isThere('openssl') ? test : test.skip) as TestFn;
+
+function isThere(program: string): boolean {
+  try {
+    execFileSync(program, ['--help'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What the README's commands print, in its order. */
+const ANSWERS: readonly RegExp[] = [
+  /^\{"secret":"some secret"\}$/,
+  /^\{"secret_key":"[\w-]{48}","expires_at":"[\dT:.-]+Z"\}$/,
+  /^\{"phrase":true,"expires_at":"[\dT:.-]+Z"\}$/,
+  /^\{"secret":"some secret"\}$/,
+  /^\{"secret":"some secret"\}$/,
+  /^\{"state":"waiting","created_at":"[\dT:.-]+Z","expires_at":"[\dT:.-]+Z","wrong_tries":0,"reads":0\}$/,
+];
+
+withCurl("the README's commands, pasted in a row, answer what it says", async (t) => {
+  const [sqlite] = ENGINES;
+  if (!sqlite) throw new TypeError('no engine');
+  const { base, get } = await startServer(t, { place: await sqlite.place(t) });
+  const blocks = [...README.matchAll(/^```sh\n(.*?)^```/gms)].map(([, block = '']) => block);
+  const asked = blocks.filter((block) => block.includes('curl'));
+  const script = asked.join('\necho; echo ---\n').replaceAll('http://127.0.0.1:8000', base);
+  const shell = await promisify(execFile)('sh', ['-c', `${script}\necho; echo "$KEY $RECEIPT"`]);
+  const printed = shell.stdout.split('---').map((text) => text.trim());
+  const [last = '', keys = ''] = printed.pop()?.split('\n') ?? [];
+  for (const [index, answer] of ANSWERS.entries()) t.regex([...printed, last][index] ?? '', answer);
+  t.is(printed.length + 1, ANSWERS.length);
+  const [key, receipt] = keys.split(' ');
+  t.is((await get(`/secrets/${key}`)).status, 404);
+  t.like(await (await get(`/receipts/${receipt}`)).json(), { state: 'burned' });
+});
+
+const TARGETS = new Set(readFileSync('Makefile', 'utf8').match(/^\w+(?=:)/gm));
+const SCRIPTS = JSON.parse(readFileSync('package.json', 'utf8')).scripts;
+
+for (const { path, text } of DOCUMENTS) {
+  test(`${path} names only files, headings and commands that exist`, (t) => {
+    const files = text.match(/(?<![\w/.-])(?:src|test|docs|scripts|bench|\.ci)\/[\w./-]*[\w/]/g) ?? [];
+    const links = [...text.matchAll(/\]\((?!https?:)([^)]+)\)/g)].map(([, link = '']) => link);
+    const targets = [...text.matchAll(/`make (\w+)`/g)].map(([, target = '']) => target);
+    const scripts = [...text.matchAll(/`npm run (\w+)/g)].map(([, script = '']) => script);
+    const missing = [
+      ...files.filter((file) => !existsSync(file)),
+      ...links.filter((link) => !leadsSomewhere(path, link)),
+      ...targets.filter((target) => !TARGETS.has(target)),
+      ...scripts.filter((script) => !(script in SCRIPTS)),
+    ];
+    t.deepEqual([...new Set(missing)], []);
+  });
+}
+
+function leadsSomewhere(from: string, link: string): boolean {
+  const [file, heading] = link.split('#');
+  const target = file ? join(dirname(from), file) : from;
+  return existsSync(target) && (!heading || headingsOf(readFileSync(target, 'utf8')).includes(heading));
+}
+
+function headingsOf(text: string): string[] {
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\w\s-]/g, '')
+      .trim()
+      .replaceAll(' ', '-'),
+  );
+}
+
+test("the README's variables are settings, with the defaults they have", (t) => {
+  const rows = [...README.matchAll(/^\| (`[A-Z_`, ]+) \|/gm)].flatMap(
+    ([, names = '']) => names.match(/[A-Z_]+/g) ?? [],
+  );
+  const settings = listSettings().map(({ name }) => name);
+  t.true(rows.length > 5);
+  t.deepEqual(
+    rows.filter((name) => !settings.includes(name)),
+    [],
+  );
+});
+
+test('the lock file knows every package that one in it needs, for any platform: else `npm ci` refuses it', (t) => {
+  type Locked = Record<'dependencies' | 'optionalDependencies', Record<string, string> | undefined>;
+  const packages: Record<string, Locked> = JSON.parse(readFileSync('package-lock.json', 'utf8')).packages;
+  const isLocked = (name: string): boolean =>
+    Object.keys(packages).some((path) => path.endsWith(`node_modules/${name}`));
+  const needed = Object.values(packages).flatMap((locked) =>
+    Object.keys({ ...locked.dependencies, ...locked.optionalDependencies }),
+  );
+  t.deepEqual(
+    needed.filter((name) => !isLocked(name)),
+    [],
+  );
+});
+
+test('no document and no lock file names a machine or where packages came from', (t) => {
+  const files = globSync(['*.md', '*.json', 'docs/**/*.{md,json,svg}', 'Makefile', '.npmrc', '.ci/*', 'scripts/*']);
+  t.true(files.includes('package-lock.json'));
+  for (const path of files) {
+    const text = readFileSync(path, 'utf8');
+    t.notRegex(text, /"resolved":|\bregistry\.|(?<![\w.])\/(?:work|root|home)\//, path);
+  }
+});
