@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import type { NewSecret } from '../../src/secrets/store.ts';
@@ -31,6 +32,8 @@ test('while another process holds the write lock, reading goes on and writing wa
   const unlock = await lockInProcess(t, pathOf(url));
   const writing = Promise.all([store.create(newSecret()), store.reserveTry(secret.id, CREATED_AT)]);
   t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
+  // The lock is real and so is its time: long enough for the writes to have met it.
+  await sleep(300);
   unlock();
   t.like(await writing, [undefined, { granted: true }]);
 });
