@@ -89,3 +89,11 @@ export const TRY_BURST = 10;
 export const TRY_REFILL_MS = 3_600_000;
 /** How long a receipt outlives its secret. */
 export const RECEIPT_MS = 7 * 24 * 3_600_000;
+
+/** Clocks of workers and hosts, and the order in which their calls arrive, differ by less than this. */
+const CLOCK_TOLERANCE_MS = 500;
+
+/** @param debtMs from now until the budget is full again. */
+export function triesLeftAt(debtMs: number): number {
+  return Math.max(0, Math.floor(TRY_BURST - (debtMs - CLOCK_TOLERANCE_MS) / TRY_REFILL_MS));
+}

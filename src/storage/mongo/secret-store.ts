@@ -1,5 +1,12 @@
 import type { Collection, IndexDescription } from 'mongodb';
-import { RECEIPT_MS, type Receipt, type SecretStore, TRY_BURST, TRY_REFILL_MS } from '../../secrets/store.ts';
+import {
+  RECEIPT_MS,
+  type Receipt,
+  type SecretStore,
+  TRY_BURST,
+  TRY_REFILL_MS,
+  triesLeftAt,
+} from '../../secrets/store.ts';
 import { translateFailures } from './unavailable.ts';
 
 /**
@@ -97,7 +104,7 @@ export function createMongoSecretStore(secrets: Collection<SecretDocument>): Sec
       );
       if (granted) {
         const debtMs = granted.triesFullAt - now;
-        return { granted: true, triesLeft: Math.floor(TRY_BURST - debtMs / TRY_REFILL_MS) };
+        return { granted: true, triesLeft: triesLeftAt(debtMs) };
       }
       const refused = await secrets.findOne(visible, { projection: { triesFullAt: 1 } });
       // A try may have been given back since: then it is there at once.

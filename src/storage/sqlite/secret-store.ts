@@ -7,6 +7,7 @@ import {
   type SecretStore,
   TRY_BURST,
   TRY_REFILL_MS,
+  triesLeftAt,
 } from '../../secrets/store.ts';
 import type { GroupCommit } from './group-commit.ts';
 import { PROCEDURE } from './procedures.ts';
@@ -45,7 +46,7 @@ export function createSqliteSecretStore(commit: GroupCommit, reader: Reader): Se
       const [granted, fullAt] = await commit.run(PROCEDURE.reserveTry, id, now);
       if (granted === undefined) return undefined;
       const debtMs = (fullAt as number) - now;
-      if (granted === 1) return { granted: true, triesLeft: Math.floor(TRY_BURST - debtMs / TRY_REFILL_MS) };
+      if (granted === 1) return { granted: true, triesLeft: triesLeftAt(debtMs) };
       return { granted: false, retryAfterMs: debtMs - (TRY_BURST - 1) * TRY_REFILL_MS };
     },
 
