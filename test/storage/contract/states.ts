@@ -153,6 +153,7 @@ type Observed = {
   receipt: ReceiptState;
   hasTries: boolean;
   isClaimed: boolean;
+  isClaimedWithCopy: boolean;
   isReread: boolean;
   isRereadByAnother: boolean;
   burn: Awaited<ReturnType<SecretStore['burn']>>;
@@ -166,6 +167,7 @@ function expectedOf(found: FoundState, receipt: ReceiptState): Observed {
     receipt,
     hasTries: found !== undefined,
     isClaimed: found === 'waiting',
+    isClaimedWithCopy: found === 'waiting',
     isReread: found === 'copy',
     isRereadByAnother: false,
     burn: receipt && (receipt === 'waiting' ? 'burned' : 'not-waiting'),
@@ -173,16 +175,17 @@ function expectedOf(found: FoundState, receipt: ReceiptState): Observed {
   };
 }
 
+type Lived = { secret: NewSecret; copy: Copy };
 type Circumstances = { at: number; hasReceipt: boolean; isSwept: boolean };
 
 /** Tries every verb at one instant, those that change a record on one of their own. */
 async function observe(store: SecretStore, life: Life, { at, hasReceipt, isSwept }: Circumstances): Promise<Observed> {
-  const records = await times(3, async () => {
+  const records = await times(4, async () => {
     const secret = await (hasReceipt ? createTraced(store) : createUntraced(store));
     return { secret, copy: (await life.live(store, secret)) ?? newCopy() };
   });
   if (isSwept) await sweepAll(store, at);
-  const [first, second, third] = records as [(typeof records)[0], (typeof records)[0], (typeof records)[0]];
+  const [first, second, third, fourth] = records as [Lived, Lived, Lived, Lived];
   const reread = { ...second.copy, maxReads: MAX_READS, ...NO_REFUND };
   const another = { ...reread, claimTag: randomBytes(32) };
   const receiptHash = third.secret.receiptHash ?? randomBytes(32);
@@ -190,7 +193,8 @@ async function observe(store: SecretStore, life: Life, { at, hasReceipt, isSwept
     found: (await store.find(first.secret.id, at))?.state,
     receipt: (await store.findReceipt(third.secret.id, receiptHash, at))?.state,
     hasTries: (await store.reserveTry(first.secret.id, at)) !== undefined,
-    isClaimed: await store.claim(first.secret.id, at, { copy: newCopy(at + MINUTE), ...NO_REFUND }),
+    isClaimed: await store.claim(first.secret.id, at, NO_REFUND),
+    isClaimedWithCopy: await store.claim(fourth.secret.id, at, { copy: newCopy(at + MINUTE), ...NO_REFUND }),
     isRereadByAnother: await store.reread(second.secret.id, at, another),
     isReread: await store.reread(second.secret.id, at, reread),
     burn: await store.burn(third.secret.id, receiptHash, at),
