@@ -1,4 +1,5 @@
-import { statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
+import { AppError } from '../../errors.ts';
 import type { SecretStore } from '../../secrets/store.ts';
 import { openReader } from './database.ts';
 import { openGroupCommit } from './group-commit.ts';
@@ -17,7 +18,7 @@ export async function openSqlite(
   return {
     secrets: createSqliteSecretStore(commit, reader),
     async ping() {
-      statSync(path);
+      if (!existsSync(path)) throw new AppError('STORAGE_UNAVAILABLE', { retryAfterSeconds: 1 });
       await probe();
     },
     async close() {
