@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createApp } from './app.ts';
 import type { Config } from './config.ts';
 import { createGate } from './hashing/gate.ts';
+import { createHashQueue } from './hashing/hash-queue.ts';
 import type { Slots } from './hashing/slots.ts';
 import { createHashThreads } from './hashing/threads.ts';
 import { type Address, type DrainOptions, listen } from './http/listen.ts';
@@ -31,7 +32,7 @@ export async function startWorker({ config, address, slots, log, onLost }: Worke
   const masterKey = config.MASTER_KEY ?? loadOrMakeMasterKey(config.DATA_DIR);
   const storage = await openStorage(config, onLost, (warning) => log.warn(warning));
   const threads = createHashThreads();
-  const gate = createGate({ slots, hash: threads.hash });
+  const gate = createGate(createHashQueue(slots, threads.hashAll));
   const ring = createKeyRing([masterKey, ...config.MASTER_KEY_PREVIOUS]);
   const clock = Date.now;
   const app = createApp({

@@ -1,13 +1,12 @@
 import { AppError } from '../errors.ts';
-import type { Slots } from './slots.ts';
+import type { Hash } from './hash-queue.ts';
 
 /** Places in one worker's queue, those being hashed included. */
 export const MAX_PLACES = 64;
 
-type Hash = (phrase: Uint8Array, salt: Uint8Array) => Promise<Uint8Array>;
 export type Gate = {
   /**
-   * Runs `work` with a hash function that waits for a slot. Work under the same `group` runs one at a time.
+   * Runs `work`, which may hash. Work under the same `group` runs one at a time.
    * @throws AppError BUSY, before anything of `work` ran, when no place is free.
    */
   run<T>(group: string, work: (hash: Hash) => Promise<T>): Promise<T>;
@@ -16,18 +15,9 @@ export type Gate = {
 };
 
 /** The bounded queue before the slots (contract §3). */
-export function createGate({ slots, hash }: { slots: Slots; hash: Hash }): Gate {
+export function createGate(hash: Hash): Gate {
   const lastOfGroup = new Map<string, Promise<unknown>>();
   let size = 0;
-
-  const hashInSlot: Hash = async (phrase, salt) => {
-    const release = await slots.acquire();
-    try {
-      return await hash(phrase, salt);
-    } finally {
-      release();
-    }
-  };
 
   async function runInTurn<T>(group: string, work: () => Promise<T>): Promise<T> {
     const previous = lastOfGroup.get(group);
@@ -46,7 +36,7 @@ export function createGate({ slots, hash }: { slots: Slots; hash: Hash }): Gate 
       if (size >= MAX_PLACES) throw new AppError('BUSY', { retryAfterSeconds: 1 });
       size += 1;
       try {
-        return await runInTurn(group, () => work(hashInSlot));
+        return await runInTurn(group, () => work(hash));
       } finally {
         size -= 1;
       }

@@ -3,6 +3,7 @@ import { constants, setPriority } from 'node:os';
 import { basename } from 'node:path';
 import { parentPort } from 'node:worker_threads';
 import { hashPhraseSync } from './argon2.ts';
+import type { Phrase } from './hash-queue.ts';
 
 // A thread that hashes phrases and yields the core to whoever else wants it: requests without a phrase stay fast.
 try {
@@ -10,6 +11,6 @@ try {
   setPriority(Number(basename(readlinkSync('/proc/thread-self'))), constants.priority.PRIORITY_LOW);
 } catch {}
 
-parentPort?.on('message', ({ phrase, salt }: { phrase: Uint8Array; salt: Uint8Array }) => {
-  parentPort?.postMessage(hashPhraseSync(phrase, salt));
+parentPort?.on('message', (batch: readonly Phrase[]) => {
+  parentPort?.postMessage(batch.map(({ phrase, salt }) => hashPhraseSync(phrase, salt)));
 });

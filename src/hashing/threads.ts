@@ -1,15 +1,16 @@
 import { Worker } from 'node:worker_threads';
+import type { Phrase } from './hash-queue.ts';
 
 /** An idle thread is given back after this long. */
 const IDLE_MS = 60_000;
 
 export type HashThreads = {
-  /** argon2id on a thread of its own; starts one where none is idle. Callers bound how many run at once. */
-  hash(phrase: Uint8Array, salt: Uint8Array): Promise<Uint8Array>;
+  /** argon2id of one after the other, on a thread; starts one where none is idle. Callers bound how many run at once. */
+  hashAll(batch: readonly Phrase[]): Promise<Uint8Array[]>;
   close(): Promise<void>;
 };
 
-type Job = PromiseWithResolvers<Uint8Array>;
+type Job = PromiseWithResolvers<Uint8Array[]>;
 type HashThread = { worker: Worker; job: Job | undefined };
 
 /** Threads for hashing, made when first needed. */
@@ -22,11 +23,11 @@ export function createHashThreads(): HashThreads {
     const thread: HashThread = { worker: new Worker(new URL('./thread.ts', import.meta.url)), job: undefined };
     let cause: unknown;
     all.add(thread);
-    thread.worker.on('message', (key: Uint8Array) => {
+    thread.worker.on('message', (keys: Uint8Array[]) => {
       const { job } = thread;
       thread.job = undefined;
       park(thread);
-      job?.resolve(key);
+      job?.resolve(keys);
     });
     thread.worker.on('error', (error) => {
       cause = error;
@@ -51,13 +52,15 @@ export function createHashThreads(): HashThreads {
   }
 
   return {
-    hash(phrase, salt) {
+    hashAll(batch) {
       const thread = idle.pop() ?? start();
       reaper?.refresh();
       thread.worker.ref();
       thread.job = Promise.withResolvers();
       // Copies of their own: a slice of Node's pool would be sent with the whole pool.
-      thread.worker.postMessage({ phrase: Uint8Array.from(phrase), salt: Uint8Array.from(salt) });
+      thread.worker.postMessage(
+        batch.map(({ phrase, salt }) => ({ phrase: Uint8Array.from(phrase), salt: Uint8Array.from(salt) })),
+      );
       return thread.job.promise;
     },
     async close() {

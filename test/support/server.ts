@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import type { ExecutionContext } from 'ava';
 import { createApp } from '../../src/app.ts';
 import { createGate } from '../../src/hashing/gate.ts';
+import { createHashQueue } from '../../src/hashing/hash-queue.ts';
 import { createLocalSlots } from '../../src/hashing/slots.ts';
 import { createHashThreads } from '../../src/hashing/threads.ts';
 import { listen } from '../../src/http/listen.ts';
@@ -66,7 +67,7 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
   const log = createLog('trace', { write: (line: string) => void lines.push(line) });
   const storage = await place.open();
   const threads = createHashThreads();
-  const gate = createGate({ slots: createLocalSlots(2), hash: threads.hash });
+  const gate = createGate(createHashQueue(createLocalSlots(2), threads.hashAll));
   const secrets = createSecrets({
     store: storage.secrets,
     ring: createKeyRing(masterKeys),
