@@ -93,7 +93,15 @@ export const RECEIPT_MS = 7 * 24 * 3_600_000;
 /** Clocks of workers and hosts, and the order in which their calls arrive, differ by less than this. */
 const CLOCK_TOLERANCE_MS = 500;
 
+/** A try is granted while the budget will be full again within this. */
+export const TRY_GRANTED_MS = (TRY_BURST - 1) * TRY_REFILL_MS + CLOCK_TOLERANCE_MS;
+
 /** @param debtMs from now until the budget is full again. */
 export function triesLeftAt(debtMs: number): number {
   return Math.max(0, Math.floor(TRY_BURST - (debtMs - CLOCK_TOLERANCE_MS) / TRY_REFILL_MS));
+}
+
+/** @param debtMs from now until the budget is full again. A try may have been given back since: then it is 1. */
+export function retryAfterMsAt(debtMs: number): number {
+  return Math.max(1, debtMs - (TRY_BURST - 1) * TRY_REFILL_MS);
 }

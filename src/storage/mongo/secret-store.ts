@@ -2,8 +2,9 @@ import type { Collection, IndexDescription } from 'mongodb';
 import {
   RECEIPT_MS,
   type Receipt,
+  retryAfterMsAt,
   type SecretStore,
-  TRY_BURST,
+  TRY_GRANTED_MS,
   TRY_REFILL_MS,
   triesLeftAt,
 } from '../../secrets/store.ts';
@@ -89,9 +90,8 @@ export function createMongoSecretStore(secrets: Collection<SecretDocument>): Sec
 
     async reserveTry(id, now) {
       const visible = { _id: id, visibleUntil: { $gt: now } };
-      const lastStartMs = (TRY_BURST - 1) * TRY_REFILL_MS;
       const granted = await secrets.findOneAndUpdate(
-        { ...visible, triesFullAt: { $lte: now + lastStartMs } },
+        { ...visible, triesFullAt: { $lte: now + TRY_GRANTED_MS } },
         [
           {
             $set: {
@@ -107,10 +107,7 @@ export function createMongoSecretStore(secrets: Collection<SecretDocument>): Sec
         return { granted: true, triesLeft: triesLeftAt(debtMs) };
       }
       const refused = await secrets.findOne(visible, { projection: { triesFullAt: 1 } });
-      // A try may have been given back since: then it is there at once.
-      return refused
-        ? { granted: false, retryAfterMs: Math.max(1, refused.triesFullAt - now - lastStartMs) }
-        : undefined;
+      return refused ? { granted: false, retryAfterMs: retryAfterMsAt(refused.triesFullAt - now) } : undefined;
     },
 
     async refundTry(id) {

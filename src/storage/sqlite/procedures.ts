@@ -1,5 +1,5 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
-import { RECEIPT_MS, TRY_BURST, TRY_REFILL_MS } from '../../secrets/store.ts';
+import { RECEIPT_MS, TRY_GRANTED_MS, TRY_REFILL_MS } from '../../secrets/store.ts';
 import type { Value } from './codec.ts';
 
 /**
@@ -57,7 +57,7 @@ export function createProcedures(database: DatabaseSync): readonly Procedure[] {
   const reserve = (table: string, visible: string): StatementSync =>
     sql(
       `UPDATE ${table} SET tries = tries + 1, tries_full_at = max(tries_full_at, :now) + ${TRY_REFILL_MS}
-       WHERE id = :id AND ${visible} > :now AND tries_full_at <= :now + ${(TRY_BURST - 1) * TRY_REFILL_MS}
+       WHERE id = :id AND ${visible} > :now AND tries_full_at <= :now + ${TRY_GRANTED_MS}
        RETURNING tries_full_at`,
     );
   const reserveWaiting = reserve('waiting', 'expires_at');

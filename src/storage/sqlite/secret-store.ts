@@ -4,9 +4,8 @@ import {
   type Found,
   RECEIPT_MS,
   type Receipt,
+  retryAfterMsAt,
   type SecretStore,
-  TRY_BURST,
-  TRY_REFILL_MS,
   triesLeftAt,
 } from '../../secrets/store.ts';
 import type { GroupCommit } from './group-commit.ts';
@@ -47,7 +46,7 @@ export function createSqliteSecretStore(commit: GroupCommit, reader: Reader): Se
       if (granted === undefined) return undefined;
       const debtMs = (fullAt as number) - now;
       if (granted === 1) return { granted: true, triesLeft: triesLeftAt(debtMs) };
-      return { granted: false, retryAfterMs: debtMs - (TRY_BURST - 1) * TRY_REFILL_MS };
+      return { granted: false, retryAfterMs: retryAfterMsAt(debtMs) };
     },
 
     async refundTry(id) {
