@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
@@ -186,24 +186,35 @@ async function compareStanding(): Promise<void> {
     );
     process.stdout.write(`  standing: ${whole(full.at(-1) ?? 0)} against ${whole(empty.at(-1) ?? 0)} pairs/s\n`);
   }
-  // The sweep's steps and the checkpoints are what is looked for.
+  const calm = await measureLoop(path);
   await fillWithSecrets(path, count / 10, [-2 * dayMs, -dayMs]);
-  const live = await measureOnce({ storageUrl: `sqlite:${path}` }, async (service) => {
-    const loading = load(service, { seconds: 25, connections: 4, warmupSeconds: 0 });
-    const delay = await probe(service, { kind: 'live', perSecond: 200, seconds: 20 });
-    await loading;
-    return delay;
-  });
+  const sweeping = await measureLoop(path);
   rmSync(folder, { recursive: true });
   sections.push({
     title: `${whole(count)} standing secrets`,
-    note: 'The same create and read, on a file that already holds as many secrets. Then GET /health/live, 200 a second for 20 s, under load, while as many as a tenth of them, expired, are swept.',
+    note: 'The same create and read, on a file that already holds as many secrets. Then 20 s of a light load (4 connections) that asks the worker itself how long its event loop was held at most, first without anything to sweep, then while as many as a tenth of them, expired, are swept.',
     rows: [
       { what: 'empty', value: `${whole(median(empty))} pairs/s` },
       { what: 'standing', value: `${whole(median(full))} pairs/s` },
       { what: 'ratio', value: ratio(median(full) / median(empty)), target: '≥ 0.80' },
-      { what: 'longest answer of /health/live', value: ms(live.maxMs), target: 'loop never held longer than 20 ms' },
+      { what: 'loop held at most', value: ms(calm) },
+      { what: 'the same while sweeping', value: ms(sweeping), target: '≤ 20 ms' },
     ],
+  });
+}
+
+/** The longest that the loop of a worker was held in 20 s under load, checkpoints included. @returns ms. */
+async function measureLoop(path: string): Promise<number> {
+  const file = join(mkdtempSync(join(tmpdir(), 'hushbox-loop-')), 'delays');
+  const preload = new URL('loop-delay.ts', import.meta.url).href;
+  const env = { NODE_OPTIONS: `--import=${preload}`, LOOP_DELAY_FILE: file };
+  return measureOnce({ storageUrl: `sqlite:${path}`, env }, async (service) => {
+    await load(service, { warmupSeconds: 0 });
+    const startedAt = Date.now() + 500; // what was under way before counts in the next line
+    await load(service, { seconds: 20, connections: 4, warmupSeconds: 1 });
+    const lines = readFileSync(file, 'utf8').trim().split('\n');
+    const delays = lines.map((line) => JSON.parse(line) as { at: number; maxMs: number });
+    return Math.max(...delays.filter(({ at }) => at > startedAt).map(({ maxMs }) => maxMs));
   });
 }
 
@@ -254,14 +265,14 @@ async function compareMemory(): Promise<void> {
         warmupSeconds: 0,
         requests: count,
       });
-    await flood(requests / 5);
+    await flood(requests / 2);
     const settled = residentMiB(service.workerPid);
     await flood(requests);
     return [settled, residentMiB(service.workerPid)] as const;
   });
   sections.push({
     title: 'Memory of a worker',
-    note: `Resident. The growth is over ${whole(requests)} requests, half of them for unknown keys, after a fifth of that to warm up.`,
+    note: `Resident. The growth is over ${whole(requests)} requests, half of them for unknown keys, after half as many to warm up.`,
     rows: [
       { what: 'bare Koa + zod + pino at rest', value: `${bare.toFixed(0)} MiB` },
       { what: 'Hushbox at rest', value: `${ours.toFixed(0)} MiB` },
