@@ -1,5 +1,6 @@
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 import { PassThrough, type Readable } from 'node:stream';
+import { rememberBody, rememberHeaders } from './leaks.ts';
 
 /** Where to send to: `http://…`, or `unix:` and the path of a socket. */
 export type Target = string;
@@ -28,6 +29,8 @@ export function send(
 ): Promise<Answer> {
   const { method = body === undefined ? 'GET' : 'POST', headers = {}, agent = oneShot, timeoutMs = 30_000 } = options;
   const where = target.startsWith('unix:') ? { socketPath: target.slice('unix:'.length) } : addressOf(target);
+  rememberHeaders(headers);
+  rememberBody(body);
   return new Promise((resolve, reject) => {
     const outgoing = request({ ...where, path, method, headers, agent, timeout: timeoutMs }, (response) => {
       const chunks: Buffer[] = [];
@@ -37,6 +40,7 @@ export function send(
         if (!response.complete) return reject(new Error('the answer broke off'));
         const text = Buffer.concat(chunks).toString();
         const isJson = response.headers['content-type']?.startsWith('application/json');
+        rememberBody(text);
         resolve({
           status: response.statusCode as number,
           headers: response.headers,

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
+import { expectNoLeaks, remember } from './leaks.ts';
 import { temporaryFolder } from './storage.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -98,6 +99,9 @@ export async function launch(t: ExecutionContext, options: ProgramOptions = {}):
   t.teardown(async () => {
     if (!t.passed) t.log(stderr());
     await program.end();
+    remember(options.env?.MASTER_KEY);
+    remember(options.env?.CREATE_TOKEN);
+    expectNoLeaks(stdout() + stderr());
   });
   return program;
 }
@@ -149,6 +153,7 @@ function environment(folder: string, mark: string, own: ProgramOptions['env'] = 
     WORKERS: '2',
     STORAGE_URL: `sqlite:${join(folder, 'hushbox.db')}`,
     DATA_DIR: folder,
+    LOG_LEVEL: 'trace', // so that the search for what must not be logged sees everything
     ...own,
     [name]: value,
   };

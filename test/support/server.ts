@@ -12,6 +12,7 @@ import { createLog } from '../../src/ops/log.ts';
 import { createKeyRing } from '../../src/secrets/key-ring.ts';
 import { createSecrets } from '../../src/secrets/secrets.ts';
 import type { Storage } from '../../src/storage/open.ts';
+import { expectNoLeaks, remember, rememberBody, rememberHeaders } from './leaks.ts';
 import type { Place } from './storage.ts';
 
 export type TestClock = {
@@ -93,11 +94,15 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
     await threads.close();
+    remember(options.createToken);
+    expectNoLeaks(lines.join(''));
   });
   const { port } = server.address() as AddressInfo;
   const base = `http://127.0.0.1:${port}`;
-  const request: TestServer['request'] = (method, path, body, headers = {}) =>
-    fetch(base + path, {
+  const request: TestServer['request'] = async (method, path, body, headers = {}) => {
+    rememberHeaders(headers);
+    rememberBody(body);
+    const response = await fetch(base + path, {
       method,
       headers,
       ...(body !== undefined && {
@@ -107,6 +112,9 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
             : JSON.stringify(body),
       }),
     });
+    rememberBody(await response.clone().text());
+    return response;
+  };
   return {
     base,
     port,
