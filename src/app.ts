@@ -37,7 +37,7 @@ export function createRouters(parts: Omit<AppParts, 'requestLog'>): Router[] {
   const guard: Middleware = needsToken ? requireBearer(createToken) : (_ctx, next) => next();
   const web = createWeb({ limits, publicUrl, needsToken });
   return [
-    secretRoutes({ secrets, limits, guard, showPage: web.showSecretPage }),
+    secretRoutes({ secrets, limits, guard, showPage: web.showSecretPage, showErrorPage: web.showErrorPage }),
     web.routes,
     healthRoutes(parts),
     documentRoutes(() => createDocument({ limits, needsToken, publicUrl })),

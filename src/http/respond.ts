@@ -42,6 +42,13 @@ export function errorBody(error: AppError, requestId: string): Record<string, st
   return { Error: error.message, code: error.code, ...error.members, request_id: requestId };
 }
 
+type ErrorPage = (ctx: Context, error: AppError) => void;
+
+/** From here on an error of this request is shown as a page; status and headers stay. */
+export function showErrorsWith(ctx: Context, page: ErrorPage): void {
+  ctx.state.errorPage = page;
+}
+
 /** Outermost: gives the request an id and the answer its headers, and turns errors into answers. */
 export function createResponder(log: RequestLog, isDraining: () => boolean): Middleware {
   return async (ctx, next) => {
@@ -53,7 +60,9 @@ export function createResponder(log: RequestLog, isDraining: () => boolean): Mid
       const known = error instanceof AppError ? error : new AppError('INTERNAL', { cause: error });
       if (ERRORS[known.code].status >= 500 && known.code !== 'BUSY') log.failed(requestId, known);
       ctx.status = ERRORS[known.code].status;
-      ctx.body = errorBody(known, requestId);
+      const page = ctx.state.errorPage as ErrorPage | undefined;
+      if (page) page(ctx, known);
+      else ctx.body = errorBody(known, requestId);
       if (known.retryAfterSeconds !== undefined) ctx.set('retry-after', String(known.retryAfterSeconds));
       // What is left of the body is not worth keeping the connection for.
       if (known.code === 'TOO_LARGE') ctx.set('connection', 'close');

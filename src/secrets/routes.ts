@@ -4,6 +4,7 @@ import type { Context, Middleware } from 'koa';
 import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import { readJsonObject } from '../http/body.ts';
+import { showErrorsWith } from '../http/respond.ts';
 import { createRouter } from '../http/routing.ts';
 import { validate } from '../http/validate.ts';
 import type { Secrets } from './secrets.ts';
@@ -19,8 +20,9 @@ export type SecretRouteParts = {
   limits: SecretLimits;
   /** Runs before a secret is created: who may. */
   guard: Middleware;
-  /** Answers a browser that opens a link; `found` is undefined when the key is. */
-  showPage(ctx: Context, found: { needsPhrase: boolean; expiresAt: number } | undefined): void;
+  /** Answers a browser that opens a link. */
+  showPage(ctx: Context, found: { needsPhrase: boolean; expiresAt: number }): void;
+  showErrorPage(ctx: Context, error: AppError): void;
 };
 
 /** How many bytes of body may come: each byte of text can arrive as six of escape (contract §2). */
@@ -29,7 +31,7 @@ export function bodyLimitBytes({ secretMaxBytes }: SecretLimits): number {
 }
 
 /** The routes of contract §3. */
-export function secretRoutes({ secrets, limits, guard, showPage }: SecretRouteParts): Router {
+export function secretRoutes({ secrets, limits, guard, showPage, showErrorPage }: SecretRouteParts): Router {
   const router = createRouter();
   const NewSecret = newSecretSchema(limits);
   const limitBytes = bodyLimitBytes(limits);
@@ -60,12 +62,10 @@ export function secretRoutes({ secrets, limits, guard, showPage }: SecretRoutePa
   router.get('/secrets/:key', async (ctx) => {
     ctx.vary('accept');
     const isBrowser = ctx.accepts('json', 'html') === 'html';
-    const found = await secrets.look(ctx.params.key as string).catch((error: unknown) => {
-      if (isBrowser && error instanceof AppError && error.code === 'KEY_NOT_FOUND') return undefined;
-      throw error;
-    });
+    if (isBrowser) showErrorsWith(ctx, showErrorPage);
+    const found = await secrets.look(ctx.params.key as string);
     if (isBrowser) showPage(ctx, found);
-    else if (found) ctx.body = { phrase: found.needsPhrase, expires_at: iso(found.expiresAt) };
+    else ctx.body = { phrase: found.needsPhrase, expires_at: iso(found.expiresAt) };
   });
 
   router.get('/receipts/:key', async (ctx) => {

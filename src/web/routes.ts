@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type Router from '@koa/router';
 import type { Context } from 'koa';
+import type { AppError } from '../errors.ts';
 import { createRouter } from '../http/routing.ts';
 import { fill, type Values } from './template.ts';
 
@@ -18,8 +19,10 @@ type Waiting = { needsPhrase: boolean; expiresAt: number };
 export type Web = {
   /** `GET /`, the page to create a secret, and what the pages load. */
   routes: Router;
-  /** Answers a browser that opens a link: asks before it reads. `found` is undefined when the key is. */
-  showSecretPage(ctx: Context, found: Waiting | undefined): void;
+  /** Answers a browser that opens a link: asks before it reads. */
+  showSecretPage(ctx: Context, found: Waiting): void;
+  /** Tells that browser why there is nothing to ask. */
+  showErrorPage(ctx: Context, error: AppError): void;
 };
 
 const HTML = 'text/html; charset=utf-8';
@@ -48,6 +51,7 @@ const CONTENT_SECURITY_POLICY = [
 export function createWeb({ limits, publicUrl, needsToken }: WebParts): Web {
   const secretPage = readPageFile('secret.html').toString();
   const gonePage = readPageFile('gone.html').toString();
+  const awayPage = readPageFile('away.html').toString();
   const createPage = fill(readPageFile('create.html').toString(), {
     needsToken,
     publicUrl: publicUrl ?? '',
@@ -65,12 +69,18 @@ export function createWeb({ limits, publicUrl, needsToken }: WebParts): Web {
   return {
     routes,
     showSecretPage(ctx, found) {
-      // Relative, so that it also holds behind a proxy that serves us under a path of its own.
-      const root = ctx.path.endsWith('/') ? '../../' : '../';
-      ctx.status = found ? 200 : 404;
-      send(ctx, HTML, found ? fill(secretPage, { root, ...valuesOf(found) }) : fill(gonePage, { root }));
+      send(ctx, HTML, fill(secretPage, { root: rootOf(ctx), ...valuesOf(found) }));
+    },
+
+    showErrorPage(ctx, { code }) {
+      send(ctx, HTML, fill(code === 'KEY_NOT_FOUND' ? gonePage : awayPage, { root: rootOf(ctx) }));
     },
   };
+}
+
+/** Relative, so that it also holds behind a proxy that serves us under a path of its own. */
+function rootOf({ path }: Context): string {
+  return path.endsWith('/') ? '../../' : '../';
 }
 
 function valuesOf({ needsPhrase, expiresAt }: Waiting): Values {

@@ -80,6 +80,18 @@ test('a link that opens nothing has one page, whatever the reason', async (t) =>
   t.is(pages.size, 1);
 });
 
+test('while the storage is away a link has a page that looks again by itself', async (t) => {
+  const { get, create, storage } = await start(t);
+  const { secret_key } = await create({ secret: 'hello' });
+  await storage.close();
+  const response = await get(`/secrets/${secret_key}`, BROWSER);
+  t.is(response.status, 503);
+  t.truthy(response.headers.get('retry-after'));
+  t.true(isHtml(response));
+  t.true((await response.text()).includes('http-equiv="refresh"'));
+  t.false(isHtml(await get(`/secrets/${secret_key}`)));
+});
+
 test('the page of a link asks for a phrase only where one is needed, and tells until when it waits', async (t) => {
   const { get, create } = await start(t);
   for (const phrase of [undefined, 'blue']) {
