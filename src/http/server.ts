@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import {
   createServer,
   type IncomingMessage,
+  METHODS,
   type RequestListener,
   type Server,
   type ServerResponse,
@@ -16,6 +17,11 @@ const PARSER_ERRORS: Readonly<Record<string, ErrorCode>> = {
   HPE_HEADER_OVERFLOW: 'HEADERS_TOO_LARGE',
   ERR_HTTP_REQUEST_TIMEOUT: 'REQUEST_TIMEOUT',
 };
+
+type ParserError = NodeJS.ErrnoException & { rawPacket?: Buffer };
+
+/** For a request that never gets as far as a path. */
+const ALLOW = { allow: 'GET, HEAD, POST, DELETE, OPTIONS' } as const;
 
 /** An HTTP server with a limit on everything a client can draw out. */
 export function createHttpServer(listener: RequestListener): Server {
@@ -36,8 +42,8 @@ export function createHttpServer(listener: RequestListener): Server {
     },
     (request, response) => {
       remember(request.socket, response);
-      if (request.headers.host === undefined && request.httpVersion === '1.1') refuse(response, 'INVALID_REQUEST');
-      else listener(request, response);
+      if (isHttp1(request)) listener(request, response);
+      else refuse(response, 'INVALID_REQUEST');
     },
   );
   // A client that has said all it wanted to say, and closes its side, still waits for the answer.
@@ -46,12 +52,15 @@ export function createHttpServer(listener: RequestListener): Server {
     remember(request.socket, response);
     refuse(response, 'EXPECTATION_FAILED');
   });
-  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
-    afterPending(socket, () => answerRaw(socket, PARSER_ERRORS[error.code ?? ''] ?? 'INVALID_REQUEST'));
+  server.on('clientError', (error: ParserError, socket: Duplex) => {
+    afterPending(socket, () => {
+      if (isUnknownMethod(error)) answerRaw(socket, 'METHOD_NOT_ALLOWED', ALLOW);
+      else answerRaw(socket, PARSER_ERRORS[error.code ?? ''] ?? 'INVALID_REQUEST');
+    });
   });
   server.on('connect', (_request, socket: Duplex) => {
     socket.on('error', () => socket.destroy()); // from here on nobody else listens for it
-    afterPending(socket, () => answerRaw(socket, 'METHOD_NOT_ALLOWED', { allow: 'GET, HEAD, POST, DELETE, OPTIONS' }));
+    afterPending(socket, () => answerRaw(socket, 'METHOD_NOT_ALLOWED', ALLOW));
   });
 
   /** What is said on the bare socket must not be taken for the answer to an earlier request that is still under way. */
@@ -62,6 +71,23 @@ export function createHttpServer(listener: RequestListener): Server {
     else pending.once('close', answer);
   }
   return server;
+}
+
+/** RFC 9112 §3.2: one Host from HTTP/1.1 on. Of two, others on the way may have believed the other one. */
+function isHttp1({ rawHeaders, httpVersion }: IncomingMessage): boolean {
+  let count = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] as string;
+    if (name.length === 4 && name.toLowerCase() === 'host') count += 1;
+  }
+  return httpVersion === '1.1' ? count === 1 : httpVersion === '1.0' && count <= 1;
+}
+
+/** A request in order but for a method that no server knows, as against noise, TLS for one. */
+function isUnknownMethod({ code, rawPacket }: ParserError): boolean {
+  if (code !== 'HPE_INVALID_METHOD') return false;
+  const method = /^([A-Z-]+) \S+ HTTP\/1\.[01]\r\n/.exec(rawPacket?.toString('latin1') ?? '')?.[1];
+  return method !== undefined && !METHODS.includes(method); // known: it is what follows that was refused
 }
 
 function refuse(response: ServerResponse, code: ErrorCode): void {

@@ -210,10 +210,10 @@ test('what follows a read on its connection cannot take its answer away', async 
   t.is((await server.get('/health/live')).status, 200);
 });
 
-test('CONNECT is a wrong method everywhere', async (t) => {
+test('CONNECT and methods that nobody knows are wrong everywhere', async (t) => {
   const server = await start(t);
-  for (const target of ['/generate', '/', 'example.org:443']) {
-    const answer = await raw(server, `CONNECT ${target} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  for (const line of ['CONNECT /generate', 'CONNECT /', 'CONNECT example.org:443', 'BREW /generate', 'X-Y /nowhere']) {
+    const answer = await raw(server, `${line} HTTP/1.1\r\nHost: x\r\n\r\n`);
     t.deepEqual([answer.status, answer.body.code], [405, 'METHOD_NOT_ALLOWED']);
     t.truthy(answer.headers.get('allow'));
     t.is(answer.headers.get('cache-control'), 'no-store');
@@ -273,6 +273,11 @@ test('what the HTTP parser refuses has our shape', async (t) => {
   const cases: [number, string, string][] = [
     [400, 'INVALID_REQUEST', 'NONSENSE\r\n\r\n'],
     [400, 'INVALID_REQUEST', 'GET / HTTP/1.1\r\n\r\n'],
+    [400, 'INVALID_REQUEST', 'GET / HTTP/1.1\r\nHost: x\r\nhost: y\r\n\r\n'],
+    [400, 'INVALID_REQUEST', 'GET / HTTP/1.0\r\nHost: x\r\nHost: x\r\n\r\n'],
+    [400, 'INVALID_REQUEST', 'GET / HTTP/2.0\r\nHost: x\r\n\r\n'],
+    [400, 'INVALID_REQUEST', 'GET / HTTP/0.9\r\n\r\n'],
+    [400, 'INVALID_REQUEST', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'],
     [400, 'INVALID_REQUEST', 'GET / HTTP/1.1\r\nHost: x\r\nBad Header: y\r\n\r\n'],
     [400, 'INVALID_REQUEST', post('/generate', 'Content-Length: 5\r\nTransfer-Encoding: chunked\r\n', '0\r\n\r\n')],
     [400, 'INVALID_REQUEST', post('/generate', 'Content-Length: 5\r\nContent-Length: 6\r\n', '{}')],
