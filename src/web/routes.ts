@@ -50,8 +50,7 @@ const CONTENT_SECURITY_POLICY = [
 /** The pages for browsers, read from disk once and served as they are. */
 export function createWeb({ limits, publicUrl, needsToken }: WebParts): Web {
   const secretPage = readPageFile('secret.html').toString();
-  const gonePage = readPageFile('gone.html').toString();
-  const awayPage = readPageFile('away.html').toString();
+  const errorPage = readPageFile('error.html').toString();
   const createPage = fill(readPageFile('create.html').toString(), {
     needsToken,
     publicUrl: publicUrl ?? '',
@@ -73,7 +72,9 @@ export function createWeb({ limits, publicUrl, needsToken }: WebParts): Web {
     },
 
     showErrorPage(ctx, { code }) {
-      send(ctx, HTML, fill(code === 'KEY_NOT_FOUND' ? gonePage : awayPage, { root: rootOf(ctx) }));
+      const isGone = code === 'KEY_NOT_FOUND';
+      const title = isGone ? 'There is no secret here' : 'Hushbox cannot answer right now';
+      send(ctx, HTML, fill(errorPage, { root: rootOf(ctx), title, isGone, isAway: !isGone }));
     },
   };
 }
