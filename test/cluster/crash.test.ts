@@ -65,10 +65,18 @@ test.serial('workers that die as soon as they start end the program, with a line
 });
 
 test('workers that die soon after they were ready, every time, end the program', async (t) => {
-  const env = await sabotage(t, 'setTimeout(() => process.abort(), 1_000);');
-  const program = await start(t, { env });
+  const env = await sabotage(
+    t,
+    `const { send } = process;
+    process.send = (message, ...rest) => {
+      if (message.type === 'ready') setTimeout(() => process.abort(), 500);
+      return send.call(process, message, ...rest);
+    };`,
+  );
+  const program = await launch(t, { env });
   const { code } = await program.exit;
   t.is(code, 1);
+  t.regex(program.stderr(), /"worker is ready"/);
   t.deepEqual(program.processes(), []);
 });
 
