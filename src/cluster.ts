@@ -84,12 +84,32 @@ export async function runPrimary(config: Config, makePid: number | undefined, lo
     children.add(child);
     worker.on('message', (message: ToPrimary) => receive(child, message));
     worker.on('exit', (code, signal) => bury(child, code, signal));
-    worker.on('error', (err) => log.warn({ err, worker: number }, 'worker cannot be reached'));
+    worker.on('error', (err) => {
+      if (worker.process.pid !== undefined) return log.warn({ err, worker: number }, 'worker cannot be reached');
+      log.error({ err, worker: number }, 'worker cannot be started');
+      bury(child, null, null); // no exit follows
+    });
     return child;
   }
 
+  /** Without memory or descriptors there can be no process at all: for a while, mostly. */
+  function tryStart(number: number): Child | undefined {
+    try {
+      return start(number);
+    } catch (err) {
+      log.error({ err, worker: number }, 'worker cannot be started');
+      return undefined;
+    }
+  }
+
   function startCurrent(number: number): void {
-    if (!isStopping && !current.has(number)) current.set(number, start(number));
+    if (isStopping || current.has(number) || beingReplaced.has(number)) return;
+    const child = tryStart(number);
+    if (child) current.set(number, child);
+    else {
+      failures.set(number, failuresOf(number) + 1);
+      goOn(number, null);
+    }
   }
 
   function receive(child: Child, message: ToPrimary): void {
@@ -132,8 +152,12 @@ export async function runPrimary(config: Config, makePid: number | undefined, lo
     if (current.get(number) !== child) return; // a replacement: `replace` sees it
     current.delete(number);
     failures.set(number, hasFailed(child, signal) ? failuresOf(number) + 1 : 0);
+    goOn(number, code);
+  }
+
+  function goOn(number: number, code: number | null): void {
     if (isHopeless(code)) giveUp();
-    else if (!beingReplaced.has(number)) restart(number);
+    else restart(number);
   }
 
   function failuresOf(number: number): number {
@@ -208,7 +232,8 @@ export async function runPrimary(config: Config, makePid: number | undefined, lo
 
   async function startReplacement(number: number): Promise<Child | undefined> {
     for (;;) {
-      const fresh = start(number);
+      const fresh = tryStart(number);
+      if (!fresh) return undefined;
       if (await becomesReady(fresh)) return fresh;
       fresh.worker.process.kill('SIGKILL');
       if (!fresh.wasHit || isStopping) return undefined;

@@ -13,7 +13,7 @@ export type Orders = {
 };
 
 /**
- * Turns signals into orders (contract §1 and §6).
+ * Turns signals into orders.
  * @param makePid the make that started us, where one did.
  */
 export function obeySignals(orders: Orders, makePid: number | undefined): void {

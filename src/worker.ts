@@ -10,6 +10,7 @@ import { type Address, type DrainOptions, listen } from './http/listen.ts';
 import { createHttpServer } from './http/server.ts';
 import { startJobs } from './jobs.ts';
 import { loadOrMakeMasterKey } from './master-key.ts';
+import { createFailureLog } from './ops/failure-log.ts';
 import type { Log } from './ops/log.ts';
 import { createKeyRing } from './secrets/key-ring.ts';
 import { createSecrets } from './secrets/secrets.ts';
@@ -42,7 +43,7 @@ export async function startWorker({ config, address, slots, log, onLost }: Worke
     publicUrl: config.PUBLIC_URL,
     requestLog: {
       served: (request) => log.debug(request, 'request'),
-      failed: (requestId, err) => log.error({ requestId, err }, 'request failed'),
+      failed: createFailureLog(log),
       broken: (err) => log.debug({ err }, 'connection broken'),
     },
     ping: storage.ping,

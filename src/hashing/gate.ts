@@ -14,7 +14,7 @@ export type Gate = {
   readonly size: number;
 };
 
-/** The bounded queue before the slots (contract §3). */
+/** The bounded queue before the slots. */
 export function createGate(hash: Hash): Gate {
   const lastOfGroup = new Map<string, Promise<unknown>>();
   let size = 0;

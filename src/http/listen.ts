@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync, renameSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
@@ -45,7 +46,8 @@ function trackConnections(server: Server): Connections {
  */
 async function listenOnPath(server: Server, path: string): Promise<void> {
   mkdirSync(dirname(path), { recursive: true });
-  const temporary = join(dirname(path), `.${process.pid}`); // short: the name of a socket has 107 bytes at most
+  // Short, for the name of a socket has 107 bytes at most; and at random, for process ids come again.
+  const temporary = join(dirname(path), `.${randomBytes(6).toString('hex')}`);
   await listenOn(server, { path: temporary, exclusive: true }); // else the cluster's primary would bind it for us
   chmodSync(temporary, 0o660);
   renameSync(temporary, path);
@@ -83,7 +85,8 @@ async function drain(server: Server, connections: Connections, { acceptMs, cut }
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   const isClosed = closed.then(() => true);
   while (!(await Promise.race([isClosed, sleep(CHECK_MS, false)]))) {
-    if (cut.aborted) server.closeAllConnections();
+    // Not server.closeAllConnections(): it does not know those that the HTTP parser let go of.
+    if (cut.aborted) for (const socket of connections.open.keys()) socket.destroy();
     else closeUnused(server, connections.open);
   }
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Context, Middleware } from 'koa';
-import { AppError, ERRORS } from '../errors.ts';
+import { AppError, ERRORS, type ErrorCode } from '../errors.ts';
 
 /** What a request leaves behind. `route` is a pattern: paths carry keys. */
 export type Served = { requestId: string; method: string; route: string; status: number; durationMs: number };
@@ -13,7 +13,7 @@ export type RequestLog = {
   broken(error: unknown): void;
 };
 
-/** Headers of every answer, errors and those of the HTTP parser included (contract §2). */
+/** Headers of every answer, errors and those of the HTTP parser included. */
 export function commonHeaders(requestId: string): Record<string, string> {
   return {
     'cache-control': 'no-store',
@@ -37,7 +37,7 @@ export function jsonAnswer(
   return { headers, text };
 }
 
-/** The one shape of an error (contract §2). */
+/** The one shape of an error. */
 export function errorBody(error: AppError, requestId: string): Record<string, string | number> {
   return { Error: error.message, code: error.code, ...error.members, request_id: requestId };
 }
@@ -49,6 +49,9 @@ export function showErrorsWith(ctx: Context, page: ErrorPage): void {
   ctx.state.errorPage = page;
 }
 
+/** Meant to happen: nothing to tell the operator each time. */
+const IS_ORDINARY: ReadonlySet<ErrorCode> = new Set(['BUSY', 'DRAINING']);
+
 /** Outermost: gives the request an id and the answer its headers, and turns errors into answers. */
 export function createResponder(log: RequestLog, isDraining: () => boolean): Middleware {
   return async (ctx, next) => {
@@ -58,7 +61,7 @@ export function createResponder(log: RequestLog, isDraining: () => boolean): Mid
       await next();
     } catch (error) {
       const known = error instanceof AppError ? error : new AppError('INTERNAL', { cause: error });
-      if (ERRORS[known.code].status >= 500 && known.code !== 'BUSY') log.failed(requestId, known);
+      if (ERRORS[known.code].status >= 500 && !IS_ORDINARY.has(known.code)) log.failed(requestId, known);
       ctx.status = ERRORS[known.code].status;
       const page = ctx.state.errorPage as ErrorPage | undefined;
       if (page) page(ctx, known);

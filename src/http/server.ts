@@ -42,10 +42,11 @@ export function createHttpServer(listener: RequestListener): Server {
     },
     (request, response) => {
       remember(request.socket, response);
-      if (isHttp1(request)) listener(request, response);
+      if (isHttp1(request) && hasSoundTarget(request)) listener(request, response);
       else refuse(response, 'INVALID_REQUEST');
     },
   );
+  server.timeout = 65_000; // nothing came and nothing could be sent for so long: longer than any answer takes
   // A client that has said all it wanted to say, and closes its side, still waits for the answer.
   Object.assign(server, { httpAllowHalfOpen: true });
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
@@ -83,6 +84,11 @@ function isHttp1({ rawHeaders, httpVersion }: IncomingMessage): boolean {
   return httpVersion === '1.1' ? count === 1 : httpVersion === '1.0' && count <= 1;
 }
 
+/** RFC 9112 §3.2: a path, the asterisk, or a whole URL. */
+function hasSoundTarget({ url = '' }: IncomingMessage): boolean {
+  return url.startsWith('/') || url === '*' || URL.canParse(url);
+}
+
 /** A request in order but for a method that no server knows, as against noise, TLS for one. */
 function isUnknownMethod({ code, rawPacket }: ParserError): boolean {
   if (code !== 'HPE_INVALID_METHOD') return false;
@@ -96,6 +102,9 @@ function refuse(response: ServerResponse, code: ErrorCode): void {
   response.writeHead(ERRORS[code].status, { ...headers, connection: 'close' }).end(text);
 }
 
+/** So long a client that was refused may go on sending: closed at once, its side would lose our answer. */
+const LINGER_MS = 2_000;
+
 /** Answers on the bare socket, where there is no request to answer, and closes it. */
 function answerRaw(socket: Duplex, code: ErrorCode, extra: Record<string, string> = {}): void {
   if (!socket.writable || socket.destroyed) {
@@ -108,4 +117,6 @@ function answerRaw(socket: Duplex, code: ErrorCode, extra: Record<string, string
   const all = Object.entries({ ...headers, ...extra, connection: 'close' });
   const head = all.map(([name, value]) => `${name}: ${value}\r\n`).join('');
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head}\r\n${text}`);
+  socket.resume();
+  setTimeout(() => socket.destroy(), LINGER_MS).unref();
 }

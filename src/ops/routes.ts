@@ -8,7 +8,7 @@ export type HealthParts = {
   isDraining(): boolean;
 };
 
-/** Liveness and readiness (contract §6). */
+/** Liveness and readiness. */
 export function healthRoutes({ ping, isDraining }: HealthParts): Router {
   const router = createRouter();
   router.get('/health/live', (ctx) => {

@@ -74,7 +74,7 @@ const lookAtSecret: Operation = {
     'Never reads it; nor do HEAD and OPTIONS. A browser (`Accept: text/html`) gets the page that asks before it reads. 404 is the answer for a key that is unknown, malformed, expired, read or burned: alike.',
   parameters: [secretKey],
   responses: {
-    ...errorAnswers(['KEY_NOT_FOUND', 'STORAGE_UNAVAILABLE'], { asPage: ['KEY_NOT_FOUND'] }),
+    ...errorAnswers(['KEY_NOT_FOUND', 'STORAGE_UNAVAILABLE'], { asPage: ['KEY_NOT_FOUND', 'STORAGE_UNAVAILABLE'] }),
     200: orPage(jsonAnswer('The secret is waiting.', 'WaitingSecret', { phrase: true, expires_at: EXPIRES_AT })),
   },
 };

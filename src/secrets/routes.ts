@@ -25,12 +25,12 @@ export type SecretRouteParts = {
   showErrorPage(ctx: Context, error: AppError): void;
 };
 
-/** How many bytes of body may come: each byte of text can arrive as six of escape (contract §2). */
+/** How many bytes of body may come: each byte of text can arrive as six of escape. */
 export function bodyLimitBytes({ secretMaxBytes }: SecretLimits): number {
   return 6 * (secretMaxBytes + 1024) + 4096;
 }
 
-/** The routes of contract §3. */
+/** Create, look, read; receipts. */
 export function secretRoutes({ secrets, limits, guard, showPage, showErrorPage }: SecretRouteParts): Router {
   const router = createRouter();
   const NewSecret = newSecretSchema(limits);

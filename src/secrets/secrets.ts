@@ -15,7 +15,7 @@ const MAX_LOOKS = 4;
 
 /**
  * Runs work that needs phrases hashed. A place in the bounded queue is taken first (AppError BUSY when there is none);
- * work under the same `group` runs one at a time, so that guesses at one secret cannot crowd out the others.
+ * work under the same `group` runs one at a time, so that guesses at one secret wait for each other and not for a slot.
  */
 export type PhraseGate = {
   run<T>(group: string, work: (hashPhrase: HashPhrase) => Promise<T>): Promise<T>;
@@ -46,7 +46,7 @@ type Parts = { store: SecretStore; ring: KeyRing; gate: PhraseGate; clock: Clock
 type Reader = { key: SecretKey; idempotencyKey: string | undefined };
 type Seen = { found: Found; opener: Opener };
 
-/** The rules of one-time secrets (contract §3). */
+/** The rules of one-time secrets. */
 export function createSecrets({ store, ring, gate, clock }: Parts): Secrets {
   async function find({ id }: SecretKey): Promise<Found> {
     return (await store.find(id, clock())) ?? fail('KEY_NOT_FOUND');

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { cpSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
@@ -78,6 +78,41 @@ test('workers that die soon after they were ready, every time, end the program',
   t.is(code, 1);
   t.regex(program.stderr(), /"worker is ready"/);
   t.deepEqual(program.processes(), []);
+});
+
+test('a worker that could not even be started is started later', async (t) => {
+  const folder = await temporaryFolder(t);
+  const node = join(folder, 'node');
+  cpSync(process.execPath, node);
+  const program = await start(t, { folder, command: [node, 'src/main.ts'] });
+  renameSync(node, `${node}-away`);
+  process.kill(program.workers()[0] as number, 'SIGKILL');
+  await until('a start that failed', () => program.stderr().includes('"worker cannot be started"'));
+  renameSync(`${node}-away`, node);
+  await until('two ready workers', () => countReady(program) === 3);
+  program.signal('SIGTERM');
+  t.deepEqual(await program.exit, { code: 0, signal: null });
+});
+
+test('a worker whose turn to be started again comes in the middle of a roll is there once, on its socket', async (t) => {
+  const folder = await temporaryFolder(t);
+  const curse = join(folder, 'curse');
+  const isCursed = `process.env.HUSHBOX_WORKER_NUMBER === '1' && require('node:fs').existsSync(${JSON.stringify(curse)})`;
+  const env = await sabotage(t, `if (${isCursed}) process.exit(3);`);
+  const program = await start(t, { folder, env: { ...env, SOCKET_DIR: folder } });
+  for (let rolls = 1; rolls <= 3; rolls++) {
+    const deaths = (): number => program.stderr().match(/"worker died"/g)?.length ?? 0;
+    const before = deaths();
+    writeFileSync(curse, '');
+    process.kill(program.workers()[0] as number, 'SIGKILL');
+    await until('some deaths', () => deaths() >= before + 4); // the next start is half a second away
+    rmSync(curse);
+    program.signal('SIGHUP');
+    await until('the end of the roll', () => program.stderr().match(/"done replacing/g)?.length === rolls);
+    await until('two workers', () => program.workers().length === 2);
+    for (const number of [1, 2])
+      t.is((await send(`unix:${folder}/worker-${number}.sock`, '/health/ready')).status, 200);
+  }
 });
 
 test('a worker that hangs is replaced; the other answers everything meanwhile', async (t) => {

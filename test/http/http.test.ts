@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import test, { type ExecutionContext } from 'ava';
 import { bodyLimitBytes } from '../../src/secrets/routes.ts';
@@ -220,6 +221,21 @@ test('CONNECT and methods that nobody knows are wrong everywhere', async (t) => 
   }
 });
 
+test('who was refused and does not close is closed', async (t) => {
+  const server = await start(t);
+  for (const request of ['CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n', 'NONSENSE\r\n\r\n']) {
+    const socket = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+    socket.write(request);
+    socket.resume();
+    await once(socket, 'end');
+    const talking = setInterval(() => socket.write('still here\r\n'), 100);
+    socket.on('error', () => {}); // the reset that we wait for
+    await new Promise((resolve) => socket.once('close', resolve));
+    clearInterval(talking);
+  }
+  t.pass();
+});
+
 test('compressed bodies are refused', async (t) => {
   const server = await start(t);
   const response = await server.post('/generate', { secret: 's' }, { 'content-encoding': 'gzip' });
@@ -273,6 +289,7 @@ test('what the HTTP parser refuses has our shape', async (t) => {
   const cases: [number, string, string][] = [
     [400, 'INVALID_REQUEST', 'NONSENSE\r\n\r\n'],
     [400, 'INVALID_REQUEST', 'GET / HTTP/1.1\r\n\r\n'],
+    [400, 'INVALID_REQUEST', 'GET http://[/x HTTP/1.1\r\nHost: x\r\n\r\n'],
     [400, 'INVALID_REQUEST', 'GET / HTTP/1.1\r\nHost: x\r\nhost: y\r\n\r\n'],
     [400, 'INVALID_REQUEST', 'GET / HTTP/1.0\r\nHost: x\r\nHost: x\r\n\r\n'],
     [400, 'INVALID_REQUEST', 'GET / HTTP/2.0\r\nHost: x\r\n\r\n'],

@@ -8,7 +8,7 @@ import { sweepContract } from './contract/sweep.ts';
 import type { ContractTest, RawRecords } from './contract/world.ts';
 
 /**
- * Every engine passes this suite: what `SecretStore` promises, with contract §3's table of states at each exact
+ * Every engine passes this suite: what `SecretStore` promises, with each state at its exact
  * instant. The clock is an argument of every verb, so that nothing sleeps.
  */
 export function secretStoreContract(engine: Engine, rawRecords: RawRecords): void {

@@ -8,6 +8,7 @@ import { createLocalSlots } from '../../src/hashing/slots.ts';
 import { createHashThreads } from '../../src/hashing/threads.ts';
 import { listen } from '../../src/http/listen.ts';
 import { createHttpServer } from '../../src/http/server.ts';
+import { createFailureLog } from '../../src/ops/failure-log.ts';
 import { createLog } from '../../src/ops/log.ts';
 import { createKeyRing } from '../../src/secrets/key-ring.ts';
 import { createSecrets } from '../../src/secrets/secrets.ts';
@@ -82,7 +83,7 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
     publicUrl: options.publicUrl,
     requestLog: {
       served: (request) => log.debug(request, 'request'),
-      failed: (requestId, err) => log.error({ requestId, err }, 'request failed'),
+      failed: createFailureLog(log),
       broken: (err) => log.debug({ err }, 'connection broken'),
     },
     ping: storage.ping,

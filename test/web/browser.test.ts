@@ -198,6 +198,20 @@ browserTest('a server that is busy for a moment is asked once more when it said'
   t.is(posts.length, 2);
 });
 
+browserTest('a server that was busy is not to blame when somebody else was faster', async (t) => {
+  const { server, page } = await start(t);
+  const { secret_key } = await server.create({ secret: 'hello' });
+  await page.open(`${server.base}/secrets/${secret_key}`);
+  const busy = { status: 503, headers: { 'retry-after': '1' }, body: '{"Error": "Busy", "code": "BUSY"}' };
+  await page.decidePosts((count) => (count <= 2 ? busy : 'pass'));
+  await page.click('form button');
+  await messageOf(page);
+  await server.post(`/secrets/${secret_key}`);
+  await page.click('form button');
+  await page.until(`${textIn('h1')} === 'There is no secret here'`);
+  t.deepEqual(page.complaints, []);
+});
+
 browserTest('an answer that is not ours is no secret', async (t) => {
   const { server, page } = await start(t);
   const { secret_key } = await server.create({ secret: 'hello' });

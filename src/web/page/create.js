@@ -94,7 +94,8 @@ async function watch(watched) {
 async function look() {
   const asked = receiptKey;
   const { status, body } = await ask('GET', new URL(`receipts/${asked}`, root));
-  if (asked !== receiptKey || status !== 200) return true;
+  if (asked !== receiptKey) return true;
+  if (status !== 200) return status !== 404;
   showState(body);
   return body.state === 'waiting';
 }

@@ -46,16 +46,25 @@ addEventListener('pageshow', (event) => {
 async function readTwiceAtMost() {
   const first = await read();
   if (!isLost(first)) return first;
-  wasAnswerLost = true;
   await sleep(Math.min(first.retryAfterSeconds || 1, AUTOMATIC_RETRY_MAX_SECONDS) * 1000);
   return read();
 }
 
-function read() {
-  return ask('POST', address, {
+async function read() {
+  const answer = await ask('POST', address, {
     json: phrase ? { phrase: phrase.value } : {},
     headers: { 'idempotency-key': idempotencyKey },
   });
+  wasAnswerLost ||= mayHaveRead(answer);
+  return answer;
+}
+
+/**
+ * An error with a code says that nothing was read, but for the storage's: there nobody knows.
+ * @param {import('./page.js').Answer} answer
+ */
+function mayHaveRead(answer) {
+  return isLost(answer) && (answer.body.code === undefined || answer.body.code === 'STORAGE_UNAVAILABLE');
 }
 
 /** @param {import('./page.js').Answer} answer */

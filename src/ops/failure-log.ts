@@ -1,0 +1,24 @@
+import { AppError } from '../errors.ts';
+import type { Log } from './log.ts';
+
+const INTERVAL_MS = 1_000;
+
+/**
+ * Logs requests that failed on our side. While the storage is away every request fails alike: of those one line a second
+ * is written, with the number of those since the last one that were not.
+ */
+export function createFailureLog(log: Log): (requestId: string, err: unknown) => void {
+  let nextAt = Number.NEGATIVE_INFINITY;
+  let unwritten = 0;
+  return (requestId, err) => {
+    if (!(err instanceof AppError) || err.code !== 'STORAGE_UNAVAILABLE') {
+      log.error({ requestId, err }, 'request failed');
+    } else if (performance.now() < nextAt) {
+      unwritten += 1;
+    } else {
+      log.error({ requestId, err, unwritten }, 'request failed');
+      nextAt = performance.now() + INTERVAL_MS;
+      unwritten = 0;
+    }
+  };
+}
