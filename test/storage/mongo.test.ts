@@ -71,6 +71,26 @@ testMongo('a server that falls silent is told in bounded time, and found again',
   t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
 });
 
+// Seen after kills of a server under load: the driver's monitor waits on a closed connection and never looks again.
+testMongo('a connection that cannot find the server again is replaced by one that can', async (t, url) => {
+  const { connect } = MongoClient.prototype;
+  const clients: MongoClient[] = [];
+  MongoClient.prototype.connect = function (this: MongoClient) {
+    if (url.endsWith(`/${this.options.dbName}`)) clients.push(this); // others test beside us
+    return connect.call(this);
+  };
+  t.teardown(() => Object.assign(MongoClient.prototype, { connect }));
+  const { secrets: store, ping } = await openAt(t, url);
+  await eventually(ping);
+  const secret = await createTraced(store);
+  const [stuck] = clients as [MongoClient];
+  Object.assign(stuck, { connect: () => Promise.reject(new Error('stuck')) });
+  await stuck.close();
+  await areUnavailable(t, { ping });
+  await eventually(ping);
+  t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
+});
+
 testMongo('closing does not wait for a silent server', async (t, url) => {
   const { proxy, store, close } = await openThroughProxy(t, url);
   await createUntraced(store);

@@ -1,4 +1,4 @@
-import type { Collection, IndexDescription } from 'mongodb';
+import type { Collection, Filter, IndexDescription } from 'mongodb';
 import {
   RECEIPT_MS,
   type Receipt,
@@ -55,16 +55,18 @@ const UNTRACED = { receiptHash: { $exists: false } } as const;
  * Secrets in MongoDB. Every filter checks the instant itself, for the TTL index lags. What ends a secret asks for no
  * document back: to answer a retry the server would keep a copy of it (`config.image_collection`).
  */
-export function createMongoSecretStore(secrets: Collection<SecretDocument>): SecretStore {
-  async function idsOf(filter: Parameters<typeof secrets.find>[0], limit: number): Promise<Uint8Array[]> {
+export function createMongoSecretStore(secrets: () => Collection<SecretDocument>): SecretStore {
+  async function idsOf(filter: Filter<SecretDocument>, limit: number): Promise<Uint8Array[]> {
     if (limit === 0) return []; // to MongoDB this would be no limit
-    const found = await secrets.find(filter, { projection: { _id: 1 }, limit }).toArray();
+    const found = await secrets()
+      .find(filter, { projection: { _id: 1 }, limit })
+      .toArray();
     return found.map(({ _id }) => _id);
   }
 
   return translateFailures({
     async create({ id, envelope, createdAt, expiresAt, receiptHash }) {
-      await secrets.insertOne({
+      await secrets().insertOne({
         _id: id,
         state: 'waiting',
         createdAt,
@@ -81,7 +83,7 @@ export function createMongoSecretStore(secrets: Collection<SecretDocument>): Sec
 
     async find(id, now) {
       const projection = { state: 1, createdAt: 1, expiresAt: 1, envelope: 1, claimTag: 1 };
-      const found = await secrets.findOne({ _id: id, visibleUntil: { $gt: now } }, { projection });
+      const found = await secrets().findOne({ _id: id, visibleUntil: { $gt: now } }, { projection });
       if (!found?.envelope) return undefined;
       const { createdAt, expiresAt, envelope, claimTag } = found;
       if (!claimTag) return { state: 'waiting', createdAt, expiresAt, envelope };
@@ -90,7 +92,7 @@ export function createMongoSecretStore(secrets: Collection<SecretDocument>): Sec
 
     async reserveTry(id, now) {
       const visible = { _id: id, visibleUntil: { $gt: now } };
-      const granted = await secrets.findOneAndUpdate(
+      const granted = await secrets().findOneAndUpdate(
         { ...visible, triesFullAt: { $lte: now + TRY_GRANTED_MS } },
         [
           {
@@ -106,19 +108,19 @@ export function createMongoSecretStore(secrets: Collection<SecretDocument>): Sec
         const debtMs = granted.triesFullAt - now;
         return { granted: true, triesLeft: triesLeftAt(debtMs) };
       }
-      const refused = await secrets.findOne(visible, { projection: { triesFullAt: 1 } });
+      const refused = await secrets().findOne(visible, { projection: { triesFullAt: 1 } });
       return refused ? { granted: false, retryAfterMs: retryAfterMsAt(refused.triesFullAt - now) } : undefined;
     },
 
     async refundTry(id) {
-      await secrets.updateOne({ _id: id, tries: { $gt: 0 } }, { $inc: ONE_TRY_LESS });
+      await secrets().updateOne({ _id: id, tries: { $gt: 0 } }, { $inc: ONE_TRY_LESS });
     },
 
     async claim(id, now, { copy, refundTry }) {
       const waiting = { _id: id, state: 'waiting', visibleUntil: { $gt: now } } as const;
-      if (!copy && (await secrets.deleteOne({ ...waiting, ...UNTRACED })).deletedCount === 1) return true;
+      if (!copy && (await secrets().deleteOne({ ...waiting, ...UNTRACED })).deletedCount === 1) return true;
       const receiptOverAt = new Date(now + RECEIPT_MS);
-      const { matchedCount } = await secrets.updateOne(waiting, [
+      const { matchedCount } = await secrets().updateOne(waiting, [
         {
           $set: {
             state: 'read',
@@ -139,38 +141,41 @@ export function createMongoSecretStore(secrets: Collection<SecretDocument>): Sec
     async reread(id, now, { claimTag, maxReads, refundTry }) {
       const copy = { _id: id, claimTag, visibleUntil: { $gt: now } };
       const count = { $inc: { reads: 1, ...(refundTry && ONE_TRY_LESS) } };
-      const counted = await secrets.updateOne({ ...copy, reads: { $lt: maxReads - 1 } }, count);
+      const counted = await secrets().updateOne({ ...copy, reads: { $lt: maxReads - 1 } }, count);
       if (counted.matchedCount === 1) return true;
       const last = { ...copy, reads: maxReads - 1 };
-      if ((await secrets.deleteOne({ ...last, ...UNTRACED })).deletedCount === 1) return true;
-      return (await secrets.updateOne(last, { ...count, $unset: CONTENT })).matchedCount === 1;
+      if ((await secrets().deleteOne({ ...last, ...UNTRACED })).deletedCount === 1) return true;
+      return (await secrets().updateOne(last, { ...count, $unset: CONTENT })).matchedCount === 1;
     },
 
     async findReceipt(id, receiptHash, now) {
       const projection = { envelope: 0, claimTag: 0 };
-      const record = await secrets.findOne({ _id: id, receiptHash, removeAt: { $gt: new Date(now) } }, { projection });
+      const record = await secrets().findOne(
+        { _id: id, receiptHash, removeAt: { $gt: new Date(now) } },
+        { projection },
+      );
       return record ? receiptOf(record, now) : undefined;
     },
 
     async burn(id, receiptHash, now) {
       const receipt = { _id: id, receiptHash, removeAt: { $gt: new Date(now) } };
       const ended = { state: 'burned', endedAt: now, removeAt: new Date(now + RECEIPT_MS) } as const;
-      const burned = await secrets.updateOne(
+      const burned = await secrets().updateOne(
         { ...receipt, state: 'waiting', visibleUntil: { $gt: now } },
         { $set: ended, $unset: CONTENT },
       );
       if (burned.matchedCount === 1) return 'burned';
-      const known = await secrets.updateOne(receipt, { $unset: CONTENT });
+      const known = await secrets().updateOne(receipt, { $unset: CONTENT });
       return known.matchedCount === 1 ? 'not-waiting' : undefined;
     },
 
     async sweep(now, limit) {
       const over = { removeAt: { $lte: new Date(now) } };
       const removable = await idsOf(over, limit);
-      if (removable.length > 0) await secrets.deleteMany({ _id: { $in: removable }, ...over });
+      if (removable.length > 0) await secrets().deleteMany({ _id: { $in: removable }, ...over });
       const past = { receiptHash: { $exists: true }, visibleUntil: { $lte: now } };
       const wipeable = await idsOf(past, limit - removable.length);
-      if (wipeable.length > 0) await secrets.updateMany({ _id: { $in: wipeable }, ...past }, { $unset: CONTENT });
+      if (wipeable.length > 0) await secrets().updateMany({ _id: { $in: wipeable }, ...past }, { $unset: CONTENT });
       // Counted as found: when several processes sweep together, what another one wiped says nothing of what is left.
       return removable.length + wipeable.length;
     },
