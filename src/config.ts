@@ -14,7 +14,10 @@ const MasterKey = z.string().transform((text, context) => decodeKey(text.trim())
 const SQLITE_PREFIX = 'sqlite:';
 
 const Env = z.object({
-  NODE_ENV: z.string().default('development').describe('`production` refuses what is unsafe there'),
+  NODE_ENV: z
+    .enum(['development', 'test', 'production'], { error: 'must be development, test or production' })
+    .default('development')
+    .describe('`production` refuses what is unsafe there'),
   HTTP_PORT: wholeNumber(0, 65_535).default(8000).describe('Port to listen on; 0 takes a free one and prints it'),
   HOST: z.string().default('127.0.0.1').describe('Address to listen on'),
   SOCKET_DIR: z
@@ -77,26 +80,52 @@ export type Config = Readonly<
 /** A variable as the documentation lists it. */
 export type Setting = { name: string; description: string; defaultValue: string; canBeFile: boolean };
 
+export type Reading = {
+  /** What is good of it. */
+  values: Partial<Config>;
+  /** A sentence for each bad variable, without its value. */
+  problems: readonly string[];
+};
+
+/** Looks at every variable by itself, so that a bad one hides no other. An empty variable counts as absent. */
+export function parseEnvironment(env: Readonly<Record<string, string | undefined>>): Reading {
+  const problems = new Set<string>();
+  const { given, fromFile } = withFiles(env, problems);
+  const values: Record<string, unknown> = {};
+  for (const [name, schema] of Object.entries(Env.shape)) {
+    const result = schema.safeParse(given[name]);
+    if (!result.success) {
+      const source = fromFile.has(name) ? `${name}_FILE` : name;
+      for (const issue of result.error.issues) problems.add(`${source} ${plain(issue)}`);
+    } else if (result.data !== undefined) values[name] = result.data;
+  }
+  if (given.NODE_ENV === 'production' && given.MASTER_KEY === undefined && !given.MASTER_KEY_FILE) {
+    problems.add('MASTER_KEY must be set in production');
+  }
+  return { values: withPaths(values as Partial<Values>), problems: [...problems] };
+}
+
 /**
- * Reads the environment once, at start. An empty variable counts as absent.
+ * Reads the environment once, at start.
  * @throws Error that names every bad variable, and no value.
  */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
-  const problems: string[] = [];
-  const given = withFiles(env, problems);
-  const result = Env.safeParse(given);
-  for (const issue of result.error?.issues ?? []) problems.push(`${String(issue.path[0])} ${plain(issue)}`);
-  if (given.NODE_ENV === 'production' && given.MASTER_KEY === undefined && !given.MASTER_KEY_FILE) {
-    problems.push('MASTER_KEY must be set in production');
-  }
-  if (problems.length > 0 || !result.data) {
-    throw new Error(`The configuration is not valid:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
-  }
-  const values = result.data;
-  const isSqlite = values.STORAGE_URL.startsWith(SQLITE_PREFIX);
-  const sqlitePath = isSqlite ? resolve(values.STORAGE_URL.slice(SQLITE_PREFIX.length)) : undefined;
-  const dataDir = values.DATA_DIR ?? (sqlitePath ? dirname(sqlitePath) : join('.', 'data'));
-  return Object.freeze({ ...values, DATA_DIR: resolve(dataDir), sqlitePath });
+  const { values, problems } = parseEnvironment(env);
+  if (problems.length > 0) throw invalid(problems);
+  return Object.freeze(values as Config);
+}
+
+export function invalid(problems: readonly string[]): Error {
+  return new Error(`The configuration is not valid:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+}
+
+function withPaths(values: Partial<Values>): Partial<Config> {
+  const { DATA_DIR, ...others } = values;
+  const { STORAGE_URL } = others;
+  const isSqlite = STORAGE_URL?.startsWith(SQLITE_PREFIX);
+  const sqlitePath = isSqlite ? resolve((STORAGE_URL as string).slice(SQLITE_PREFIX.length)) : undefined;
+  const dataDir = DATA_DIR ?? (sqlitePath ? dirname(sqlitePath) : STORAGE_URL && join('.', 'data'));
+  return { ...others, ...(dataDir && { DATA_DIR: resolve(dataDir) }), sqlitePath };
 }
 
 /** Every variable with what it means: docs/configuration.md is made of this. */
@@ -116,25 +145,31 @@ export function decodeKey(text: string): Buffer | undefined {
   return undefined;
 }
 
-function withFiles(env: Readonly<Record<string, string | undefined>>, problems: string[]): Record<string, string> {
+type Given = { given: Record<string, string>; fromFile: ReadonlySet<string> };
+
+function withFiles(env: Readonly<Record<string, string | undefined>>, problems: Set<string>): Given {
   const present = Object.entries(env).filter((entry): entry is [string, string] => !!entry[1]);
-  const values: Record<string, string> = Object.fromEntries(present);
+  const given: Record<string, string> = Object.fromEntries(present);
+  const fromFile = new Set<string>();
   for (const name of SECRET_BEARING) {
-    const path = values[`${name}_FILE`];
+    const path = given[`${name}_FILE`];
     if (!path) continue;
-    if (values[name]) problems.push(`${name} and ${name}_FILE must not both be set`);
+    if (given[name]) problems.add(`${name} and ${name}_FILE must not both be set`);
     try {
-      values[name] = readFileSync(path, 'utf8').trim();
+      given[name] = readFileSync(path, 'utf8').trim();
+      fromFile.add(name);
     } catch {
-      problems.push(`${name}_FILE cannot be read`);
+      problems.add(`${name}_FILE cannot be read`);
     }
   }
-  return values;
+  return { given, fromFile };
 }
 
 function isStorageUrl(url: string): boolean {
   if (url.startsWith(SQLITE_PREFIX)) return url.length > SQLITE_PREFIX.length && !url.includes(':memory:');
-  return /^mongodb(\+srv)?:\/\/[^/]/.test(url);
+  const hosts = /^mongodb(?:\+srv)?:\/\/(?:[^/@]*@)?(?<hosts>[^/?@]+)(?:[/?]|$)/.exec(url)?.groups?.hosts ?? '';
+  // A socket, or a name and a port, which a URL of the web has the same way.
+  return hosts.split(',').every((host) => /^%2F/i.test(host) || URL.canParse(`http://${host}`));
 }
 
 function isPublicUrl(url: string): boolean {

@@ -8,20 +8,19 @@ enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/compiled', impo
 // Workers obey the primary alone, and from their first moment on: a signal to the process group is not theirs.
 if (cluster.isWorker) for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
 
-const { readConfig } = await import('./config.ts');
+const { invalid, parseEnvironment } = await import('./config.ts');
 const { createLog } = await import('./ops/log.ts');
 const { MAKE_PID, WORKER_NUMBER } = await import('./ipc.ts');
 
-function readConfigOrEnd(): Config {
-  try {
-    return readConfig(process.env);
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n`);
-    process.exit(1);
-  }
+async function readConfigOrEnd(): Promise<Config> {
+  const { values, problems } = parseEnvironment(process.env);
+  const tried = cluster.isPrimary ? await (await import('./preflight.ts')).findProblems(values) : [];
+  if (problems.length + tried.length === 0) return values as Config;
+  process.stderr.write(`${invalid([...problems, ...tried]).message}\n`);
+  process.exit(1);
 }
 
-const config = readConfigOrEnd();
+const config = await readConfigOrEnd();
 const log = createLog(config.LOG_LEVEL);
 if (cluster.isPrimary) {
   const { runPrimary } = await import('./cluster.ts');

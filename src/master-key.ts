@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, linkSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeKey } from './config.ts';
+import { makeFolder } from './folders.ts';
 
 const FILE_NAME = 'master.key';
 
@@ -19,7 +20,7 @@ export function loadOrMakeMasterKey(dataDir: string): Buffer {
 }
 
 function make(dataDir: string, path: string): string {
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  makeFolder(dataDir, 0o700);
   const temporary = `${path}.${randomBytes(8).toString('hex')}`; // a container's process ids come again
   const file = openSync(temporary, 'wx', 0o600);
   writeSync(file, `${randomBytes(32).toString('hex')}\n`);

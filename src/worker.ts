@@ -8,7 +8,7 @@ import type { Slots } from './hashing/slots.ts';
 import { createHashThreads } from './hashing/threads.ts';
 import { type Address, type DrainOptions, listen } from './http/listen.ts';
 import { createHttpServer } from './http/server.ts';
-import { startJobs } from './jobs.ts';
+import { type Jobs, startJobs } from './jobs.ts';
 import { loadOrMakeMasterKey } from './master-key.ts';
 import { createFailureLog } from './ops/failure-log.ts';
 import type { Log } from './ops/log.ts';
@@ -51,17 +51,22 @@ export async function startWorker({ config, address, slots, log, onLost }: Worke
   });
   const server = createHttpServer(app.callback());
   const listener = await listen(server, address);
-  const jobs = startJobs({
-    secrets: storage.secrets,
-    clock,
-    onError: (err) => log.warn({ err }, 'sweep failed, will be tried again'),
+  const ready = untilItAnswers(storage.ping, (err) => log.warn({ err }, 'storage does not answer yet'));
+  let jobs: Jobs | undefined;
+  void ready.then(() => {
+    if (isDraining) return;
+    jobs = startJobs({
+      secrets: storage.secrets,
+      clock,
+      onError: (err) => log.warn({ err }, 'sweep failed, will be tried again'),
+    });
   });
   return {
-    ready: untilItAnswers(storage.ping, (err) => log.warn({ err }, 'storage does not answer yet')),
+    ready,
     async stop(options) {
       isDraining = true;
       await listener.drain(options);
-      await jobs.stop();
+      await jobs?.stop();
       // What a client that left had asked for is under way all the same, and must not find its threads gone.
       while (gate.size > 0 && !options.cut.aborted) await sleep(GATE_CHECK_MS);
       await threads.close();

@@ -75,6 +75,8 @@ test('STORAGE_URL names a SQLite file or a MongoDB server', (t) => {
     'mongodb://127.0.0.1',
     'mongodb://a,b:27018/hushbox?replicaSet=rs',
     'mongodb+srv://example.com/x',
+    'mongodb://user:p%40ss@[::1]:27017,10.0.0.1/?tls=true',
+    'mongodb://%2Ftmp%2Fmongodb-27017.sock/x',
   ]) {
     const config = readConfig({ STORAGE_URL: url });
     t.is(config.STORAGE_URL, url);
@@ -85,6 +87,10 @@ test('STORAGE_URL names a SQLite file or a MongoDB server', (t) => {
     'sqlite::memory:',
     'mongodb://',
     'mongodb:///x',
+    'mongodb://user:password@',
+    'mongodb://a,,b/x',
+    'mongodb://a:99999/x',
+    'mongodb://a b/x',
     'postgres://127.0.0.1',
     '/data/x.db',
   ]) {
@@ -171,7 +177,7 @@ for (const [name, value] of Object.entries(VALUES_OF_SECRETS) as [keyof typeof V
   test(`${name} must not be given as an empty file`, async (t) => {
     const path = join(await temporaryFolder(t), 'value');
     writeFileSync(path, '\n');
-    t.deepEqual(namedIn(refusal(t, { [`${name}_FILE`]: path })), [name]);
+    t.deepEqual(namedIn(refusal(t, { [`${name}_FILE`]: path })), [`${name}_FILE`]);
   });
 }
 
@@ -188,6 +194,7 @@ test('production refuses to start without a master key, development does not', (
   t.deepEqual(namedIn(refusal(t, { NODE_ENV: 'production' })), ['MASTER_KEY']);
   t.deepEqual(readConfig({ NODE_ENV: 'production', MASTER_KEY: KEY.toString('hex') }).MASTER_KEY, KEY);
   t.is(readConfig({ NODE_ENV: 'test' }).MASTER_KEY, undefined);
+  t.deepEqual(namedIn(refusal(t, { NODE_ENV: 'prodution' })), ['NODE_ENV']); // not taken for development
 });
 
 test('every bad variable is named at once, and no value is shown', (t) => {

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync, renameSync } from 'node:fs';
+import { chmodSync, renameSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { makeFolder } from '../folders.ts';
 
 export type Address = { port: number; host: string } | { socketPath: string };
 
@@ -45,7 +46,7 @@ function trackConnections(server: Server): Connections {
  * predecessor, which unlinks only the name it bound, cannot take ours away.
  */
 async function listenOnPath(server: Server, path: string): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   // Short, for the name of a socket has 107 bytes at most; and at random, for process ids come again.
   const temporary = join(dirname(path), `.${randomBytes(6).toString('hex')}`);
   await listenOn(server, { path: temporary, exclusive: true }); // else the cluster's primary would bind it for us

@@ -41,14 +41,14 @@ test.serial('a port in use ends the start, with a line that says so', async (t) 
   const { port } = other.address() as { port: number };
   const program = await launch(t, { env: { HTTP_PORT: String(port) } });
   await endsInFailure(t, program);
-  t.regex(program.stderr(), /^Hushbox cannot run: .*EADDRINUSE.*$/m);
+  t.regex(program.stderr(), /^ {2}HTTP_PORT cannot be listened on \(EADDRINUSE\)$/m);
 });
 
 test.serial('an address that is not ours ends the start, whether the port is given or free', async (t) => {
   for (const HTTP_PORT of ['0', '28000']) {
     const program = await launch(t, { env: { HTTP_PORT, HOST: '203.0.113.1' } });
     await endsInFailure(t, program);
-    t.regex(program.stderr(), /^Hushbox cannot run: .*EADDRNOTAVAIL.*$/m);
+    t.regex(program.stderr(), /^ {2}HOST is no address of this machine \(EADDRNOTAVAIL\)$/m);
   }
 });
 
@@ -160,13 +160,40 @@ test.serial('a database that is none ends the start, with one line that says so'
   writeFileSync(join(folder, 'hushbox.db'), 'this is no database, but it is long enough to be mistaken for one');
   const program = await launch(t, { folder });
   await endsInFailure(t, program);
+  t.regex(program.stderr(), /^ {2}STORAGE_URL names a file of another kind$/m);
+});
+
+test.serial('a database that is damaged ends the start, with one line that says so', async (t) => {
+  const folder = await temporaryFolder(t);
+  writeFileSync(join(folder, 'hushbox.db'), `SQLite format 3\0${'damaged'.repeat(1000)}`);
+  const program = await launch(t, { folder });
+  await endsInFailure(t, program);
   t.is(program.stderr().match(/^Hushbox cannot run: .*not a database/gm)?.length, 1);
 });
 
-test.serial('a database that cannot be opened ends the start', async (t) => {
+test.serial('what only trying shows to be wrong is named with everything else, and no value is shown', async (t) => {
   const folder = await temporaryFolder(t);
-  mkdirSync(join(folder, 'hushbox.db'));
-  await endsInFailure(t, await launch(t, { folder }));
+  const file = join(folder, 'bad-file');
+  writeFileSync(file, 'not a folder');
+  mkdirSync(join(folder, 'bad-folder'));
+  const cases: [Record<string, string>, string[]][] = [
+    [{ HOST: 'bad.host.invalid', DATA_DIR: file, LOG_LEVEL: 'bad' }, ['DATA_DIR', 'HOST', 'LOG_LEVEL']],
+    [{ HOST: 'http://bad', STORAGE_URL: `sqlite:${join(folder, 'bad-folder')}` }, ['HOST', 'STORAGE_URL']],
+    [{ HOST: '[::1]', STORAGE_URL: `sqlite:${file}` }, ['HOST', 'STORAGE_URL']],
+    [{ SOCKET_DIR: file, STORAGE_URL: 'mongodb://bad:bad@' }, ['SOCKET_DIR', 'STORAGE_URL']],
+    [{ DATA_DIR: '/proc/bad', SOCKET_DIR: '/proc/bad/bad' }, ['DATA_DIR', 'SOCKET_DIR']],
+    [{ STORAGE_URL: 'sqlite:/proc/bad/hushbox.db', WORKERS: 'bad' }, ['STORAGE_URL', 'WORKERS']],
+  ];
+  for (const [env, names] of cases) {
+    const program = await launch(t, { folder, env });
+    await endsInFailure(t, program);
+    const named = program
+      .stderr()
+      .match(/^ {2}[A-Z_]+/gm)
+      ?.map((name) => name.trim());
+    t.deepEqual(named?.sort(), names);
+    t.notRegex(program.stderr(), /bad/);
+  }
 });
 
 test.serial('one worker that cannot run is enough to end the start', async (t) => {

@@ -1,0 +1,62 @@
+import { accessSync, closeSync, constants, existsSync, openSync, readSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { dirname } from 'node:path';
+import type { Config } from './config.ts';
+import { makeFolder } from './folders.ts';
+
+const SQLITE_MAGIC = 'SQLite format 3\0';
+
+/**
+ * What only trying tells of the configuration: folders that can be written to, an address to listen on. Makes the
+ * folders. Values that are known to be bad are absent.
+ * @returns a sentence for each bad variable, without its value.
+ */
+export async function findProblems(config: Partial<Config>): Promise<string[]> {
+  const { DATA_DIR, SOCKET_DIR, sqlitePath } = config;
+  return [
+    ...(DATA_DIR ? checkFolder('DATA_DIR', DATA_DIR) : []),
+    ...(sqlitePath ? checkDatabase(sqlitePath) : []),
+    ...(SOCKET_DIR ? checkFolder('SOCKET_DIR', SOCKET_DIR) : await checkAddress(config)),
+  ];
+}
+
+function checkFolder(name: string, path: string): string[] {
+  try {
+    makeFolder(path, name === 'SOCKET_DIR' ? 0o777 : 0o700);
+    accessSync(path, constants.W_OK | constants.X_OK);
+    return [];
+  } catch (error) {
+    return [`${name} is not a folder that can be written to (${codeOf(error)})`];
+  }
+}
+
+function checkDatabase(path: string): string[] {
+  const problems = checkFolder('STORAGE_URL', dirname(path));
+  if (problems.length > 0 || !existsSync(path)) return problems;
+  try {
+    const file = openSync(path, 'r+');
+    const head = Buffer.alloc(SQLITE_MAGIC.length);
+    const length = readSync(file, head, 0, head.length, 0);
+    closeSync(file);
+    return length === 0 || head.toString('latin1') === SQLITE_MAGIC ? [] : ['STORAGE_URL names a file of another kind'];
+  } catch (error) {
+    return [`STORAGE_URL names no file that can be written to (${codeOf(error)})`];
+  }
+}
+
+function checkAddress({ HOST, HTTP_PORT }: Partial<Config>): Promise<string[]> {
+  const probe = createServer();
+  return new Promise((resolve) => {
+    probe.once('error', (error) => {
+      const code = codeOf(error);
+      const isPort = code === 'EADDRINUSE' || code === 'EACCES';
+      resolve([isPort ? `HTTP_PORT cannot be listened on (${code})` : `HOST is no address of this machine (${code})`]);
+    });
+    if (HOST === undefined) resolve([]);
+    else probe.listen(HTTP_PORT ?? 0, HOST, () => probe.close(() => resolve([])));
+  });
+}
+
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? (error as Error).name;
+}
