@@ -7,7 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import type { NewSecret } from '../../src/secrets/store.ts';
+import { openReader } from '../../src/storage/sqlite/database.ts';
 import { openSqlite } from '../../src/storage/sqlite/open.ts';
+import { createReader } from '../../src/storage/sqlite/reader.ts';
 import { SQLITE, temporaryFolder } from '../support/storage.ts';
 import { areUnavailable, verbsOn } from './contract/failures.ts';
 import { openInProcess } from './contract/store-process.ts';
@@ -50,6 +52,27 @@ test('a write lock that is held too long is told, nothing was done, and writing 
   unlock();
   t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
   t.deepEqual(await store.reserveTry(secret.id, CREATED_AT), { granted: true, triesLeft: 9 });
+});
+
+test('opening waits while another process holds the new file, whatever lock that is', async (t) => {
+  const path = join(await temporaryFolder(t), 'hushbox.db');
+  const unlock = await lockInProcess(t, path); // before the file is in WAL mode, where SQLite itself would not wait
+  const opening = openSqlite(path, () => t.fail());
+  await sleep(300);
+  unlock();
+  const { secrets: store, close } = await opening;
+  t.teardown(close);
+  await t.notThrowsAsync(createTraced(store));
+});
+
+test('a look-up waits for a lock that is met already while it is prepared', async (t) => {
+  const path = join(await temporaryFolder(t), 'hushbox.db');
+  const locker = new DatabaseSync(path);
+  locker.exec('CREATE TABLE one (value); INSERT INTO one VALUES (1); BEGIN EXCLUSIVE');
+  const look = createReader(openReader(path)).prepare('SELECT value FROM one');
+  const looking = look();
+  locker.exec('COMMIT');
+  t.deepEqual(await looking, [1]);
 });
 
 test('a file of a newer version is refused and left as it is', async (t) => {

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
+import { resultCode, retryWhileBusy, SQLITE_BUSY } from './busy.ts';
 import type { Call } from './codec.ts';
 import type { Procedure } from './procedures.ts';
 
@@ -6,12 +7,8 @@ import type { Procedure } from './procedures.ts';
 export const OK = 0;
 export const FAILED = 1;
 
-const SQLITE_BUSY = 5;
 /** How long a batch waits for another process's transaction; a committing one needs a few ms. */
 const BUSY_DEADLINE_MS = 5_000;
-const BUSY_PAUSE_MS = 0.5;
-
-const pause = new Int32Array(new SharedArrayBuffer(4));
 
 /**
  * Group commit: runs all calls in one transaction and returns their results, in order, once it is synced. A call that
@@ -45,7 +42,7 @@ export function createBatchRunner(
   }
 
   function transact(calls: readonly Call[], run: (call: Call) => Call): readonly Call[] {
-    beginWithin(BUSY_DEADLINE_MS);
+    retryWhileBusy(performance.now() + BUSY_DEADLINE_MS, () => begin.run());
     try {
       const results = calls.map(run);
       commit.run();
@@ -53,19 +50,6 @@ export function createBatchRunner(
     } catch (error) {
       if (database.isTransaction) rollback.run();
       throw error;
-    }
-  }
-
-  function beginWithin(deadlineMs: number): void {
-    const deadline = performance.now() + deadlineMs;
-    for (;;) {
-      try {
-        begin.run();
-        return;
-      } catch (error) {
-        if (resultCode(error) !== SQLITE_BUSY || performance.now() > deadline) throw error;
-        Atomics.wait(pause, 0, 0, BUSY_PAUSE_MS);
-      }
     }
   }
 
@@ -83,12 +67,6 @@ export function createBatchRunner(
       }
     }
   };
-}
-
-/** SQLite's primary result code; 0 for an error that is not SQLite's. */
-export function resultCode(error: unknown): number {
-  const { errcode } = error as { errcode?: number };
-  return (errcode ?? 0) & 0xff;
 }
 
 function failure(error: unknown): Call {

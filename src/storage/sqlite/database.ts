@@ -1,6 +1,7 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { retryWhileBusy } from './busy.ts';
 import { MIGRATIONS } from './schema.ts';
 
 /** How long opening may wait for another process that is opening too. Never on the event loop. */
@@ -13,17 +14,18 @@ const OPEN_TIMEOUT_MS = 10_000;
 export function openWriter(path: string): DatabaseSync {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   closeSync(openSync(path, 'a', 0o600)); // SQLite would make it readable for all; its other files take after it
-  const database = new DatabaseSync(path, { timeout: OPEN_TIMEOUT_MS });
-  // FULL: a commit returns after its sync. secure_delete: what is deleted is overwritten with zeros.
-  database.exec(`
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = FULL;
-    PRAGMA secure_delete = ON;
-    PRAGMA cache_size = -8000;
-    PRAGMA journal_size_limit = 67108864;
-  `);
-  migrate(database);
-  database.exec('PRAGMA busy_timeout = 0');
+  const database = new DatabaseSync(path, { timeout: 0 });
+  retryWhileBusy(performance.now() + OPEN_TIMEOUT_MS, () => {
+    // FULL: a commit returns after its sync. secure_delete: what is deleted is overwritten with zeros.
+    database.exec(`
+      PRAGMA journal_mode = WAL;
+      PRAGMA synchronous = FULL;
+      PRAGMA secure_delete = ON;
+      PRAGMA cache_size = -8000;
+      PRAGMA journal_size_limit = 67108864;
+    `);
+    migrate(database);
+  });
   return database;
 }
 
@@ -42,7 +44,7 @@ function migrate(database: DatabaseSync): void {
     database.exec(`PRAGMA user_version = ${MIGRATIONS.length}`);
     database.exec('COMMIT');
   } catch (error) {
-    database.exec('ROLLBACK');
+    if (database.isTransaction) database.exec('ROLLBACK');
     throw error;
   }
 }

@@ -1,9 +1,8 @@
-import type { DatabaseSync, SQLInputValue, SQLOutputValue } from 'node:sqlite';
+import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '../../errors.ts';
-import { resultCode } from './batch.ts';
+import { resultCode, SQLITE_BUSY } from './busy.ts';
 
-const SQLITE_BUSY = 5;
 const MAX_LOOKS = 200;
 const PAUSE_MS = 5;
 
@@ -18,12 +17,16 @@ export type Reader = { prepare(sql: string): Look };
 export function createReader(database: DatabaseSync): Reader {
   return {
     prepare(sql) {
-      const statement = database.prepare(sql);
-      statement.setReturnArrays(true);
+      let prepared: StatementSync | undefined; // by the first look: preparing can meet SQLITE_BUSY as well
+      const prepare = (): StatementSync => {
+        prepared = database.prepare(sql);
+        prepared.setReturnArrays(true);
+        return prepared;
+      };
       return async (...values) => {
         for (let looks = 1; ; looks++) {
           try {
-            return statement.get(...values) as readonly SQLOutputValue[] | undefined;
+            return (prepared ?? prepare()).get(...values) as readonly SQLOutputValue[] | undefined;
           } catch (error) {
             if (resultCode(error) !== SQLITE_BUSY || looks === MAX_LOOKS) {
               throw new AppError('STORAGE_UNAVAILABLE', { cause: error, retryAfterSeconds: 1 });

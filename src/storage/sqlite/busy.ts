@@ -1,0 +1,26 @@
+export const SQLITE_BUSY = 5;
+const PAUSE_MS = 0.5;
+
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * Runs again what meets SQLITE_BUSY, until it does not or the time is over. In place of SQLite's own busy timeout,
+ * which some steps do not honour, and which sleeps for longer and longer. Blocks its thread.
+ * @param deadline as `performance.now()` counts; one attempt is always made.
+ */
+export function retryWhileBusy<T>(deadline: number, run: () => T): T {
+  for (;;) {
+    try {
+      return run();
+    } catch (error) {
+      if (resultCode(error) !== SQLITE_BUSY || performance.now() > deadline) throw error;
+      Atomics.wait(pause, 0, 0, PAUSE_MS);
+    }
+  }
+}
+
+/** SQLite's primary result code; 0 for an error that is not SQLite's. */
+export function resultCode(error: unknown): number {
+  const { errcode } = error as { errcode?: number };
+  return (errcode ?? 0) & 0xff;
+}
