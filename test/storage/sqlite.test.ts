@@ -121,7 +121,7 @@ testOnSmallDisk('a full disk is told, loses nothing, and writing goes on once th
   // Until then the journal may have room of its own; nothing the disk refuses may be taken for stored.
   await Promise.allSettled(Array.from({ length: 400 }, create));
   await areUnavailable(t, { create });
-  await areUnavailable(t, { create, another: create });
+  await areUnavailable(t, { create, another: create, large: () => store.create(newSecret({ bytes: 9_000_000 })) });
   await areThere();
 
   rmSync(filler);

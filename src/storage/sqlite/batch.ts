@@ -21,52 +21,37 @@ export function createBatchRunner(
   const begin = database.prepare('BEGIN IMMEDIATE');
   const commit = database.prepare('COMMIT');
   const rollback = database.prepare('ROLLBACK');
-  const mark = database.prepare('SAVEPOINT one');
-  const release = database.prepare('RELEASE one');
-  const unwind = database.prepare('ROLLBACK TO one');
 
   function runOne({ procedure, values }: Call): Call {
     return { procedure: OK, values: (procedures[procedure] as (...values: unknown[]) => Call['values'])(...values) };
   }
 
-  function runAlone(call: Call): Call {
-    mark.run();
+  function transact(calls: readonly Call[], busyDeadline: number): readonly Call[] {
+    retryWhileBusy(busyDeadline, () => begin.run());
     try {
-      return runOne(call);
-    } catch (error) {
-      unwind.run();
-      return failure(error);
-    } finally {
-      if (database.isTransaction) release.run();
-    }
-  }
-
-  function transact(calls: readonly Call[], run: (call: Call) => Call): readonly Call[] {
-    retryWhileBusy(performance.now() + BUSY_DEADLINE_MS, () => begin.run());
-    try {
-      const results = calls.map(run);
+      const results = calls.map(runOne);
       commit.run();
       return results;
     } catch (error) {
+      // A full disk or a failed write inside a statement has rolled everything back already.
       if (database.isTransaction) rollback.run();
       throw error;
     }
   }
 
-  return (calls) => {
+  /** What fails runs again in halves: at the end each call that cannot be done fails alone, and the others are done. */
+  function run(calls: readonly Call[], busyDeadline: number): readonly Call[] {
     try {
-      return transact(calls, runOne);
-    } catch (first) {
+      return transact(calls, busyDeadline);
+    } catch (error) {
       // Who held the lock that long goes on holding it: what waits behind this batch is to hear so too.
-      if (resultCode(first) === SQLITE_BUSY) return calls.map(() => failure(first));
-      // Some call threw, or the transaction did. Savepoints find out which; without failures they are not worth it.
-      try {
-        return transact(calls, runAlone);
-      } catch (error) {
-        return calls.map(() => failure(error));
-      }
+      if (calls.length === 1 || resultCode(error) === SQLITE_BUSY) return calls.map(() => failure(error));
+      const middle = calls.length >> 1;
+      return [...run(calls.slice(0, middle), busyDeadline), ...run(calls.slice(middle), busyDeadline)];
     }
-  };
+  }
+
+  return (calls) => run(calls, performance.now() + BUSY_DEADLINE_MS);
 }
 
 function failure(error: unknown): Call {
