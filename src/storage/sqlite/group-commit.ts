@@ -6,41 +6,58 @@ import { type Call, decode, encode, type Value } from './codec.ts';
 
 /** Beyond this many waiting calls new ones are refused: the disk does not keep up. */
 const MAX_WAITING = 10_000;
-/** A batch that takes longer than this is answered as unknown; the thread itself gives up on a lock after 5 s. */
-const BATCH_DEADLINE_MS = 15_000;
+/** How long the storage thread may take; by itself it gives up on a lock after 5 s. */
+const PATIENCE: Patience = { answerMs: 15_000, lostMs: 60_000, endMs: 2_000 };
 /** A commit slower than this is worth waiting a little for more company: see `pauseAfter`. */
 const SLOW_COMMIT_MS = 4;
 const MAX_PAUSE_MS = 2;
 /** How long a busy loop may add to a batch before it is sent. */
 const MAX_GATHER_MS = 1;
 
+type Patience = {
+  /** A batch that takes longer is answered as unknown. */
+  answerMs: number;
+  /** A batch that takes longer means that the thread, or its disk, will never answer. */
+  lostMs: number;
+  /** A thread that was told to end and takes longer is left to the end of the process. */
+  endMs: number;
+};
 type Waiting = { call: Call; resolve: (values: readonly Value[]) => void; reject: (error: Error) => void };
 
 export type GroupCommit = {
   /** Resolves once the call is committed and synced. @throws AppError STORAGE_UNAVAILABLE: not done, or unknown. */
   run(procedure: number, ...values: readonly Value[]): Promise<readonly Value[]>;
+  /** @throws AppError STORAGE_UNAVAILABLE while it is known that nothing can be written. */
+  check(): void;
   close(): Promise<void>;
 };
 
 /**
  * Starts the storage thread and sends it what is waiting, one batch at a time: while one is being synced the next one
  * gathers.
- * @param onLost called when the thread ends by itself; nothing can be stored from then on.
+ * @param onLost called when the thread ends by itself or hangs for good; nothing can be stored from then on.
  * @throws Error when the file cannot be opened.
  */
-export async function openGroupCommit(path: string, onLost: (error: Error) => void): Promise<GroupCommit> {
+export async function openGroupCommit(
+  path: string,
+  onLost: (error: Error) => void,
+  patience: Patience = PATIENCE,
+): Promise<GroupCommit> {
   const thread = new Worker(new URL('./thread.ts', import.meta.url), { workerData: { path } });
   await new Promise<void>((resolve, reject) => {
     thread.once('message', () => resolve());
     thread.once('error', reject);
   });
   thread.removeAllListeners('error');
+  const ended = new Promise((resolve) => thread.once('exit', resolve));
 
   let waiting: Waiting[] = [];
   let inFlight: Waiting[] = [];
   let sentAt = 0;
   let isScheduled = false;
   let deadline: NodeJS.Timeout | undefined;
+  /** Why nothing can be written: until the thread answers again, or for good. */
+  let stuck: Error | undefined;
   let lost: Error | undefined;
   let isClosing = false;
 
@@ -50,7 +67,7 @@ export async function openGroupCommit(path: string, onLost: (error: Error) => vo
     inFlight = waiting;
     waiting = [];
     sentAt = performance.now();
-    deadline = setTimeout(giveUp, BATCH_DEADLINE_MS);
+    deadline = setTimeout(giveUp, patience.answerMs);
     thread.postMessage(encode(inFlight.map(({ call }) => call)));
   }
 
@@ -72,6 +89,7 @@ export async function openGroupCommit(path: string, onLost: (error: Error) => vo
     clearTimeout(deadline);
     const done = inFlight;
     inFlight = [];
+    stuck = undefined;
     const results = decode(message);
     for (const [index, { resolve, reject }] of done.entries()) {
       const result = results[index] as Call;
@@ -81,18 +99,17 @@ export async function openGroupCommit(path: string, onLost: (error: Error) => vo
     schedule(pauseAfter(performance.now() - sentAt));
   }
 
-  /** The thread hangs, or its disk does. It may still commit these, so that they are unknown, not undone. */
+  /** The thread hangs, or its disk does. It may still commit what is in flight: that is unknown, not undone. */
   function giveUp(): void {
-    const error = unavailable('the storage thread did not answer in time');
-    for (const { reject } of inFlight) reject(error);
-    for (const { reject } of waiting) reject(error);
+    stuck = unavailable('the storage thread did not answer in time');
+    for (const { reject } of [...inFlight, ...waiting]) reject(stuck);
     waiting = [];
-    inFlight = inFlight.map((call) => ({ ...call, resolve: () => {}, reject: () => {} }));
+    deadline = setTimeout(() => lose(new Error('the storage thread hangs')), patience.lostMs - patience.answerMs);
   }
 
   function lose(cause: Error): void {
     if (isClosing || lost) return;
-    lost = unavailable('the storage thread ended', cause);
+    lost = unavailable('the storage thread is lost', cause);
     clearTimeout(deadline);
     for (const { reject } of [...inFlight, ...waiting]) reject(lost);
     onLost(cause);
@@ -104,20 +121,25 @@ export async function openGroupCommit(path: string, onLost: (error: Error) => vo
 
   return {
     run(procedure, ...values) {
-      if (lost) return Promise.reject(lost);
+      const refusal = lost ?? stuck;
+      if (refusal) return Promise.reject(refusal);
       if (waiting.length >= MAX_WAITING) return Promise.reject(unavailable('too many writes are waiting'));
       return new Promise((resolve, reject) => {
         waiting.push({ call: { procedure, values }, resolve, reject });
         if (inFlight.length === 0) schedule(0);
       });
     },
+    check() {
+      const refusal = lost ?? stuck;
+      if (refusal) throw refusal;
+    },
     async close() {
-      while (!lost && waiting.length + inFlight.length > 0) await sleep(1);
+      while (!lost && !stuck && waiting.length + inFlight.length > 0) await sleep(1);
       isClosing = true;
       lost = unavailable('the storage is closed');
-      const ended = new Promise((resolve) => thread.once('exit', resolve));
+      clearTimeout(deadline);
       thread.postMessage('close');
-      await ended;
+      await Promise.race([ended, sleep(patience.endMs, undefined, { ref: false })]);
     },
   };
 }

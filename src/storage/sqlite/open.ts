@@ -19,6 +19,7 @@ export async function openSqlite(
     secrets: createSqliteSecretStore(commit, reader),
     async ping() {
       if (!existsSync(path)) throw new AppError('STORAGE_UNAVAILABLE', { retryAfterSeconds: 1 });
+      commit.check();
       await probe();
     },
     async close() {
