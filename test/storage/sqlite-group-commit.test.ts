@@ -11,7 +11,7 @@ import { newSecret } from './contract/world.ts';
 /** A lock that is held makes the thread wait for up to 5 s: longer than this, so that it counts as hanging. */
 const IMPATIENT = { answerMs: 100, lostMs: 60_000, endMs: 100 };
 
-async function openStuck(t: ExecutionContext, patience = IMPATIENT) {
+async function openStore(t: ExecutionContext, patience?: typeof IMPATIENT) {
   const path = join(await temporaryFolder(t), 'hushbox.db');
   const losses: Error[] = [];
   const commit = await openGroupCommit(path, (error) => losses.push(error), patience);
@@ -29,7 +29,7 @@ async function openStuck(t: ExecutionContext, patience = IMPATIENT) {
 }
 
 test('while the storage thread hangs every write is refused at once, and again done when it answers', async (t) => {
-  const { commit, losses, create, lock, unlock, count } = await openStuck(t);
+  const { commit, losses, create, lock, unlock, count } = await openStore(t, IMPATIENT);
   lock();
   await areUnavailable(t, { inFlight: create, too: create });
   const startedAt = performance.now();
@@ -51,7 +51,7 @@ test('while the storage thread hangs every write is refused at once, and again d
 });
 
 test('a storage thread that hangs for long is lost', async (t) => {
-  const { losses, create, lock, unlock } = await openStuck(t, { ...IMPATIENT, lostMs: 200 });
+  const { losses, create, lock, unlock } = await openStore(t, { ...IMPATIENT, lostMs: 200 });
   lock();
   await areUnavailable(t, { create });
   await until('the loss', () => losses.length > 0);
@@ -60,7 +60,7 @@ test('a storage thread that hangs for long is lost', async (t) => {
 });
 
 test('closing does not wait for a storage thread that hangs', async (t) => {
-  const { commit, losses, create, lock, unlock } = await openStuck(t);
+  const { commit, losses, create, lock, unlock } = await openStore(t, IMPATIENT);
   lock();
   await areUnavailable(t, { create });
   const startedAt = performance.now();
@@ -69,4 +69,15 @@ test('closing does not wait for a storage thread that hangs', async (t) => {
   await areUnavailable(t, { create });
   t.deepEqual(losses, []);
   unlock();
+});
+
+test('64 MiB of writes may wait, further ones are refused, and no batch takes more than 16 MiB', async (t) => {
+  const { create, count } = await openStore(t);
+  const waiting = Array.from({ length: 8 }, () => create(8 * 1024 * 1024));
+  await areUnavailable(t, { create });
+  await Promise.race(waiting);
+  t.is(count(), 1); // two are more than 16 MiB, by their ids
+  await Promise.all(waiting);
+  await create();
+  t.is(count(), 9);
 });

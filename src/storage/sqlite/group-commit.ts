@@ -4,8 +4,11 @@ import { AppError } from '../../errors.ts';
 import { OK } from './batch.ts';
 import { type Call, decode, encode, type Value } from './codec.ts';
 
-/** Beyond this many waiting calls new ones are refused: the disk does not keep up. */
+/** Beyond so many waiting calls, or bytes in them, new ones are refused: the disk does not keep up. */
 const MAX_WAITING = 10_000;
+const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+/** A batch takes no further call beyond this: it is packed and unpacked whole, so that it is in memory several times. */
+const MAX_BATCH_BYTES = 16 * 1024 * 1024;
 /** How long the storage thread may take; by itself it gives up on a lock after 5 s. */
 const PATIENCE: Patience = { answerMs: 15_000, lostMs: 60_000, endMs: 2_000 };
 /** A commit slower than this is worth waiting a little for more company: see `pauseAfter`. */
@@ -22,7 +25,12 @@ type Patience = {
   /** A thread that was told to end and takes longer is left to the end of the process. */
   endMs: number;
 };
-type Waiting = { call: Call; resolve: (values: readonly Value[]) => void; reject: (error: Error) => void };
+type Waiting = {
+  call: Call;
+  bytes: number;
+  resolve: (values: readonly Value[]) => void;
+  reject: (error: Error) => void;
+};
 
 export type GroupCommit = {
   /** Resolves once the call is committed and synced. @throws AppError STORAGE_UNAVAILABLE: not done, or unknown. */
@@ -52,6 +60,7 @@ export async function openGroupCommit(
   const ended = new Promise((resolve) => thread.once('exit', resolve));
 
   let waiting: Waiting[] = [];
+  let waitingBytes = 0;
   let inFlight: Waiting[] = [];
   let sentAt = 0;
   let isScheduled = false;
@@ -64,11 +73,23 @@ export async function openGroupCommit(
   function send(): void {
     isScheduled = false;
     if (inFlight.length > 0 || waiting.length === 0) return;
-    inFlight = waiting;
-    waiting = [];
+    inFlight = takeBatch();
     sentAt = performance.now();
     deadline = setTimeout(giveUp, patience.answerMs);
     thread.postMessage(encode(inFlight.map(({ call }) => call)));
+  }
+
+  /** The calls that waited longest: one, and as many more as fit. */
+  function takeBatch(): Waiting[] {
+    let count = 0;
+    let bytes = 0;
+    for (const call of waiting) {
+      if (count > 0 && bytes + call.bytes > MAX_BATCH_BYTES) break;
+      count += 1;
+      bytes += call.bytes;
+    }
+    waitingBytes -= bytes;
+    return waiting.splice(0, count);
   }
 
   function schedule(pauseMs: number): void {
@@ -104,6 +125,7 @@ export async function openGroupCommit(
     stuck = unavailable('the storage thread did not answer in time');
     for (const { reject } of [...inFlight, ...waiting]) reject(stuck);
     waiting = [];
+    waitingBytes = 0;
     deadline = setTimeout(() => lose(new Error('the storage thread hangs')), patience.lostMs - patience.answerMs);
   }
 
@@ -123,9 +145,13 @@ export async function openGroupCommit(
     run(procedure, ...values) {
       const refusal = lost ?? stuck;
       if (refusal) return Promise.reject(refusal);
-      if (waiting.length >= MAX_WAITING) return Promise.reject(unavailable('too many writes are waiting'));
+      if (waiting.length >= MAX_WAITING || waitingBytes >= MAX_WAITING_BYTES) {
+        return Promise.reject(unavailable('too many writes are waiting'));
+      }
+      const bytes = bytesOf(values);
+      waitingBytes += bytes;
       return new Promise((resolve, reject) => {
-        waiting.push({ call: { procedure, values }, resolve, reject });
+        waiting.push({ call: { procedure, values }, bytes, resolve, reject });
         if (inFlight.length === 0) schedule(0);
       });
     },
@@ -150,6 +176,13 @@ export async function openGroupCommit(
  */
 function pauseAfter(commitMs: number): number {
   return commitMs > SLOW_COMMIT_MS ? Math.min(MAX_PAUSE_MS, commitMs * 0.15) : 0;
+}
+
+/** Of the buffers alone; the rest is small and counted in calls. */
+function bytesOf(values: readonly Value[]): number {
+  let bytes = 0;
+  for (const value of values) if (value instanceof Uint8Array) bytes += value.byteLength;
+  return bytes;
 }
 
 const RESULT_CODES_OF_A_BUG: ReadonlySet<number> = new Set([0, 1, 19, 20, 21, 25]);
