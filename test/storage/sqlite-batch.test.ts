@@ -15,7 +15,7 @@ const ONE_MIB = 1024 * 1024;
 async function openBatch(t: ExecutionContext) {
   const database = openWriter(join(await temporaryFolder(t), 'hushbox.db'));
   t.teardown(() => database.close());
-  const runBatch = createBatchRunner(database, createProcedures(database));
+  const runBatch = createBatchRunner(database, createProcedures(database), () => {});
   const ids = () => database.prepare('SELECT hex(id) AS id FROM waiting').all();
   return { database, runBatch, ids };
 }

@@ -1,6 +1,6 @@
 import { fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,10 +10,11 @@ import type { NewSecret } from '../../src/secrets/store.ts';
 import { openReader } from '../../src/storage/sqlite/database.ts';
 import { openSqlite } from '../../src/storage/sqlite/open.ts';
 import { createReader } from '../../src/storage/sqlite/reader.ts';
+import { until } from '../support/program.ts';
 import { SQLITE, temporaryFolder } from '../support/storage.ts';
 import { areUnavailable, verbsOn } from './contract/failures.ts';
 import { openInProcess } from './contract/store-process.ts';
-import { asWaiting, CREATED_AT, createTraced, newSecret, plain, times } from './contract/world.ts';
+import { asWaiting, CREATED_AT, createTraced, newSecret, plain, type Traced, times } from './contract/world.ts';
 import { secretStoreContract } from './secret-store-contract.ts';
 
 secretStoreContract(SQLITE, async (url) => {
@@ -75,6 +76,40 @@ test('a look-up waits for a lock that is met already while it is prepared', asyn
   t.deepEqual(await looking, [1]);
 });
 
+test('with its file gone from the path nothing is written; with the file back writing goes on', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  const { secrets: store, ping } = await open();
+  const stored = [await createTraced(store)];
+  const create = async () => stored.push(await createTraced(store));
+  renameSync(pathOf(url), `${pathOf(url)}.away`);
+  await untilRefused(create);
+  const { find: _, findReceipt: __, ...writes } = verbsOn(store, stored[0] as Traced);
+  await areUnavailable(t, { ...writes, ping });
+  t.false(existsSync(pathOf(url)));
+
+  renameSync(`${pathOf(url)}.away`, pathOf(url));
+  await create();
+  await t.notThrowsAsync(ping());
+  for (const secret of stored) t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
+});
+
+test('with another file in its place nothing is written any more, and the engine says that it is lost', async (t) => {
+  const [{ url, open }, other] = [await SQLITE.place(t), await SQLITE.place(t)];
+  await (await other.open()).close();
+  const losses: Error[] = [];
+  const { secrets: store, ping, close } = await openSqlite(pathOf(url), (error) => losses.push(error));
+  t.teardown(close);
+  const create = () => createTraced(store);
+  await create();
+  renameSync(pathOf(other.url), pathOf(url));
+  await untilRefused(create);
+  await areUnavailable(t, { create, ping });
+  t.is(losses.length, 1);
+  // Its successor has the new file.
+  const { secrets: successor } = await open();
+  t.truthy(await createTraced(successor));
+});
+
 test('a file of a newer version is refused and left as it is', async (t) => {
   const { url, open } = await SQLITE.place(t);
   const storage = await open();
@@ -128,6 +163,16 @@ testOnSmallDisk('a full disk is told, loses nothing, and writing goes on once th
   await times(3, create);
   await areThere();
 });
+
+/** Fails unless a write is refused within a second, and the time that a busy machine takes. */
+async function untilRefused(write: () => Promise<unknown>): Promise<void> {
+  const isRefused = () =>
+    write().then(
+      () => false,
+      () => true,
+    );
+  await until('a refusal', isRefused, 1_500);
+}
 
 async function lockInProcess(t: ExecutionContext, path: string): Promise<() => void> {
   const child = fork(fileURLToPath(new URL('contract/lock-child.ts', import.meta.url)), [path]);

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { resultCode, retryWhileBusy, SQLITE_BUSY } from './busy.ts';
 import type { Call } from './codec.ts';
+import { FileMoved } from './file-check.ts';
 import type { Procedure } from './procedures.ts';
 
 /** Result statuses, in place of `procedure` in a `Call` that comes back. A failure carries SQLite's result code. */
@@ -13,10 +14,13 @@ const BUSY_DEADLINE_MS = 5_000;
 /**
  * Group commit: runs all calls in one transaction and returns their results, in order, once it is synced. A call that
  * throws fails alone. Blocks its thread.
+ * @param checkFile throws FileMoved when what is committed now would be lost. Only that another file is there leaves the
+ *   runner as an exception: nothing can be written any more.
  */
 export function createBatchRunner(
   database: DatabaseSync,
   procedures: readonly Procedure[],
+  checkFile: () => void,
 ): (calls: readonly Call[]) => readonly Call[] {
   const begin = database.prepare('BEGIN IMMEDIATE');
   const commit = database.prepare('COMMIT');
@@ -30,6 +34,7 @@ export function createBatchRunner(
     retryWhileBusy(busyDeadline, () => begin.run());
     try {
       const results = calls.map(runOne);
+      checkFile();
       commit.run();
       return results;
     } catch (error) {
@@ -44,8 +49,10 @@ export function createBatchRunner(
     try {
       return transact(calls, busyDeadline);
     } catch (error) {
+      if (error instanceof FileMoved && error.isReplaced) throw error;
       // Who held the lock that long goes on holding it: what waits behind this batch is to hear so too.
-      if (calls.length === 1 || resultCode(error) === SQLITE_BUSY) return calls.map(() => failure(error));
+      const concernsAll = resultCode(error) === SQLITE_BUSY || error instanceof FileMoved;
+      if (calls.length === 1 || concernsAll) return calls.map(() => failure(error));
       const middle = calls.length >> 1;
       return [...run(calls.slice(0, middle), busyDeadline), ...run(calls.slice(middle), busyDeadline)];
     }

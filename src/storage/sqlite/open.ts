@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs';
 import { AppError } from '../../errors.ts';
 import type { SecretStore } from '../../secrets/store.ts';
 import { openReader } from './database.ts';
+import { createFileCheck } from './file-check.ts';
 import { openGroupCommit } from './group-commit.ts';
 import { createReader } from './reader.ts';
 import { createSqliteSecretStore } from './secret-store.ts';
@@ -14,12 +14,17 @@ export async function openSqlite(
   const commit = await openGroupCommit(path, onLost);
   const database = openReader(path);
   const reader = createReader(database);
+  const checkFile = createFileCheck(path);
   const probe = reader.prepare('SELECT 1');
   return {
     secrets: createSqliteSecretStore(commit, reader),
     async ping() {
-      if (!existsSync(path)) throw new AppError('STORAGE_UNAVAILABLE', { retryAfterSeconds: 1 });
       commit.check();
+      try {
+        checkFile();
+      } catch (cause) {
+        throw new AppError('STORAGE_UNAVAILABLE', { cause, retryAfterSeconds: 1 });
+      }
       await probe();
     },
     async close() {

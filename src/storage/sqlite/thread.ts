@@ -2,13 +2,15 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { createBatchRunner } from './batch.ts';
 import { decode, encode } from './codec.ts';
 import { openWriter } from './database.ts';
+import { createFileCheck } from './file-check.ts';
 import { createProcedures } from './procedures.ts';
 
 // The storage thread: owns the writing connection, so that neither a sync nor a checkpoint ever holds the event loop.
 const port = parentPort;
 if (!port) throw new TypeError('this file is the entry of a worker thread');
-const database = openWriter((workerData as { path: string }).path);
-const runBatch = createBatchRunner(database, createProcedures(database));
+const { path } = workerData as { path: string };
+const database = openWriter(path);
+const runBatch = createBatchRunner(database, createProcedures(database), createFileCheck(path));
 
 port.on('message', (message: Uint8Array | 'close') => {
   if (message === 'close') {
