@@ -2,7 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from './clock.ts';
 import type { SecretStore } from './secrets/store.ts';
 
-/** Ended content is wiped within two minutes (contract §3): this leaves room for one failed round. */
+/**
+ * Ended content is wiped within two minutes (contract §3): this leaves room for failed rounds. Each round calls `sweep`
+ * at least once, for an engine may clean its own files of wiped content with it.
+ */
 const SWEEP_INTERVAL_MS = 20_000;
 /** Rows wiped in one step, between which others get their turn. */
 const SWEEP_STEP = 200;

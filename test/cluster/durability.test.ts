@@ -50,9 +50,8 @@ withStrace('a create and a read are synced to the disk before they are answered'
   }
   process.kill(program.primary(), 'SIGTERM');
   await program.exit;
-  const expected: Event[] = ['request', 'write', 'sync', 'answer'];
-  t.deepEqual(
-    stepsOf(readFileSync(output, 'utf8')),
-    Array.from({ length: 2 * pairs }, () => expected),
-  );
+  const steps = stepsOf(readFileSync(output, 'utf8')).map((events) => events.join(' '));
+  t.is(steps.length, 2 * pairs);
+  // The first commit into a WAL that was emptied syncs the WAL's head before its own pages.
+  for (const step of steps) t.regex(step, /^request( write sync)+ answer$/);
 });

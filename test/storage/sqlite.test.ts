@@ -1,6 +1,6 @@
-import { fork, spawnSync } from 'node:child_process';
+import { execFileSync, fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,7 +14,22 @@ import { until } from '../support/program.ts';
 import { SQLITE, temporaryFolder } from '../support/storage.ts';
 import { areUnavailable, verbsOn } from './contract/failures.ts';
 import { openInProcess } from './contract/store-process.ts';
-import { asWaiting, CREATED_AT, createTraced, newSecret, plain, type Traced, times } from './contract/world.ts';
+import {
+  asWaiting,
+  type Copy,
+  CREATED_AT,
+  claimCopy,
+  createTraced,
+  EXPIRES_AT,
+  HOUR,
+  hasLeft,
+  NO_REFUND,
+  newSecret,
+  plain,
+  sweepAll,
+  type Traced,
+  times,
+} from './contract/world.ts';
 import { secretStoreContract } from './secret-store-contract.ts';
 
 secretStoreContract(SQLITE, async (url) => {
@@ -74,6 +89,53 @@ test('a look-up waits for a lock that is met already while it is prepared', asyn
   const looking = look();
   locker.exec('COMMIT');
   t.deepEqual(await looking, [1]);
+});
+
+test('what was read, burned or expired is gone from every file of the database after the next sweep', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  const { secrets: store } = await open();
+  const other = await openInProcess(t, url); // while it is open, no end of a connection cleans up
+  const sizes = Array.from({ length: 400 }, (_, index) => [64, 300, 1_500, 9_000][index % 4]);
+  const secrets = await times(sizes.length, (index) => createTraced(store, { bytes: sizes[index] as number }));
+  const kept = await createTraced(other, { expiresAt: EXPIRES_AT + HOUR });
+  const copies: Copy[] = [];
+  for (const [index, secret] of secrets.entries()) {
+    const [end, writer] = [index % 5, index % 2 ? store : other];
+    if (end === 0) await writer.claim(secret.id, CREATED_AT, NO_REFUND);
+    else if (end === 1) await writer.burn(secret.id, secret.receiptHash, CREATED_AT);
+    else if (end === 2) copies.push(await claimCopy(writer, secret));
+    // the others expire
+  }
+  // By another process: closing a file in ours would drop SQLite's locks on it.
+  const readFiles = () => execFileSync('cat', filesOf(url), { maxBuffer: 2 ** 30 });
+  const countLeft = () => {
+    const bytes = readFiles();
+    return [...secrets, ...copies].filter(({ envelope }) => hasLeft([bytes], envelope.subarray(16, 48))).length;
+  };
+  t.true(countLeft() > 300, 'there before, so that the test can see it');
+
+  await sweepAll(store, EXPIRES_AT + 1000, 50);
+  await store.refundTry(kept.id); // answered after the cleaning
+  t.is(countLeft(), 0);
+  t.deepEqual(plain(await store.find(kept.id, EXPIRES_AT)), asWaiting(kept));
+  await t.notThrowsAsync(createTraced(other));
+});
+
+test('who reads the file for long holds up no sweep and no write; the one after it cleans up', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  const { secrets: store } = await open();
+  const secret = await createTraced(store);
+  const walBytes = () => statSync(`${pathOf(url)}-wal`).size;
+  const other = new DatabaseSync(pathOf(url), { readOnly: true });
+  t.teardown(() => other.close());
+  other.exec('BEGIN; SELECT * FROM waiting');
+  await store.sweep(CREATED_AT, 100);
+  t.deepEqual(await store.reserveTry(secret.id, CREATED_AT), { granted: true, triesLeft: 9 });
+  t.true(walBytes() > 0);
+  other.exec('COMMIT');
+  await store.sweep(CREATED_AT, 100);
+  await store.refundTry(newSecret().id); // answered after the cleaning, and writes nothing
+  t.is(walBytes(), 0);
 });
 
 test('with its file gone from the path nothing is written; with the file back writing goes on', async (t) => {
@@ -189,6 +251,10 @@ function alter(path: string, sql: string): void {
 
 function pathOf(url: string): string {
   return url.slice('sqlite:'.length);
+}
+
+function filesOf(url: string): string[] {
+  return ['', '-wal', '-shm'].map((suffix) => pathOf(url) + suffix);
 }
 
 function bytesOf(value: unknown): Buffer {

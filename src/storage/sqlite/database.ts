@@ -1,11 +1,13 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { retryWhileBusy } from './busy.ts';
+import { resultCode, retryWhileBusy, SQLITE_BUSY } from './busy.ts';
 import { MIGRATIONS } from './schema.ts';
 
 /** How long opening may wait for another process that is opening too. Never on the event loop. */
 const OPEN_TIMEOUT_MS = 10_000;
+/** How long cleaning the WAL may hold up the writes behind it, beside the work itself. */
+const CLEAN_TIMEOUT_MS = 100;
 
 /**
  * Opens the file for writing, making and migrating it where needed. May block: for the storage thread only.
@@ -32,6 +34,24 @@ export function openWriter(path: string): DatabaseSync {
 /** Opens the file for reading on the event loop: never waits, answers SQLITE_BUSY instead. */
 export function openReader(path: string): DatabaseSync {
   return new DatabaseSync(path, { readOnly: true, timeout: 0 });
+}
+
+/**
+ * Wiped content is zeros in the database, but its old pages stay in the WAL until others overwrite them.
+ * @returns what brings the WAL into the database and cuts it to nothing. Where others are in the way for longer than
+ *   100 ms, or the disk refuses, it stays as it is until the next time: nothing committed is lost by that.
+ */
+export function createWalCleaner(database: DatabaseSync): () => void {
+  const checkpoint = database.prepare('PRAGMA wal_checkpoint(TRUNCATE)');
+  return () => {
+    try {
+      retryWhileBusy(performance.now() + CLEAN_TIMEOUT_MS, () => {
+        if (checkpoint.get()?.busy !== 0) throw Object.assign(new Error('the WAL is in use'), { errcode: SQLITE_BUSY });
+      });
+    } catch (error) {
+      if (resultCode(error) === 0) throw error;
+    }
+  };
 }
 
 function migrate(database: DatabaseSync): void {

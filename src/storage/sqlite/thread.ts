@@ -1,9 +1,9 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { createBatchRunner } from './batch.ts';
 import { decode, encode } from './codec.ts';
-import { openWriter } from './database.ts';
+import { createWalCleaner, openWriter } from './database.ts';
 import { createFileCheck } from './file-check.ts';
-import { createProcedures } from './procedures.ts';
+import { createProcedures, PROCEDURE } from './procedures.ts';
 
 // The storage thread: owns the writing connection, so that neither a sync nor a checkpoint ever holds the event loop.
 const port = parentPort;
@@ -11,6 +11,7 @@ if (!port) throw new TypeError('this file is the entry of a worker thread');
 const { path } = workerData as { path: string };
 const database = openWriter(path);
 const runBatch = createBatchRunner(database, createProcedures(database), createFileCheck(path));
+const cleanWal = createWalCleaner(database);
 
 port.on('message', (message: Uint8Array | 'close') => {
   if (message === 'close') {
@@ -18,6 +19,8 @@ port.on('message', (message: Uint8Array | 'close') => {
     port.close();
     return;
   }
-  port.postMessage(encode(runBatch(decode(message))));
+  const calls = decode(message);
+  port.postMessage(encode(runBatch(calls)));
+  if (calls.some(({ procedure }) => procedure === PROCEDURE.sweep)) cleanWal();
 });
 port.postMessage('open');
