@@ -3,7 +3,7 @@ import type { Clock } from './clock.ts';
 import type { SecretStore } from './secrets/store.ts';
 
 /**
- * Ended content is wiped within two minutes (contract §3): this leaves room for failed rounds. Each round calls `sweep`
+ * Ended content is wiped within two minutes: this leaves room for failed rounds. Each round calls `sweep`
  * at least once, for an engine may clean its own files of wiped content with it.
  */
 const SWEEP_INTERVAL_MS = 20_000;

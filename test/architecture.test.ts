@@ -14,7 +14,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   app: ['http', 'openapi', 'ops', 'secrets', 'web'],
   openapi: ['http', 'ops', 'secrets', 'web'],
   jobs: ['clock', 'secrets'],
-  storage: ['config', 'errors', 'secrets'],
+  storage: ['config', 'errors', 'folders', 'secrets'],
   secrets: ['clock', 'errors', 'http'],
   web: ['errors', 'http'],
   ops: ['errors', 'http'],

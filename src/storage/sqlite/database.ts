@@ -1,6 +1,7 @@
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { makeFolder } from '../../folders.ts';
 import { resultCode, retryWhileBusy, SQLITE_BUSY } from './busy.ts';
 import { MIGRATIONS } from './schema.ts';
 
@@ -14,7 +15,7 @@ const CLEAN_TIMEOUT_MS = 100;
  * @throws Error when the file is not ours, damaged, or of a newer version.
  */
 export function openWriter(path: string): DatabaseSync {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(path), 0o700);
   closeSync(openSync(path, 'a', 0o600)); // SQLite would make it readable for all; its other files take after it
   const database = new DatabaseSync(path, { timeout: 0 });
   retryWhileBusy(performance.now() + OPEN_TIMEOUT_MS, () => {
