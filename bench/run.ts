@@ -31,7 +31,7 @@ const load = (service: Service, extra: Partial<Load> = {}): Promise<Rate> =>
     port: service.port,
     connections: CONNECTIONS,
     seconds: SECONDS,
-    warmupSeconds: 2,
+    warmupSeconds: 5,
     ...extra,
   } satisfies Load);
 const probe = (service: Service, extra: Omit<Probe, 'port'>): Promise<Delay> =>
@@ -135,7 +135,11 @@ async function comparePhrases(): Promise<void> {
     rows: [
       { what: `argon2id alone, ${cores} threads`, value: `${whole(median(bare))} hashes/s` },
       { what: 'Hushbox, 2 hashes a pair', value: `${whole(median(ours))} hashes/s` },
-      { what: 'Hushbox against argon2id alone', value: ratio(median(ours) / median(bare)), target: '≥ 0.90' },
+      {
+        what: 'Hushbox against argon2id alone',
+        value: ratio(median(ours.map((rate, round) => rate / (bare[round] as number)))),
+        target: '≥ 0.90',
+      },
     ],
   });
 }

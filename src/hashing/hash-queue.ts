@@ -3,7 +3,7 @@ import type { Slots } from './slots.ts';
 /** What one slot hashes before it goes back to the others: the way to them and back would leave its core idle. */
 export const MAX_IN_A_ROW = 8;
 /** What a thread is given at once. */
-export const MAX_BATCH = 4;
+export const MAX_BATCH = 3;
 
 export type Phrase = { phrase: Uint8Array; salt: Uint8Array };
 export type Hash = (phrase: Uint8Array, salt: Uint8Array) => Promise<Uint8Array>;
