@@ -190,8 +190,10 @@ async function compareStanding(): Promise<void> {
     );
     process.stdout.write(`  standing: ${whole(full.at(-1) ?? 0)} against ${whole(empty.at(-1) ?? 0)} pairs/s\n`);
   }
+  await run('sync'); // what filling left unwritten is not ours to wait for
   const calm = await measureLoop(path);
   await fillWithSecrets(path, count / 10, [-2 * dayMs, -dayMs]);
+  await run('sync');
   const sweeping = await measureLoop(path);
   rmSync(folder, { recursive: true });
   sections.push({
