@@ -102,7 +102,7 @@ export function parseEnvironment(env: Readonly<Record<string, string | undefined
   if (given.NODE_ENV === 'production' && given.MASTER_KEY === undefined && !given.MASTER_KEY_FILE) {
     problems.add('MASTER_KEY must be set in production');
   }
-  return { values: withPaths(values as Partial<Values>), problems: [...problems] };
+  return { values: Object.freeze(withPaths(values as Partial<Values>)), problems: [...problems] };
 }
 
 /**
@@ -112,7 +112,7 @@ export function parseEnvironment(env: Readonly<Record<string, string | undefined
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const { values, problems } = parseEnvironment(env);
   if (problems.length > 0) throw invalid(problems);
-  return Object.freeze(values as Config);
+  return values as Config;
 }
 
 export function invalid(problems: readonly string[]): Error {

@@ -12,9 +12,10 @@ const SQLITE_MAGIC = 'SQLite format 3\0';
  * @returns a sentence for each bad variable, without its value.
  */
 export async function findProblems(config: Partial<Config>): Promise<string[]> {
-  const { DATA_DIR, SOCKET_DIR, sqlitePath } = config;
+  const { DATA_DIR, MASTER_KEY, SOCKET_DIR, sqlitePath } = config;
+  const isKeyKept = MASTER_KEY === undefined; // else nothing of ours need be there, nor the folder be writable
   return [
-    ...(DATA_DIR ? checkFolder('DATA_DIR', DATA_DIR) : []),
+    ...(DATA_DIR && isKeyKept ? checkFolder('DATA_DIR', DATA_DIR) : []),
     ...(sqlitePath ? checkDatabase(sqlitePath) : []),
     ...(SOCKET_DIR ? checkFolder('SOCKET_DIR', SOCKET_DIR) : await checkAddress(config)),
   ];

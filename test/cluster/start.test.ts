@@ -163,6 +163,14 @@ test.serial('a database that is none ends the start, with one line that says so'
   t.regex(program.stderr(), /^ {2}STORAGE_URL names a file of another kind$/m);
 });
 
+test.serial('with a master key given and the database elsewhere, nothing is written to disk', async (t) => {
+  const folder = await temporaryFolder(t);
+  const env = { MASTER_KEY: KEY, STORAGE_URL: 'mongodb://127.0.0.1:1/', DATA_DIR: join(folder, 'none') };
+  const program = await launch(t, { folder, env });
+  await until('the workers listen', () => program.stderr().includes('storage does not answer yet'));
+  t.deepEqual(readdirSync(folder), []);
+});
+
 test.serial('a database that is damaged ends the start, with one line that says so', async (t) => {
   const folder = await temporaryFolder(t);
   writeFileSync(join(folder, 'hushbox.db'), `SQLite format 3\0${'damaged'.repeat(1000)}`);
