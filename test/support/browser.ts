@@ -119,7 +119,7 @@ function connect(child: ChildProcess): Connection {
   child.once('exit', () => {
     for (const { reject } of waiting.values()) reject(new Error('the browser ended'));
   });
-  toBrowser.on('error', () => {}); // the exit tells
+  for (const pipe of [toBrowser, fromBrowser]) pipe.on('error', () => {}); // the exit tells
 
   function receive({ id, method, params, result, error, sessionId }: Message): void {
     if (method !== undefined) listeners.get(sessionId ?? '')?.(method, params as never);
