@@ -23,7 +23,7 @@ const MAX_BACKOFF_MS = 30_000;
 const REPLACE_DEADLINE_MS = 30_000;
 
 /** The whole program ends within 10 s of SIGTERM. */
-const STOP: DrainOrder = { type: 'drain', acceptMs: 8_000, deadlineMs: 9_000 };
+const STOP: DrainOrder = { type: 'drain', acceptMs: 7_500, deadlineMs: 8_500 };
 const STOP_DEADLINE_MS = 9_700;
 /** A worker that was replaced has as long as any request may take; the roll waits for it only a while. */
 const LEAVE: DrainOrder = { type: 'drain', acceptMs: 1_000, deadlineMs: 65_000 };

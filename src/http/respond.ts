@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Context, Middleware } from 'koa';
 import { AppError, ERRORS, type ErrorCode } from '../errors.ts';
+import { closeAfter } from './connections.ts';
 
 /** What a request leaves behind. `route` is a pattern: paths carry keys. */
 export type Served = { requestId: string; method: string; route: string; status: number; durationMs: number };
@@ -68,9 +69,9 @@ export function createResponder(log: RequestLog, isDraining: () => boolean): Mid
       else ctx.body = errorBody(known, requestId);
       if (known.retryAfterSeconds !== undefined) ctx.set('retry-after', String(known.retryAfterSeconds));
       // What is left of the body is not worth keeping the connection for.
-      if (known.code === 'TOO_LARGE') ctx.set('connection', 'close');
+      if (known.code === 'TOO_LARGE') closeAfter(ctx.res);
     }
-    if (isDraining()) ctx.set('connection', 'close');
+    if (isDraining()) closeAfter(ctx.res);
     send(ctx, requestId);
     log.served({
       requestId,

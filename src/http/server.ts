@@ -10,6 +10,7 @@ import {
 } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { AppError, ERRORS, type ErrorCode } from '../errors.ts';
+import { afterPending, begin, closeAfter } from './connections.ts';
 import { errorBody, jsonAnswer } from './respond.ts';
 
 /** What the HTTP parser refuses, by Node's error code; anything else malformed is INVALID_REQUEST. */
@@ -25,11 +26,6 @@ const ALLOW = { allow: 'GET, HEAD, POST, DELETE, OPTIONS' } as const;
 
 /** An HTTP server with a limit on everything a client can draw out. */
 export function createHttpServer(listener: RequestListener): Server {
-  /** The newest two answers of each connection, sent or not: only the last one's request can still be incomplete. */
-  const newest = new WeakMap<Duplex, [ServerResponse | undefined, ServerResponse]>();
-  const remember = (socket: Duplex, response: ServerResponse): void => {
-    newest.set(socket, [newest.get(socket)?.[1], response]);
-  };
   const server = createServer(
     {
       maxHeaderSize: 16_384,
@@ -41,7 +37,7 @@ export function createHttpServer(listener: RequestListener): Server {
       noDelay: true,
     },
     (request, response) => {
-      remember(request.socket, response);
+      if (!begin(request, response)) return;
       if (isHttp1(request) && hasSoundTarget(request)) listener(request, response);
       else refuse(response, 'INVALID_REQUEST');
     },
@@ -50,8 +46,7 @@ export function createHttpServer(listener: RequestListener): Server {
   // A client that has said all it wanted to say, and closes its side, still waits for the answer.
   Object.assign(server, { httpAllowHalfOpen: true });
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-    remember(request.socket, response);
-    refuse(response, 'EXPECTATION_FAILED');
+    if (begin(request, response)) refuse(response, 'EXPECTATION_FAILED');
   });
   server.on('clientError', (error: ParserError, socket: Duplex) => {
     afterPending(socket, () => {
@@ -63,14 +58,6 @@ export function createHttpServer(listener: RequestListener): Server {
     socket.on('error', () => socket.destroy()); // from here on nobody else listens for it
     afterPending(socket, () => answerRaw(socket, 'METHOD_NOT_ALLOWED', ALLOW));
   });
-
-  /** What is said on the bare socket must not be taken for the answer to an earlier request that is still under way. */
-  function afterPending(socket: Duplex, answer: () => void): void {
-    const [previous, last] = newest.get(socket) ?? [];
-    const pending = last?.req.complete ? last : previous;
-    if (!pending || pending.writableFinished || pending.destroyed) answer();
-    else pending.once('close', answer);
-  }
   return server;
 }
 
@@ -99,7 +86,8 @@ function isUnknownMethod({ code, rawPacket }: ParserError): boolean {
 function refuse(response: ServerResponse, code: ErrorCode): void {
   const requestId = randomUUID();
   const { headers, text } = jsonAnswer(errorBody(new AppError(code), requestId), requestId);
-  response.writeHead(ERRORS[code].status, { ...headers, connection: 'close' }).end(text);
+  closeAfter(response);
+  response.writeHead(ERRORS[code].status, headers).end(text);
 }
 
 /** So long a client that was refused may go on sending: closed at once, its side would lose our answer. */

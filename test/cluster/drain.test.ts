@@ -100,6 +100,44 @@ test.serial('a second SIGTERM within a second is the same one, a later one ends 
   await t.throwsAsync(finish('"cut"'));
 });
 
+test.serial(
+  'requests sent without waiting for answers are answered, or do not happen, through a roll and an end',
+  async (t) => {
+    const program = await start(t, { env: { WORKERS: '1' } });
+    const { port } = new URL(program.base);
+    const rounds = [
+      { signal: 'SIGHUP', phrase: PHRASE, waitMs: 60 },
+      { signal: 'SIGHUP', phrase: undefined, waitMs: 5 },
+      { signal: 'SIGTERM', phrase: PHRASE, waitMs: 60 },
+    ] as const;
+    const left: { key: string; phrase: string | undefined }[] = [];
+    for (const { signal, phrase, waitMs } of rounds) {
+      const keys = await Promise.all(
+        Array.from({ length: 30 }, (_, n) => createSecret(program.base, { secret: `pipelined ${n}`, phrase })),
+      );
+      const body = JSON.stringify({ phrase });
+      const socket = connect(Number(port), '127.0.0.1');
+      let text = '';
+      socket.on('data', (chunk) => {
+        text += chunk;
+      });
+      const closed = new Promise((resolve) => socket.once('close', resolve));
+      for (const key of keys)
+        socket.write(`POST /secrets/${key} HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+      await sleep(waitMs);
+      program.signal(signal);
+      await closed;
+      const answered = keys.filter((_, n) => text.includes(`"pipelined ${n}"`));
+      t.true(answered.length > 0);
+      left.push(...keys.filter((key) => !answered.includes(key)).map((key) => ({ key, phrase })));
+      if (signal === 'SIGHUP') await until('the roll', () => !program.stderr().endsWith('replacing the workers"}\n'));
+    }
+    await program.exit;
+    const next = await start(t, { folder: program.folder });
+    for (const { key, phrase } of left) t.is((await readSecret(next.base, key, { phrase })).status, 200);
+  },
+);
+
 test.serial('SIGTERM during the start ends it cleanly', async (t) => {
   for (const delayMs of [150, 250, 350]) {
     const { launch } = await import('../support/program.ts');

@@ -211,6 +211,33 @@ test('what follows a read on its connection cannot take its answer away', async 
   t.is((await server.get('/health/live')).status, 200);
 });
 
+test('what follows a request that closes its connection does not happen', async (t) => {
+  const server = await start(t);
+  for (const [refused, status] of [
+    ['GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n', '400'],
+    ['GET / HTTP/1.1\r\nHost: a\r\nExpect: zz\r\n\r\n', '417'],
+    ['GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n', '200'],
+    ['GET /health/live HTTP/1.0\r\n\r\n', '200'],
+  ] as const) {
+    const { secret_key } = await server.create({ secret: 's' });
+    const answers = await converse(server, refused + post(`/secrets/${secret_key}`, 'Content-Length: 2\r\n', '{}'));
+    t.deepEqual(statuses(answers), [status]);
+    t.is((await server.post(`/secrets/${secret_key}`)).status, 200, refused);
+  }
+});
+
+test('a body that is too large takes no answer of its connection away', async (t) => {
+  const server = await start(t);
+  const { secret_key } = await server.create({ secret: 's' });
+  const body = 'x'.repeat(bodyLimitBytes({ secretMaxBytes: 65_536, ttlMaxSeconds: 604_800 }) + 1);
+  const tooLarge = post('/generate', `Content-Length: ${body.length}\r\n`, body);
+  const read = post(`/secrets/${secret_key}`, 'Content-Length: 2\r\nConnection: close\r\n', '{}');
+  const answers = await converse(server, tooLarge + read);
+  const isRead = statuses(answers).length === 2;
+  t.is(statuses(answers)[0], '413');
+  t.is((await server.post(`/secrets/${secret_key}`)).status, isRead ? 404 : 200);
+});
+
 test('CONNECT and methods that nobody knows are wrong everywhere', async (t) => {
   const server = await start(t);
   for (const line of ['CONNECT /generate', 'CONNECT /', 'CONNECT example.org:443', 'BREW /generate', 'X-Y /nowhere']) {
