@@ -167,15 +167,29 @@ function withFiles(env: Readonly<Record<string, string | undefined>>, problems: 
 
 function isStorageUrl(url: string): boolean {
   if (url.startsWith(SQLITE_PREFIX)) return url.length > SQLITE_PREFIX.length && !url.includes(':memory:');
-  const hosts = /^mongodb(?:\+srv)?:\/\/(?:[^/@]*@)?(?<hosts>[^/?@]+)(?:[/?]|$)/.exec(url)?.groups?.hosts ?? '';
+  const { hosts, database } =
+    /^mongodb(?:\+srv)?:\/\/(?:[^/@]*@)?(?<hosts>[^/?@]+)(?:\/(?<database>[^?]*))?(?:\?|$)/.exec(url)?.groups ?? {};
   // A socket, or a name and a port, which a URL of the web has the same way.
-  return hosts.split(',').every((host) => /^%2F/i.test(host) || URL.canParse(`http://${host}`));
+  const areHosts = hosts?.split(',').every((host) => /^%2F/i.test(host) || URL.canParse(`http://${host}`));
+  return areHosts === true && isDatabaseName(decode(database ?? '')) && decode(url) !== undefined;
+}
+
+/** MongoDB's rules for names on all platforms. */
+function isDatabaseName(name: string | undefined): boolean {
+  return name !== undefined && Buffer.byteLength(name) <= 63 && !/[/\\. "$*<>:|?\0]/.test(name);
+}
+
+function decode(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function isPublicUrl(url: string): boolean {
-  const parsed = URL.parse(url);
-  if (!parsed || !['http:', 'https:'].includes(parsed.protocol)) return false;
-  return !parsed.search && !parsed.hash && !parsed.username && !parsed.password;
+  const parsed = /^https?:\/\/[^\s?#]+$/i.test(url) ? URL.parse(url) : null;
+  return parsed !== null && !parsed.username && !parsed.password;
 }
 
 function reject(context: z.RefinementCtx): never {

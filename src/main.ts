@@ -13,10 +13,10 @@ const { createLog } = await import('./ops/log.ts');
 const { MAKE_PID, WORKER_NUMBER } = await import('./ipc.ts');
 
 async function readConfigOrEnd(): Promise<Config> {
-  const { values, problems } = parseEnvironment(process.env);
-  const tried = cluster.isPrimary ? await (await import('./preflight.ts')).findProblems(values) : [];
-  if (problems.length + tried.length === 0) return values as Config;
-  process.stderr.write(`${invalid([...problems, ...tried]).message}\n`);
+  const reading = parseEnvironment(process.env);
+  const problems = cluster.isPrimary ? await (await import('./preflight.ts')).findProblems(reading) : reading.problems;
+  if (problems.length === 0) return reading.values as Config;
+  process.stderr.write(`${invalid(problems).message}\n`);
   process.exit(1);
 }
 

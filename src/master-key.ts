@@ -23,16 +23,16 @@ function make(dataDir: string, path: string): string {
   makeFolder(dataDir, 0o700);
   const temporary = `${path}.${randomBytes(8).toString('hex')}`; // a container's process ids come again
   const file = openSync(temporary, 'wx', 0o600);
-  writeSync(file, `${randomBytes(32).toString('hex')}\n`);
-  fsyncSync(file);
-  closeSync(file);
   try {
+    writeSync(file, `${randomBytes(32).toString('hex')}\n`);
+    fsyncSync(file);
     linkSync(temporary, path); // unlike rename, never replaces a key that another process made first
     syncFolder(dataDir);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   } finally {
-    unlinkSync(temporary);
+    closeSync(file);
+    unlinkSync(temporary); // also when the disk is full
   }
   return readFileSync(path, 'utf8');
 }

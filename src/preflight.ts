@@ -1,29 +1,35 @@
-import { accessSync, closeSync, constants, existsSync, openSync, readSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, openSync, readSync, rmdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname } from 'node:path';
-import type { Config } from './config.ts';
+import type { Config, Reading } from './config.ts';
 import { makeFolder } from './folders.ts';
 
 const SQLITE_MAGIC = 'SQLite format 3\0';
 
 /**
  * What only trying tells of the configuration: folders that can be written to, an address to listen on. Makes the
- * folders. Values that are known to be bad are absent.
+ * folders, and takes them away again where anything is wrong.
+ * @param values without those that are known to be bad.
+ * @param problems those that are known.
  * @returns a sentence for each bad variable, without its value.
  */
-export async function findProblems(config: Partial<Config>): Promise<string[]> {
-  const { DATA_DIR, MASTER_KEY, SOCKET_DIR, sqlitePath } = config;
+export async function findProblems({ values, problems }: Reading): Promise<string[]> {
+  const { DATA_DIR, MASTER_KEY, SOCKET_DIR, sqlitePath } = values;
   const isKeyKept = MASTER_KEY === undefined; // else nothing of ours need be there, nor the folder be writable
-  return [
-    ...(DATA_DIR && isKeyKept ? checkFolder('DATA_DIR', DATA_DIR) : []),
-    ...(sqlitePath ? checkDatabase(sqlitePath) : []),
-    ...(SOCKET_DIR ? checkFolder('SOCKET_DIR', SOCKET_DIR) : await checkAddress(config)),
+  const made: string[] = [];
+  const all = [
+    ...problems,
+    ...(DATA_DIR && isKeyKept ? checkFolder('DATA_DIR', DATA_DIR, made) : []),
+    ...(sqlitePath ? checkDatabase(sqlitePath, made) : []),
+    ...(SOCKET_DIR ? checkFolder('SOCKET_DIR', SOCKET_DIR, made) : await checkAddress(values)),
   ];
+  if (all.length > 0) removeEmpty(made);
+  return all;
 }
 
-function checkFolder(name: string, path: string): string[] {
+function checkFolder(name: string, path: string, made: string[]): string[] {
   try {
-    makeFolder(path, name === 'SOCKET_DIR' ? 0o777 : 0o700);
+    made.push(...makeFolder(path, name === 'SOCKET_DIR' ? 0o777 : 0o700));
     accessSync(path, constants.W_OK | constants.X_OK);
     return [];
   } catch (error) {
@@ -31,8 +37,16 @@ function checkFolder(name: string, path: string): string[] {
   }
 }
 
-function checkDatabase(path: string): string[] {
-  const problems = checkFolder('STORAGE_URL', dirname(path));
+function removeEmpty(folders: readonly string[]): void {
+  for (const folder of folders.toReversed()) {
+    try {
+      rmdirSync(folder);
+    } catch {} // somebody else uses it already
+  }
+}
+
+function checkDatabase(path: string, made: string[]): string[] {
+  const problems = checkFolder('STORAGE_URL', dirname(path), made);
   if (problems.length > 0 || !existsSync(path)) return problems;
   try {
     const file = openSync(path, 'r+');

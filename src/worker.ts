@@ -30,8 +30,8 @@ export type RunningWorker = {
 /** Opens the storage, builds the parts, listens. */
 export async function startWorker({ config, address, slots, log, onLost }: WorkerParts): Promise<RunningWorker> {
   let isDraining = false;
-  const masterKey = config.MASTER_KEY ?? loadOrMakeMasterKey(config.DATA_DIR);
   const storage = await openStorage(config, onLost, (warning) => log.warn(warning));
+  const masterKey = config.MASTER_KEY ?? loadOrMakeMasterKey(config.DATA_DIR); // not made for a storage that is none
   const threads = createHashThreads();
   const gate = createGate(createHashQueue(slots, threads.hashAll));
   const ring = createKeyRing([masterKey, ...config.MASTER_KEY_PREVIOUS]);

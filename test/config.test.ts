@@ -91,6 +91,10 @@ test('STORAGE_URL names a SQLite file or a MongoDB server', (t) => {
     'mongodb://a,,b/x',
     'mongodb://a:99999/x',
     'mongodb://a b/x',
+    'mongodb://a/a%20b',
+    'mongodb://a/a.b',
+    `mongodb://a/${'x'.repeat(64)}`,
+    'mongodb://user:p%zz@a/x',
     'postgres://127.0.0.1',
     '/data/x.db',
   ]) {

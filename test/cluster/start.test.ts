@@ -188,6 +188,7 @@ test.serial('what only trying shows to be wrong is named with everything else, a
     [{ HOST: 'bad.host.invalid', DATA_DIR: file, LOG_LEVEL: 'bad' }, ['DATA_DIR', 'HOST', 'LOG_LEVEL']],
     [{ HOST: 'http://bad', STORAGE_URL: `sqlite:${join(folder, 'bad-folder')}` }, ['HOST', 'STORAGE_URL']],
     [{ HOST: '[::1]', STORAGE_URL: `sqlite:${file}` }, ['HOST', 'STORAGE_URL']],
+    [{ LOG_LEVEL: 'bad', DATA_DIR: join(folder, 'new', 'deep'), SOCKET_DIR: join(folder, 'sockets') }, ['LOG_LEVEL']],
     [{ SOCKET_DIR: file, STORAGE_URL: 'mongodb://bad:bad@' }, ['SOCKET_DIR', 'STORAGE_URL']],
     [{ DATA_DIR: '/proc/bad', SOCKET_DIR: '/proc/bad/bad' }, ['DATA_DIR', 'SOCKET_DIR']],
     [{ STORAGE_URL: 'sqlite:/proc/bad/hushbox.db', WORKERS: 'bad' }, ['STORAGE_URL', 'WORKERS']],
@@ -201,6 +202,7 @@ test.serial('what only trying shows to be wrong is named with everything else, a
       ?.map((name) => name.trim());
     t.deepEqual(named?.sort(), names);
     t.notRegex(program.stderr(), /bad/);
+    t.deepEqual(readdirSync(folder).sort(), ['bad-file', 'bad-folder']);
   }
 });
 
