@@ -1,9 +1,13 @@
 import { accessSync, closeSync, constants, existsSync, openSync, readSync, rmdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config, Reading } from './config.ts';
 import { makeFolder } from './folders.ts';
 
+/** A predecessor that was killed can take a moment to let go of its port: its workers end by themselves. */
+const PORT_PATIENCE_MS = 3_000;
+const PORT_RETRY_MS = 50;
 const SQLITE_MAGIC = 'SQLite format 3\0';
 
 /**
@@ -59,16 +63,23 @@ function checkDatabase(path: string, made: string[]): string[] {
   }
 }
 
-function checkAddress({ HOST, HTTP_PORT }: Partial<Config>): Promise<string[]> {
+async function checkAddress({ HOST, HTTP_PORT = 0 }: Partial<Config>): Promise<string[]> {
+  if (HOST === undefined) return [];
+  const deadline = performance.now() + PORT_PATIENCE_MS;
+  for (;;) {
+    const code = await tryToListen(HTTP_PORT, HOST);
+    if (code === undefined) return [];
+    if (code === 'EADDRINUSE' && performance.now() < deadline) await sleep(PORT_RETRY_MS);
+    else if (code === 'EADDRINUSE' || code === 'EACCES') return [`HTTP_PORT cannot be listened on (${code})`];
+    else return [`HOST is no address of this machine (${code})`];
+  }
+}
+
+function tryToListen(port: number, host: string): Promise<string | undefined> {
   const probe = createServer();
   return new Promise((resolve) => {
-    probe.once('error', (error) => {
-      const code = codeOf(error);
-      const isPort = code === 'EADDRINUSE' || code === 'EACCES';
-      resolve([isPort ? `HTTP_PORT cannot be listened on (${code})` : `HOST is no address of this machine (${code})`]);
-    });
-    if (HOST === undefined) resolve([]);
-    else probe.listen(HTTP_PORT ?? 0, HOST, () => probe.close(() => resolve([])));
+    probe.once('error', (error) => resolve(codeOf(error)));
+    probe.listen(port, host, () => probe.close(() => resolve(undefined)));
   });
 }
 

@@ -4,6 +4,9 @@ import { type DrainOrder, EXIT_HOPELESS, type ToPrimary, type ToWorker } from '.
 import type { Log } from './ops/log.ts';
 import { addressOf, startWorker } from './worker.ts';
 
+/** How long closing may take once everything that was not answered has been cut. */
+const CLOSE_MS = 500;
+
 /** Runs a worker under the primary's orders. When the primary dies, node:cluster ends its workers by itself. */
 export async function runWorkerProcess(config: Config, workerNumber: number, log: Log): Promise<void> {
   process.on('uncaughtException', (err) => die(log, err));
@@ -17,13 +20,18 @@ export async function runWorkerProcess(config: Config, workerNumber: number, log
     onLost: (err) => die(log, err),
   });
   const cut = new AbortController();
+  // What hangs in closing, a storage that is away for one, loses nothing by the end of its process.
+  const isOver = new Promise((resolve) => {
+    cut.signal.addEventListener('abort', () => setTimeout(resolve, CLOSE_MS));
+  });
   let isLeaving = false;
 
   async function leave({ acceptMs, deadlineMs }: DrainOrder): Promise<void> {
     setTimeout(() => cut.abort(), deadlineMs).unref(); // the earliest of several counts
     if (isLeaving) return;
     isLeaving = true;
-    await (await running).stop({ acceptMs, cut: cut.signal });
+    const stopped = (await running).stop({ acceptMs, cut: cut.signal });
+    await Promise.race([stopped, isOver]);
     process.exit(0);
   }
 

@@ -65,8 +65,9 @@ export async function startWorker({ config, address, slots, log, onLost }: Worke
     ready,
     async stop(options) {
       isDraining = true;
+      const stopped = jobs?.stop(); // its last step may take as long as a request
       await listener.drain(options);
-      await jobs?.stop();
+      await stopped;
       // What a client that left had asked for is under way all the same, and must not find its threads gone.
       while (gate.size > 0 && !options.cut.aborted) await sleep(GATE_CHECK_MS);
       await threads.close();
