@@ -1,11 +1,11 @@
 import cluster, { type Worker } from 'node:cluster';
 import { randomInt } from 'node:crypto';
-import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from './config.ts';
 import { countCores } from './cores.ts';
 import { type DrainOrder, EXIT_HOPELESS, type ToPrimary, type ToWorker, WORKER_NUMBER } from './ipc.ts';
 import type { Log } from './ops/log.ts';
+import { tryToListen } from './ports.ts';
 import { obeySignals } from './signals.ts';
 import { createSlotBroker } from './slot-broker.ts';
 
@@ -306,13 +306,7 @@ function tell({ worker }: Child, message: ToWorker): void {
 async function findFreePort(host: string): Promise<number> {
   for (;;) {
     const port = randomInt(20_000, 32_768);
-    const probe = createServer();
-    const isFree = await new Promise<boolean>((resolve) => {
-      // Other failures are for the workers to tell.
-      probe.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'EADDRINUSE'));
-      probe.listen(port, host, () => probe.close(() => resolve(true)));
-    });
-    if (isFree) return port;
+    if ((await tryToListen(port, host)) !== 'EADDRINUSE') return port; // other failures are for the workers to tell
   }
 }
 

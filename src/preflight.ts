@@ -1,9 +1,9 @@
-import { accessSync, closeSync, constants, existsSync, openSync, readSync, rmdirSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { accessSync, closeSync, constants, openSync, readSync, rmdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config, Reading } from './config.ts';
 import { makeFolder } from './folders.ts';
+import { tryToListen } from './ports.ts';
 
 /** A predecessor that was killed can take a moment to let go of its port: its workers end by themselves. */
 const PORT_PATIENCE_MS = 3_000;
@@ -51,7 +51,7 @@ function removeEmpty(folders: readonly string[]): void {
 
 function checkDatabase(path: string, made: string[]): string[] {
   const problems = checkFolder('STORAGE_URL', dirname(path), made);
-  if (problems.length > 0 || !existsSync(path)) return problems;
+  if (problems.length > 0) return problems;
   try {
     const file = openSync(path, 'r+');
     const head = Buffer.alloc(SQLITE_MAGIC.length);
@@ -59,6 +59,7 @@ function checkDatabase(path: string, made: string[]): string[] {
     closeSync(file);
     return length === 0 || head.toString('latin1') === SQLITE_MAGIC ? [] : ['STORAGE_URL names a file of another kind'];
   } catch (error) {
+    if (codeOf(error) === 'ENOENT') return []; // it will be made
     return [`STORAGE_URL names no file that can be written to (${codeOf(error)})`];
   }
 }
@@ -73,14 +74,6 @@ async function checkAddress({ HOST, HTTP_PORT = 0 }: Partial<Config>): Promise<s
     else if (code === 'EADDRINUSE' || code === 'EACCES') return [`HTTP_PORT cannot be listened on (${code})`];
     else return [`HOST is no address of this machine (${code})`];
   }
-}
-
-function tryToListen(port: number, host: string): Promise<string | undefined> {
-  const probe = createServer();
-  return new Promise((resolve) => {
-    probe.once('error', (error) => resolve(codeOf(error)));
-    probe.listen(port, host, () => probe.close(() => resolve(undefined)));
-  });
 }
 
 function codeOf(error: unknown): string {

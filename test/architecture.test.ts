@@ -8,7 +8,7 @@ import test from 'ava';
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   main: ['cluster', 'config', 'ipc', 'ops', 'preflight', 'worker-process'],
-  cluster: ['config', 'cores', 'ipc', 'ops', 'signals', 'slot-broker'],
+  cluster: ['config', 'cores', 'ipc', 'ops', 'ports', 'signals', 'slot-broker'],
   'worker-process': ['config', 'hashing', 'ipc', 'ops', 'worker'],
   worker: ['app', 'config', 'hashing', 'http', 'jobs', 'master-key', 'ops', 'secrets', 'storage'],
   app: ['http', 'openapi', 'ops', 'secrets', 'web'],
@@ -21,7 +21,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   hashing: ['errors'],
   http: ['errors', 'folders'],
   'master-key': ['config', 'folders'],
-  preflight: ['config', 'folders'],
+  preflight: ['config', 'folders', 'ports'],
   clock: [],
   config: [],
   folders: [],
@@ -29,6 +29,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   ipc: [],
   'make-watch': [],
+  ports: [],
   signals: ['make-watch'],
   'slot-broker': [],
 };

@@ -44,6 +44,15 @@ test.serial('a port in use ends the start, with a line that says so', async (t) 
   t.regex(program.stderr(), /^ {2}HTTP_PORT cannot be listened on \(EADDRINUSE\)$/m);
 });
 
+test.serial('a port that a predecessor is about to let go of is waited for', async (t) => {
+  const predecessor = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => predecessor.once('listening', resolve));
+  const { port } = predecessor.address() as { port: number };
+  setTimeout(() => predecessor.close(), 1_000);
+  const program = await start(t, { env: { HTTP_PORT: String(port) } });
+  t.is(program.base, `http://127.0.0.1:${port}`);
+});
+
 test.serial('an address that is not ours ends the start, whether the port is given or free', async (t) => {
   for (const HTTP_PORT of ['0', '28000']) {
     const program = await launch(t, { env: { HTTP_PORT, HOST: '203.0.113.1' } });
