@@ -12,8 +12,9 @@ const closing = new WeakSet<Duplex>();
  *   be told (RFC 9112 §9.6).
  */
 export function begin({ socket }: IncomingMessage, response: ServerResponse): boolean {
+  if (closing.has(socket)) return false;
   newest.set(socket, [newest.get(socket)?.[1], response]);
-  return !closing.has(socket);
+  return true;
 }
 
 /**
