@@ -17,7 +17,8 @@ function describeConfiguration(): string {
 # Configuration
 
 Everything is set by environment variables, read once at the start. An empty variable counts as absent. A bad one stops
-the start: every bad one is named at once, no value is shown (test/config.test.ts).
+the start: every bad one is named at once, no value is shown (test/config.test.ts, test/cluster/start.test.ts). Options in
+a MongoDB URL that only the driver knows are looked at when it is loaded, after all others.
 
 | variable | default | meaning |
 |---|---|---|

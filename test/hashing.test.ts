@@ -3,8 +3,9 @@ import { AppError } from '../src/errors.ts';
 import { hashPhraseSync } from '../src/hashing/argon2.ts';
 import { createGate, MAX_PLACES } from '../src/hashing/gate.ts';
 import { createHashQueue, MAX_BATCH, type Phrase } from '../src/hashing/hash-queue.ts';
-import { createLocalSlots, createSharedSlots } from '../src/hashing/slots.ts';
+import { createSharedSlots } from '../src/hashing/slots.ts';
 import { createHashThreads } from '../src/hashing/threads.ts';
+import { createLocalSlots } from './support/slots.ts';
 
 const phrase = Buffer.from('correct horse');
 const salt = Buffer.alloc(16, 7);

@@ -4,7 +4,6 @@ import type { ExecutionContext } from 'ava';
 import { createApp } from '../../src/app.ts';
 import { createGate } from '../../src/hashing/gate.ts';
 import { createHashQueue } from '../../src/hashing/hash-queue.ts';
-import { createLocalSlots } from '../../src/hashing/slots.ts';
 import { createHashThreads } from '../../src/hashing/threads.ts';
 import { listen } from '../../src/http/listen.ts';
 import { createHttpServer } from '../../src/http/server.ts';
@@ -14,6 +13,7 @@ import { createKeyRing } from '../../src/secrets/key-ring.ts';
 import { createSecrets } from '../../src/secrets/secrets.ts';
 import type { Storage } from '../../src/storage/open.ts';
 import { expectNoLeaks, remember, rememberBody, rememberHeaders } from './leaks.ts';
+import { createLocalSlots } from './slots.ts';
 import type { Place } from './storage.ts';
 
 export type TestClock = {

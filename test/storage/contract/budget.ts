@@ -14,7 +14,7 @@ import {
 const granted = (triesLeft: number): TryReservation => ({ granted: true, triesLeft });
 const refused = (retryAfterMs: number): TryReservation => ({ granted: false, retryAfterMs });
 
-/** Contract §3: ten tries at once, one more an hour, reserved before the phrase is checked. */
+/** Ten tries at once, one more an hour, reserved before the phrase is checked. */
 export function budgetContract(test: ContractTest): void {
   test('a budget holds ten tries, refills by one an hour, and never beyond ten', async (t, { store }) => {
     const { id } = await createUntraced(store, { expiresAt: CREATED_AT + 1000 * HOUR });

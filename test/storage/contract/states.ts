@@ -35,7 +35,7 @@ const LAST = EXPIRES_AT - 1;
 const LAST_COPY_END = LAST + MINUTE;
 const NONE = undefined;
 
-/** Contract §3's table of states, each change at the instant before, at it and after. */
+/** The table of states, each change at the instant before, at it and after. */
 const LIVES: readonly Life[] = [
   {
     title: 'waiting, then expired',

@@ -21,7 +21,7 @@ import {
 /** The first second in which everything that expires at `EXPIRES_AT` can be swept. */
 const SWEPT_AT = EXPIRES_AT + 1000;
 
-/** Contract §3, column "stored". */
+/** What is stored in each state: nothing but the receipt's record once the secret has ended. */
 export function sweepContract(test: ContractTest): void {
   type End = (world: World, secret: Traced) => Promise<unknown>;
   const ends: readonly [title: string, end: End][] = [
