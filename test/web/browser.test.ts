@@ -357,6 +357,7 @@ browserTest('pages work behind a proxy that gives the service a path of its own'
       outgoing.writeHead(answer.statusCode as number, answer.headers);
       answer.pipe(outgoing);
     });
+    forwarded.on('error', () => outgoing.destroy());
     incoming.pipe(forwarded);
   });
   await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
