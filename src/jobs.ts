@@ -33,5 +33,6 @@ export function startJobs(parts: { secrets: SecretStore; clock: Clock; onError(e
 }
 
 async function sweep({ secrets, clock }: { secrets: SecretStore; clock: Clock }, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted && (await secrets.sweep(clock(), SWEEP_STEP)) === SWEEP_STEP) await sleep(SWEEP_PAUSE_MS);
+  while (!signal.aborted && (await secrets.sweep(clock(), SWEEP_STEP)).wiped === SWEEP_STEP)
+    await sleep(SWEEP_PAUSE_MS);
 }

@@ -45,10 +45,10 @@ export interface SecretStore {
   burn(id: Uint8Array, receiptHash: Uint8Array, now: number): Promise<'burned' | 'not-waiting' | undefined>;
 
   /**
-   * Wipes up to `limit` records: expired secrets, copies past their window, receipts past their time.
-   * @returns how many it wiped; fewer than `limit` means nothing is left to do.
+   * Wipes up to `limit` records: expired secrets, copies past their window, receipts past their time. A sweep that
+   * wipes fewer leaves nothing to do.
    */
-  sweep(now: number, limit: number): Promise<number>;
+  sweep(now: number, limit: number): Promise<Swept>;
 }
 
 export type NewSecret = {
@@ -70,6 +70,12 @@ export type ClaimOptions = {
   copy?: { envelope: Uint8Array; claimTag: Uint8Array; until: number } | undefined;
   /** Whether the caller holds a reserved try, which a right phrase does not cost. */
   refundTry: boolean;
+};
+
+export type Swept = {
+  wiped: number;
+  /** Secrets among them that nobody had read or burned. However many sweeps run at once, each is in one of their counts. */
+  expired: number;
 };
 
 export type RereadOptions = { claimTag: Uint8Array; maxReads: number; refundTry: boolean };

@@ -230,7 +230,7 @@ testMongo('an index that is refused is told, once, and the store works without i
   t.regex(warnings[1] ?? '', /refuses the indexes \(error \d+\)/);
   const secret = await createTraced(store);
   t.true(await store.claim(secret.id, CREATED_AT, NO_REFUND));
-  t.is(await store.sweep(EXPIRES_AT, 10), 0);
+  t.is((await store.sweep(EXPIRES_AT, 10)).wiped, 0);
 });
 
 for (const [kind, member, isWarned] of [

@@ -50,18 +50,38 @@ export const INDEXES: readonly IndexDescription[] = [
 const CONTENT = { envelope: '', visibleUntil: '', claimTag: '' } as const;
 const ONE_TRY_LESS = { tries: -1, triesFullAt: -TRY_REFILL_MS } as const;
 const UNTRACED = { receiptHash: { $exists: false } } as const;
+/** Neither read nor burned, and not wiped yet. */
+const UNENDED = { state: 'waiting', visibleUntil: { $exists: true } } as const;
+
+type Over = Pick<SecretDocument, '_id' | 'state' | 'visibleUntil'>;
+/** @returns how many it wiped. */
+type Wipe = (which: Filter<SecretDocument>) => Promise<number>;
 
 /**
  * Secrets in MongoDB. Every filter checks the instant itself, for the TTL index lags. What ends a secret asks for no
  * document back: to answer a retry the server would keep a copy of it (`config.image_collection`).
  */
 export function createMongoSecretStore(secrets: () => Collection<SecretDocument>): SecretStore {
-  async function idsOf(filter: Filter<SecretDocument>, limit: number): Promise<Uint8Array[]> {
+  async function findOver(filter: Filter<SecretDocument>, limit: number): Promise<Over[]> {
     if (limit === 0) return []; // to MongoDB this would be no limit
-    const found = await secrets()
-      .find(filter, { projection: { _id: 1 }, limit })
+    return secrets()
+      .find(filter, { projection: { state: 1, visibleUntil: 1 }, limit })
       .toArray();
-    return found.map(({ _id }) => _id);
+  }
+
+  /**
+   * Wipes those found of which the filter still is true, the secrets that nobody ended in a step of their own: for the
+   * database tells how many a step wiped, and not which.
+   * @returns the number of those secrets.
+   */
+  async function wipe(found: readonly Over[], filter: Filter<SecretDocument>, run: Wipe): Promise<number> {
+    const [unended = [], others = []] = [true, false].map((wanted) => found.filter((one) => isUnended(one) === wanted));
+    const among = (some: readonly Over[]): Filter<SecretDocument> => ({
+      ...filter,
+      _id: { $in: some.map(({ _id }) => _id) },
+    });
+    if (others.length > 0) await run(among(others));
+    return unended.length > 0 ? run({ ...UNENDED, ...among(unended) }) : 0;
   }
 
   return translateFailures({
@@ -171,15 +191,23 @@ export function createMongoSecretStore(secrets: () => Collection<SecretDocument>
 
     async sweep(now, limit) {
       const over = { removeAt: { $lte: new Date(now) } };
-      const removable = await idsOf(over, limit);
-      if (removable.length > 0) await secrets().deleteMany({ _id: { $in: removable }, ...over });
+      const removable = await findOver(over, limit);
+      const removed = await wipe(removable, over, async (which) => (await secrets().deleteMany(which)).deletedCount);
       const past = { receiptHash: { $exists: true }, visibleUntil: { $lte: now } };
-      const wipeable = await idsOf(past, limit - removable.length);
-      if (wipeable.length > 0) await secrets().updateMany({ _id: { $in: wipeable }, ...past }, { $unset: CONTENT });
+      const wipeable = await findOver(past, limit - removable.length);
+      const wiped = await wipe(
+        wipeable,
+        past,
+        async (which) => (await secrets().updateMany(which, { $unset: CONTENT })).modifiedCount,
+      );
       // Counted as found: when several processes sweep together, what another one wiped says nothing of what is left.
-      return removable.length + wipeable.length;
+      return { wiped: removable.length + wipeable.length, expired: removed + wiped };
     },
   } satisfies SecretStore);
+}
+
+function isUnended({ state, visibleUntil }: Over): boolean {
+  return state === 'waiting' && visibleUntil !== undefined;
 }
 
 function receiptOf({ state, createdAt, expiresAt, endedAt, tries, reads }: SecretDocument, now: number): Receipt {

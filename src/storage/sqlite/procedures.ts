@@ -158,6 +158,7 @@ export function createProcedures(database: DatabaseSync): readonly Procedure[] {
       return isKnown ? NO : [];
     },
 
+    /** @returns how many it wiped, and how many of these were waiting until they expired. */
     sweep(now: number, limit: number, bound: Uint8Array) {
       const expired = deleteExpired.all(bound, now, limit);
       for (const row of expired) {
@@ -167,7 +168,7 @@ export function createProcedures(database: DatabaseSync): readonly Procedure[] {
       const left = limit - expired.length;
       const kept = Number(dropDueCopies.run(now, left).changes);
       const gone = Number(deleteDue.run(now, left - kept).changes);
-      return [expired.length + kept + gone];
+      return [expired.length + kept + gone, expired.length];
     },
   };
   return Object.entries(PROCEDURE)

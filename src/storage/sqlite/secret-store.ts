@@ -78,8 +78,8 @@ export function createSqliteSecretStore(commit: GroupCommit, reader: Reader): Se
     },
 
     async sweep(now, limit) {
-      const [wiped] = await commit.run(PROCEDURE.sweep, now, limit, idsExpiringBefore(now));
-      return wiped as number;
+      const [wiped, expired] = await commit.run(PROCEDURE.sweep, now, limit, idsExpiringBefore(now));
+      return { wiped: wiped as number, expired: expired as number };
     },
   } satisfies SecretStore;
 }

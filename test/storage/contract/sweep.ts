@@ -98,10 +98,10 @@ export function sweepContract(test: ContractTest): void {
       await times(3, async () => claimCopy(store, await create(store)));
     }
     const steps: number[] = [];
-    do steps.push(await store.sweep(SWEPT_AT, 6));
+    do steps.push((await store.sweep(SWEPT_AT, 6)).wiped);
     while (steps.at(-1) === 6 && steps.length < 10);
     t.deepEqual(steps, [6, 6, 4]);
-    t.is(await store.sweep(SWEPT_AT, 6), 0);
+    t.deepEqual(await store.sweep(SWEPT_AT, 6), { wiped: 0, expired: 0 });
     t.is((await raw()).length, 3 + 5 + 3);
     for (const { id } of waiting) t.is((await store.find(id, SWEPT_AT))?.state, 'waiting');
   });
@@ -111,8 +111,36 @@ export function sweepContract(test: ContractTest): void {
     await times(20, () => createTraced(store));
     await times(20, () => createUntraced(store));
     await times(4, () => sweepAll(store, SWEPT_AT, 7));
-    t.is(await store.sweep(SWEPT_AT, 7), 0);
+    t.is((await store.sweep(SWEPT_AT, 7)).wiped, 0);
     t.is((await raw()).length, 20 + 1);
     t.is((await store.find(waiting.id, SWEPT_AT))?.state, 'waiting');
+  });
+  test('a sweep tells how many secrets expired, whatever else it wiped', async (t, { store }) => {
+    await times(3, () => createTraced(store));
+    await times(2, () => createUntraced(store));
+    await times(2, async () => claimCopy(store, await createTraced(store)));
+    await times(2, async () => claimCopy(store, await createUntraced(store)));
+    const [read, burned] = [await createTraced(store), await createTraced(store)];
+    await store.claim(read.id, CREATED_AT, NO_REFUND);
+    await store.burn(burned.id, burned.receiptHash, CREATED_AT);
+    t.deepEqual(await store.sweep(COPY_UNTIL, 100), { wiped: 4, expired: 0 });
+    t.deepEqual(await store.sweep(SWEPT_AT, 100), { wiped: 5, expired: 5 });
+    t.is((await store.sweep(EXPIRES_AT + RECEIPT_MS, 100)).expired, 0);
+  });
+
+  test('a secret with a receipt expires once, also where it is swept only when both are over', async (t, { store }) => {
+    await times(2, () => createTraced(store));
+    t.like(await store.sweep(EXPIRES_AT + RECEIPT_MS, 100), { expired: 2 });
+    t.like(await store.sweep(EXPIRES_AT + RECEIPT_MS, 100), { expired: 0 });
+  });
+
+  test('of sweeps that run together each counts what it ended itself', async (t, { store }) => {
+    await times(30, () => createTraced(store));
+    await times(30, () => createUntraced(store));
+    const swept = await times(6, () => store.sweep(SWEPT_AT, 100));
+    t.is(
+      swept.reduce((sum, { expired }) => sum + expired, 0),
+      60,
+    );
   });
 }

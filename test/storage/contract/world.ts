@@ -77,7 +77,7 @@ export async function reserve(store: SecretStore, { id }: NewSecret, now: number
 }
 
 export async function sweepAll(store: SecretStore, now: number, limit = 100): Promise<void> {
-  while ((await store.sweep(now, limit)) === limit);
+  while ((await store.sweep(now, limit)).wiped === limit);
 }
 
 /** All at once. */
