@@ -25,7 +25,7 @@ a MongoDB URL that only the driver knows are looked at when it is loaded, after 
 ${rows.join('\n')}
 
 ¹ Can be given as \`NAME_FILE\` instead: the path of a file that holds the value. Blanks around it do not count; both at
-once, an empty file and one that cannot be read stop the start.
+once, an empty file (but for \`MASTER_KEY_PREVIOUS\`) and one that cannot be read stop the start.
 `;
 }
 

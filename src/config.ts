@@ -4,6 +4,7 @@ import { z } from 'zod';
 
 /** These can be given as `NAME_FILE`, the path of a file that holds the value. */
 const SECRET_BEARING = ['MASTER_KEY', 'MASTER_KEY_PREVIOUS', 'STORAGE_URL', 'CREATE_TOKEN'] as const;
+export type SecretBearing = (typeof SECRET_BEARING)[number];
 
 const wholeNumber = (least: number, most: number) =>
   z
@@ -11,6 +12,7 @@ const wholeNumber = (least: number, most: number) =>
     .transform((text) => (/^\d{1,9}$/.test(text) ? Number(text) : Number.NaN)) // Number('') is 0, Number('0x1') 1
     .refine((value) => value >= least && value <= most, { error: `must be a whole number from ${least} to ${most}` });
 const MasterKey = z.string().transform((text, context) => decodeKey(text.trim()) ?? reject(context));
+const MasterKeys = z.string().transform((text, context) => decodeKeys(text) ?? reject(context));
 const SQLITE_PREFIX = 'sqlite:';
 
 const Env = z.object({
@@ -36,8 +38,9 @@ const Env = z.object({
     .string()
     .optional()
     .describe("Folder for what else is kept on disk; default: SQLite's folder, else `./data`"),
-  MASTER_KEY: MasterKey.optional().describe(
-    '32 bytes as hex or base64url. Without one, development makes a key in `DATA_DIR`; production refuses to start',
+  MASTER_KEY: MasterKeys.optional().describe(
+    '32 bytes as hex or base64url. Without one, development makes a key in `DATA_DIR`; production refuses to start. ' +
+      'More keys, each on a line of its own, are older ones, accepted for reading',
   ),
   MASTER_KEY_PREVIOUS: z
     .string()
@@ -70,8 +73,12 @@ const Env = z.object({
 
 type Values = z.infer<typeof Env>;
 export type Config = Readonly<
-  Omit<Values, 'DATA_DIR'> & {
+  Omit<Values, 'DATA_DIR' | 'MASTER_KEY'> & {
     DATA_DIR: string;
+    /** The one that seals; older ones beside it are in `MASTER_KEY_PREVIOUS`. */
+    MASTER_KEY?: Buffer;
+    /** Of the variables that were given as files, where these are. */
+    files: Readonly<Partial<Record<SecretBearing, string>>>;
     /** The file, where the engine is SQLite. */
     sqlitePath: string | undefined;
   }
@@ -102,7 +109,8 @@ export function parseEnvironment(env: Readonly<Record<string, string | undefined
   if (given.NODE_ENV === 'production' && given.MASTER_KEY === undefined && !given.MASTER_KEY_FILE) {
     problems.add('MASTER_KEY must be set in production');
   }
-  return { values: Object.freeze(withPaths(values as Partial<Values>)), problems: [...problems] };
+  const files = Object.fromEntries([...fromFile].map((name) => [name, resolve(given[`${name}_FILE`] as string)]));
+  return { values: Object.freeze({ ...refine(values as Partial<Values>), files }), problems: [...problems] };
 }
 
 /**
@@ -119,13 +127,20 @@ export function invalid(problems: readonly string[]): Error {
   return new Error(`The configuration is not valid:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
 }
 
-function withPaths(values: Partial<Values>): Partial<Config> {
-  const { DATA_DIR, ...others } = values;
+function refine(values: Partial<Values>): Partial<Config> {
+  const { DATA_DIR, MASTER_KEY: [current, ...older] = [], ...others } = values;
   const { STORAGE_URL } = others;
   const isSqlite = STORAGE_URL?.startsWith(SQLITE_PREFIX);
   const sqlitePath = isSqlite ? resolve((STORAGE_URL as string).slice(SQLITE_PREFIX.length)) : undefined;
   const dataDir = DATA_DIR ?? (sqlitePath ? dirname(sqlitePath) : STORAGE_URL && join('.', 'data'));
-  return { ...others, ...(dataDir && { DATA_DIR: resolve(dataDir) }), sqlitePath };
+  const previous = others.MASTER_KEY_PREVIOUS;
+  return {
+    ...others,
+    ...(dataDir && { DATA_DIR: resolve(dataDir) }),
+    ...(current && { MASTER_KEY: current }),
+    ...(previous && { MASTER_KEY_PREVIOUS: [...older, ...previous] }),
+    sqlitePath,
+  };
 }
 
 /** Every variable with what it means: docs/configuration.md is made of this. */
@@ -145,6 +160,15 @@ export function decodeKey(text: string): Buffer | undefined {
   return undefined;
 }
 
+/** Keys on a line each. @returns undefined unless all of them are. */
+export function decodeKeys(text: string): Buffer[] | undefined {
+  const keys = text
+    .trim()
+    .split('\n')
+    .map((line) => decodeKey(line.trim()));
+  return keys.every((key) => key !== undefined) ? keys : undefined;
+}
+
 type Given = { given: Record<string, string>; fromFile: ReadonlySet<string> };
 
 function withFiles(env: Readonly<Record<string, string | undefined>>, problems: Set<string>): Given {
@@ -156,7 +180,8 @@ function withFiles(env: Readonly<Record<string, string | undefined>>, problems: 
     if (!path) continue;
     if (given[name]) problems.add(`${name} and ${name}_FILE must not both be set`);
     try {
-      given[name] = readFileSync(path, 'utf8').trim();
+      const text = readFileSync(path, 'utf8').trim();
+      if (text !== '' || name !== 'MASTER_KEY_PREVIOUS') given[name] = text; // there can be none
       fromFile.add(name);
     } catch {
       problems.add(`${name}_FILE cannot be read`);

@@ -11,14 +11,22 @@ const SWEEP_INTERVAL_MS = 20_000;
 const SWEEP_STEP = 200;
 const SWEEP_PAUSE_MS = 5;
 
+export type JobParts = {
+  secrets: SecretStore;
+  clock: Clock;
+  /** Takes new master keys where there are any. */
+  refreshKeys(): void;
+  onError(error: unknown): void;
+};
 export type Jobs = { stop(): Promise<void> };
 
 /** Starts the periodic work. Safe in any number of workers: a sweep that finds nothing costs two index look-ups. */
-export function startJobs(parts: { secrets: SecretStore; clock: Clock; onError(error: unknown): void }): Jobs {
+export function startJobs(parts: JobParts): Jobs {
   const stopping = new AbortController();
   const { signal } = stopping;
   const done = (async () => {
     while (!signal.aborted) {
+      parts.refreshKeys();
       await sweep(parts, signal).catch(parts.onError);
       // Spread, so that workers started together do not sweep together.
       await sleep(SWEEP_INTERVAL_MS * (0.75 + Math.random() / 2), undefined, { signal, ref: false }).catch(() => {});
@@ -32,7 +40,7 @@ export function startJobs(parts: { secrets: SecretStore; clock: Clock; onError(e
   };
 }
 
-async function sweep({ secrets, clock }: { secrets: SecretStore; clock: Clock }, signal: AbortSignal): Promise<void> {
+async function sweep({ secrets, clock }: JobParts, signal: AbortSignal): Promise<void> {
   while (!signal.aborted && (await secrets.sweep(clock(), SWEEP_STEP)).wiped === SWEEP_STEP)
     await sleep(SWEEP_PAUSE_MS);
 }

@@ -9,7 +9,7 @@ import { createHashThreads } from './hashing/threads.ts';
 import { type Address, type DrainOptions, listen } from './http/listen.ts';
 import { createHttpServer } from './http/server.ts';
 import { type Jobs, startJobs } from './jobs.ts';
-import { loadOrMakeMasterKey } from './master-key.ts';
+import { loadMasterKeys, watchMasterKeys } from './master-keys.ts';
 import { createFailureLog } from './ops/failure-log.ts';
 import type { Log } from './ops/log.ts';
 import { createKeyRing } from './secrets/key-ring.ts';
@@ -31,10 +31,11 @@ export type RunningWorker = {
 export async function startWorker({ config, address, slots, log, onLost }: WorkerParts): Promise<RunningWorker> {
   let isDraining = false;
   const storage = await openStorage(config, onLost, (warning) => log.warn(warning));
-  const masterKey = config.MASTER_KEY ?? loadOrMakeMasterKey(config.DATA_DIR); // not made for a storage that is none
+  const masterKeys = loadMasterKeys(config); // not made for a storage that is none
   const threads = createHashThreads();
   const gate = createGate(createHashQueue(slots, threads.hashAll));
-  const ring = createKeyRing([masterKey, ...config.MASTER_KEY_PREVIOUS]);
+  const lookForKeys = watchMasterKeys(config, (err) => log.error({ err }, 'the changed master keys cannot be read'));
+  const ring = createKeyRing(masterKeys, lookForKeys);
   const clock = Date.now;
   const app = createApp({
     secrets: createSecrets({ store: storage.secrets, ring, gate, clock }),
@@ -58,6 +59,7 @@ export async function startWorker({ config, address, slots, log, onLost }: Worke
     jobs = startJobs({
       secrets: storage.secrets,
       clock,
+      refreshKeys: ring.refresh,
       onError: (err) => log.warn({ err }, 'sweep failed, will be tried again'),
     });
   });

@@ -28,6 +28,7 @@ test('an empty environment gives the documented defaults', (t) => {
     SECRET_TTL_MAX_SECONDS: 604_800,
     LOG_LEVEL: 'info',
     sqlitePath: resolve('data/hushbox.db'),
+    files: {},
   } satisfies Partial<Config> as unknown as Config);
 });
 
@@ -178,16 +179,31 @@ for (const [name, value] of Object.entries(VALUES_OF_SECRETS) as [keyof typeof V
     t.deepEqual(namedIn(refusal(t, { [`${name}_FILE`]: join(folder, 'missing') })), [`${name}_FILE`]);
   });
 
-  test(`${name} must not be given as an empty file`, async (t) => {
+  test(`${name} must not be given as an empty file, unless it is a list`, async (t) => {
     const path = join(await temporaryFolder(t), 'value');
     writeFileSync(path, '\n');
-    t.deepEqual(namedIn(refusal(t, { [`${name}_FILE`]: path })), [`${name}_FILE`]);
+    if (name === 'MASTER_KEY_PREVIOUS') t.deepEqual(readConfig({ [`${name}_FILE`]: path })[name], []);
+    else t.deepEqual(namedIn(refusal(t, { [`${name}_FILE`]: path })), [`${name}_FILE`]);
   });
 }
 
 test('exactly the variables that bear a secret are documented as possible files', (t) => {
   const files = listSettings().filter(({ canBeFile }) => canBeFile);
   t.deepEqual(files.map(({ name }) => name).sort(), Object.keys(VALUES_OF_SECRETS).sort());
+});
+
+test('further lines of a master key are older ones; every line has to be a key', async (t) => {
+  const path = join(await temporaryFolder(t), 'value');
+  const [older, oldest] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
+  writeFileSync(path, `${KEY.toString('hex')}\n${older.toString('base64url')}\n`);
+  const env = { MASTER_KEY_FILE: path, MASTER_KEY_PREVIOUS: oldest.toString('hex') };
+  const { MASTER_KEY, MASTER_KEY_PREVIOUS, files } = readConfig(env);
+  t.deepEqual([MASTER_KEY, ...MASTER_KEY_PREVIOUS], [KEY, older, oldest]);
+  t.deepEqual(files, { MASTER_KEY: path });
+  for (const bad of [`${KEY.toString('hex')}\nno key`, `${KEY.toString('hex')}\n\n${older.toString('hex')}`]) {
+    writeFileSync(path, bad);
+    t.deepEqual(namedIn(refusal(t, env)), ['MASTER_KEY_FILE']);
+  }
 });
 
 test('every variable is described', (t) => {

@@ -6,13 +6,48 @@ export const MASTER_KEY_ID_BYTES = 8;
 export type MasterKey = { id: Buffer; salt: HmacKey };
 
 /** The keys a server holds: it seals with `current` and opens with any. */
-export type KeyRing = { current: MasterKey; find(id: Uint8Array): MasterKey | undefined };
+export type KeyRing = {
+  readonly current: MasterKey;
+  /** Looks for new keys before it says that there is none. */
+  find(id: Uint8Array): MasterKey | undefined;
+  /** Takes new keys, where there are any, the first of them to seal; keeps those it has. */
+  refresh(): void;
+};
 
-/** @param keys 32 bytes each; the first seals. */
-export function createKeyRing([first, ...previous]: readonly [Buffer, ...Buffer[]]): KeyRing {
-  const current = createMasterKey(first);
-  const all = [current, ...previous.map(createMasterKey)];
-  return { current, find: (id) => all.find((masterKey) => masterKey.id.equals(id)) };
+/** 32 bytes each; the first seals. */
+type Keys = readonly [Buffer, ...Buffer[]];
+
+/** @param lookForChange tells of keys that were changed since it was called last. */
+export function createKeyRing(keys: Keys, lookForChange: () => Keys | undefined = () => undefined): KeyRing {
+  let current = createMasterKey(keys[0]);
+  let all = keys.map(createMasterKey);
+
+  function refresh(): void {
+    const changed = lookForChange();
+    if (!changed) return;
+    const fresh = changed.map(createMasterKey);
+    current = fresh[0] as MasterKey;
+    all = [...fresh, ...all.filter(({ id }) => !fresh.some((key) => key.id.equals(id)))];
+  }
+  const findHeld = (id: Uint8Array): MasterKey | undefined => all.find((masterKey) => masterKey.id.equals(id));
+
+  return {
+    get current() {
+      return current;
+    },
+    find(id) {
+      const held = findHeld(id);
+      if (held) return held;
+      refresh();
+      return findHeld(id);
+    },
+    refresh,
+  };
+}
+
+/** What an envelope that was sealed under a key names it by. */
+export function masterKeyIdOf(key: Buffer): Buffer {
+  return createMasterKey(key).id;
 }
 
 function createMasterKey(bytes: Buffer): MasterKey {
