@@ -7,7 +7,10 @@ import { listSettings } from '../src/config.ts';
 import { startServer } from './support/server.ts';
 import { ENGINES } from './support/storage.ts';
 
-const DOCUMENTS = globSync(['*.md', 'docs/**/*.md']).map((path) => ({ path, text: readFileSync(path, 'utf8') }));
+const DOCUMENTS = globSync(['*.md', 'docs/**/*.md', 'nginx/*.md']).map((path) => ({
+  path,
+  text: readFileSync(path, 'utf8'),
+}));
 const README = DOCUMENTS.find(({ path }) => path === 'README.md')?.text ?? '';
 
 const withCurl = (isThere('curl') && isThere('openssl') ? test : test.skip) as TestFn;
@@ -53,7 +56,7 @@ const SCRIPTS = JSON.parse(readFileSync('package.json', 'utf8')).scripts;
 
 for (const { path, text } of DOCUMENTS) {
   test(`${path} names only files, headings and commands that exist`, (t) => {
-    const files = text.match(/(?<![\w/.-])(?:src|test|docs|scripts|bench|\.ci)\/[\w./-]*[\w/]/g) ?? [];
+    const files = text.match(/(?<![\w/.-])(?:src|test|docs|scripts|bench|nginx|\.ci)\/[\w./-]*[\w/]/g) ?? [];
     const links = [...text.matchAll(/\]\((?!https?:)([^)]+)\)/g)].map(([, link = '']) => link);
     const targets = [...text.matchAll(/`make (\w+)`/g)].map(([, target = '']) => target);
     const scripts = [...text.matchAll(/`npm run (\w+)/g)].map(([, script = '']) => script);
@@ -110,7 +113,16 @@ test('the lock file knows every package that one in it needs, for any platform: 
 });
 
 test('no document and no lock file names a machine or where packages came from', (t) => {
-  const files = globSync(['*.md', '*.json', 'docs/**/*.{md,json,svg}', 'Makefile', '.npmrc', '.ci/*', 'scripts/*']);
+  const files = globSync([
+    '*.md',
+    '*.json',
+    'docs/**/*.{md,json,svg}',
+    'Makefile',
+    '.npmrc',
+    '.ci/*',
+    'scripts/*',
+    'nginx/*',
+  ]);
   t.true(files.includes('package-lock.json'));
   for (const path of files) {
     const text = readFileSync(path, 'utf8');
