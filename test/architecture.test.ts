@@ -99,7 +99,7 @@ function faultOfOurs(file: File, found: Import): string | undefined {
   const target = targetOf(file, found);
   const [here, there] = [partOf(file.path), partOf(target)];
   if (here !== there && !MAY_IMPORT[here]?.includes(there)) return `${here} may not import ${there}`;
-  if (here === 'storage' && there === 'secrets' && !/^secrets\/(store|keys)\.ts$/.test(target)) {
+  if (here === 'storage' && there === 'secrets' && !/^secrets\/(store|records|keys)\.ts$/.test(target)) {
     return 'an engine knows the port and the form of ids alone';
   }
   if (here === 'jobs' && there === 'secrets' && !found.isTypeOnly) return 'jobs knows types of modules alone';

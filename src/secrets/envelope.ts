@@ -7,8 +7,9 @@ import {
   timingSafeEqual,
 } from 'node:crypto';
 import { hkdf } from './hkdf.ts';
-import { type KeyRing, MASTER_KEY_ID_BYTES, type MasterKey } from './key-ring.ts';
+import type { KeyRing, MasterKey } from './key-ring.ts';
 import { randomBytes } from './random.ts';
+import { ENVELOPE_HEAD_BYTES } from './records.ts';
 
 /**
  * Envelope, format 1:
@@ -33,7 +34,7 @@ import { randomBytes } from './random.ts';
 const FORMAT = 1;
 const FLAG_PHRASE = 1;
 const FLAG_COPY = 2;
-const HEADER_BYTES = 2 + MASTER_KEY_ID_BYTES;
+const HEADER_BYTES = ENVELOPE_HEAD_BYTES;
 export const SALT_BYTES = 16;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
@@ -71,6 +72,11 @@ type TextParts = Parts & { phraseKey: Uint8Array | undefined; headerKey: Uint8Ar
 /** Whether a phrase is needed to open this. Needs no key. */
 export function needsPhrase(envelope: Uint8Array): boolean {
   return (flagsOf(envelope) & FLAG_PHRASE) !== 0;
+}
+
+/** The id of the master key it was sealed with; undefined when the format is unknown. Needs no more than its head. */
+export function masterKeyIdIn(envelope: Uint8Array): Buffer | undefined {
+  return envelope[0] === FORMAT ? Buffer.from(envelope.subarray(2, HEADER_BYTES)) : undefined;
 }
 
 /** Seals a new secret with the ring's current master key. */

@@ -1,4 +1,5 @@
 import type { Config } from '../config.ts';
+import type { SecretRecords } from '../secrets/records.ts';
 import type { SecretStore } from '../secrets/store.ts';
 
 /** An opened engine: one store for each module that keeps something. */
@@ -9,13 +10,19 @@ export type Storage = {
   close(): Promise<void>;
 };
 
+/** What `openStorage` needs to know. */
+export type StorageConfig = Pick<Config, 'sqlitePath' | 'STORAGE_URL'>;
+
+/** What the operator's commands look through, and put something back into. */
+export type Records = SecretRecords & { close(): Promise<void> };
+
 /**
  * Opens the engine that the URL names; the other one is not even loaded.
  * @param onLost called when the engine can never answer again in this process.
  * @param onWarning told what an operator should change about the server.
  */
 export async function openStorage(
-  { sqlitePath, STORAGE_URL }: Pick<Config, 'sqlitePath' | 'STORAGE_URL'>,
+  { sqlitePath, STORAGE_URL }: StorageConfig,
   onLost: (error: Error) => void,
   onWarning: (message: string) => void,
 ): Promise<Storage> {
@@ -25,4 +32,22 @@ export async function openStorage(
   }
   const { openMongo } = await import('./mongo/open.ts');
   return openMongo(STORAGE_URL, onWarning);
+}
+
+/**
+ * Opens what is stored beside a service that may be running.
+ * @param use `look` makes and changes nothing, in a storage that may be of an older version; `restore` makes what is not
+ *   there and brings the storage to this version, as the service does.
+ * @throws AppError STORAGE_UNAVAILABLE, or what the engine says, when it cannot be opened.
+ */
+export async function openRecords(
+  { sqlitePath, STORAGE_URL }: StorageConfig,
+  use: 'look' | 'restore',
+): Promise<Records> {
+  if (sqlitePath) {
+    const { openSqliteRecords } = await import('./sqlite/records.ts');
+    return openSqliteRecords(sqlitePath, use);
+  }
+  const { openMongoRecords } = await import('./mongo/records.ts');
+  return openMongoRecords(STORAGE_URL);
 }

@@ -3,6 +3,7 @@ import { budgetContract } from './contract/budget.ts';
 import { contentContract } from './contract/content.ts';
 import { processContract } from './contract/processes.ts';
 import { raceContract } from './contract/races.ts';
+import { recordContract } from './contract/records.ts';
 import { stateContract } from './contract/states.ts';
 import { sweepContract } from './contract/sweep.ts';
 import type { ContractTest, RawRecords } from './contract/world.ts';
@@ -25,5 +26,6 @@ export function secretStoreContract(engine: Engine, rawRecords: RawRecords): voi
   budgetContract(test);
   raceContract(test);
   sweepContract(test);
+  recordContract(test);
   processContract(test);
 }

@@ -1,6 +1,7 @@
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { pathToFileURL } from 'node:url';
 import { makeFolder } from '../../folders.ts';
 import { resultCode, retryWhileBusy, SQLITE_BUSY } from './busy.ts';
 import { MIGRATIONS } from './schema.ts';
@@ -35,6 +36,23 @@ export function openWriter(path: string): DatabaseSync {
 /** Opens the file for reading on the event loop: never waits, answers SQLITE_BUSY instead. */
 export function openReader(path: string): DatabaseSync {
   return new DatabaseSync(path, { readOnly: true, timeout: 0 });
+}
+
+/**
+ * Opens the file for looking at it: neither it nor anything beside it changes. While nobody has it open there is no WAL,
+ * and an ordinary reader would leave one behind, perhaps of another user.
+ * @throws Error when there is no such file.
+ */
+export function openLooker(path: string): DatabaseSync {
+  if (hasWal(path)) return openReader(path);
+  const url = pathToFileURL(path);
+  url.searchParams.set('immutable', '1');
+  return new DatabaseSync(url, { readOnly: true, timeout: 0 });
+}
+
+/** Whether the file is open somewhere, or was not closed. */
+export function hasWal(path: string): boolean {
+  return existsSync(`${path}-wal`);
 }
 
 /**

@@ -6,7 +6,19 @@ import type { Value } from './codec.ts';
  * What the storage thread can be asked to do, by number. Each runs inside a transaction, never waits, and must not
  * assume that it is alone in it.
  */
-export const PROCEDURE = { create: 0, reserveTry: 1, refundTry: 2, claim: 3, reread: 4, burn: 5, sweep: 6 } as const;
+export const PROCEDURE = {
+  create: 0,
+  reserveTry: 1,
+  refundTry: 2,
+  claim: 3,
+  reread: 4,
+  burn: 5,
+  sweep: 6,
+  restore: 7,
+} as const;
+
+/** By number, for only numbers and bytes cross to the storage thread. */
+export const ENDED_STATES = ['read', 'burned', 'expired'] as const;
 
 /** Runs one call on prepared statements. Values in and out are as the matching method of `SecretStore` has them. */
 export type Procedure = (...values: readonly never[]) => readonly Value[];
@@ -34,6 +46,11 @@ export function createProcedures(database: DatabaseSync): readonly Procedure[] {
        claim_tag, copy_until, envelope)
      VALUES (:id, :state, :created_at, :expires_at, :ended_at, :due_at, :tries, :tries_full_at, :reads, :receipt,
        :claim_tag, :copy_until, :envelope)`,
+  );
+  const restoreEnded = sql(
+    `INSERT INTO ended (id, receipt, state, created_at, expires_at, ended_at, due_at, tries, tries_full_at, reads)
+     SELECT :id, :receipt, :state, :created_at, :expires_at, :ended_at, :ended_at + ${RECEIPT_MS}, :tries, 0, :reads
+     WHERE NOT EXISTS (SELECT 1 FROM waiting WHERE id = :id) ON CONFLICT (id) DO NOTHING`,
   );
   const isExpiredReceipt = sql('SELECT 1 FROM waiting WHERE id = ? AND receipt = ? AND expires_at + ? > ?');
   const dropCopy = `envelope = NULL, claim_tag = NULL, copy_until = NULL, due_at = ended_at + ${RECEIPT_MS}`;
@@ -169,6 +186,29 @@ export function createProcedures(database: DatabaseSync): readonly Procedure[] {
       const kept = Number(dropDueCopies.run(now, left).changes);
       const gone = Number(deleteDue.run(now, left - kept).changes);
       return [expired.length + kept + gone, expired.length];
+    },
+
+    restore(
+      id: Uint8Array,
+      receipt: Uint8Array,
+      state: number,
+      createdAt: number,
+      expiresAt: number,
+      endedAt: number,
+      tries: number,
+      reads: number,
+    ) {
+      const { changes } = restoreEnded.run({
+        id,
+        receipt,
+        state: ENDED_STATES[state] as string,
+        created_at: createdAt,
+        expires_at: expiresAt,
+        ended_at: endedAt,
+        tries,
+        reads,
+      });
+      return changes === 1 ? YES : NO;
     },
   };
   return Object.entries(PROCEDURE)
