@@ -4,33 +4,42 @@ import { requireBearer } from './http/bearer.ts';
 import { createResponder, type RequestLog } from './http/respond.ts';
 import { createRouting } from './http/routing.ts';
 import { createDocument } from './openapi.ts';
-import { documentRoutes, healthRoutes } from './ops/routes.ts';
+import { documentRoutes, type HealthParts, healthRoutes } from './ops/routes.ts';
 import { type SecretLimits, secretRoutes } from './secrets/routes.ts';
 import type { Secrets } from './secrets/secrets.ts';
 import { createWeb } from './web/routes.ts';
 
-export type AppParts = {
+export type AppParts = HealthParts & {
   secrets: Secrets;
   limits: SecretLimits;
   createToken: string | undefined;
   publicUrl: string | undefined;
   requestLog: RequestLog;
-  ping(): Promise<void>;
-  isDraining(): boolean;
 };
 
-/** Composes middleware and routes from ready-made parts. No I/O but reading the pages, so that tests use it whole. */
+/** Composes the public middleware and routes from ready-made parts. No I/O but reading the pages, so that tests use it whole. */
 export function createApp(parts: AppParts): Koa {
-  const { requestLog, isDraining } = parts;
+  return compose(parts.requestLog, parts.isDraining, [createRouting(createRouters(parts))]);
+}
+
+export type InternalAppParts = HealthParts & { token: string | undefined; requestLog: RequestLog };
+
+/** What the internal listener answers. */
+export function createInternalApp({ token, requestLog, ...health }: InternalAppParts): Koa {
+  const guards = token === undefined ? [] : [requireBearer(token)];
+  return compose(requestLog, health.isDraining, [...guards, createRouting([healthRoutes(health)])]);
+}
+
+function compose(requestLog: RequestLog, isDraining: () => boolean, middleware: readonly Middleware[]): Koa {
   const app = new Koa();
   app.use(createResponder(requestLog, isDraining));
-  app.use(createRouting(createRouters(parts)));
+  for (const step of middleware) app.use(step);
   // Only what happens after the answer was begun arrives here: the client went away, or the socket broke.
   app.on('error', (error) => requestLog.broken(error));
   return app;
 }
 
-/** Every route there is. */
+/** Every public route there is. */
 export function createRouters(parts: Omit<AppParts, 'requestLog'>): Router[] {
   const { secrets, limits, createToken, publicUrl } = parts;
   const needsToken = createToken !== undefined;

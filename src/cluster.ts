@@ -3,7 +3,15 @@ import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from './config.ts';
 import { countCores } from './cores.ts';
-import { type DrainOrder, EXIT_HOPELESS, type ToPrimary, type ToWorker, WORKER_NUMBER } from './ipc.ts';
+import { chooseFirstName } from './internal-socket.ts';
+import {
+  type DrainOrder,
+  EXIT_HOPELESS,
+  INTERNAL_FIRST_NAME,
+  type ToPrimary,
+  type ToWorker,
+  WORKER_NUMBER,
+} from './ipc.ts';
 import type { Log } from './ops/log.ts';
 import { tryToListen } from './ports.ts';
 import { obeySignals } from './signals.ts';
@@ -61,7 +69,8 @@ export async function runPrimary(config: Config, makePid: number | undefined, lo
   /** By worker number, how often in a row it failed. */
   const failures = new Map<number, number>();
   const broker = createSlotBroker<Child>(countCores(), (child) => tell(child, { type: 'slot' }));
-  const port = config.SOCKET_DIR ? 0 : config.HTTP_PORT || (await findFreePort(config.HOST));
+  const port = config.SOCKET_DIR ? 0 : config.HTTP_PORT || (await findFreePort(config));
+  const internalName = config.INTERNAL_PORT === undefined ? chooseFirstName(config.DATA_DIR) : '';
   let reason: string | undefined;
   let isAnnounced = false;
   let isStopping = false;
@@ -70,7 +79,11 @@ export async function runPrimary(config: Config, makePid: number | undefined, lo
   let exitCode = 0;
 
   function start(number: number): Child {
-    const worker = cluster.fork({ [WORKER_NUMBER]: String(number), HTTP_PORT: String(port) });
+    const worker = cluster.fork({
+      [WORKER_NUMBER]: String(number),
+      [INTERNAL_FIRST_NAME]: internalName,
+      HTTP_PORT: String(port),
+    });
     const child: Child = {
       worker,
       number,
@@ -303,10 +316,11 @@ function tell({ worker }: Child, message: ToWorker): void {
  * Port 0 is resolved here, for workers that come later must listen where the first ones did. Outgoing connections get
  * their ports from 32768 on: none of them can take ours while no worker lives.
  */
-async function findFreePort(host: string): Promise<number> {
+async function findFreePort({ HOST, INTERNAL_PORT }: Config): Promise<number> {
   for (;;) {
     const port = randomInt(20_000, 32_768);
-    if ((await tryToListen(port, host)) !== 'EADDRINUSE') return port; // other failures are for the workers to tell
+    // Other failures are for the workers to tell.
+    if (port !== INTERNAL_PORT && (await tryToListen(port, HOST)) !== 'EADDRINUSE') return port;
   }
 }
 

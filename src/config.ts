@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 
 /** These can be given as `NAME_FILE`, the path of a file that holds the value. */
-const SECRET_BEARING = ['MASTER_KEY', 'MASTER_KEY_PREVIOUS', 'STORAGE_URL', 'CREATE_TOKEN'] as const;
+const SECRET_BEARING = ['MASTER_KEY', 'MASTER_KEY_PREVIOUS', 'STORAGE_URL', 'CREATE_TOKEN', 'INTERNAL_TOKEN'] as const;
 export type SecretBearing = (typeof SECRET_BEARING)[number];
 
 const wholeNumber = (least: number, most: number) =>
@@ -13,7 +13,13 @@ const wholeNumber = (least: number, most: number) =>
     .refine((value) => value >= least && value <= most, { error: `must be a whole number from ${least} to ${most}` });
 const MasterKey = z.string().transform((text, context) => decodeKey(text.trim()) ?? reject(context));
 const MasterKeys = z.string().transform((text, context) => decodeKeys(text) ?? reject(context));
+const Token = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,1024}$/, { error: 'must be 1 to 1024 printable ASCII characters without blanks' });
 const SQLITE_PREFIX = 'sqlite:';
+/** A socket's path has 107 bytes; the internal one's first name takes 19 of them, with the slash before it. */
+const DATA_DIR_MAX_BYTES = 88;
+const LOOPBACK = /^(?:localhost|::1|127(?:\.\d{1,3}){3})$/i;
 
 const Env = z.object({
   NODE_ENV: z
@@ -28,6 +34,18 @@ const Env = z.object({
     .refine((path) => Buffer.byteLength(path) <= 91, { error: 'must be at most 91 bytes long, for sockets to fit' })
     .optional()
     .describe('When set, worker N listens on `worker-N.sock` in this folder (N from 1) instead of the port'),
+  INTERNAL_PORT: wholeNumber(1, 65_535)
+    .optional()
+    .describe('Port of the internal listener, for metrics; default: the unix socket `internal.sock` in `DATA_DIR`'),
+  INTERNAL_HOST: z
+    .string()
+    .default('127.0.0.1')
+    .describe(
+      'Address of the internal listener, with `INTERNAL_PORT`; one that is not loopback needs `INTERNAL_TOKEN`',
+    ),
+  INTERNAL_TOKEN: Token.optional().describe(
+    'When set, every request to the internal listener needs it as `Authorization: Bearer`',
+  ),
   WORKERS: wholeNumber(1, 256).optional().describe('Number of worker processes; default: the cores it may use'),
   STORAGE_URL: z
     .string()
@@ -54,11 +72,9 @@ const Env = z.object({
     .transform((url) => url.replace(/\/+$/, ''))
     .optional()
     .describe('What links are built on; default: the address the browser used'),
-  CREATE_TOKEN: z
-    .string()
-    .regex(/^[\x21-\x7e]{1,1024}$/, { error: 'must be 1 to 1024 printable ASCII characters without blanks' })
-    .optional()
-    .describe('When set, `POST /generate` needs it as `Authorization: Bearer`; reading stays open'),
+  CREATE_TOKEN: Token.optional().describe(
+    'When set, `POST /generate` needs it as `Authorization: Bearer`; reading stays open',
+  ),
   SECRET_MAX_BYTES: wholeNumber(1, 8_388_608)
     .default(65_536)
     .describe('Longest secret, in bytes of UTF-8; at most 8 MiB'),
@@ -110,7 +126,28 @@ export function parseEnvironment(env: Readonly<Record<string, string | undefined
     problems.add('MASTER_KEY must be set in production');
   }
   const files = Object.fromEntries([...fromFile].map((name) => [name, resolve(given[`${name}_FILE`] as string)]));
-  return { values: Object.freeze({ ...refine(values as Partial<Values>), files }), problems: [...problems] };
+  const complete = { ...refine(values as Partial<Values>), files };
+  for (const problem of findInternalProblems(complete, given)) problems.add(problem);
+  return { values: Object.freeze(complete), problems: [...problems] };
+}
+
+/** What is wrong only because of another variable, about the internal listener. */
+function findInternalProblems(values: Partial<Config>, given: Given['given']): string[] {
+  const { INTERNAL_PORT, INTERNAL_HOST, HTTP_PORT, SOCKET_DIR, DATA_DIR } = values;
+  const problems: string[] = [];
+  if (INTERNAL_HOST && !LOOPBACK.test(INTERNAL_HOST) && !given.INTERNAL_TOKEN && !given.INTERNAL_TOKEN_FILE) {
+    problems.push('INTERNAL_TOKEN must be set where INTERNAL_HOST is not loopback');
+  }
+  if (given.INTERNAL_HOST && !given.INTERNAL_PORT) problems.push('INTERNAL_PORT must be set where INTERNAL_HOST is');
+  if (INTERNAL_PORT !== undefined && INTERNAL_PORT === HTTP_PORT && SOCKET_DIR === undefined) {
+    problems.push('INTERNAL_PORT must not be HTTP_PORT');
+  }
+  if (!given.INTERNAL_PORT && DATA_DIR && Buffer.byteLength(DATA_DIR) > DATA_DIR_MAX_BYTES) {
+    problems.push(
+      `DATA_DIR must be at most ${DATA_DIR_MAX_BYTES} bytes long, for a socket to fit, or INTERNAL_PORT be set`,
+    );
+  }
+  return problems;
 }
 
 /**

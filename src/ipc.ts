@@ -29,6 +29,8 @@ export type ToPrimary =
 
 /** The environment variable in which a worker finds its number, from 1. */
 export const WORKER_NUMBER = 'HUSHBOX_WORKER_NUMBER';
+/** The environment variable in which a worker finds the first name of the internal socket. */
+export const INTERNAL_FIRST_NAME = 'HUSHBOX_INTERNAL_FIRST_NAME';
 /** The environment variable in which `make run` leaves its process id. */
 export const MAKE_PID = 'HUSHBOX_MAKE_PID';
 /** The exit code after `hopeless`. */

@@ -10,7 +10,7 @@ if (cluster.isWorker) for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as co
 
 const { invalid, parseEnvironment } = await import('./config.ts');
 const { createLog } = await import('./ops/log.ts');
-const { MAKE_PID, WORKER_NUMBER } = await import('./ipc.ts');
+const { INTERNAL_FIRST_NAME, MAKE_PID, WORKER_NUMBER } = await import('./ipc.ts');
 
 async function readConfigOrEnd(): Promise<Config> {
   const reading = parseEnvironment(process.env);
@@ -28,5 +28,9 @@ if (cluster.isPrimary) {
   await runPrimary(config, makePid, log);
 } else {
   const { runWorkerProcess } = await import('./worker-process.ts');
-  await runWorkerProcess(config, Number(process.env[WORKER_NUMBER]), log);
+  const place = {
+    number: Number(process.env[WORKER_NUMBER]),
+    internalFirstName: process.env[INTERNAL_FIRST_NAME] ?? '',
+  };
+  await runWorkerProcess(config, place, log);
 }

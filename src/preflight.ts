@@ -1,7 +1,7 @@
 import { accessSync, closeSync, constants, openSync, readSync, rmdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Config, Reading } from './config.ts';
+import type { Reading } from './config.ts';
 import { makeFolder } from './folders.ts';
 import { tryToListen } from './ports.ts';
 
@@ -19,13 +19,17 @@ const SQLITE_MAGIC = 'SQLite format 3\0';
  */
 export async function findProblems({ values, problems }: Reading): Promise<string[]> {
   const { DATA_DIR, MASTER_KEY, SOCKET_DIR, sqlitePath } = values;
-  const isKeyKept = MASTER_KEY === undefined; // else nothing of ours need be there, nor the folder be writable
+  // Else nothing of ours need be there, nor the folder be writable.
+  const isDataKept = MASTER_KEY === undefined || values.INTERNAL_PORT === undefined;
   const made: string[] = [];
   const all = [
     ...problems,
-    ...(DATA_DIR && isKeyKept ? checkFolder('DATA_DIR', DATA_DIR, made) : []),
+    ...(DATA_DIR && isDataKept ? checkFolder('DATA_DIR', DATA_DIR, made) : []),
     ...(sqlitePath ? checkDatabase(sqlitePath, made) : []),
-    ...(SOCKET_DIR ? checkFolder('SOCKET_DIR', SOCKET_DIR, made) : await checkAddress(values)),
+    ...(SOCKET_DIR
+      ? checkFolder('SOCKET_DIR', SOCKET_DIR, made)
+      : await checkAddress('HTTP_PORT', 'HOST', values.HOST, values.HTTP_PORT)),
+    ...(await checkAddress('INTERNAL_PORT', 'INTERNAL_HOST', values.INTERNAL_HOST, values.INTERNAL_PORT)),
   ];
   if (all.length > 0) removeEmpty(made);
   return all;
@@ -64,15 +68,16 @@ function checkDatabase(path: string, made: string[]): string[] {
   }
 }
 
-async function checkAddress({ HOST, HTTP_PORT = 0 }: Partial<Config>): Promise<string[]> {
-  if (HOST === undefined) return [];
+/** @param port where it is not known, an address can be tried all the same. */
+async function checkAddress(portName: string, hostName: string, host?: string, port = 0): Promise<string[]> {
+  if (host === undefined) return [];
   const deadline = performance.now() + PORT_PATIENCE_MS;
   for (;;) {
-    const code = await tryToListen(HTTP_PORT, HOST);
+    const code = await tryToListen(port, host);
     if (code === undefined) return [];
     if (code === 'EADDRINUSE' && performance.now() < deadline) await sleep(PORT_RETRY_MS);
-    else if (code === 'EADDRINUSE' || code === 'EACCES') return [`HTTP_PORT cannot be listened on (${code})`];
-    else return [`HOST is no address of this machine (${code})`];
+    else if (code === 'EADDRINUSE' || code === 'EACCES') return [`${portName} cannot be listened on (${code})`];
+    else return [`${hostName} is no address of this machine (${code})`];
   }
 }
 

@@ -2,19 +2,19 @@ import type { Config } from './config.ts';
 import { createSharedSlots } from './hashing/slots.ts';
 import { type DrainOrder, EXIT_HOPELESS, type ToPrimary, type ToWorker } from './ipc.ts';
 import type { Log } from './ops/log.ts';
-import { addressOf, startWorker } from './worker.ts';
+import { addressesOf, type Place, startWorker } from './worker.ts';
 
 /** How long closing may take once everything that was not answered has been cut. */
 const CLOSE_MS = 500;
 
 /** Runs a worker under the primary's orders. When the primary dies, node:cluster ends its workers by itself. */
-export async function runWorkerProcess(config: Config, workerNumber: number, log: Log): Promise<void> {
+export async function runWorkerProcess(config: Config, place: Place, log: Log): Promise<void> {
   process.on('uncaughtException', (err) => die(log, err));
 
   const slots = createSharedSlots({ want: () => tell({ type: 'want-slot' }), free: () => tell({ type: 'free-slot' }) });
   const running = startWorker({
     config,
-    address: addressOf(config, workerNumber),
+    addresses: addressesOf(config, place),
     slots,
     log,
     onLost: (err) => die(log, err),

@@ -8,7 +8,7 @@ import test from 'ava';
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   main: ['cluster', 'config', 'ipc', 'ops', 'preflight', 'worker-process'],
-  cluster: ['config', 'cores', 'ipc', 'ops', 'ports', 'signals', 'slot-broker'],
+  cluster: ['config', 'cores', 'internal-socket', 'ipc', 'ops', 'ports', 'signals', 'slot-broker'],
   'worker-process': ['config', 'hashing', 'ipc', 'ops', 'worker'],
   worker: ['app', 'config', 'hashing', 'http', 'jobs', 'master-keys', 'ops', 'secrets', 'storage'],
   app: ['http', 'openapi', 'ops', 'secrets', 'web'],
@@ -27,6 +27,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   config: [],
   folders: [],
   cores: [],
+  'internal-socket': [],
   errors: [],
   ipc: [],
   'make-watch': [],

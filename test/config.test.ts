@@ -21,6 +21,7 @@ test('an empty environment gives the documented defaults', (t) => {
     NODE_ENV: 'development',
     HTTP_PORT: 8000,
     HOST: '127.0.0.1',
+    INTERNAL_HOST: '127.0.0.1',
     STORAGE_URL: 'sqlite:./data/hushbox.db',
     DATA_DIR: resolve('data'),
     MASTER_KEY_PREVIOUS: [],
@@ -48,6 +49,7 @@ test('the configuration cannot be changed once read', (t) => {
 
 const NUMBERS: [name: keyof Config, least: number, most: number][] = [
   ['HTTP_PORT', 0, 65_535],
+  ['INTERNAL_PORT', 1, 65_535],
   ['WORKERS', 1, 256],
   ['SECRET_MAX_BYTES', 1, 8_388_608],
   ['SECRET_TTL_MAX_SECONDS', 60, 31_536_000],
@@ -144,11 +146,41 @@ test('PUBLIC_URL is an http or https address, without a slash at its end', (t) =
   for (const url of bad) t.deepEqual(namedIn(refusal(t, { PUBLIC_URL: url })), ['PUBLIC_URL'], url);
 });
 
-test('CREATE_TOKEN is 1 to 1024 printable characters', (t) => {
-  for (const good of ['x', '!~'.repeat(512)]) t.is(readConfig({ CREATE_TOKEN: good }).CREATE_TOKEN, good);
-  for (const bad of ['x'.repeat(1025), '0123456789 abcdef', '0123456789äbcdef']) {
-    t.deepEqual(namedIn(refusal(t, { CREATE_TOKEN: bad })), ['CREATE_TOKEN'], bad);
+for (const name of ['CREATE_TOKEN', 'INTERNAL_TOKEN'] as const) {
+  test(`${name} is 1 to 1024 printable characters`, (t) => {
+    for (const good of ['x', '!~'.repeat(512)]) t.is(readConfig({ [name]: good })[name], good);
+    for (const bad of ['x'.repeat(1025), '0123456789 abcdef', '0123456789äbcdef']) {
+      t.deepEqual(namedIn(refusal(t, { [name]: bad })), [name], bad);
+    }
+  });
+}
+
+test('the internal listener leaves loopback only with a token', async (t) => {
+  const INTERNAL_PORT = '9000';
+  for (const INTERNAL_HOST of ['127.0.0.1', '127.1.2.3', '::1', 'localhost']) {
+    t.is(readConfig({ INTERNAL_PORT, INTERNAL_HOST }).INTERNAL_HOST, INTERNAL_HOST);
   }
+  for (const INTERNAL_HOST of ['0.0.0.0', '::', '10.0.0.1', '127.0.0.1.example', 'localhost.example', '128.0.0.1']) {
+    t.deepEqual(namedIn(refusal(t, { INTERNAL_PORT, INTERNAL_HOST })), ['INTERNAL_TOKEN'], INTERNAL_HOST);
+    t.is(readConfig({ INTERNAL_PORT, INTERNAL_HOST, INTERNAL_TOKEN: 'x' }).INTERNAL_HOST, INTERNAL_HOST);
+  }
+  const INTERNAL_TOKEN_FILE = join(await temporaryFolder(t), 'token');
+  writeFileSync(INTERNAL_TOKEN_FILE, 'x\n');
+  t.is(readConfig({ INTERNAL_PORT, INTERNAL_HOST: '0.0.0.0', INTERNAL_TOKEN_FILE }).INTERNAL_TOKEN, 'x');
+});
+
+test('the internal listener has a port of its own, without which an address for it means nothing', (t) => {
+  t.deepEqual(namedIn(refusal(t, { INTERNAL_PORT: '8000' })), ['INTERNAL_PORT']);
+  t.is(readConfig({ INTERNAL_PORT: '8000', SOCKET_DIR: '/run/hushbox' }).INTERNAL_PORT, 8000);
+  t.deepEqual(namedIn(refusal(t, { INTERNAL_HOST: '::1' })), ['INTERNAL_PORT']);
+});
+
+test('DATA_DIR must leave room for the name of the internal socket, where there is one', (t) => {
+  const longest = `/${'x'.repeat(87)}`;
+  t.is(readConfig({ DATA_DIR: longest }).DATA_DIR, longest);
+  t.deepEqual(namedIn(refusal(t, { DATA_DIR: `${longest}x` })), ['DATA_DIR']);
+  t.deepEqual(namedIn(refusal(t, { STORAGE_URL: `sqlite:${longest}x/hushbox.db` })), ['DATA_DIR']);
+  t.is(readConfig({ DATA_DIR: `${longest}x`, INTERNAL_PORT: '9000' }).DATA_DIR, `${longest}x`);
 });
 
 test('SOCKET_DIR must leave room for the name of a socket', (t) => {
@@ -162,6 +194,7 @@ const VALUES_OF_SECRETS = {
   MASTER_KEY_PREVIOUS: KEY.toString('base64url'),
   STORAGE_URL: 'mongodb://user:password@127.0.0.1',
   CREATE_TOKEN: 'a token of the tests'.replaceAll(' ', '-'),
+  INTERNAL_TOKEN: 'a token of the tests'.replaceAll(' ', '-'),
 } as const;
 
 for (const [name, value] of Object.entries(VALUES_OF_SECRETS) as [keyof typeof VALUES_OF_SECRETS, string][]) {
@@ -228,6 +261,8 @@ test('every bad variable is named at once, and no value is shown', (t) => {
     MASTER_KEY_PREVIOUS: 'leaked-previous-key',
     PUBLIC_URL: 'leaked-address',
     CREATE_TOKEN: 'leaked-token-\n',
+    INTERNAL_PORT: '0',
+    INTERNAL_TOKEN: 'leaked token',
     SECRET_MAX_BYTES: '8388609',
     SECRET_TTL_MAX_SECONDS: '59',
     LOG_LEVEL: 'leaked-level',

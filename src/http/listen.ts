@@ -6,7 +6,13 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeFolder } from '../folders.ts';
 
-export type Address = { port: number; host: string } | { socketPath: string };
+export type Address =
+  | { port: number; host: string }
+  | {
+      socketPath: string;
+      /** Set where all workers of a program share the socket: the name it has until the first of them listens. */
+      firstName?: string;
+    };
 
 export type DrainOptions = {
   /** How long connections may still be taken while those from before are answered. */
@@ -23,8 +29,9 @@ export type Listener = {
 /** Resolves when the server listens. @throws the listen error. */
 export async function listen(server: Server, address: Address): Promise<Listener> {
   const connections = trackConnections(server);
-  if ('socketPath' in address) await listenOnPath(server, address.socketPath);
-  else await listenOn(server, address);
+  if (!('socketPath' in address)) await listenOn(server, address);
+  else if (address.firstName) await listenOnSharedPath(server, address.socketPath, address.firstName);
+  else await listenOnPath(server, address.socketPath);
   return { drain: (options) => drain(server, connections, options) };
 }
 
@@ -52,6 +59,21 @@ async function listenOnPath(server: Server, path: string): Promise<void> {
   await listenOn(server, { path: temporary, exclusive: true }); // else the cluster's primary would bind it for us
   chmodSync(temporary, 0o660);
   renameSync(temporary, path);
+}
+
+/**
+ * The cluster's primary binds the socket for the first worker that asks, and gives the same one to all others: so it
+ * goes on while one of them lives. Renamed as above: no EADDRINUSE, and of two programs on one folder the last has it.
+ */
+async function listenOnSharedPath(server: Server, path: string, firstName: string): Promise<void> {
+  const temporary = join(dirname(path), firstName);
+  await listenOn(server, { path: temporary });
+  try {
+    chmodSync(temporary, 0o600);
+    renameSync(temporary, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error; // another worker was first
+  }
 }
 
 function listenOn(server: Server, options: object): Promise<void> {

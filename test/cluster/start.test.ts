@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { createSecret, readSecret, send } from '../support/client.ts';
-import { type Exit, launch, type Program, start, until, untilReplaced } from '../support/program.ts';
+import { type Exit, findFreePort, launch, type Program, start, until, untilReplaced } from '../support/program.ts';
 import { temporaryFolder } from '../support/storage.ts';
 
 const KEY = randomBytes(32).toString('hex');
@@ -172,13 +172,21 @@ test.serial('a database that is none ends the start, with one line that says so'
   t.regex(program.stderr(), /^ {2}STORAGE_URL names a file of another kind$/m);
 });
 
-test.serial('with a master key given and the database elsewhere, nothing is written to disk', async (t) => {
-  const folder = await temporaryFolder(t);
-  const env = { MASTER_KEY: KEY, STORAGE_URL: 'mongodb://127.0.0.1:1/', DATA_DIR: join(folder, 'none') };
-  const program = await launch(t, { folder, env });
-  await until('the workers listen', () => program.stderr().includes('storage does not answer yet'));
-  t.deepEqual(readdirSync(folder), []);
-});
+test.serial(
+  'with a master key and an internal port given and the database elsewhere, nothing is written to disk',
+  async (t) => {
+    const folder = await temporaryFolder(t);
+    const env = {
+      MASTER_KEY: KEY,
+      STORAGE_URL: 'mongodb://127.0.0.1:1/',
+      DATA_DIR: join(folder, 'none'),
+      INTERNAL_PORT: String(await findFreePort()),
+    };
+    const program = await launch(t, { folder, env });
+    await until('the workers listen', () => program.stderr().includes('storage does not answer yet'));
+    t.deepEqual(readdirSync(folder), []);
+  },
+);
 
 test.serial('a database that is damaged ends the start, with one line that says so', async (t) => {
   const folder = await temporaryFolder(t);
