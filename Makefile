@@ -7,7 +7,10 @@ NPM := npm --no-audit --no-fund --no-update-notifier --loglevel=error
 # The newest 24; one on the PATH is taken from 24.12 on (engines in package.json).
 NODE_WANTED := 24
 
-.PHONY: help build run dev test check bench docs clean
+# `docker compose`, or `docker-compose` where only that is there. COMPOSE=… takes another.
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+
+.PHONY: help build run up down logs test check bench docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +20,15 @@ build: node_modules/.installed ## install what is needed, Node 24 itself include
 # The recipe's shell becomes the program, which then watches make: see src/make-watch.ts.
 run: build ## serve on http://127.0.0.1:8000
 	@exec env HUSHBOX_MAKE_PID=$$PPID $(NODE) src/main.ts
+
+up: ## serve in containers, with nginx and MongoDB; waits until ready
+	@COMPOSE='$(COMPOSE)' scripts/up
+
+down: ## end the containers; their data stays
+	@$(COMPOSE) down
+
+logs: ## follow what the containers say
+	@$(COMPOSE) logs --follow --tail=100
 
 test: build ## run every test that can run here
 	@$(NODE) node_modules/ava/entrypoints/cli.js

@@ -18,6 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   secrets: ['clock', 'errors', 'http'],
   web: ['errors', 'http'],
   ops: ['errors', 'http'],
+  setup: ['config', 'ops', 'replace-file'],
   hashing: ['errors'],
   http: ['errors', 'folders'],
   'master-keys': ['config', 'folders', 'replace-file'],
@@ -42,7 +43,7 @@ const HOME_OF_PACKAGE: Readonly<Record<string, RegExp>> = {
   '@koa/router': /^(http\/routing|[a-z]+\/routes)\.ts$/,
   '@node-rs/argon2': /^hashing\/argon2\.ts$/,
   koa: /^(app|http\/[a-z]+|[a-z]+\/routes)\.ts$/,
-  mongodb: /^storage\/mongo\//,
+  mongodb: /^(storage\/mongo|setup)\//,
   'node:cluster': /^(main|cluster)\.ts$/,
   'node:sqlite': /^storage\/sqlite\//,
   pino: /^ops\/log\.ts$/,
@@ -87,7 +88,8 @@ function faultsOf(file: File): string[] {
     const fault = isOurs ? faultOfOurs(file, found) : faultOfPackage(file, found);
     return fault ? [`${file.path} imports ${found.from}: ${fault}`] : [];
   });
-  if (/\bprocess\.env\b/.test(file.text) && file.path !== 'main.ts') faults.push(`${file.path} reads the environment`);
+  if (/\bprocess\.env\b/.test(file.text) && !/^(setup\/)?main\.ts$/.test(file.path))
+    faults.push(`${file.path} reads the environment`);
   if (/\bconsole\./.test(file.text)) faults.push(`${file.path} writes to the console`);
   if (RULES.includes(partOf(file.path)) && /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b/.test(file.text)) {
     faults.push(`${file.path} takes the time or a chance by itself`);

@@ -9,7 +9,7 @@ type Edit = (command: Document, answer: Document) => Document | undefined;
 export type MongoProxy = {
   /** The server's URL, by way of the proxy. */
   url: string;
-  /** Every command to the store so far: not the driver's own, which go to `admin`. */
+  /** Every command to the store so far: not the driver's own, which go to `admin`. And those on replica sets. */
   commands: readonly Document[];
   /** Connections break, new ones are refused. */
   cut(): Promise<void>;
@@ -50,7 +50,7 @@ export async function startMongoProxy(t: ExecutionContext, serverUrl: string): P
     onMessages(client, (message) => {
       if (mode === 'stalled') return;
       const command = bodyOf(message);
-      if (command && command.$db !== 'admin') {
+      if (command && (command.$db !== 'admin' || /^replSet/.test(Object.keys(command)[0] ?? ''))) {
         commands.push(command);
         asked.set(message.readInt32LE(4), command);
       }

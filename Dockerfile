@@ -1,0 +1,31 @@
+# The image of the service and of its set-up: node, an init, the program and what it needs; nothing to build with.
+FROM node:24-slim AS build
+RUN apt-get update -qq \
+  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends tini >/dev/null
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --omit=dev --no-audit --no-fund --no-update-notifier
+
+FROM node:24-slim
+# Process 1 has to pass signals on and to bury orphans, which node does not.
+COPY --from=build /usr/bin/tini /usr/bin/tini
+# What volumes are mounted on: a new volume takes over the owner and the mode.
+RUN install -d -o node -g node -m 0700 /keys /data \
+  && install -d -o root -g root -m 0700 /mongo-keys \
+  && install -d -o node -g node -m 0750 /run/hushbox
+WORKDIR /app
+COPY --from=build /app/node_modules node_modules
+COPY package.json ./
+COPY scripts/compile.ts scripts/health-check.ts scripts/
+COPY src src
+# Compiled ahead, for the file system is read-only when it runs.
+RUN install -d -o node -g node node_modules/.cache
+USER node
+RUN ["node", "scripts/compile.ts"]
+ENV NODE_ENV=production HOST=0.0.0.0 DATA_DIR=/data
+EXPOSE 8000
+VOLUME /data
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["node", "scripts/health-check.ts"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["tini", "--"]
+CMD ["node", "src/main.ts"]

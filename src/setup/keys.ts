@@ -1,0 +1,99 @@
+import { randomBytes } from 'node:crypto';
+import { chownSync, closeSync, fsyncSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { decodeKeys } from '../config.ts';
+import { syncFolder } from '../replace-file.ts';
+
+/** The service's database, and its user there. */
+export const DATABASE = 'hushbox';
+export const USER = 'hushbox';
+const PASSWORD_BYTES = 24;
+/** MongoDB takes 6 to 1024 characters of base64. */
+const KEYFILE_BYTES = 756;
+
+export type Folders = {
+  /** What the service reads: `master-key`, `storage-url`. */
+  service: string;
+  /** What it must not: `root-password`, `password`, `keyfile`. */
+  mongo: string;
+};
+/** What the operator gave; everything else is made. */
+export type Given = {
+  masterKeys?: string | undefined;
+  password?: string | undefined;
+  rootPassword?: string | undefined;
+};
+export type MongoAccess = { rootUrl: string; serviceUrl: string; password: string };
+
+/**
+ * Makes the keys that are missing, and puts given ones in their place. What was made is never overwritten, and no
+ * master key is lost: those that were there stay behind a given one, for reading. A file is whole or absent at any
+ * instant; it has mode 0600 and the owner of its folder.
+ * @param host MongoDB's, with the port.
+ * @throws Error that says what is wrong with what was given, without a value.
+ */
+export function makeKeys(folders: Folders, host: string, given: Given): MongoAccess {
+  keepMasterKeys(join(folders.service, 'master-key'), given.masterKeys);
+  makeOnce(join(folders.mongo, 'keyfile'), () => randomBytes(KEYFILE_BYTES).toString('base64'));
+  const rootPassword = makeOnce(join(folders.mongo, 'root-password'), () => given.rootPassword ?? makePassword());
+  if (given.rootPassword !== undefined && given.rootPassword !== rootPassword) {
+    throw new Error('MONGO_ROOT_PASSWORD is not the one that the database was made with');
+  }
+  const password = given.password ?? makeOnce(join(folders.mongo, 'password'), makePassword);
+  const urlOf = (user: string, secret: string, database: string): string =>
+    `mongodb://${user}:${encodeURIComponent(secret)}@${host}/${database}?directConnection=true`;
+  const serviceUrl = urlOf(USER, password, DATABASE);
+  put(join(folders.service, 'storage-url'), serviceUrl);
+  return { rootUrl: urlOf('root', rootPassword, 'admin'), serviceUrl, password };
+}
+
+function keepMasterKeys(path: string, given: string | undefined): void {
+  const present = keysIn(read(path), 'the file of master keys holds something else');
+  const wanted = keysIn(given, 'MASTER_KEY must be 32 bytes, as 64 hex digits or as base64url');
+  if (present.length > 0 && wanted.every((key, index) => present[index]?.equals(key))) return;
+  const first = wanted.length > 0 ? wanted : [randomBytes(32)];
+  const older = present.filter((key) => !first.some((other) => other.equals(key)));
+  put(path, [...first, ...older].map((key) => key.toString('hex')).join('\n'));
+}
+
+function keysIn(text: string | undefined, complaint: string): readonly Buffer[] {
+  const keys = text === undefined ? [] : decodeKeys(text);
+  if (!keys) throw new Error(complaint);
+  return keys;
+}
+
+function makePassword(): string {
+  return randomBytes(PASSWORD_BYTES).toString('base64url');
+}
+
+/** @returns what the file holds; it is written only where it is not there. */
+function makeOnce(path: string, make: () => string): string {
+  const present = read(path);
+  if (present !== undefined) return present;
+  const made = make();
+  put(path, made);
+  return made;
+}
+
+function put(path: string, text: string): void {
+  if (read(path) === text) return;
+  const temporary = `${path}.${randomBytes(8).toString('hex')}`;
+  const file = openSync(temporary, 'wx', 0o600);
+  writeSync(file, `${text}\n`);
+  fsyncSync(file);
+  closeSync(file);
+  const { uid, gid } = statSync(dirname(path));
+  chownSync(temporary, uid, gid);
+  renameSync(temporary, path);
+  syncFolder(dirname(path));
+}
+
+/** @returns undefined where there is nothing, or nothing but blanks. */
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').trim() || undefined;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}

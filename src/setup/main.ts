@@ -1,0 +1,32 @@
+import { readFileSync } from 'node:fs';
+import { createLog } from '../ops/log.ts';
+import { makeKeys } from './keys.ts';
+import { prepareMongo } from './mongo.ts';
+
+// What has to be there before the service can run in containers: see docker-compose.yml. Does what is missing, and ends.
+const HOST = 'mongo:27017';
+const DEADLINE_MS = 120_000;
+const log = createLog('info');
+
+/** As a variable or as a file; an empty one counts as absent. */
+function given(name: string, path: string): string | undefined {
+  const value = process.env[name]?.trim();
+  const content = readFileSync(path, 'utf8').trim();
+  if (value && content) throw new Error(`${name} and ${name}_FILE must not both be set`);
+  return value || content || undefined;
+}
+
+try {
+  const access = makeKeys({ service: '/keys', mongo: '/mongo-keys' }, HOST, {
+    masterKeys: given('MASTER_KEY', '/given/master-key'),
+    password: given('MONGO_PASSWORD', '/given/mongo-password'),
+    rootPassword: given('MONGO_ROOT_PASSWORD', '/given/mongo-root-password'),
+  });
+  log.info('the keys are there');
+  const signal = AbortSignal.timeout(DEADLINE_MS);
+  await prepareMongo({ host: HOST, access, signal, say: (message) => log.info(message) });
+  log.info('MongoDB is ready for the service');
+} catch (err) {
+  log.fatal({ err }, 'the set-up failed');
+  process.exitCode = 1;
+}
