@@ -56,6 +56,13 @@ const Env = z.object({
     .string()
     .optional()
     .describe("Folder for what else is kept on disk; default: SQLite's folder, else `./data`"),
+  FENCE_FILE: z
+    .string()
+    .optional()
+    .describe(
+      'File that tells at the start whether the database was put back to an older state; best on another disk than ' +
+        'the database. Default: `fence.json` in `DATA_DIR`',
+    ),
   MASTER_KEY: MasterKeys.optional().describe(
     '32 bytes as hex or base64url. Without one, development makes a key in `DATA_DIR`; production refuses to start. ' +
       'More keys, each on a line of its own, are older ones, accepted for reading',
@@ -89,8 +96,9 @@ const Env = z.object({
 
 type Values = z.infer<typeof Env>;
 export type Config = Readonly<
-  Omit<Values, 'DATA_DIR' | 'MASTER_KEY'> & {
+  Omit<Values, 'DATA_DIR' | 'FENCE_FILE' | 'MASTER_KEY'> & {
     DATA_DIR: string;
+    FENCE_FILE: string;
     /** The one that seals; older ones beside it are in `MASTER_KEY_PREVIOUS`. */
     MASTER_KEY?: Buffer;
     /** Of the variables that were given as files, where these are. */
@@ -165,15 +173,17 @@ export function invalid(problems: readonly string[]): Error {
 }
 
 function refine(values: Partial<Values>): Partial<Config> {
-  const { DATA_DIR, MASTER_KEY: [current, ...older] = [], ...others } = values;
+  const { DATA_DIR, FENCE_FILE, MASTER_KEY: [current, ...older] = [], ...others } = values;
   const { STORAGE_URL } = others;
   const isSqlite = STORAGE_URL?.startsWith(SQLITE_PREFIX);
   const sqlitePath = isSqlite ? resolve((STORAGE_URL as string).slice(SQLITE_PREFIX.length)) : undefined;
   const dataDir = DATA_DIR ?? (sqlitePath ? dirname(sqlitePath) : STORAGE_URL && join('.', 'data'));
+  const fenceFile = FENCE_FILE ?? (dataDir && join(dataDir, 'fence.json'));
   const previous = others.MASTER_KEY_PREVIOUS;
   return {
     ...others,
     ...(dataDir && { DATA_DIR: resolve(dataDir) }),
+    ...(fenceFile && { FENCE_FILE: resolve(fenceFile) }),
     ...(current && { MASTER_KEY: current }),
     ...(previous && { MASTER_KEY_PREVIOUS: [...older, ...previous] }),
     sqlitePath,

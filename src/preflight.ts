@@ -1,7 +1,8 @@
 import { accessSync, closeSync, constants, openSync, readSync, rmdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Reading } from './config.ts';
+import type { Config, Reading } from './config.ts';
+import { readFenceFile } from './fence/file.ts';
 import { makeFolder } from './folders.ts';
 import { tryToListen } from './ports.ts';
 
@@ -18,13 +19,15 @@ const SQLITE_MAGIC = 'SQLite format 3\0';
  * @returns a sentence for each bad variable, without its value.
  */
 export async function findProblems({ values, problems }: Reading): Promise<string[]> {
-  const { DATA_DIR, MASTER_KEY, SOCKET_DIR, sqlitePath } = values;
+  const { DATA_DIR, FENCE_FILE, MASTER_KEY, SOCKET_DIR, sqlitePath } = values;
   // Else nothing of ours need be there, nor the folder be writable.
-  const isDataKept = MASTER_KEY === undefined || values.INTERNAL_PORT === undefined;
+  const isFenceKept = FENCE_FILE !== undefined && dirname(FENCE_FILE) === DATA_DIR;
+  const isDataKept = MASTER_KEY === undefined || values.INTERNAL_PORT === undefined || isFenceKept;
   const made: string[] = [];
   const all = [
     ...problems,
     ...(DATA_DIR && isDataKept ? checkFolder('DATA_DIR', DATA_DIR, made) : []),
+    ...(FENCE_FILE ? checkFence(FENCE_FILE, values, made) : []),
     ...(sqlitePath ? checkDatabase(sqlitePath, made) : []),
     ...(SOCKET_DIR
       ? checkFolder('SOCKET_DIR', SOCKET_DIR, made)
@@ -50,6 +53,22 @@ function removeEmpty(folders: readonly string[]): void {
     try {
       rmdirSync(folder);
     } catch {} // somebody else uses it already
+  }
+}
+
+/** A file that is there and holds no marks may be dear to somebody, or tell of a disk that fails: not overwritten. */
+function checkFence(path: string, { DATA_DIR, sqlitePath }: Partial<Config>, made: string[]): string[] {
+  if (path === sqlitePath) return ['FENCE_FILE must not be the database itself'];
+  const problems = dirname(path) === DATA_DIR ? [] : checkFolder('FENCE_FILE', dirname(path), made);
+  if (problems.length > 0) return problems;
+  try {
+    readFenceFile(path);
+    return [];
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'ENOTDIR'
+      ? []
+      : [`FENCE_FILE ${code ? `cannot be read (${code})` : 'names a file of another kind'}`];
   }
 }
 

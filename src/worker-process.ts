@@ -15,6 +15,7 @@ export async function runWorkerProcess(config: Config, place: Place, log: Log): 
   const running = startWorker({
     config,
     addresses: addressesOf(config, place),
+    isMarker: place.number === 1,
     slots,
     log,
     onLost: (err) => die(log, err),

@@ -2,6 +2,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createApp, createInternalApp } from './app.ts';
 import type { Config } from './config.ts';
+import { createFence, type FenceReport } from './fence/fence.ts';
+import { startHeartbeat } from './fence/heartbeat.ts';
 import { createGate } from './hashing/gate.ts';
 import { createHashQueue } from './hashing/hash-queue.ts';
 import type { Slots } from './hashing/slots.ts';
@@ -19,34 +21,49 @@ import { openStorage } from './storage/open.ts';
 const PING_INTERVAL_MS = 500;
 const GATE_CHECK_MS = 10;
 
-export type WorkerParts = { config: Config; addresses: Addresses; slots: Slots; log: Log; onLost(error: Error): void };
+export type WorkerParts = {
+  config: Config;
+  addresses: Addresses;
+  /** Whether this worker moves the mark of the fence: one of those that share a fence file. */
+  isMarker: boolean;
+  slots: Slots;
+  log: Log;
+  onLost(error: Error): void;
+};
 export type Addresses = { public: Address; internal: Address };
 /** What tells a worker from the others, and what it shares with them. */
 export type Place = { number: number; internalFirstName: string };
 export type RunningWorker = {
-  /** Resolves as soon as the storage answers. */
+  /** Resolves as soon as the storage answers, and it is known what of it must be refused. */
   ready: Promise<void>;
   /** Answers what is there, then closes everything in reverse order. */
   stop(options: DrainOptions): Promise<void>;
 };
 
 /** Opens the storage, builds the parts, listens. */
-export async function startWorker({ config, addresses, slots, log, onLost }: WorkerParts): Promise<RunningWorker> {
+export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
+  const { config, addresses, isMarker, slots, log, onLost } = parts;
   let isDraining = false;
   const storage = await openStorage(config, onLost, (warning) => log.warn(warning));
   const masterKeys = loadMasterKeys(config); // not made for a storage that is none
+  const clock = Date.now;
+  const fence = createFence({ store: storage.fence, path: config.FENCE_FILE, clock, isMarker, report: reportTo(log) });
+  const heartbeat = startHeartbeat(fence);
   const threads = createHashThreads();
   const gate = createGate(createHashQueue(slots, threads.hashAll));
   const lookForKeys = watchMasterKeys(config, (err) => log.error({ err }, 'the changed master keys cannot be read'));
   const ring = createKeyRing(masterKeys, lookForKeys);
-  const clock = Date.now;
-  const health = { ping: storage.ping, isDraining: () => isDraining };
+  const ping = async () => {
+    await storage.ping();
+    fence.refusedUntil();
+  };
+  const health = { ping, isDraining: () => isDraining };
   const requestLog = {
     failed: createFailureLog(log),
     broken: (err: unknown) => log.debug({ err }, 'connection broken'),
   };
   const app = createApp({
-    secrets: createSecrets({ store: storage.secrets, ring, gate, clock }),
+    secrets: createSecrets({ store: storage.secrets, ring, gate, clock, refusedUntil: fence.refusedUntil }),
     limits: { secretMaxBytes: config.SECRET_MAX_BYTES, ttlMaxSeconds: config.SECRET_TTL_MAX_SECONDS },
     createToken: config.CREATE_TOKEN,
     publicUrl: config.PUBLIC_URL,
@@ -60,7 +77,8 @@ export async function startWorker({ config, addresses, slots, log, onLost }: Wor
   });
   const internalListener = await listen(createHttpServer(internalApp.callback()), addresses.internal);
   const listener = await listen(createHttpServer(app.callback()), addresses.public);
-  const ready = untilItAnswers(storage.ping, (err) => log.warn({ err }, 'storage does not answer yet'));
+  const answers = untilItAnswers(storage.ping, (err) => log.warn({ err }, 'storage does not answer yet'));
+  const ready = Promise.all([answers, heartbeat.known]).then(() => {});
   let jobs: Jobs | undefined;
   void ready.then(() => {
     if (isDraining) return;
@@ -81,6 +99,7 @@ export async function startWorker({ config, addresses, slots, log, onLost }: Wor
       await stopped;
       // What a client that left had asked for is under way all the same, and must not find its threads gone.
       while (gate.size > 0 && !options.cut.aborted) await sleep(GATE_CHECK_MS);
+      await heartbeat.stop();
       await threads.close();
       await storage.close();
     },
@@ -95,6 +114,19 @@ export function addressesOf(config: Config, { number, internalFirstName }: Place
     internal: INTERNAL_PORT
       ? { port: INTERNAL_PORT, host: INTERNAL_HOST }
       : { socketPath: join(DATA_DIR, 'internal.sock'), firstName: internalFirstName },
+  };
+}
+
+/** That secrets are refused is said at every level of the log. */
+function reportTo(log: Log): FenceReport {
+  return {
+    refusing(refused, refusedUntil) {
+      const until = new Date(refusedUntil).toISOString();
+      const message = 'the database was put back to an older state: what was created before is refused';
+      log.error({ refused, refusedUntil: until }, message);
+      process.stderr.write(`Hushbox refuses ${refused ?? 'some'} secrets created until ${until}: ${message}\n`);
+    },
+    warning: (message, err) => log.warn({ err }, message),
   };
 }
 

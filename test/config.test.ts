@@ -24,6 +24,7 @@ test('an empty environment gives the documented defaults', (t) => {
     INTERNAL_HOST: '127.0.0.1',
     STORAGE_URL: 'sqlite:./data/hushbox.db',
     DATA_DIR: resolve('data'),
+    FENCE_FILE: resolve('data/fence.json'),
     MASTER_KEY_PREVIOUS: [],
     SECRET_MAX_BYTES: 65_536,
     SECRET_TTL_MAX_SECONDS: 604_800,

@@ -42,14 +42,25 @@ export type Secrets = {
   burn(receiptKey: string): Promise<void>;
 };
 
-type Parts = { store: SecretStore; ring: KeyRing; gate: PhraseGate; clock: Clock };
+type Parts = {
+  store: SecretStore;
+  ring: KeyRing;
+  gate: PhraseGate;
+  clock: Clock;
+  /**
+   * Secrets created at this instant or before may have been read already, and are handed out no more.
+   * @throws AppError STORAGE_UNAVAILABLE while it is not known.
+   */
+  refusedUntil(): number;
+};
 type Reader = { key: SecretKey; idempotencyKey: string | undefined };
 type Seen = { found: Found; opener: Opener };
 
 /** The rules of one-time secrets. */
-export function createSecrets({ store, ring, gate, clock }: Parts): Secrets {
+export function createSecrets({ store, ring, gate, clock, refusedUntil }: Parts): Secrets {
   async function find({ id }: SecretKey): Promise<Found> {
-    return (await store.find(id, clock())) ?? fail('KEY_NOT_FOUND');
+    const found = (await store.find(id, clock())) ?? fail('KEY_NOT_FOUND');
+    return found.createdAt > refusedUntil() ? found : fail('KEY_NOT_FOUND');
   }
 
   /** What this reader may act on; a copy is there only for who claimed it. */
@@ -113,8 +124,9 @@ export function createSecrets({ store, ring, gate, clock }: Parts): Secrets {
   return {
     async create({ secret, phrase, ttlMs, receipt }) {
       const phraseKey = phrase === undefined ? undefined : await hashNew(gate, phrase);
-      const createdAt = clock();
-      const expiresAt = createdAt + ttlMs;
+      const now = clock();
+      const createdAt = Math.max(now, refusedUntil() + 1); // the clock may be behind what is refused
+      const expiresAt = now + ttlMs;
       const key = createSecretKey(expiresAt);
       const { id } = key;
       const receiptKey = receipt ? createReceiptKey(id) : undefined;
@@ -139,7 +151,10 @@ export function createSecrets({ store, ring, gate, clock }: Parts): Secrets {
 
     async findReceipt(text) {
       const { id, receiptHash } = parseReceiptKey(text) ?? fail('KEY_NOT_FOUND');
-      return (await store.findReceipt(id, receiptHash, clock())) ?? fail('KEY_NOT_FOUND');
+      const receipt = (await store.findReceipt(id, receiptHash, clock())) ?? fail('KEY_NOT_FOUND');
+      // It may have been read since: whether it waits, or waited until it expired, nobody can tell.
+      const isKnown = receipt.createdAt > refusedUntil() || receipt.state === 'read' || receipt.state === 'burned';
+      return isKnown ? receipt : fail('KEY_NOT_FOUND');
     },
 
     async burn(text) {

@@ -1,10 +1,12 @@
 import type { Config } from '../config.ts';
+import type { FenceStore } from '../fence/store.ts';
 import type { SecretRecords } from '../secrets/records.ts';
 import type { SecretStore } from '../secrets/store.ts';
 
 /** An opened engine: one store for each module that keeps something. */
 export type Storage = {
   secrets: SecretStore;
+  fence: FenceStore;
   /** @throws AppError STORAGE_UNAVAILABLE */
   ping(): Promise<void>;
   close(): Promise<void>;

@@ -11,21 +11,26 @@ const withStrace = canTrace ? test.serial : test.serial.skip;
 
 type Event = 'request' | 'write' | 'sync' | 'answer';
 
-/** What counts of a line of strace, in the order in which it was begun; a sync counts when it has returned. */
-function eventOf(line: string): Event | undefined {
+/**
+ * What counts of a line of strace, in the order in which it was begun; a sync counts when it has returned.
+ * @param syncing the threads in a sync of the WAL whose end stands in a line of its own, for others were traced meanwhile.
+ */
+function eventOf(line: string, syncing: Set<string>): Event | undefined {
   if (/ read\(.*"POST \//.test(line)) return 'request';
   if (/ writev?\(.*"HTTP\/1\.1 20[01] /.test(line)) return 'answer';
   if (/ pwrite64\(\d+<[^>]*\.db-wal>/.test(line)) return 'write';
   if (/ f(data)?sync\(\d+<[^>]*\.db-wal>\)\s+= 0/.test(line)) return 'sync';
-  // Two threads at once: the sync's end stands in a line of its own.
-  return / f(data)?sync resumed>\)\s+= 0/.test(line) ? 'sync' : undefined;
+  const thread = line.split(' ')[0] as string;
+  if (/ f(data)?sync\(\d+<[^>]*\.db-wal> <unfinished/.test(line)) syncing.add(thread);
+  return / f(data)?sync resumed>\)\s+= 0/.test(line) && syncing.delete(thread) ? 'sync' : undefined;
 }
 
 /** From each request to its answer, with repeated events once. */
 function stepsOf(trace: string): Event[][] {
   const steps: Event[][] = [];
+  const syncing = new Set<string>();
   for (const line of trace.split('\n')) {
-    const event = eventOf(line);
+    const event = eventOf(line, syncing);
     if (event === 'request') steps.push([]);
     const current = steps.at(-1);
     if (event && current && current.at(-1) !== event && !current.includes('answer')) current.push(event);

@@ -173,7 +173,7 @@ test.serial('a database that is none ends the start, with one line that says so'
 });
 
 test.serial(
-  'with a master key and an internal port given and the database elsewhere, nothing is written to disk',
+  'with a master key, an internal port and a fence file given and the database elsewhere, no data folder is made',
   async (t) => {
     const folder = await temporaryFolder(t);
     const env = {
@@ -181,6 +181,7 @@ test.serial(
       STORAGE_URL: 'mongodb://127.0.0.1:1/',
       DATA_DIR: join(folder, 'none'),
       INTERNAL_PORT: String(await findFreePort()),
+      FENCE_FILE: join(folder, 'fence.json'),
     };
     const program = await launch(t, { folder, env });
     await until('the workers listen', () => program.stderr().includes('storage does not answer yet'));

@@ -23,8 +23,11 @@ import {
   receiptOf,
   times,
 } from './contract/world.ts';
+import { fenceStoreContract, fenceVerbsOn } from './fence-store-contract.ts';
 import { type MongoProxy, startMongoProxy } from './mongo-proxy.ts';
 import { secretStoreContract } from './secret-store-contract.ts';
+
+fenceStoreContract(MONGODB);
 
 secretStoreContract(MONGODB, async (url) => {
   const documents = await withClient(url, (client) => client.db().collection('secrets').find().toArray());
@@ -49,10 +52,10 @@ testMongo('opens while the server is away, and works by itself once it is there'
 });
 
 testMongo('a server that goes away is told on every verb, and found again without reopening', async (t, url) => {
-  const { proxy, store, ping } = await openThroughProxy(t, url);
+  const { proxy, store, fence, ping } = await openThroughProxy(t, url);
   const secret = await createTraced(store);
   await proxy.cut();
-  await areUnavailable(t, { ...verbsOn(store, secret), ping });
+  await areUnavailable(t, { ...verbsOn(store, secret), ...fenceVerbsOn(fence), ping });
   await proxy.heal();
   await eventually(ping);
   t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
@@ -60,11 +63,11 @@ testMongo('a server that goes away is told on every verb, and found again withou
 });
 
 testMongo('a server that falls silent is told in bounded time, and found again', async (t, url) => {
-  const { proxy, store, ping } = await openThroughProxy(t, url);
+  const { proxy, store, fence, ping } = await openThroughProxy(t, url);
   const secret = await createTraced(store);
   proxy.stall();
   const startedAt = performance.now();
-  await areUnavailable(t, { ...verbsOn(store, secret), ping });
+  await areUnavailable(t, { ...verbsOn(store, secret), ...fenceVerbsOn(fence), ping });
   t.true(performance.now() - startedAt < 10_000); // before the driver notices by itself
   await proxy.heal();
   await eventually(ping);
@@ -134,7 +137,7 @@ testMongo('a write whose answer is lost is no success, and is not done twice', a
 
 // What a replica set answers when the majority did not confirm in time: the stand-in is none and never does.
 testMongo('a write that too few members confirmed is no success', async (t, url) => {
-  const { proxy, store } = await openThroughProxy(t, url);
+  const { proxy, store, fence } = await openThroughProxy(t, url);
   const secrets = await times(6, () => createTraced(store));
   const [first, second, third, fourth, fifth] = secrets as [Traced, Traced, Traced, Traced, Traced];
   const untraced = await createUntraced(store);
@@ -142,6 +145,7 @@ testMongo('a write that too few members confirmed is no success', async (t, url)
   const writeConcernError = { code: 64, codeName: 'WriteConcernTimeout', errmsg: 'waiting for replication timed out' };
   proxy.editAnswers((command, answer) => (isWrite(command) ? { ...answer, writeConcernError } : undefined));
   await areUnavailable(t, {
+    firstAdvance: () => fence.advance(CREATED_AT, []),
     create: () => store.create(newSecret()),
     claim: () => store.claim(first.id, CREATED_AT, NO_REFUND),
     claimUntraced: () => store.claim(untraced.id, CREATED_AT, NO_REFUND),
@@ -152,6 +156,7 @@ testMongo('a write that too few members confirmed is no success', async (t, url)
     burnKnown: () => store.burn(fifth.id, fifth.receiptHash, EXPIRES_AT),
     sweep: () => store.sweep(EXPIRES_AT + 1000, 100),
   });
+  await areUnavailable(t, { advance: () => fence.advance(CREATED_AT, []) });
 });
 
 testMongo('what a server says about a document does not reach the log', async (t, url) => {
@@ -173,10 +178,10 @@ testMongo('what a server says about a document does not reach the log', async (t
 testMongo('the URL cannot weaken what the promises rest on', async (t, url) => {
   const proxy = await startMongoProxy(t, url);
   const weak = 'w=0&journal=false&wtimeoutMS=1&readConcernLevel=local';
-  const { secrets: store, ping } = await openAt(t, `${proxy.url}?${weak}`);
+  const { secrets: store, fence, ping } = await openAt(t, `${proxy.url}?${weak}`);
   await eventually(ping);
   const secret = await createTraced(store);
-  for (const call of Object.values(verbsOn(store, secret))) await call();
+  for (const call of Object.values({ ...verbsOn(store, secret), ...fenceVerbsOn(fence) })) await call();
   await store.sweep(EXPIRES_AT + 1000, 100);
   await eventually(async () => proxy.commands.some(({ createIndexes }) => createIndexes));
   for (const command of proxy.commands) {
@@ -191,9 +196,9 @@ testMongo('the URL cannot weaken what the promises rest on', async (t, url) => {
 });
 
 testMongo('no write can insert where it means to change, and none is part of a transaction', async (t, url) => {
-  const { proxy, store } = await openThroughProxy(t, url);
+  const { proxy, store, fence } = await openThroughProxy(t, url);
   const secret = await createTraced(store);
-  for (const call of Object.values(verbsOn(store, secret))) await call();
+  for (const call of Object.values({ ...verbsOn(store, secret), ...fenceVerbsOn(fence) })) await call();
   for (const command of proxy.commands) {
     const updates = [command, ...(Array.isArray(command.updates) ? command.updates : [])];
     t.true(updates.every(({ upsert }) => !upsert));
@@ -292,11 +297,11 @@ async function openAt(
 async function openThroughProxy(
   t: ExecutionContext,
   url: string,
-): Promise<{ proxy: MongoProxy; store: Storage['secrets']; ping: Storage['ping']; close: Storage['close'] }> {
+): Promise<{ proxy: MongoProxy; store: Storage['secrets'] } & Omit<Storage, 'secrets'>> {
   const proxy = await startMongoProxy(t, url);
-  const { secrets: store, ping, close } = await openAt(t, proxy.url);
-  await eventually(ping);
-  return { proxy, store, ping, close };
+  const { secrets: store, ...others } = await openAt(t, proxy.url);
+  await eventually(others.ping);
+  return { proxy, store, ...others };
 }
 
 function isWrite(command: BSON.Document): boolean {

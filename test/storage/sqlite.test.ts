@@ -30,7 +30,10 @@ import {
   type Traced,
   times,
 } from './contract/world.ts';
+import { fenceStoreContract } from './fence-store-contract.ts';
 import { secretStoreContract } from './secret-store-contract.ts';
+
+fenceStoreContract(SQLITE);
 
 secretStoreContract(SQLITE, async (url) => {
   const database = new DatabaseSync(pathOf(url), { readOnly: true });
@@ -140,13 +143,13 @@ test('who reads the file for long holds up no sweep and no write; the one after 
 
 test('with its file gone from the path nothing is written; with the file back writing goes on', async (t) => {
   const { url, open } = await SQLITE.place(t);
-  const { secrets: store, ping } = await open();
+  const { secrets: store, fence, ping } = await open();
   const stored = [await createTraced(store)];
   const create = async () => stored.push(await createTraced(store));
   renameSync(pathOf(url), `${pathOf(url)}.away`);
   await untilRefused(create);
   const { find: _, findReceipt: __, ...writes } = verbsOn(store, stored[0] as Traced);
-  await areUnavailable(t, { ...writes, ping });
+  await areUnavailable(t, { ...writes, ping, advance: () => fence.advance(CREATED_AT, []) });
   t.false(existsSync(pathOf(url)));
 
   renameSync(`${pathOf(url)}.away`, pathOf(url));

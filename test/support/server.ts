@@ -39,6 +39,7 @@ export type TestServerOptions = {
   publicUrl?: string;
   secretMaxBytes?: number;
   ttlMaxSeconds?: number;
+  refusedUntil?: () => number;
 };
 
 export type TestServer = {
@@ -75,6 +76,7 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
     ring: createKeyRing(masterKeys),
     gate,
     clock: () => clock.now,
+    refusedUntil: options.refusedUntil ?? (() => 0),
   });
   const app = createApp({
     secrets,

@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Collection, type Db, MongoClient, ReadConcern } from 'mongodb';
+import type { FenceDocument } from './fence-store.ts';
 import type { SecretDocument } from './secret-store.ts';
 
 /** Used when the URL names no database; the driver's own default is `test`. */
 const DATABASE = 'hushbox';
+const SECRETS = 'secrets';
 
 /** A silent server is given up after 4 s, an absent one or a place in the pool after 2; what may be is tried twice. */
 const CLIENT_OPTIONS = {
@@ -27,7 +29,13 @@ const LOOK_MS = 2_000;
 /** Looks in a row that found nobody, before it is asked whether the driver or the server is to blame. */
 const MAX_FAILED_LOOKS = 2;
 
-export type Connection = { client: MongoClient; database: Db; secrets: Collection<SecretDocument> };
+export type Connection = {
+  client: MongoClient;
+  database: Db;
+  secrets: Collection<SecretDocument>;
+  /** The same collection. */
+  fence: Collection<FenceDocument>;
+};
 
 export type KeptConnection = {
   /** The one to use now. */
@@ -76,7 +84,11 @@ function createConnection(url: string): Connection {
   try {
     const client = new MongoClient(url, CLIENT_OPTIONS);
     const database = client.db(namesDatabase(url) ? undefined : DATABASE, DURABLE);
-    return { client, database, secrets: database.collection('secrets') };
+    const [secrets, fence] = [
+      database.collection<SecretDocument>(SECRETS),
+      database.collection<FenceDocument>(SECRETS),
+    ];
+    return { client, database, secrets, fence };
   } catch (error) {
     throw new Error(`the MongoDB driver does not accept STORAGE_URL (${(error as Error).name})`);
   }

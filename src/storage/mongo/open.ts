@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MongoServerError } from 'mongodb';
 import type { Storage } from '../open.ts';
 import { type Connection, keepConnection } from './connection.ts';
+import { createMongoFenceStore } from './fence-store.ts';
 import { createMongoSecretStore, INDEXES } from './secret-store.ts';
 import { translateFailures } from './unavailable.ts';
 
@@ -19,6 +20,7 @@ export async function openMongo(url: string, onWarning: (message: string) => voi
   const prepared = prepare(current, onWarning, closing.signal);
   return {
     secrets: createMongoSecretStore(() => current().secrets),
+    fence: createMongoFenceStore(() => current().fence),
     ...translateFailures({
       async ping() {
         await current().database.command({ ping: 1 });

@@ -1,16 +1,14 @@
 import { AppError } from '../../errors.ts';
-import type { SecretStore } from '../../secrets/store.ts';
+import type { Storage } from '../open.ts';
 import { openReader } from './database.ts';
+import { createSqliteFenceStore } from './fence-store.ts';
 import { createFileCheck } from './file-check.ts';
 import { openGroupCommit } from './group-commit.ts';
 import { createReader } from './reader.ts';
 import { createSqliteSecretStore } from './secret-store.ts';
 
-/** What an opened engine offers the rest of the program. */
-export async function openSqlite(
-  path: string,
-  onLost: (error: Error) => void,
-): Promise<{ secrets: SecretStore; ping(): Promise<void>; close(): Promise<void> }> {
+/** Opens the file, and makes it where there is none. */
+export async function openSqlite(path: string, onLost: (error: Error) => void): Promise<Storage> {
   const commit = await openGroupCommit(path, onLost);
   const database = openReader(path);
   const reader = createReader(database);
@@ -18,6 +16,7 @@ export async function openSqlite(
   const probe = reader.prepare('SELECT 1');
   return {
     secrets: createSqliteSecretStore(commit, reader),
+    fence: createSqliteFenceStore(commit, reader),
     async ping() {
       commit.check();
       try {

@@ -1,4 +1,5 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
+import { advanced, type FenceMark } from '../../fence/store.ts';
 import { RECEIPT_MS, TRY_GRANTED_MS, TRY_REFILL_MS } from '../../secrets/store.ts';
 import type { Value } from './codec.ts';
 
@@ -15,12 +16,13 @@ export const PROCEDURE = {
   burn: 5,
   sweep: 6,
   restore: 7,
+  advance: 8,
 } as const;
 
 /** By number, for only numbers and bytes cross to the storage thread. */
 export const ENDED_STATES = ['read', 'burned', 'expired'] as const;
 
-/** Runs one call on prepared statements. Values in and out are as the matching method of `SecretStore` has them. */
+/** Runs one call on prepared statements. Values in and out are as the matching method of a store has them. */
 export type Procedure = (...values: readonly never[]) => readonly Value[];
 
 type Row = Record<string, SQLOutputValue>;
@@ -89,6 +91,8 @@ export function createProcedures(database: DatabaseSync): readonly Procedure[] {
     );
   const refundWaiting = refund('waiting');
   const refundEnded = refund('ended');
+  const fenceRow = sql('SELECT database_id, mark, refused_until FROM fence');
+  const setFence = sql('UPDATE fence SET mark = ?, refused_until = ?');
 
   function end(
     row: Row,
@@ -210,8 +214,33 @@ export function createProcedures(database: DatabaseSync): readonly Procedure[] {
       });
       return changes === 1 ? YES : NO;
     },
+
+    advance(now: number, ...known: readonly (Uint8Array | number)[]) {
+      const row = fenceRow.get() as Row;
+      const id = row.database_id as Uint8Array;
+      const state = {
+        databaseId: hex(id),
+        mark: row.mark as number,
+        refusedUntil: row.refused_until as number,
+      };
+      const { mark, refusedUntil } = advanced(state, now, marksOf(known));
+      setFence.run(mark, refusedUntil);
+      return [id, mark, refusedUntil];
+    },
   };
   return Object.entries(PROCEDURE)
     .sort(([, a], [, b]) => a - b)
     .map(([name]) => procedures[name as keyof typeof PROCEDURE] as Procedure);
+}
+
+/** Marks as they come: the id of a database, its mark, the next id, and so on. */
+function marksOf(known: readonly (Uint8Array | number)[]): FenceMark[] {
+  return Array.from({ length: known.length / 2 }, (_, index) => ({
+    databaseId: hex(known[2 * index] as Uint8Array),
+    mark: known[2 * index + 1] as number,
+  }));
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
 }

@@ -3,7 +3,8 @@
  *
  * `waiting` holds the secrets that can be read, `ended` what is left of those that cannot: a copy for rereading, a
  * receipt's record, or both; `due_at` is when something of it has to go. An id begins with the second of expiry, so
- * that the expired are the first rows of `waiting` and need no index of their own.
+ * that the expired are the first rows of `waiting` and need no index of their own. `fence` has one row, see
+ * src/fence/store.ts.
  */
 export const MIGRATIONS: readonly string[] = [
   `
@@ -34,5 +35,15 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
 
   CREATE INDEX ended_due ON ended (due_at);
+  `,
+  `
+  CREATE TABLE fence (
+    one           INTEGER PRIMARY KEY CHECK (one = 1),
+    database_id   BLOB NOT NULL,
+    mark          INTEGER NOT NULL,
+    refused_until INTEGER NOT NULL
+  ) STRICT;
+
+  INSERT INTO fence (one, database_id, mark, refused_until) VALUES (1, randomblob(16), 0, 0);
   `,
 ];

@@ -1,0 +1,199 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Clock } from '../clock.ts';
+import { AppError } from '../errors.ts';
+import { MAX_DATABASES, readFenceFile, removeLeftOvers, writeFenceFile } from './file.ts';
+import { type FenceMark, type FenceState, type FenceStore, lostMark, unmarked } from './store.ts';
+
+/** How long a beat waits for the file. */
+const WRITE_MS = 2_000;
+/** While secrets are refused, how often they are counted. */
+const COUNT_INTERVAL_MS = 60_000;
+/** How often a failure that lasts is told. */
+const WARNING_INTERVAL_MS = 60_000;
+
+/** What an operator should hear. */
+export type FenceReport = {
+  /** @param refused undefined where they could not be counted. */
+  refusing(refused: number | undefined, refusedUntil: number): void;
+  warning(message: string, err?: unknown): void;
+};
+
+export type FenceParts = {
+  store: FenceStore;
+  /** Where marks are kept outside of the database; best on another disk. */
+  path: string;
+  clock: Clock;
+  /** Whether this process moves the mark with each beat; others look. */
+  isMarker: boolean;
+  report: FenceReport;
+};
+
+/**
+ * Notices that the database was put back to an older state, for then what was read since would be handed out again. A
+ * mark goes into the database first and then into the file: so the file's is never the newer one, wherever a crash comes
+ * between, unless the database went back.
+ */
+export type Fence = {
+  /**
+   * Secrets created at this instant (ms) or before must be refused.
+   * @throws AppError STORAGE_UNAVAILABLE while it is not known: at the start, and after the database was away.
+   */
+  refusedUntil(): number;
+  /** How many are refused, by the last count of the process that marks; undefined where it is not known. */
+  refusedCount(): number | undefined;
+  /** Moves the mark, or looks at it: once a second. @returns whether it is known what must be refused. */
+  beat(): Promise<boolean>;
+  /** The last beat, of every process: what it answered since the one before is marked too. */
+  end(): Promise<void>;
+};
+
+/** Makes the fence of one process. Knows nothing until the first beat. */
+export function createFence({ store, path, clock, isMarker, report }: FenceParts): Fence {
+  const warn = createRareWarning(report);
+  const count = createRefusedCount({ store, clock, report });
+  const file = createKeptFile(path, clock, warn);
+  /** What is stored. A database that was away may come back as another. */
+  let state: FenceState | undefined;
+  let failure: unknown;
+  /** The file's marks and those seen since, the newest first; undefined until the file was read. */
+  let known: readonly FenceMark[] | undefined;
+
+  /** The file is read before the database: a mark that another process moves in between must not be newer in the file. */
+  async function look(): Promise<void> {
+    const before = known ?? file.read();
+    const found = await store.look();
+    if (isMarker) tellDoubts(before, found, warn);
+    known = before ?? [];
+    const isBack = lostMark(found ?? unmarked(''), known) > 0;
+    if (isBack) learn(await store.advance(clock(), known));
+    else if (found) learn(found);
+    else state = unmarked('');
+  }
+
+  async function move(): Promise<void> {
+    try {
+      learn(await store.advance(clock(), known ?? []));
+    } catch (err) {
+      return warn('the mark in the database cannot be moved', err);
+    }
+    await file.write(known ?? []);
+  }
+
+  function learn(found: FenceState): void {
+    const { databaseId, mark } = found;
+    const others = known?.filter((other) => other.databaseId !== databaseId) ?? [];
+    known = [{ databaseId, mark }, ...others].slice(0, MAX_DATABASES);
+    state = found;
+    if (isMarker) count.update(found.refusedUntil);
+  }
+
+  return {
+    refusedUntil() {
+      if (!state) throw new AppError('STORAGE_UNAVAILABLE', { cause: failure, retryAfterSeconds: 1 });
+      return state.refusedUntil;
+    },
+    refusedCount: count.current,
+    async beat() {
+      try {
+        await look();
+      } catch (error) {
+        state = undefined;
+        failure = error;
+        return false;
+      }
+      if (isMarker) await move();
+      return true;
+    },
+    async end() {
+      if (state) await move();
+    },
+  };
+}
+
+function tellDoubts(kept: readonly FenceMark[] | undefined, found: FenceState | undefined, warn: Warn): void {
+  const isThere = kept?.some(({ databaseId }) => databaseId === found?.databaseId);
+  if (!found && kept?.length) {
+    warn('the database was never marked, but one was before: it is new, or older than its first mark');
+  } else if (found && !isThere) {
+    warn('the fence file has no mark of this database: whether it was put back to an older state cannot be told');
+  }
+}
+
+type KeptFile = {
+  /** @returns undefined when there is none. */
+  read(): readonly FenceMark[] | undefined;
+  write(marks: readonly FenceMark[]): Promise<void>;
+};
+
+/** The file, whose failures are told but never end anything. */
+function createKeptFile(path: string, clock: Clock, warn: Warn): KeptFile {
+  let isWriting = false;
+  let isClean = false;
+
+  async function write(marks: readonly FenceMark[]): Promise<void> {
+    try {
+      await writeFenceFile(path, marks);
+      if (!isClean) await removeLeftOvers(path, clock());
+      isClean = true;
+    } catch (err) {
+      warn('the fence file cannot be written', err);
+    }
+    isWriting = false;
+  }
+
+  return {
+    read() {
+      try {
+        return readFenceFile(path);
+      } catch (err) {
+        warn('the fence file cannot be read', err);
+        return undefined;
+      }
+    },
+    async write(marks) {
+      if (isWriting) return warn('the fence file is still being written: its disk does not answer');
+      isWriting = true;
+      await Promise.race([write(marks), sleep(WRITE_MS, undefined, { ref: false })]);
+    },
+  };
+}
+
+type RefusedCount = { current(): number | undefined; update(refusedUntil: number): void };
+
+/** Counts in the background what is refused: when that changes, and once a minute while there is anything. */
+function createRefusedCount({ store, clock, report }: Pick<FenceParts, 'store' | 'clock' | 'report'>): RefusedCount {
+  let refused: number | undefined;
+  let countedUntil: number | undefined;
+  let nextAt = 0;
+
+  async function count(refusedUntil: number, isNews: boolean): Promise<void> {
+    refused = await store.countRefused(refusedUntil, clock()).catch(() => undefined);
+    if (isNews && refused !== 0) report.refusing(refused, refusedUntil);
+  }
+
+  return {
+    current: () => refused,
+    update(refusedUntil) {
+      const isNews = refusedUntil !== countedUntil;
+      countedUntil = refusedUntil;
+      if (refusedUntil === 0) refused = 0;
+      else if (isNews || (refused !== 0 && performance.now() >= nextAt)) {
+        nextAt = performance.now() + COUNT_INTERVAL_MS;
+        void count(refusedUntil, isNews);
+      }
+    },
+  };
+}
+
+type Warn = FenceReport['warning'];
+
+/** Each warning once in a while: some would come with every beat. */
+function createRareWarning({ warning }: FenceReport): Warn {
+  const nextAt = new Map<string, number>();
+  return (message, err) => {
+    const now = performance.now();
+    if (now < (nextAt.get(message) ?? 0)) return;
+    nextAt.set(message, now + WARNING_INTERVAL_MS);
+    warning(message, err);
+  };
+}

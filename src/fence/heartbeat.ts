@@ -1,0 +1,40 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Fence } from './fence.ts';
+
+const BEAT_MS = 1_000;
+/** While it is not known what to refuse, nothing is handed out: asked again sooner. */
+const RETRY_MS = 250;
+/** The end waits so long for the database and the file; without it the last second is not marked. */
+const END_MS = 1_000;
+
+export type Heartbeat = {
+  /** Resolves when it is known for the first time what must be refused. */
+  known: Promise<void>;
+  stop(): Promise<void>;
+};
+
+/** Beats once a second, until stopped. */
+export function startHeartbeat(fence: Fence): Heartbeat {
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const { promise: known, resolve } = Promise.withResolvers<void>();
+
+  async function run(): Promise<void> {
+    while (!signal.aborted) {
+      const startedAt = performance.now();
+      const isKnown = await fence.beat();
+      if (isKnown) resolve();
+      const pauseMs = (isKnown ? BEAT_MS : RETRY_MS) - (performance.now() - startedAt);
+      await sleep(Math.max(0, pauseMs), undefined, { signal, ref: false }).catch(() => {});
+    }
+  }
+
+  const done = run();
+  return {
+    known,
+    async stop() {
+      stopping.abort();
+      await Promise.race([done.then(fence.end), sleep(END_MS, undefined, { ref: false })]);
+    },
+  };
+}

@@ -1,0 +1,50 @@
+/**
+ * What the fence needs from an engine: one record, in the same place as the secrets, so that whoever puts these back to
+ * an older state puts it back too. Every verb is one atomic step across processes, and durable once it resolves. An
+ * engine that cannot answer rejects with AppError STORAGE_UNAVAILABLE.
+ */
+export interface FenceStore {
+  /** What is stored; undefined where nothing was ever marked. */
+  look(): Promise<FenceState | undefined>;
+
+  /** Puts `advanced` of what is stored in its place. @returns what is stored now. */
+  advance(now: number, known: readonly FenceMark[]): Promise<FenceState>;
+
+  /** How many waiting secrets created at `refusedUntil` or before could still be read at `now`, were they not refused. */
+  countRefused(refusedUntil: number, now: number): Promise<number>;
+}
+
+/** That a database, which made its id by chance once, was there at an instant (ms since the epoch). */
+export type FenceMark = { databaseId: string; mark: number };
+
+/** Secrets created at `refusedUntil` (ms since the epoch, 0 for none) or before are handed out to nobody. */
+export type FenceState = FenceMark & { refusedUntil: number };
+
+export const DATABASE_ID_BYTES = 16;
+
+/** A database that was never marked. */
+export function unmarked(databaseId: string): FenceState {
+  return { databaseId, mark: 0, refusedUntil: 0 };
+}
+
+/**
+ * The next state of a database. A mark always grows, also when the clock does not, so that one that is less than a known
+ * one tells of an older state: then everything from before the known one is refused.
+ * @param known marks that were seen in a database, each of them after it was durable there.
+ */
+export function advanced(state: FenceState, now: number, known: readonly FenceMark[]): FenceState {
+  const refusedUntil = Math.max(state.refusedUntil, lostMark(state, known));
+  // Above `refusedUntil` too: it is the instant of creation of secrets made while the clock is behind.
+  return { ...state, mark: Math.max(state.mark + 1, Math.floor(now), refusedUntil + 1), refusedUntil };
+}
+
+/**
+ * The newest known mark that the database does not have any more; 0 when there is none. One that was never marked may
+ * be older than the fence itself, or be filled from a backup only later, so that any database's mark counts; where it is
+ * simply new, there is nothing in it to refuse.
+ */
+export function lostMark(state: FenceState, known: readonly FenceMark[]): number {
+  const own = state.mark === 0 ? known : known.filter(({ databaseId }) => databaseId === state.databaseId);
+  const newest = Math.max(0, ...own.map(({ mark }) => mark));
+  return newest > state.mark ? newest : 0;
+}

@@ -1,0 +1,14 @@
+import { createFence } from '../../src/fence/fence.ts';
+import { openStorage } from '../../src/storage/open.ts';
+
+// A process that beats without a pause, to be killed at it: at most moments it is between the database and the file.
+const [url = '', path = ''] = process.argv.slice(2);
+const sqlitePath = url.startsWith('sqlite:') ? url.slice('sqlite:'.length) : undefined;
+const { fence: store } = await openStorage(
+  { sqlitePath, STORAGE_URL: url },
+  () => process.exit(1),
+  () => {},
+);
+const report = { refusing: () => process.exit(1), warning: () => {} };
+const fence = createFence({ store, path, clock: Date.now, isMarker: true, report });
+for (;;) if ((await fence.beat()) && process.send) process.send(fence.refusedUntil());
