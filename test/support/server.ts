@@ -12,7 +12,8 @@ import { createLog } from '../../src/ops/log.ts';
 import { createKeyRing } from '../../src/secrets/key-ring.ts';
 import { createSecrets } from '../../src/secrets/secrets.ts';
 import type { Storage } from '../../src/storage/open.ts';
-import { expectNoLeaks, remember, rememberBody, rememberHeaders } from './leaks.ts';
+import { type Api, createApi } from './api.ts';
+import { expectNoLeaks, remember } from './leaks.ts';
 import { createLocalSlots } from './slots.ts';
 import type { Place } from './storage.ts';
 
@@ -42,19 +43,12 @@ export type TestServerOptions = {
   refusedUntil?: () => number;
 };
 
-export type TestServer = {
-  base: string;
+export type TestServer = Api & {
   port: number;
   clock: TestClock;
   storage: Storage;
   /** Everything logged so far, at level trace. */
   logged(): string;
-  request(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Response>;
-  /** POST; a body that is no string is sent as JSON. */
-  post(path: string, body?: unknown, headers?: Record<string, string>): Promise<Response>;
-  get(path: string, headers?: Record<string, string>): Promise<Response>;
-  /** Creates and expects 201. */
-  create(body: object): Promise<{ secret_key: string; receipt_key: string; expires_at: string }>;
 };
 
 /** The whole application on a free port: real HTTP, real engine, a clock of its own. */
@@ -102,35 +96,5 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
   });
   const { port } = server.address() as AddressInfo;
   const base = `http://127.0.0.1:${port}`;
-  const request: TestServer['request'] = async (method, path, body, headers = {}) => {
-    rememberHeaders(headers);
-    rememberBody(body);
-    const response = await fetch(base + path, {
-      method,
-      headers,
-      ...(body !== undefined && {
-        body:
-          typeof body === 'string' || body instanceof Uint8Array
-            ? (body as RequestInit['body'] & {})
-            : JSON.stringify(body),
-      }),
-    });
-    rememberBody(await response.clone().text());
-    return response;
-  };
-  return {
-    base,
-    port,
-    clock,
-    storage,
-    logged: () => lines.join(''),
-    request,
-    post: (path, body, headers) => request('POST', path, body, headers),
-    get: (path, headers) => request('GET', path, undefined, headers),
-    async create(body) {
-      const response = await request('POST', '/generate', body);
-      if (response.status !== 201) throw new Error(`${response.status} ${await response.text()}`);
-      return (await response.json()) as Awaited<ReturnType<TestServer['create']>>;
-    },
-  };
+  return { ...createApi(base), port, clock, storage, logged: () => lines.join('') };
 }
