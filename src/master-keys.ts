@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, linkSync, openSync, readFileSync, statSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, linkSync, openSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Config, decodeKey, decodeKeys } from './config.ts';
 import { makeFolder } from './folders.ts';
@@ -14,8 +14,13 @@ export type KeyConfig = Pick<Config, 'MASTER_KEY' | 'MASTER_KEY_PREVIOUS' | 'DAT
 /** Where the keys are kept: in one file, or with the older ones in a second; undefined where the key is a variable. */
 export type KeyFiles = { current: string; previous: string | undefined };
 
+/** Where development keeps the key it made. */
+export function madeKeyPath(dataDir: string): string {
+  return join(dataDir, FILE_NAME);
+}
+
 export function findKeyFiles({ MASTER_KEY, DATA_DIR, files }: KeyConfig): KeyFiles | undefined {
-  const current = MASTER_KEY ? files.MASTER_KEY : join(DATA_DIR, FILE_NAME);
+  const current = MASTER_KEY ? files.MASTER_KEY : madeKeyPath(DATA_DIR);
   return current === undefined ? undefined : { current, previous: files.MASTER_KEY_PREVIOUS };
 }
 
@@ -27,7 +32,7 @@ export function findKeyFiles({ MASTER_KEY, DATA_DIR, files }: KeyConfig): KeyFil
 export function loadMasterKeys(config: KeyConfig): MasterKeys {
   const { MASTER_KEY, MASTER_KEY_PREVIOUS, DATA_DIR } = config;
   if (MASTER_KEY) return [MASTER_KEY, ...MASTER_KEY_PREVIOUS];
-  const path = join(DATA_DIR, FILE_NAME);
+  const path = madeKeyPath(DATA_DIR);
   const [first, ...older] = decodeKeys(readIfThere(path) ?? make(DATA_DIR, path)) ?? [];
   if (!first) throw new Error(`${path} does not hold a master key`);
   return [first, ...older, ...MASTER_KEY_PREVIOUS];
@@ -35,7 +40,7 @@ export function loadMasterKeys(config: KeyConfig): MasterKeys {
 
 /** As `loadMasterKeys`, where nothing is to be made. @returns undefined when there is no key yet. */
 export function findMasterKeys(config: KeyConfig): MasterKeys | undefined {
-  const isThere = config.MASTER_KEY || statSync(join(config.DATA_DIR, FILE_NAME), { throwIfNoEntry: false });
+  const isThere = config.MASTER_KEY || statSync(madeKeyPath(config.DATA_DIR), { throwIfNoEntry: false });
   return isThere ? loadMasterKeys(config) : undefined;
 }
 
@@ -74,7 +79,7 @@ export function watchMasterKeys(
 export function changeMasterKeys(files: KeyFiles, change: (keys: MasterKeys) => MasterKeys): MasterKeys {
   const begun: Replacement[] = [];
   const begin = (path: string): Replacement => {
-    const replacement = beginReplacement(path);
+    const replacement = beginReplacement(path, 'same');
     begun.push(replacement);
     return replacement;
   };
@@ -82,12 +87,22 @@ export function changeMasterKeys(files: KeyFiles, change: (keys: MasterKeys) => 
     const current = begin(files.current);
     const previous = files.previous === undefined ? undefined : begin(files.previous);
     const [first, ...older] = change(readKeyFiles(files));
-    previous?.commit(older.map(asText).join(',\n').concat('\n'));
-    current.commit([first, ...(previous ? [] : older)].map((key) => `${asText(key)}\n`).join(''));
+    previous?.write(older.map(asText).join(',\n').concat('\n'));
+    previous?.commit();
+    current.write([first, ...(previous ? [] : older)].map((key) => `${asText(key)}\n`).join(''));
+    current.commit();
     return [first, ...older];
   } finally {
     for (const replacement of begun) replacement.cancel();
   }
+}
+
+/** Writes a key that nothing uses yet. @throws EEXIST when there is something at the path. */
+export function writeNewKey(path: string, key: Buffer): void {
+  const file = openSync(path, 'wx', 0o600);
+  writeFileSync(file, `${asText(key)}\n`);
+  fsyncSync(file);
+  closeSync(file);
 }
 
 function readKeyFiles({ current, previous }: KeyFiles): MasterKeys {
@@ -104,7 +119,7 @@ function make(dataDir: string, path: string): string {
   const temporary = `${path}.${randomBytes(8).toString('hex')}`; // a container's process ids come again
   const file = openSync(temporary, 'wx', 0o600);
   try {
-    writeSync(file, `${asText(createMasterKey())}\n`);
+    writeFileSync(file, `${asText(createMasterKey())}\n`);
     fsyncSync(file);
     linkSync(temporary, path); // unlike rename, never replaces a key that another process made first
     syncFolder(dataDir);

@@ -1,8 +1,8 @@
-import packageJson from '../package.json' with { type: 'json' };
 import { type ApiPart, SHARED_HEADERS, SHARED_RESPONSES, SHARED_SCHEMAS } from './http/openapi.ts';
 import { describeOperation } from './ops/openapi.ts';
 import { describeSecrets } from './secrets/openapi.ts';
 import type { SecretLimits } from './secrets/routes.ts';
+import { VERSION } from './version.ts';
 import { describePages } from './web/openapi.ts';
 
 const DESCRIPTION = `
@@ -30,7 +30,7 @@ export function createDocument({ limits, needsToken, publicUrl }: ApiOptions): o
     openapi: '3.1.1',
     info: {
       title: 'Hushbox',
-      version: packageJson.version,
+      version: VERSION,
       license: { name: 'MIT', identifier: 'MIT' },
       description: DESCRIPTION,
     },

@@ -7,24 +7,25 @@ import {
   renameSync,
   statSync,
   unlinkSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 
 export type Replacement = {
-  /** Puts the text in the file's place: whole or not at all, whatever dies in between, and synced. */
-  commit(text: string): void;
+  write(text: string): void;
+  /** Puts what was written in the file's place: whole or not at all, whatever dies in between, and synced. */
+  commit(): void;
   /** Leaves the file as it is. Does nothing after `commit`. */
   cancel(): void;
 };
 
 /**
  * Begins to replace a file. Who begins while another has not ended fails with EEXIST, so that reading the file in
- * between and then replacing it is one step. The new file has mode and owner of the old one; a new one is for its
- * owner alone.
+ * between and then replacing it is one step.
+ * @param access `same`: mode and owner are those of the old one; a new one, and with `private` any, is for its owner alone.
  * @throws Error of the file system: no right to write in the folder, to give the file to its owner, …
  */
-export function beginReplacement(path: string): Replacement {
+export function beginReplacement(path: string, access: 'same' | 'private'): Replacement {
   const temporary = `${path}.new`;
   const file = openSync(temporary, 'wx', 0o600);
   let isOver = false;
@@ -43,9 +44,9 @@ export function beginReplacement(path: string): Replacement {
   }
 
   const replacement: Replacement = {
-    commit: (text) =>
+    write: (text) => writeFileSync(file, text),
+    commit: () =>
       end(() => {
-        writeSync(file, text);
         fsyncSync(file);
         renameSync(temporary, path);
         syncFolder(dirname(path));
@@ -53,7 +54,7 @@ export function beginReplacement(path: string): Replacement {
     cancel: () => end(() => unlinkSync(temporary)),
   };
   try {
-    likeTheOld(path, file);
+    if (access === 'same') likeTheOld(path, file);
     return replacement;
   } catch (error) {
     replacement.cancel();

@@ -1,5 +1,7 @@
+import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import type { FenceStore } from '../fence/store.ts';
+import type { Finding } from '../findings.ts';
 import type { SecretRecords } from '../secrets/records.ts';
 import type { SecretStore } from '../secrets/store.ts';
 
@@ -52,4 +54,21 @@ export async function openRecords(
   }
   const { openMongoRecords } = await import('./mongo/records.ts');
   return openMongoRecords(STORAGE_URL);
+}
+
+/**
+ * Looks whether the storage is as the service needs it: changes nothing, makes nothing.
+ * @param patienceMs how long a look at a file may take; a server has deadlines of its own.
+ */
+export async function inspectStorage(
+  { sqlitePath, STORAGE_URL }: StorageConfig,
+  clock: Clock,
+  patienceMs: number,
+): Promise<Finding[]> {
+  if (sqlitePath) {
+    const { inspectSqlite } = await import('./sqlite/inspect.ts');
+    return inspectSqlite(sqlitePath, patienceMs);
+  }
+  const { inspectMongo } = await import('./mongo/inspect.ts');
+  return inspectMongo(STORAGE_URL, clock);
 }

@@ -1,0 +1,61 @@
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import type { Config } from '../config.ts';
+import { beginReplacement } from '../replace-file.ts';
+import type { EndedRecord } from '../secrets/records.ts';
+import { openRecords, type Records } from '../storage/open.ts';
+import { createBackupWriter } from './backup-file.ts';
+import { count, EXIT, type Exit, Failure, type Terminal } from './terminal.ts';
+
+const PAGE = 500;
+/** Who reads our stdout may pause so long. */
+const STDOUT_PATIENCE_MS = 600_000;
+
+/** Writes what may be put back later: everything but secrets. */
+export async function backup(terminal: Terminal, config: Config, { file }: { file: string }): Promise<Exit> {
+  if (config.sqlitePath && !existsSync(config.sqlitePath))
+    throw new Failure(`there is no database at ${config.sqlitePath}`);
+  const records = await openRecords(config, 'look');
+  try {
+    const written = file === '-' ? await toStdout(terminal, records) : await toFile(terminal, records, file);
+    terminal.complain(`Wrote ${count(written, 'receipt')} of ended secrets.`);
+    terminal.complain('Secrets are left out on purpose: a restore must never bring back one that was read.');
+    return EXIT.fine;
+  } finally {
+    await records.close();
+  }
+}
+
+async function toFile(terminal: Terminal, records: Records, path: string): Promise<number> {
+  const replacement = beginReplacement(path, 'private');
+  process.once('exit', replacement.cancel); // a signal ends the command in the middle
+  try {
+    const writer = createBackupWriter(terminal.now(), replacement.write);
+    for await (const record of listAll(terminal, records)) writer.add(record);
+    const written = writer.end();
+    replacement.commit();
+    return written;
+  } finally {
+    replacement.cancel();
+  }
+}
+
+async function toStdout(terminal: Terminal, records: Records): Promise<number> {
+  const { stdout } = process;
+  const writer = createBackupWriter(terminal.now(), (text) => stdout.write(text));
+  for await (const record of listAll(terminal, records)) {
+    writer.add(record);
+    if (stdout.writableNeedDrain) await once(stdout, 'drain', { signal: AbortSignal.timeout(STDOUT_PATIENCE_MS) });
+  }
+  return writer.end();
+}
+
+async function* listAll(terminal: Terminal, records: Records): AsyncGenerator<EndedRecord> {
+  const now = terminal.now();
+  for (let after: Uint8Array | undefined; ; ) {
+    const page = await records.listEnded({ now, after, limit: PAGE });
+    yield* page;
+    if (page.length < PAGE) return;
+    after = page.at(-1)?.id;
+  }
+}
