@@ -38,7 +38,7 @@ export function createHttpServer(listener: RequestListener): Server {
     },
     (request, response) => {
       if (!begin(request, response)) return;
-      if (isHttp1(request) && hasSoundTarget(request)) listener(request, response);
+      if (isHttp1(request) && hasSoundEncoding(request) && hasSoundTarget(request)) listener(request, response);
       else refuse(response, 'INVALID_REQUEST');
     },
   );
@@ -61,19 +61,33 @@ export function createHttpServer(listener: RequestListener): Server {
   return server;
 }
 
+/** RFC 9110 §7.2: a name or an address, and perhaps a port. */
+const HOST = /^(?:[\w.~%!$&'()*+,;=-]+|\[[\w:.%]+\])(?::\d{0,5})?$/;
+
 /** RFC 9112 §3.2: one Host from HTTP/1.1 on. Of two, others on the way may have believed the other one. */
 function isHttp1({ rawHeaders, httpVersion }: IncomingMessage): boolean {
   let count = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] as string;
-    if (name.length === 4 && name.toLowerCase() === 'host') count += 1;
+    if (name.length !== 4 || name.toLowerCase() !== 'host') continue;
+    if (!HOST.test(rawHeaders[index + 1] as string)) return false;
+    count += 1;
   }
   return httpVersion === '1.1' ? count === 1 : httpVersion === '1.0' && count <= 1;
 }
 
-/** RFC 9112 §3.2: a path, the asterisk, or a whole URL. */
+/**
+ * RFC 9112 §6.1: chunked or nothing, and in HTTP/1.0 nothing. Node takes whatever ends in "chunked", and hands over a
+ * request with another encoding before it finds that it cannot read the body.
+ */
+function hasSoundEncoding({ headers, httpVersion }: IncomingMessage): boolean {
+  const encoding = headers['transfer-encoding'];
+  return encoding === undefined || (encoding.toLowerCase() === 'chunked' && httpVersion === '1.1');
+}
+
+/** RFC 9112 §3.2: a path, the asterisk, or a whole URL, in which nobody's password belongs (RFC 9110 §4.2.4). */
 function hasSoundTarget({ url = '' }: IncomingMessage): boolean {
-  return url.startsWith('/') || url === '*' || URL.canParse(url);
+  return url.startsWith('/') || url === '*' || (/^https?:\/\/[^/?#@]+(?:[/?#]|$)/i.test(url) && URL.canParse(url));
 }
 
 /** A request in order but for a method that no server knows, as against noise, TLS for one. */

@@ -226,6 +226,35 @@ test('what follows a request that closes its connection does not happen', async 
   }
 });
 
+test('a request with an encoding that nobody decodes does not happen', async (t) => {
+  const server = await start(t);
+  for (const encoding of ['gzip, chunked', 'identity, chunked', ',chunked', 'gzip', 'identity']) {
+    const { receipt_key } = await server.create({ secret: 's', receipt: true });
+    const head = `DELETE /receipts/${receipt_key} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: ${encoding}\r\n\r\n`;
+    const { status, body } = await raw(server, `${head}0\r\n\r\n`);
+    t.deepEqual([status, body.code], [400, 'INVALID_REQUEST'], encoding);
+    t.like(await (await server.get(`/receipts/${receipt_key}`)).json(), { state: 'waiting' }, encoding);
+  }
+});
+
+test('hosts, addresses and whole URLs are taken', async (t) => {
+  const server = await start(t);
+  for (const host of [
+    'x',
+    'a_b-c.example.',
+    'x:80',
+    'x:',
+    '127.0.0.1:8000',
+    '[::1]',
+    '[fe80::1%25eth0]:80',
+    'xn--bcher-kva.example',
+  ]) {
+    for (const target of ['/health/live', `http://${host.replace('%25eth0', '')}/health/live`]) {
+      t.is((await raw(server, `GET ${target} HTTP/1.1\r\nHost: ${host}\r\n\r\n`)).status, 200, `${host} ${target}`);
+    }
+  }
+});
+
 test('a body that is too large takes no answer of its connection away', async (t) => {
   const server = await start(t);
   const { secret_key } = await server.create({ secret: 's' });
@@ -320,6 +349,15 @@ test('what the HTTP parser refuses has our shape', async (t) => {
     [400, 'INVALID_REQUEST', 'GET / HTTP/1.1\r\nHost: x\r\nhost: y\r\n\r\n'],
     [400, 'INVALID_REQUEST', 'GET / HTTP/1.0\r\nHost: x\r\nHost: x\r\n\r\n'],
     [400, 'INVALID_REQUEST', 'GET / HTTP/2.0\r\nHost: x\r\n\r\n'],
+    [400, 'INVALID_REQUEST', 'GET / HTTP/1.1\r\nHost:\r\n\r\n'],
+    [400, 'INVALID_REQUEST', 'GET / HTTP/1.1\r\nHost: a b\r\n\r\n'],
+    [400, 'INVALID_REQUEST', 'GET / HTTP/1.1\r\nHost: a/b\r\n\r\n'],
+    [400, 'INVALID_REQUEST', 'GET / HTTP/1.1\r\nHost: a@b\r\n\r\n'],
+    [400, 'INVALID_REQUEST', 'GET / HTTP/1.1\r\nHost: a:b\r\n\r\n'],
+    [400, 'INVALID_REQUEST', 'GET http://user:pass@x/ HTTP/1.1\r\nHost: x\r\n\r\n'],
+    [400, 'INVALID_REQUEST', 'GET ftp://x/ HTTP/1.1\r\nHost: x\r\n\r\n'],
+    [400, 'INVALID_REQUEST', 'GET http:///x HTTP/1.1\r\nHost: x\r\n\r\n'],
+    [400, 'INVALID_REQUEST', 'POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
     [400, 'INVALID_REQUEST', 'GET / HTTP/0.9\r\n\r\n'],
     [400, 'INVALID_REQUEST', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'],
     [400, 'INVALID_REQUEST', 'GET / HTTP/1.1\r\nHost: x\r\nBad Header: y\r\n\r\n'],

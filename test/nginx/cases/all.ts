@@ -1,0 +1,16 @@
+import type { Add, HostileCase } from './case.ts';
+import { addContent } from './content.ts';
+import { addFraming } from './framing.ts';
+import { addHeaders } from './headers.ts';
+import { addLines } from './lines.ts';
+
+/** Requests as nobody should send them, and some that are only unusual. */
+export function listCases(): readonly HostileCase[] {
+  const cases = new Map<string, HostileCase>();
+  const add: Add = (name, pieces, options = {}) => {
+    if (cases.has(name)) throw new TypeError(`there are two cases named ${name}`);
+    cases.set(name, { name, pieces: Array.isArray(pieces) ? pieces : [pieces as string], ...options });
+  };
+  for (const addSome of [addFraming, addLines, addHeaders, addContent]) addSome(add);
+  return [...cases.values()];
+}
