@@ -28,6 +28,11 @@ export function closeAfter(response: ServerResponse): void {
   response.setHeader('connection', 'close');
 }
 
+/** Whether an answer has said that it is the last: one more would be nobody's. */
+export function isClosing(socket: Duplex): boolean {
+  return closing.has(socket);
+}
+
 /** Waits for the answer that is under way, if any, before something is said on the bare socket. */
 export function afterPending(socket: Duplex, proceed: () => void): void {
   const [previous, last] = newest.get(socket) ?? [];

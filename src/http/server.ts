@@ -10,7 +10,7 @@ import {
 } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { AppError, ERRORS, type ErrorCode } from '../errors.ts';
-import { afterPending, begin, closeAfter } from './connections.ts';
+import { afterPending, begin, closeAfter, isClosing } from './connections.ts';
 import { errorBody, jsonAnswer } from './respond.ts';
 
 /** What the HTTP parser refuses, by Node's error code; anything else malformed is INVALID_REQUEST. */
@@ -107,18 +107,23 @@ function refuse(response: ServerResponse, code: ErrorCode): void {
 /** So long a client that was refused may go on sending: closed at once, its side would lose our answer. */
 const LINGER_MS = 2_000;
 
-/** Answers on the bare socket, where there is no request to answer, and closes it. */
+/** Answers on the bare socket, where there is no request to answer, unless the last answer was given, and closes it. */
 function answerRaw(socket: Duplex, code: ErrorCode, extra: Record<string, string> = {}): void {
   if (!socket.writable || socket.destroyed) {
     socket.destroy();
     return;
   }
+  if (isClosing(socket)) socket.end();
+  else socket.end(rawAnswer(code, extra));
+  socket.resume();
+  setTimeout(() => socket.destroy(), LINGER_MS).unref();
+}
+
+function rawAnswer(code: ErrorCode, extra: Record<string, string>): string {
   const requestId = randomUUID();
   const { status } = ERRORS[code];
   const { headers, text } = jsonAnswer(errorBody(new AppError(code), requestId), requestId);
   const all = Object.entries({ ...headers, ...extra, connection: 'close' });
   const head = all.map(([name, value]) => `${name}: ${value}\r\n`).join('');
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head}\r\n${text}`);
-  socket.resume();
-  setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head}\r\n${text}`;
 }

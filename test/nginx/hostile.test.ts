@@ -68,6 +68,8 @@ async function play(way: Way, hostile: HostileCase): Promise<Outcome> {
   const isAnswered = goesOn && answers.at(-1)?.text === ALIVE;
   const own = isAnswered ? answers.slice(0, -1) : answers;
   if (own.some(({ text }) => text === ALIVE)) faults.push('an answer for nobody');
+  if (own.slice(0, -1).some(({ headers }) => headers.get('connection') === 'close'))
+    faults.push('more than the last answer');
   if (!isWhole(conversation.rest())) faults.push('half an answer');
   faults.push(...own.flatMap(faultsOf));
   await askAnew(way.base).catch(() => faults.push('a new connection is not served'));
