@@ -4,9 +4,11 @@ import { requireBearer } from './http/bearer.ts';
 import { createResponder, type RequestLog } from './http/respond.ts';
 import { createRouting } from './http/routing.ts';
 import { createDocument } from './openapi.ts';
-import { documentRoutes, type HealthParts, healthRoutes } from './ops/routes.ts';
+import type { Samples } from './ops/families.ts';
+import { documentRoutes, type HealthParts, healthRoutes, metricsRoutes } from './ops/routes.ts';
 import { type SecretLimits, secretRoutes } from './secrets/routes.ts';
 import type { Secrets } from './secrets/secrets.ts';
+import { VERSION } from './version.ts';
 import { createWeb } from './web/routes.ts';
 
 export type AppParts = HealthParts & {
@@ -22,12 +24,18 @@ export function createApp(parts: AppParts): Koa {
   return compose(parts.requestLog, parts.isDraining, [createRouting(createRouters(parts))]);
 }
 
-export type InternalAppParts = HealthParts & { token: string | undefined; requestLog: RequestLog };
+export type InternalAppParts = HealthParts & {
+  token: string | undefined;
+  requestLog: RequestLog;
+  /** What all workers counted. */
+  readTotals(): Promise<Samples>;
+};
 
 /** What the internal listener answers. */
-export function createInternalApp({ token, requestLog, ...health }: InternalAppParts): Koa {
+export function createInternalApp({ token, requestLog, readTotals, ...health }: InternalAppParts): Koa {
   const guards = token === undefined ? [] : [requireBearer(token)];
-  return compose(requestLog, health.isDraining, [...guards, createRouting([healthRoutes(health)])]);
+  const routers = [metricsRoutes(readTotals, VERSION), healthRoutes(health)];
+  return compose(requestLog, health.isDraining, [...guards, createRouting(routers)]);
 }
 
 function compose(requestLog: RequestLog, isDraining: () => boolean, middleware: readonly Middleware[]): Koa {

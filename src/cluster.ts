@@ -12,7 +12,10 @@ import {
   type ToWorker,
   WORKER_NUMBER,
 } from './ipc.ts';
+import type { Samples } from './ops/families.ts';
 import type { Log } from './ops/log.ts';
+import type { Report } from './ops/meters.ts';
+import { createTotals } from './ops/totals.ts';
 import { tryToListen } from './ports.ts';
 import { obeySignals } from './signals.ts';
 import { createSlotBroker } from './slot-broker.ts';
@@ -47,6 +50,8 @@ type Child = {
   /** Whether it can be told anything. */
   isUp: boolean;
   isReady: boolean;
+  /** How things stood at its last report. */
+  gauges: Samples;
   /** Set when it has to leave. */
   order: DrainOrder | undefined;
   /** Whether a signal meant for the whole process group hit it before it could ignore it. */
@@ -71,6 +76,7 @@ export async function runPrimary(config: Config, makePid: number | undefined, lo
   const broker = createSlotBroker<Child>(countCores(), (child) => tell(child, { type: 'slot' }));
   const port = config.SOCKET_DIR ? 0 : config.HTTP_PORT || (await findFreePort(config));
   const internalName = config.INTERNAL_PORT === undefined ? chooseFirstName(config.DATA_DIR) : '';
+  const totals = createTotals();
   let reason: string | undefined;
   let isAnnounced = false;
   let isStopping = false;
@@ -91,6 +97,7 @@ export async function runPrimary(config: Config, makePid: number | undefined, lo
       missedPings: 0,
       isUp: false,
       isReady: false,
+      gauges: {},
       order: undefined,
       wasHit: false,
     };
@@ -131,7 +138,23 @@ export async function runPrimary(config: Config, makePid: number | undefined, lo
     else if (message.type === 'ready') welcome(child);
     else if (message.type === 'want-slot') broker.want(child);
     else if (message.type === 'free-slot') broker.free(child);
+    else if (message.type === 'report') take(child, message.report);
+    else if (message.type === 'want-totals') tell(child, { type: 'totals', id: message.id, totals: readTotals() });
     else if (message.type === 'hopeless') reason = message.reason;
+  }
+
+  function take(child: Child, { counts, gauges }: Report): void {
+    totals.add(counts);
+    child.gauges = gauges;
+  }
+
+  function readTotals(): Samples {
+    const own: Samples = {
+      hushbox_start_time_seconds: { '': [performance.timeOrigin / 1000] },
+      hushbox_workers_wanted: { '': [count] },
+      hushbox_workers_ready: { '': [[...current.values()].filter(isReady).length] },
+    };
+    return totals.read([own, ...[...children].map(({ gauges }) => gauges)]);
   }
 
   function greet(child: Child): void {
@@ -160,6 +183,7 @@ export async function runPrimary(config: Config, makePid: number | undefined, lo
       if (children.size === 0) process.exit(exitCode);
       return;
     }
+    totals.add({ hushbox_worker_restarts_total: { [child.order ? 'replaced' : 'died']: [1] } });
     if (child.order) return;
     log.error({ worker: number, code, signal }, 'worker died');
     if (current.get(number) !== child) return; // a replacement: `replace` sees it

@@ -18,10 +18,15 @@ export const ERRORS = {
   BUSY: { status: 503, title: 'Too many phrases are being checked right now' },
   DRAINING: { status: 503, title: 'This process is about to end' },
   STORAGE_UNAVAILABLE: { status: 503, title: 'The storage does not answer right now' },
+  TOTALS_UNAVAILABLE: { status: 503, title: 'What all workers counted is not at hand right now' },
   MASTER_KEY_UNAVAILABLE: { status: 503, title: 'This secret needs a master key this server does not have' },
 } as const;
 
 export type ErrorCode = keyof typeof ERRORS;
+
+/** Those that only the internal listener answers with. */
+const INTERNAL_CODES: ReadonlySet<string> = new Set<ErrorCode>(['TOTALS_UNAVAILABLE']);
+export const PUBLIC_CODES = Object.keys(ERRORS).filter((code) => !INTERNAL_CODES.has(code));
 
 type Details = {
   /** Public sentence in place of the code's title. Never holds what the client sent. */

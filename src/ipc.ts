@@ -1,3 +1,6 @@
+import type { Samples } from './ops/families.ts';
+import type { Report } from './ops/meters.ts';
+
 /** How to leave. */
 export type DrainOrder = {
   type: 'drain';
@@ -13,7 +16,9 @@ export type ToWorker =
   /** Answer what is there, then end. A second one can only shorten the deadline. */
   | DrainOrder
   /** One hash slot is yours until you free it. */
-  | { type: 'slot' };
+  | { type: 'slot' }
+  /** The answer to `want-totals` of this id. */
+  | { type: 'totals'; id: number; totals: Samples };
 
 /** What a worker tells the primary. */
 export type ToPrimary =
@@ -24,6 +29,8 @@ export type ToPrimary =
   | { type: 'ready' }
   /** It cannot run, and trying again will not help. */
   | { type: 'hopeless'; reason: string }
+  | { type: 'report'; report: Report }
+  | { type: 'want-totals'; id: number }
   | { type: 'want-slot' }
   | { type: 'free-slot' };
 

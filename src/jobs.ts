@@ -16,6 +16,8 @@ export type JobParts = {
   clock: Clock;
   /** Takes new master keys where there are any. */
   refreshKeys(): void;
+  /** So many secrets ended because their time was over. */
+  onExpired(count: number): void;
   onError(error: unknown): void;
 };
 export type Jobs = { stop(): Promise<void> };
@@ -40,7 +42,11 @@ export function startJobs(parts: JobParts): Jobs {
   };
 }
 
-async function sweep({ secrets, clock }: JobParts, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted && (await secrets.sweep(clock(), SWEEP_STEP)).wiped === SWEEP_STEP)
+async function sweep({ secrets, clock, onExpired }: JobParts, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const { wiped, expired } = await secrets.sweep(clock(), SWEEP_STEP);
+    if (expired > 0) onExpired(expired);
+    if (wiped < SWEEP_STEP) return;
     await sleep(SWEEP_PAUSE_MS);
+  }
 }

@@ -1,22 +1,32 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from './config.ts';
 import { createSharedSlots } from './hashing/slots.ts';
 import { type DrainOrder, EXIT_HOPELESS, type ToPrimary, type ToWorker } from './ipc.ts';
 import type { Log } from './ops/log.ts';
+import { createMeters } from './ops/meters.ts';
+import { createTotalsLink } from './totals-link.ts';
 import { addressesOf, type Place, startWorker } from './worker.ts';
 
 /** How long closing may take once everything that was not answered has been cut. */
 const CLOSE_MS = 500;
+/** How long the last report to the primary may take. */
+const REPORT_MS = 200;
 
 /** Runs a worker under the primary's orders. When the primary dies, node:cluster ends its workers by itself. */
 export async function runWorkerProcess(config: Config, place: Place, log: Log): Promise<void> {
   process.on('uncaughtException', (err) => die(log, err));
 
+  const meters = createMeters();
+  const totals = createTotalsLink(meters, tell);
   const slots = createSharedSlots({ want: () => tell({ type: 'want-slot' }), free: () => tell({ type: 'free-slot' }) });
   const running = startWorker({
     config,
     addresses: addressesOf(config, place),
     isMarker: place.number === 1,
+    workerNumber: place.number,
     slots,
+    meters,
+    readTotals: totals.ask,
     log,
     onLost: (err) => die(log, err),
   });
@@ -33,12 +43,14 @@ export async function runWorkerProcess(config: Config, place: Place, log: Log): 
     isLeaving = true;
     const stopped = (await running).stop({ acceptMs, cut: cut.signal });
     await Promise.race([stopped, isOver]);
+    await Promise.race([totals.report(), sleep(REPORT_MS)]);
     process.exit(0);
   }
 
   process.on('message', (message: ToWorker) => {
     if (message.type === 'ping') tell({ type: 'pong' });
     else if (message.type === 'slot') slots.grant();
+    else if (message.type === 'totals') totals.receive(message.id, message.totals);
     else void leave(message);
   });
   tell({ type: 'up' });

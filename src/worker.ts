@@ -4,19 +4,23 @@ import { createApp, createInternalApp } from './app.ts';
 import type { Config } from './config.ts';
 import { createFence, type FenceReport } from './fence/fence.ts';
 import { startHeartbeat } from './fence/heartbeat.ts';
-import { createGate } from './hashing/gate.ts';
+import { createGate, type Gate, MAX_PLACES } from './hashing/gate.ts';
 import { createHashQueue } from './hashing/hash-queue.ts';
 import type { Slots } from './hashing/slots.ts';
 import { createHashThreads } from './hashing/threads.ts';
-import { type Address, type DrainOptions, listen } from './http/listen.ts';
+import { type Address, type DrainOptions, type Listener, listen } from './http/listen.ts';
 import { createHttpServer } from './http/server.ts';
 import { type Jobs, startJobs } from './jobs.ts';
 import { loadMasterKeys, watchMasterKeys } from './master-keys.ts';
-import { createFailureLog } from './ops/failure-log.ts';
+import type { Samples } from './ops/families.ts';
 import type { Log } from './ops/log.ts';
+import { measureProcess, measureVerbs } from './ops/measure.ts';
+import type { Meters } from './ops/meters.ts';
+import type { HealthParts } from './ops/routes.ts';
 import { createKeyRing } from './secrets/key-ring.ts';
-import { createSecrets } from './secrets/secrets.ts';
+import { createSecrets, type Secrets } from './secrets/secrets.ts';
 import { openStorage } from './storage/open.ts';
+import { createTelemetry, type Telemetry } from './telemetry.ts';
 
 const PING_INTERVAL_MS = 500;
 const GATE_CHECK_MS = 10;
@@ -24,9 +28,13 @@ const GATE_CHECK_MS = 10;
 export type WorkerParts = {
   config: Config;
   addresses: Addresses;
+  workerNumber: number;
   /** Whether this worker moves the mark of the fence: one of those that share a fence file. */
   isMarker: boolean;
   slots: Slots;
+  meters: Meters;
+  /** What all workers counted. */
+  readTotals(): Promise<Samples>;
   log: Log;
   onLost(error: Error): void;
 };
@@ -42,50 +50,53 @@ export type RunningWorker = {
 
 /** Opens the storage, builds the parts, listens. */
 export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
-  const { config, addresses, isMarker, slots, log, onLost } = parts;
+  const { config, log, meters } = parts;
   let isDraining = false;
-  const storage = await openStorage(config, onLost, (warning) => log.warn(warning));
+  const telemetry = createTelemetry(meters, log);
+  const storage = await openStorage(config, {
+    onLost: parts.onLost,
+    onWarning: (warning) => log.warn(warning),
+    onCommit: (calls) => meters.observe('hushbox_storage_batch_calls', '', calls),
+  });
   const masterKeys = loadMasterKeys(config); // not made for a storage that is none
   const clock = Date.now;
-  const fence = createFence({ store: storage.fence, path: config.FENCE_FILE, clock, isMarker, report: reportTo(log) });
+  const fence = createFence({
+    store: storage.fence,
+    path: config.FENCE_FILE,
+    clock,
+    isMarker: parts.isMarker,
+    report: reportTo(log),
+  });
   const heartbeat = startHeartbeat(fence);
-  const threads = createHashThreads();
-  const gate = createGate(createHashQueue(slots, threads.hashAll));
+  const hashing = createHashing(parts);
   const lookForKeys = watchMasterKeys(config, (err) => log.error({ err }, 'the changed master keys cannot be read'));
   const ring = createKeyRing(masterKeys, lookForKeys);
+  const store = measureVerbs(meters, storage.secrets);
+  const secrets = createSecrets({
+    store,
+    ring,
+    gate: hashing.gate,
+    clock,
+    onEvent: telemetry.secretEvent,
+    refusedUntil: fence.refusedUntil,
+  });
   const ping = async () => {
     await storage.ping();
     fence.refusedUntil();
   };
   const health = { ping, isDraining: () => isDraining };
-  const requestLog = {
-    failed: createFailureLog(log),
-    broken: (err: unknown) => log.debug({ err }, 'connection broken'),
-  };
-  const app = createApp({
-    secrets: createSecrets({ store: storage.secrets, ring, gate, clock, refusedUntil: fence.refusedUntil }),
-    limits: { secretMaxBytes: config.SECRET_MAX_BYTES, ttlMaxSeconds: config.SECRET_TTL_MAX_SECONDS },
-    createToken: config.CREATE_TOKEN,
-    publicUrl: config.PUBLIC_URL,
-    requestLog: { ...requestLog, served: (request) => log.debug(request, 'request') },
-    ...health,
-  });
-  const internalApp = createInternalApp({
-    token: config.INTERNAL_TOKEN,
-    requestLog: { ...requestLog, served: (request) => log.debug(request, 'internal request') },
-    ...health,
-  });
-  const internalListener = await listen(createHttpServer(internalApp.callback()), addresses.internal);
-  const listener = await listen(createHttpServer(app.callback()), addresses.public);
+  meters.watch('hushbox_fence_refused_secrets', '', () => fence.refusedCount() ?? 0);
+  const listeners = await openListeners(parts, telemetry, secrets, health);
   const answers = untilItAnswers(storage.ping, (err) => log.warn({ err }, 'storage does not answer yet'));
   const ready = Promise.all([answers, heartbeat.known]).then(() => {});
   let jobs: Jobs | undefined;
   void ready.then(() => {
     if (isDraining) return;
     jobs = startJobs({
-      secrets: storage.secrets,
+      secrets: store,
       clock,
       refreshKeys: ring.refresh,
+      onExpired: (count) => meters.count('hushbox_secrets_expired_total', '', count),
       onError: (err) => log.warn({ err }, 'sweep failed, will be tried again'),
     });
   });
@@ -94,16 +105,68 @@ export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
     async stop(options) {
       isDraining = true;
       const stopped = jobs?.stop(); // its last step may take as long as a request
-      await listener.drain(options);
-      await internalListener.drain(options); // until now it tells how the end goes on
+      await listeners.public.drain(options);
+      await listeners.internal.drain(options); // until now it tells how the end goes on
       await stopped;
-      // What a client that left had asked for is under way all the same, and must not find its threads gone.
-      while (gate.size > 0 && !options.cut.aborted) await sleep(GATE_CHECK_MS);
+      await hashing.settle(options.cut);
       await heartbeat.stop();
-      await threads.close();
+      await hashing.close();
       await storage.close();
     },
   };
+}
+
+type Hashing = {
+  gate: Gate;
+  /** Waits for what a client that left had asked for: it is under way all the same, and must not find its threads gone. */
+  settle(cut: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+};
+
+function createHashing({ slots, meters }: WorkerParts): Hashing {
+  const threads = createHashThreads();
+  const queue = createHashQueue(slots, threads.hashAll);
+  const gate = createGate(queue.hash);
+  meters.watch('hushbox_hash_queue_places', '', () => MAX_PLACES);
+  meters.watch('hushbox_hash_queue_places_taken', '', () => gate.size);
+  meters.watch('hushbox_hash_queue_waiting', '', () => queue.waiting);
+  meters.watch('hushbox_hash_queue_rejected_total', '', () => gate.rejected);
+  return {
+    gate,
+    async settle(cut) {
+      while (gate.size > 0 && !cut.aborted) await sleep(GATE_CHECK_MS);
+    },
+    close: threads.close,
+  };
+}
+
+type Listeners = { public: Listener; internal: Listener };
+
+async function openListeners(
+  { config, addresses, workerNumber, meters, readTotals }: WorkerParts,
+  { requestLog, internalRequestLog, refused }: Telemetry,
+  secrets: Secrets,
+  health: HealthParts,
+): Promise<Listeners> {
+  const app = createApp({
+    secrets,
+    limits: { secretMaxBytes: config.SECRET_MAX_BYTES, ttlMaxSeconds: config.SECRET_TTL_MAX_SECONDS },
+    createToken: config.CREATE_TOKEN,
+    publicUrl: config.PUBLIC_URL,
+    requestLog,
+    ...health,
+  });
+  const internalApp = createInternalApp({
+    token: config.INTERNAL_TOKEN,
+    requestLog: internalRequestLog,
+    readTotals,
+    ...health,
+  });
+  const internal = await listen(createHttpServer(internalApp.callback()), addresses.internal);
+  const listener = await listen(createHttpServer(app.callback(), refused), addresses.public);
+  measureProcess(meters, String(workerNumber));
+  meters.watch('hushbox_http_connections', '', () => listener.size);
+  return { public: listener, internal };
 }
 
 /** Where a worker listens. */

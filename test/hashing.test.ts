@@ -63,7 +63,7 @@ test('closing waits for the hashes that run', async (t) => {
 
 test('no more batches run at once than there are slots, each key goes to who asked for it', async (t) => {
   const hand = createHand();
-  const hash = createHashQueue(createLocalSlots(3), hand.hashAll);
+  const { hash } = createHashQueue(createLocalSlots(3), hand.hashAll);
   const jobs = Array.from({ length: 60 }, (_, index) => hash(Uint8Array.of(index), salt));
   await turn();
   while (hand.running > 0) await hand.finishOne();
@@ -78,7 +78,7 @@ test('no more batches run at once than there are slots, each key goes to who ask
 
 test('a short queue is spread over the free slots', async (t) => {
   const hand = createHand();
-  const hash = createHashQueue(createLocalSlots(4), hand.hashAll);
+  const { hash } = createHashQueue(createLocalSlots(4), hand.hashAll);
   const jobs = Array.from({ length: 4 }, () => hash(phrase, salt));
   await turn();
   t.deepEqual(hand.sizes, [2, 1, 1]);
@@ -88,7 +88,7 @@ test('a short queue is spread over the free slots', async (t) => {
 
 test('a batch that fails fails those in it, and no other', async (t) => {
   const hand = createHand();
-  const hash = createHashQueue(createLocalSlots(1), hand.hashAll);
+  const { hash } = createHashQueue(createLocalSlots(1), hand.hashAll);
   const jobs = Promise.allSettled(Array.from({ length: 3 }, () => hash(phrase, salt)));
   await turn();
   await hand.failOne();
@@ -115,7 +115,7 @@ test('a slot goes back after a few in a row, though some still wait, and every w
       freed += 1;
     },
   });
-  const hash = createHashQueue(slots, hand.hashAll);
+  const { hash } = createHashQueue(slots, hand.hashAll);
   const jobs = Array.from({ length: 20 }, () => hash(phrase, salt));
   t.is(wished, 20);
   slots.grant();
@@ -148,7 +148,7 @@ test('a wish that is still open does for the next job', async (t) => {
     },
     free: () => {},
   });
-  const hash = createHashQueue(slots, hand.hashAll);
+  const { hash } = createHashQueue(slots, hand.hashAll);
   const jobs = Array.from({ length: 4 }, () => hash(phrase, salt));
   slots.grant();
   await turn();
@@ -164,7 +164,7 @@ test('a wish that is still open does for the next job', async (t) => {
 
 test('without a free place work is refused before it begins', async (t) => {
   const free = Promise.withResolvers<void>();
-  const gate = createGate(createHashQueue(createLocalSlots(1), createHand().hashAll));
+  const gate = createGate(createHashQueue(createLocalSlots(1), createHand().hashAll).hash);
   const held = Array.from({ length: MAX_PLACES }, (_, index) => gate.run(String(index), () => free.promise));
   t.is(gate.size, MAX_PLACES);
   let hasBegun = false;
@@ -183,7 +183,7 @@ test('without a free place work is refused before it begins', async (t) => {
 });
 
 test('work of one group runs one at a time, in order, failures included; other groups go on', async (t) => {
-  const gate = createGate(createHashQueue(createLocalSlots(2), createHand().hashAll));
+  const gate = createGate(createHashQueue(createLocalSlots(2), createHand().hashAll).hash);
   const order: string[] = [];
   let release = (): void => {};
   const first = gate.run('a', async () => {

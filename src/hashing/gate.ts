@@ -12,12 +12,15 @@ export type Gate = {
   run<T>(group: string, work: (hash: Hash) => Promise<T>): Promise<T>;
   /** Places taken now. */
   readonly size: number;
+  /** How often no place was free. */
+  readonly rejected: number;
 };
 
 /** The bounded queue before the slots. */
 export function createGate(hash: Hash): Gate {
   const lastOfGroup = new Map<string, Promise<unknown>>();
   let size = 0;
+  let rejected = 0;
 
   async function runInTurn<T>(group: string, work: () => Promise<T>): Promise<T> {
     const previous = lastOfGroup.get(group);
@@ -33,7 +36,10 @@ export function createGate(hash: Hash): Gate {
 
   return {
     async run(group, work) {
-      if (size >= MAX_PLACES) throw new AppError('BUSY', { retryAfterSeconds: 1 });
+      if (size >= MAX_PLACES) {
+        rejected += 1;
+        throw new AppError('BUSY', { retryAfterSeconds: 1 });
+      }
       size += 1;
       try {
         return await runInTurn(group, () => work(hash));
@@ -43,6 +49,9 @@ export function createGate(hash: Hash): Gate {
     },
     get size() {
       return size;
+    },
+    get rejected() {
+      return rejected;
     },
   };
 }

@@ -7,13 +7,18 @@ export const MAX_BATCH = 3;
 
 export type Phrase = { phrase: Uint8Array; salt: Uint8Array };
 export type Hash = (phrase: Uint8Array, salt: Uint8Array) => Promise<Uint8Array>;
+export type HashQueue = {
+  hash: Hash;
+  /** Phrases that wait for a slot now. */
+  readonly waiting: number;
+};
 type Job = Phrase & PromiseWithResolvers<Uint8Array>;
 
 /**
  * Hashing that waits for a slot. Where several wait, a slot takes them in batches: argon2 empties the caches, so each
  * time that the event loop wakes for a result costs it far more than the results themselves.
  */
-export function createHashQueue(slots: Slots, hashAll: (batch: readonly Phrase[]) => Promise<Uint8Array[]>): Hash {
+export function createHashQueue(slots: Slots, hashAll: (batch: readonly Phrase[]) => Promise<Uint8Array[]>): HashQueue {
   const waiting: Job[] = [];
   let wished = 0;
 
@@ -41,11 +46,16 @@ export function createHashQueue(slots: Slots, hashAll: (batch: readonly Phrase[]
     }
   }
 
-  return (phrase, salt) => {
-    const job = { phrase, salt, ...Promise.withResolvers<Uint8Array>() };
-    waiting.push(job);
-    // A slot may have taken more than the job it was wished for: then a wish is open that will do for this one.
-    if (wished < waiting.length) void serve();
-    return job.promise;
+  return {
+    hash(phrase, salt) {
+      const job = { phrase, salt, ...Promise.withResolvers<Uint8Array>() };
+      waiting.push(job);
+      // A slot may have taken more than the job it was wished for: then a wish is open that will do for this one.
+      if (wished < waiting.length) void serve();
+      return job.promise;
+    },
+    get waiting() {
+      return waiting.length;
+    },
   };
 }

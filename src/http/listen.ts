@@ -24,6 +24,8 @@ export type DrainOptions = {
 export type Listener = {
   /** Stops listening without cutting a request whose head has arrived. Resolves when no connection is left. */
   drain(options: DrainOptions): Promise<void>;
+  /** Open connections. */
+  readonly size: number;
 };
 
 /** Resolves when the server listens. @throws the listen error. */
@@ -32,7 +34,12 @@ export async function listen(server: Server, address: Address): Promise<Listener
   if (!('socketPath' in address)) await listenOn(server, address);
   else if (address.firstName) await listenOnSharedPath(server, address.socketPath, address.firstName);
   else await listenOnPath(server, address.socketPath);
-  return { drain: (options) => drain(server, connections, options) };
+  return {
+    drain: (options) => drain(server, connections, options),
+    get size() {
+      return connections.open.size;
+    },
+  };
 }
 
 type Connections = { open: Map<Socket, TakenAt>; lastTakenAt: TakenAt };

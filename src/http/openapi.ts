@@ -1,4 +1,4 @@
-import { ERRORS, type ErrorCode } from '../errors.ts';
+import { ERRORS, type ErrorCode, PUBLIC_CODES } from '../errors.ts';
 
 /** JSON Schema 2020-12, the dialect of OpenAPI 3.1. */
 export type Schema = Readonly<Record<string, unknown>>;
@@ -82,7 +82,7 @@ export const SHARED_SCHEMAS: Readonly<Record<string, Schema>> = {
     required: ['Error', 'code', 'request_id'],
     properties: {
       Error: { type: 'string', description: 'A sentence for people. It may change, and never repeats what was sent.' },
-      code: { enum: Object.keys(ERRORS), description: 'For programs. Once released, a code keeps its meaning.' },
+      code: { enum: PUBLIC_CODES, description: 'For programs. Once released, a code keeps its meaning.' },
       request_id: { type: 'string', format: 'uuid', description: 'As in the header `x-request-id`.' },
     },
   },

@@ -4,7 +4,15 @@ import { AppError, ERRORS, type ErrorCode } from '../errors.ts';
 import { closeAfter } from './connections.ts';
 
 /** What a request leaves behind. `route` is a pattern: paths carry keys. */
-export type Served = { requestId: string; method: string; route: string; status: number; durationMs: number };
+export type Served = {
+  requestId: string;
+  method: string;
+  route: string;
+  status: number;
+  /** Of an error. */
+  code: ErrorCode | undefined;
+  durationMs: number;
+};
 
 export type RequestLog = {
   served(request: Served): void;
@@ -58,10 +66,13 @@ export function createResponder(log: RequestLog, isDraining: () => boolean): Mid
   return async (ctx, next) => {
     const startedAt = performance.now();
     const requestId = randomUUID();
+    let code: ErrorCode | undefined;
+    ctx.state.requestId = requestId;
     try {
       await next();
     } catch (error) {
       const known = error instanceof AppError ? error : new AppError('INTERNAL', { cause: error });
+      code = known.code;
       if (ERRORS[known.code].status >= 500 && !IS_ORDINARY.has(known.code)) log.failed(requestId, known);
       ctx.status = ERRORS[known.code].status;
       const page = ctx.state.errorPage as ErrorPage | undefined;
@@ -78,6 +89,7 @@ export function createResponder(log: RequestLog, isDraining: () => boolean): Mid
       method: ctx.method,
       route: ctx._matchedRoute ?? 'none',
       status: ctx.status,
+      code,
       durationMs: performance.now() - startedAt,
     });
   };

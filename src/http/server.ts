@@ -24,8 +24,11 @@ type ParserError = NodeJS.ErrnoException & { rawPacket?: Buffer };
 /** For a request that never gets as far as a path. */
 const ALLOW = { allow: 'GET, HEAD, POST, DELETE, OPTIONS' } as const;
 
-/** An HTTP server with a limit on everything a client can draw out. */
-export function createHttpServer(listener: RequestListener): Server {
+/**
+ * An HTTP server with a limit on everything a client can draw out.
+ * @param onRefused told of requests that are refused before they reach the listener.
+ */
+export function createHttpServer(listener: RequestListener, onRefused: (code: ErrorCode) => void = () => {}): Server {
   const server = createServer(
     {
       maxHeaderSize: 16_384,
@@ -39,24 +42,24 @@ export function createHttpServer(listener: RequestListener): Server {
     (request, response) => {
       if (!begin(request, response)) return;
       if (isHttp1(request) && hasSoundEncoding(request) && hasSoundTarget(request)) listener(request, response);
-      else refuse(response, 'INVALID_REQUEST');
+      else refuse(response, 'INVALID_REQUEST', onRefused);
     },
   );
   server.timeout = 65_000; // nothing came and nothing could be sent for so long: longer than any answer takes
   // A client that has said all it wanted to say, and closes its side, still waits for the answer.
   Object.assign(server, { httpAllowHalfOpen: true });
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-    if (begin(request, response)) refuse(response, 'EXPECTATION_FAILED');
+    if (begin(request, response)) refuse(response, 'EXPECTATION_FAILED', onRefused);
   });
   server.on('clientError', (error: ParserError, socket: Duplex) => {
     afterPending(socket, () => {
-      if (isUnknownMethod(error)) answerRaw(socket, 'METHOD_NOT_ALLOWED', ALLOW);
-      else answerRaw(socket, PARSER_ERRORS[error.code ?? ''] ?? 'INVALID_REQUEST');
+      if (isUnknownMethod(error)) answerRaw(socket, 'METHOD_NOT_ALLOWED', onRefused, ALLOW);
+      else answerRaw(socket, PARSER_ERRORS[error.code ?? ''] ?? 'INVALID_REQUEST', onRefused);
     });
   });
   server.on('connect', (_request, socket: Duplex) => {
     socket.on('error', () => socket.destroy()); // from here on nobody else listens for it
-    afterPending(socket, () => answerRaw(socket, 'METHOD_NOT_ALLOWED', ALLOW));
+    afterPending(socket, () => answerRaw(socket, 'METHOD_NOT_ALLOWED', onRefused, ALLOW));
   });
   return server;
 }
@@ -97,7 +100,10 @@ function isUnknownMethod({ code, rawPacket }: ParserError): boolean {
   return method !== undefined && !METHODS.includes(method); // known: it is what follows that was refused
 }
 
-function refuse(response: ServerResponse, code: ErrorCode): void {
+type OnRefused = (code: ErrorCode) => void;
+
+function refuse(response: ServerResponse, code: ErrorCode, onRefused: OnRefused): void {
+  onRefused(code);
   const requestId = randomUUID();
   const { headers, text } = jsonAnswer(errorBody(new AppError(code), requestId), requestId);
   closeAfter(response);
@@ -108,13 +114,16 @@ function refuse(response: ServerResponse, code: ErrorCode): void {
 const LINGER_MS = 2_000;
 
 /** Answers on the bare socket, where there is no request to answer, unless the last answer was given, and closes it. */
-function answerRaw(socket: Duplex, code: ErrorCode, extra: Record<string, string> = {}): void {
+function answerRaw(socket: Duplex, code: ErrorCode, onRefused: OnRefused, extra: Record<string, string> = {}): void {
   if (!socket.writable || socket.destroyed) {
     socket.destroy();
     return;
   }
   if (isClosing(socket)) socket.end();
-  else socket.end(rawAnswer(code, extra));
+  else {
+    onRefused(code);
+    socket.end(rawAnswer(code, extra));
+  }
   socket.resume();
   setTimeout(() => socket.destroy(), LINGER_MS).unref();
 }

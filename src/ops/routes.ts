@@ -1,6 +1,8 @@
 import type Router from '@koa/router';
 import { AppError } from '../errors.ts';
 import { createRouter } from '../http/routing.ts';
+import { EXPOSITION_TYPE, writeExposition } from './exposition.ts';
+import type { Samples } from './families.ts';
 
 export type HealthParts = {
   /** Rejects when the storage does not answer. */
@@ -18,6 +20,18 @@ export function healthRoutes({ ping, isDraining }: HealthParts): Router {
     if (isDraining()) throw new AppError('DRAINING', { retryAfterSeconds: 1 });
     await ping();
     ctx.body = { status: 'ready' };
+  });
+  return router;
+}
+
+/** Prometheus metrics of all workers in one. */
+export function metricsRoutes(readTotals: () => Promise<Samples>, version: string): Router {
+  const router = createRouter();
+  const build: Samples = { hushbox_build_info: { [`${version} ${process.version}`]: [1] } };
+  router.get('/metrics', async (ctx) => {
+    const text = writeExposition({ ...(await readTotals()), ...build });
+    ctx.type = EXPOSITION_TYPE;
+    ctx.body = text;
   });
   return router;
 }

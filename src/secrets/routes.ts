@@ -56,7 +56,8 @@ export function secretRoutes({ secrets, limits, guard, showPage, showErrorPage }
   router.post('/secrets/:key', async (ctx) => {
     const idempotencyKey = idempotencyKeyOf(ctx.req);
     const { phrase } = validate(Reading, await readJsonObject(ctx.req, limitBytes));
-    ctx.body = { secret: await secrets.read(ctx.params.key as string, { phrase, idempotencyKey }) };
+    const { requestId } = ctx.state;
+    ctx.body = { secret: await secrets.read(ctx.params.key as string, { phrase, idempotencyKey, requestId }) };
   });
 
   router.get('/secrets/:key', async (ctx) => {
@@ -73,7 +74,7 @@ export function secretRoutes({ secrets, limits, guard, showPage, showErrorPage }
   });
 
   router.delete('/receipts/:key', async (ctx) => {
-    await secrets.burn(ctx.params.key as string);
+    await secrets.burn(ctx.params.key as string, ctx.state.requestId);
     ctx.status = 204;
   });
   return router;

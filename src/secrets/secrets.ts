@@ -23,6 +23,16 @@ export type PhraseGate = {
 /** argon2id; waits for a free slot. `phrase` is UTF-8 after NFC; the result has 32 bytes. */
 export type HashPhrase = (phrase: Uint8Array, salt: Uint8Array) => Promise<Uint8Array>;
 
+/** What happened, for who counts and audits. */
+export type SecretEvent =
+  | 'created'
+  | 'read'
+  | 'reread'
+  | 'burned'
+  | 'wrong_try'
+  /** The last try of a budget was a wrong one: at most once an hour for a secret, for no sooner does one grow back. */
+  | 'tries_exhausted';
+
 export type Created = { secretKey: string; receiptKey: string | undefined; expiresAt: number };
 
 export type Secrets = {
@@ -35,11 +45,17 @@ export type Secrets = {
    * @throws AppError KEY_NOT_FOUND when unknown, malformed, expired, read or burned: alike on purpose.
    * @throws AppError PHRASE_REQUIRED, WRONG_PHRASE, TOO_MANY_TRIES, BUSY, MASTER_KEY_UNAVAILABLE: the secret stays.
    */
-  read(secretKey: string, input: { phrase?: string | undefined; idempotencyKey?: string | undefined }): Promise<string>;
+  read(secretKey: string, input: Reading): Promise<string>;
   /** @throws AppError KEY_NOT_FOUND */
   findReceipt(receiptKey: string): Promise<Receipt>;
   /** @throws AppError KEY_NOT_FOUND, NOT_WAITING */
-  burn(receiptKey: string): Promise<void>;
+  burn(receiptKey: string, requestId?: string): Promise<void>;
+};
+/** `requestId` names the request in the audit. */
+export type Reading = {
+  phrase?: string | undefined;
+  idempotencyKey?: string | undefined;
+  requestId?: string | undefined;
 };
 
 type Parts = {
@@ -47,17 +63,18 @@ type Parts = {
   ring: KeyRing;
   gate: PhraseGate;
   clock: Clock;
+  onEvent(event: SecretEvent, requestId?: string): void;
   /**
    * Secrets created at this instant or before may have been read already, and are handed out no more.
    * @throws AppError STORAGE_UNAVAILABLE while it is not known.
    */
   refusedUntil(): number;
 };
-type Reader = { key: SecretKey; idempotencyKey: string | undefined };
+type Reader = { key: SecretKey; idempotencyKey: string | undefined; requestId: string | undefined };
 type Seen = { found: Found; opener: Opener };
 
 /** The rules of one-time secrets. */
-export function createSecrets({ store, ring, gate, clock, refusedUntil }: Parts): Secrets {
+export function createSecrets({ store, ring, gate, clock, onEvent, refusedUntil }: Parts): Secrets {
   async function find({ id }: SecretKey): Promise<Found> {
     const found = (await store.find(id, clock())) ?? fail('KEY_NOT_FOUND');
     return found.createdAt > refusedUntil() ? found : fail('KEY_NOT_FOUND');
@@ -89,7 +106,10 @@ export function createSecrets({ store, ring, gate, clock, refusedUntil }: Parts)
     let seen = first;
     for (let looks = 1; ; looks++) {
       const text = seen.opener.open(phraseKey); // before the claim: what does not open is not used up
-      if (await end(reader.key, seen, text, phraseKey)) return text.toString();
+      if (await end(reader.key, seen, text, phraseKey)) {
+        onEvent(seen.found.state === 'waiting' ? 'read' : 'reread');
+        return text.toString();
+      }
       // Lost. The winner may have been this same reader, on another connection: then there is a copy to find.
       if (!reader.idempotencyKey || looks === MAX_LOOKS) return fail('KEY_NOT_FOUND');
       seen = await see(reader);
@@ -116,7 +136,11 @@ export function createSecrets({ store, ring, gate, clock, refusedUntil }: Parts)
     const { opener } = seen;
     return withTry(reader.key, async (triesLeft) => {
       const phraseKey = await hashPhrase(normalise(phrase), opener.salt as Uint8Array);
-      if (!opener.isRightPhrase(phraseKey)) return fail('WRONG_PHRASE', { members: { tries_left: triesLeft } });
+      if (!opener.isRightPhrase(phraseKey)) {
+        onEvent('wrong_try');
+        if (triesLeft === 0) onEvent('tries_exhausted', reader.requestId);
+        return fail('WRONG_PHRASE', { members: { tries_left: triesLeft } });
+      }
       return take(reader, seen, phraseKey);
     });
   }
@@ -132,6 +156,7 @@ export function createSecrets({ store, ring, gate, clock, refusedUntil }: Parts)
       const receiptKey = receipt ? createReceiptKey(id) : undefined;
       const envelope = sealSecret(ring, key.bytes, { id, createdAt, expiresAt }, Buffer.from(secret), phraseKey);
       await store.create({ id, envelope, createdAt, expiresAt, receiptHash: receiptKey?.receiptHash });
+      onEvent('created');
       return { secretKey: key.text, receiptKey: receiptKey?.text, expiresAt };
     },
 
@@ -141,8 +166,8 @@ export function createSecrets({ store, ring, gate, clock, refusedUntil }: Parts)
       return { needsPhrase: needsPhrase(envelope), expiresAt };
     },
 
-    async read(text, { phrase, idempotencyKey }) {
-      const reader = { key: parse(text), idempotencyKey };
+    async read(text, { phrase, idempotencyKey, requestId }) {
+      const reader = { key: parse(text), idempotencyKey, requestId };
       const seen = await see(reader);
       if (!seen.opener.salt) return take(reader, seen);
       if (!phrase) return fail('PHRASE_REQUIRED');
@@ -157,10 +182,11 @@ export function createSecrets({ store, ring, gate, clock, refusedUntil }: Parts)
       return isKnown ? receipt : fail('KEY_NOT_FOUND');
     },
 
-    async burn(text) {
+    async burn(text, requestId) {
       const { id, receiptHash } = parseReceiptKey(text) ?? fail('KEY_NOT_FOUND');
       const outcome = (await store.burn(id, receiptHash, clock())) ?? fail('KEY_NOT_FOUND');
       if (outcome === 'not-waiting') fail('NOT_WAITING');
+      onEvent('burned', requestId);
     },
   };
 }

@@ -20,19 +20,25 @@ export type StorageConfig = Pick<Config, 'sqlitePath' | 'STORAGE_URL'>;
 /** What the operator's commands look through, and put something back into. */
 export type Records = SecretRecords & { close(): Promise<void> };
 
+export type StorageEvents = {
+  /** The engine can never answer again in this process. */
+  onLost(error: Error): void;
+  /** What an operator should change about the server. */
+  onWarning(message: string): void;
+  /** So many writes are about to share one sync. */
+  onCommit?(calls: number): void;
+};
+
 /**
  * Opens the engine that the URL names; the other one is not even loaded.
- * @param onLost called when the engine can never answer again in this process.
- * @param onWarning told what an operator should change about the server.
  */
 export async function openStorage(
   { sqlitePath, STORAGE_URL }: StorageConfig,
-  onLost: (error: Error) => void,
-  onWarning: (message: string) => void,
+  { onLost, onWarning, onCommit }: StorageEvents,
 ): Promise<Storage> {
   if (sqlitePath) {
     const { openSqlite } = await import('./sqlite/open.ts');
-    return openSqlite(sqlitePath, onLost);
+    return openSqlite(sqlitePath, onLost, onCommit);
   }
   const { openMongo } = await import('./mongo/open.ts');
   return openMongo(STORAGE_URL, onWarning);

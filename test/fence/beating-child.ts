@@ -6,8 +6,7 @@ const [url = '', path = ''] = process.argv.slice(2);
 const sqlitePath = url.startsWith('sqlite:') ? url.slice('sqlite:'.length) : undefined;
 const { fence: store } = await openStorage(
   { sqlitePath, STORAGE_URL: url },
-  () => process.exit(1),
-  () => {},
+  { onLost: () => process.exit(1), onWarning: () => {} },
 );
 const report = { refusing: () => process.exit(1), warning: () => {} };
 const fence = createFence({ store, path, clock: Date.now, isMarker: true, report });

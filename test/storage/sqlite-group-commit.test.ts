@@ -14,7 +14,7 @@ const IMPATIENT = { answerMs: 100, lostMs: 60_000, endMs: 100 };
 async function openStore(t: ExecutionContext, patience?: typeof IMPATIENT) {
   const path = join(await temporaryFolder(t), 'hushbox.db');
   const losses: Error[] = [];
-  const commit = await openGroupCommit(path, (error) => losses.push(error), patience);
+  const commit = await openGroupCommit(path, (error) => losses.push(error), undefined, patience);
   t.teardown(commit.close);
   const locker = new DatabaseSync(path);
   t.teardown(() => locker.close());

@@ -39,7 +39,7 @@ export function send(
       response.on('close', () => {
         if (!response.complete) return reject(new Error('the answer broke off'));
         const text = Buffer.concat(chunks).toString();
-        const isJson = response.headers['content-type']?.startsWith('application/json');
+        const isJson = text !== '' && response.headers['content-type']?.startsWith('application/json'); // none to HEAD
         rememberBody(text);
         resolve({
           status: response.statusCode as number,

@@ -7,11 +7,15 @@ import { createHashQueue } from '../../src/hashing/hash-queue.ts';
 import { createHashThreads } from '../../src/hashing/threads.ts';
 import { listen } from '../../src/http/listen.ts';
 import { createHttpServer } from '../../src/http/server.ts';
-import { createFailureLog } from '../../src/ops/failure-log.ts';
+import { writeExposition } from '../../src/ops/exposition.ts';
 import { createLog } from '../../src/ops/log.ts';
+import { measureVerbs } from '../../src/ops/measure.ts';
+import { createMeters } from '../../src/ops/meters.ts';
+import { createTotals } from '../../src/ops/totals.ts';
 import { createKeyRing } from '../../src/secrets/key-ring.ts';
 import { createSecrets } from '../../src/secrets/secrets.ts';
 import type { Storage } from '../../src/storage/open.ts';
+import { createTelemetry } from '../../src/telemetry.ts';
 import { type Api, createApi } from './api.ts';
 import { expectNoLeaks, remember } from './leaks.ts';
 import { createLocalSlots } from './slots.ts';
@@ -49,6 +53,8 @@ export type TestServer = Api & {
   storage: Storage;
   /** Everything logged so far, at level trace. */
   logged(): string;
+  /** As Prometheus reads them. */
+  metrics(): string;
 };
 
 /** The whole application on a free port: real HTTP, real engine, a clock of its own. */
@@ -64,37 +70,42 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
   const log = createLog('trace', { write: (line: string) => void lines.push(line) });
   const storage = await place.open();
   const threads = createHashThreads();
-  const gate = createGate(createHashQueue(createLocalSlots(2), threads.hashAll));
+  const gate = createGate(createHashQueue(createLocalSlots(2), threads.hashAll).hash);
+  const meters = createMeters();
+  const telemetry = createTelemetry(meters, log);
   const secrets = createSecrets({
-    store: storage.secrets,
+    store: measureVerbs(meters, storage.secrets),
     ring: createKeyRing(masterKeys),
     gate,
     clock: () => clock.now,
     refusedUntil: options.refusedUntil ?? (() => 0),
+    onEvent: telemetry.secretEvent,
   });
   const app = createApp({
     secrets,
     limits: { secretMaxBytes, ttlMaxSeconds },
     createToken: options.createToken,
     publicUrl: options.publicUrl,
-    requestLog: {
-      served: (request) => log.debug(request, 'request'),
-      failed: createFailureLog(log),
-      broken: (err) => log.debug({ err }, 'connection broken'),
-    },
+    requestLog: telemetry.requestLog,
     ping: storage.ping,
     isDraining: () => false,
   });
-  const server = createHttpServer(app.callback());
+  const server = createHttpServer(app.callback(), telemetry.refused);
   await listen(server, { port: 0, host: '127.0.0.1' });
+  const totals = createTotals();
+  const metrics = (): string => {
+    const { counts, gauges } = meters.takeReport();
+    totals.add(counts);
+    return writeExposition(totals.read([gauges]));
+  };
   t.teardown(async () => {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
     await threads.close();
     remember(options.createToken);
-    expectNoLeaks(lines.join(''));
+    expectNoLeaks(lines.join('') + metrics());
   });
   const { port } = server.address() as AddressInfo;
   const base = `http://127.0.0.1:${port}`;
-  return { ...createApi(base), port, clock, storage, logged: () => lines.join('') };
+  return { ...createApi(base), port, clock, storage, logged: () => lines.join(''), metrics };
 }

@@ -50,8 +50,7 @@ function placeAt(t: ExecutionContext, url: string): Place {
       const sqlitePath = url.startsWith('sqlite:') ? url.slice('sqlite:'.length) : undefined;
       const storage = await openStorage(
         { sqlitePath, STORAGE_URL: url },
-        (error) => t.log(error),
-        () => {},
+        { onLost: (error) => t.log(error), onWarning: () => {} },
       );
       let isOpen = true;
       const close = async (): Promise<void> => {

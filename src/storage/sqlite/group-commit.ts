@@ -44,11 +44,13 @@ export type GroupCommit = {
  * Starts the storage thread and sends it what is waiting, one batch at a time: while one is being synced the next one
  * gathers.
  * @param onLost called when the thread ends by itself or hangs for good; nothing can be stored from then on.
+ * @param onCommit told how many calls a batch has.
  * @throws Error when the file cannot be opened.
  */
 export async function openGroupCommit(
   path: string,
   onLost: (error: Error) => void,
+  onCommit: (calls: number) => void = () => {},
   patience: Patience = PATIENCE,
 ): Promise<GroupCommit> {
   const thread = new Worker(new URL('./thread.ts', import.meta.url), { workerData: { path } });
@@ -74,6 +76,7 @@ export async function openGroupCommit(
     isScheduled = false;
     if (inFlight.length > 0 || waiting.length === 0) return;
     inFlight = takeBatch();
+    onCommit(inFlight.length);
     sentAt = performance.now();
     deadline = setTimeout(giveUp, patience.answerMs);
     thread.postMessage(encode(inFlight.map(({ call }) => call)));

@@ -8,8 +8,12 @@ import { createReader } from './reader.ts';
 import { createSqliteSecretStore } from './secret-store.ts';
 
 /** Opens the file, and makes it where there is none. */
-export async function openSqlite(path: string, onLost: (error: Error) => void): Promise<Storage> {
-  const commit = await openGroupCommit(path, onLost);
+export async function openSqlite(
+  path: string,
+  onLost: (error: Error) => void,
+  onCommit?: (calls: number) => void,
+): Promise<Storage> {
+  const commit = await openGroupCommit(path, onLost, onCommit);
   const database = openReader(path);
   const reader = createReader(database);
   const checkFile = createFileCheck(path);

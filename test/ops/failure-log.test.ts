@@ -1,7 +1,7 @@
 import test from 'ava';
-import { AppError } from '../src/errors.ts';
-import { createFailureLog } from '../src/ops/failure-log.ts';
-import { createLog } from '../src/ops/log.ts';
+import { AppError } from '../../src/errors.ts';
+import { createFailureLog } from '../../src/ops/failure-log.ts';
+import { createLog } from '../../src/ops/log.ts';
 
 test('an outage is a line a second, everything else that fails a line each', (t) => {
   const lines: Record<string, unknown>[] = [];

@@ -1,0 +1,96 @@
+import { emptyValues, FAMILIES, type Family, type FamilyName, type Samples } from './families.ts';
+
+/** What a worker tells of itself: what was counted since its last report, and how things stand. */
+export type Report = { counts: Samples; gauges: Samples };
+
+/** Names of one type of family. */
+type Of<Type> = { [Name in FamilyName]: (typeof FAMILIES)[Name]['type'] extends Type ? Name : never }[FamilyName];
+
+export type Meters = {
+  /** @param labels values in the family's order, joined by blanks. */
+  count(name: Of<'counter'>, labels?: string, by?: number): void;
+  observe(name: Of<'histogram'>, labels: string, value: number): void;
+  /** Asks for a value at each report: how it stands of a gauge, the count since the start of a counter. */
+  watch(name: Of<'counter' | 'gauge'>, labels: string, read: () => number): void;
+  takeReport(): Report;
+};
+
+/** `isNew`: not reported yet, so that even its zero is news. */
+type Cell = { values: number[]; isNew: boolean };
+type Meter = { family: Family; cells: Map<string, Cell> };
+
+/** Counts in plain numbers, cheap enough for every request: a report, once a second, takes them away. */
+export function createMeters(): Meters {
+  const meters = new Map<string, Meter>();
+  const watches: (() => void)[] = [];
+  let gauges: Samples = {};
+
+  for (const [name, family] of Object.entries<Family>(FAMILIES)) {
+    meters.set(name, { family, cells: new Map() });
+    if (family.type !== 'gauge' && family.labels.length === 0) cellOf(name, '');
+  }
+
+  function cellOf(name: string, labels: string): Cell {
+    const { family, cells } = meters.get(name) as Meter;
+    let cell = cells.get(labels);
+    if (!cell) {
+      cell = { values: emptyValues(family), isNew: true };
+      cells.set(labels, cell);
+    }
+    return cell;
+  }
+
+  function count(name: Of<'counter'>, labels = '', by = 1): void {
+    const { values } = cellOf(name, labels);
+    values[0] = (values[0] as number) + by;
+  }
+
+  return {
+    count,
+    observe(name, labels, value) {
+      const { values } = cellOf(name, labels);
+      const bounds: readonly number[] = FAMILIES[name].bounds;
+      let bucket = 0;
+      while (bucket < bounds.length && value > (bounds[bucket] as number)) bucket += 1;
+      values[bucket] = (values[bucket] as number) + 1;
+      values[bounds.length + 1] = (values[bounds.length + 1] as number) + value;
+    },
+    watch(name, labels, read) {
+      if (isCounter(name)) {
+        let counted = 0;
+        watches.push(() => {
+          const now = read();
+          count(name, labels, now - counted);
+          counted = now;
+        });
+      } else watches.push(() => put(gauges, name, labels, [read()]));
+    },
+    takeReport() {
+      gauges = {};
+      for (const look of watches) look();
+      const counts: Samples = {};
+      for (const [name, { family, cells }] of meters) {
+        for (const [labels, cell] of cells) {
+          if (!cell.isNew && cell.values.every(isZero)) continue;
+          put(counts, name, labels, cell.values);
+          cell.values = emptyValues(family);
+          cell.isNew = false;
+        }
+      }
+      return { counts, gauges };
+    },
+  };
+}
+
+function isCounter(name: FamilyName): name is Of<'counter'> {
+  return FAMILIES[name].type === 'counter';
+}
+
+function isZero(value: number): boolean {
+  return value === 0;
+}
+
+function put(samples: Samples, name: string, labels: string, values: number[]): void {
+  samples[name] ??= {};
+  samples[name][labels] = values;
+}

@@ -1,0 +1,63 @@
+import test from 'ava';
+import { createAudit } from '../../src/ops/audit.ts';
+import { createLog } from '../../src/ops/log.ts';
+import { startServer } from '../support/server.ts';
+import { ENGINES } from '../support/storage.ts';
+
+const PHRASE = 'a phrase that is right';
+
+function auditLines(logged: string): Record<string, unknown>[] {
+  const lines = logged.split('\n').filter((line) => line.includes('"audit"'));
+  return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+test('an event is a line of one form at every level of the log, and none where nothing is to be logged', (t) => {
+  for (const level of ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']) {
+    const lines: string[] = [];
+    createAudit(createLog(level, { write: (line: string) => void lines.push(line) }))('secret.burned', 'the request');
+    t.is(lines.length, level === 'silent' ? 0 : 1, level);
+    for (const line of lines) {
+      const { time, pid, ...others } = JSON.parse(line);
+      t.deepEqual(others, { level: 'info', audit: 'secret.burned', requestId: 'the request' });
+      t.is(new Date(time).toISOString(), time);
+      t.is(pid, process.pid);
+    }
+  }
+});
+
+for (const { name, test, place } of ENGINES) {
+  test(`${name}: a burn is an event with the id of its request, once, and one that burns nothing is none`, async (t) => {
+    const { create, request, logged } = await startServer(t, { place: await place(t) });
+    const { receipt_key } = await create({ secret: 'x', receipt: true });
+    const burned = await request('DELETE', `/receipts/${receipt_key}`);
+    t.is((await request('DELETE', `/receipts/${receipt_key}`)).status, 409);
+    t.is((await request('DELETE', `/receipts/${receipt_key.slice(0, -1)}_`)).status, 404);
+    const [event, ...others] = auditLines(logged());
+    t.like(event, { audit: 'secret.burned', requestId: burned.headers.get('x-request-id') });
+    t.deepEqual(others, []);
+  });
+
+  test(`${name}: exhausted tries are one event for each try that was the last, however many ask at once`, async (t) => {
+    const { create, post, clock, logged } = await startServer(t, { place: await place(t) });
+    const { secret_key } = await create({ secret: 'x', phrase: PHRASE });
+    const guess = (): Promise<Response> => post(`/secrets/${secret_key}`, { phrase: 'a wrong phrase' });
+    for (let events = 1; events <= 2; events++) {
+      const answers = await Promise.all(Array.from({ length: 30 }, guess));
+      const last: Response[] = [];
+      for (const answer of answers) {
+        const { tries_left } = (await answer.json()) as { tries_left?: number };
+        if (tries_left === 0) last.push(answer);
+      }
+      t.is(last.length, 1);
+      const audited = auditLines(logged());
+      t.is(audited.length, events);
+      t.like(audited.at(-1), {
+        audit: 'secret.tries_exhausted',
+        requestId: last[0]?.headers.get('x-request-id') ?? 'none',
+      });
+      clock.advance({ hours: 1 });
+    }
+    t.is((await post(`/secrets/${secret_key}`, { phrase: PHRASE })).status, 200);
+    t.is(auditLines(logged()).length, 2);
+  });
+}
