@@ -1,19 +1,22 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
+import { MongoClient } from 'mongodb';
 import { AppError } from '../../src/errors.ts';
 import { createFence, type Fence } from '../../src/fence/fence.ts';
-import { readFenceFile } from '../../src/fence/file.ts';
+import { readFenceFile, writeFenceFile } from '../../src/fence/file.ts';
+import type { FenceState } from '../../src/fence/store.ts';
 import type { Storage } from '../../src/storage/open.ts';
 import { createTraced } from '../storage/contract/world.ts';
 import { until } from '../support/program.ts';
 import { copyDatabase } from '../support/put-back.ts';
 import { createTestClock, type TestClock } from '../support/server.ts';
-import { ENGINES, type Place, temporaryFolder } from '../support/storage.ts';
+import { ENGINES, MONGODB, type Place, SQLITE, temporaryFolder } from '../support/storage.ts';
 
 const BEATING_CHILD = fileURLToPath(new URL('beating-child.ts', import.meta.url));
 /** `FENCE_KILLS=1000` for a longer run. */
@@ -122,6 +125,154 @@ for (const engine of ENGINES) {
     await until('the report', () => later.refusing.length > 0);
   });
 
+  test('put back a second time, it refuses what was created in between too', async (t, world) => {
+    const { clock, place } = world;
+    const first = await world.open();
+    await first.fence.beat();
+    const putBack = await copyDatabase(t, place.url);
+    clock.advance({ minutes: 1 });
+    await first.fence.beat();
+    await first.storage.close();
+    for (let times = 0; times < 2; times++) {
+      await putBack();
+      clock.advance({ minutes: 1 });
+      const { fence, storage } = await world.open();
+      const lastMark = readFenceFile(world.path)?.[0]?.mark as number;
+      await fence.beat();
+      t.is(fence.refusedUntil(), lastMark);
+      await storage.close();
+    }
+  });
+
+  test('a clock that goes back hides nothing, and refuses nothing', async (t, world) => {
+    const { clock, place } = world;
+    const first = await world.open();
+    await first.fence.beat();
+    const before = clock.now;
+    clock.advance({ days: -30 });
+    await first.fence.beat();
+    t.is(first.fence.refusedUntil(), 0);
+    const putBack = await copyDatabase(t, place.url);
+    await first.fence.beat();
+    await first.storage.close();
+    const second = await world.open();
+    await second.fence.beat();
+    t.is(second.fence.refusedUntil(), 0);
+    await second.storage.close();
+    await putBack();
+    const third = await world.open();
+    await third.fence.beat();
+    t.true(third.fence.refusedUntil() > before);
+  });
+
+  test('a database that comes back with an older state is noticed by who was running, within a beat', async (t, world) => {
+    const { clock, place } = world;
+    const [marker, other] = [await world.open(), await world.open({ isMarker: false })];
+    for (const { fence } of [marker, other]) await fence.beat();
+    const copy = await marker.storage.fence.look();
+    clock.advance({ minutes: 1 });
+    for (const { fence } of [marker, other]) await fence.beat();
+    const lastMark = clock.now;
+    // The same that a restore of the whole database does to this record.
+    await setBack(place.url, copy as FenceState);
+    await other.fence.beat();
+    t.is(other.fence.refusedUntil(), lastMark);
+    await marker.fence.beat();
+    t.is(marker.fence.refusedUntil(), lastMark);
+    await setBack(place.url, copy as FenceState);
+    await marker.fence.beat();
+    t.true(marker.fence.refusedUntil() > lastMark);
+  });
+
+  test('while the database is away nothing is known, and what is there when it is back counts', async (t, world) => {
+    const { fence, storage } = await world.open();
+    await fence.beat();
+    const look = storage.fence.look;
+    storage.fence.look = () => Promise.reject(new AppError('STORAGE_UNAVAILABLE'));
+    t.false(await fence.beat());
+    t.throws(fence.refusedUntil, { instanceOf: AppError, code: 'STORAGE_UNAVAILABLE' });
+    storage.fence.look = look;
+    t.true(await fence.beat());
+    t.is(fence.refusedUntil(), 0);
+  });
+
+  test('a mark that cannot be moved is told once, keeps the file as it is, and ends nothing', async (t, world) => {
+    const { fence, storage, warnings } = await world.open();
+    await fence.beat();
+    const before = readFileSync(world.path);
+    storage.fence.advance = () => Promise.reject(new AppError('STORAGE_UNAVAILABLE'));
+    for (let beats = 0; beats < 3; beats++) t.true(await fence.beat());
+    await t.notThrowsAsync(fence.end());
+    t.is(fence.refusedUntil(), 0);
+    t.is(warnings.length, 1);
+    t.deepEqual(readFileSync(world.path), before);
+  });
+
+  test('a database that went back is not trusted before that is written into it', async (t, world) => {
+    const first = await world.open();
+    await first.fence.beat();
+    const { databaseId, mark } = (await first.storage.fence.look()) as FenceState;
+    await writeFenceFile(world.path, [{ databaseId, mark: mark + 1 }]);
+    const { fence, storage } = await world.open();
+    const advance = storage.fence.advance;
+    storage.fence.advance = () => Promise.reject(new AppError('STORAGE_UNAVAILABLE'));
+    t.false(await fence.beat());
+    t.throws(fence.refusedUntil, { code: 'STORAGE_UNAVAILABLE' });
+    storage.fence.advance = advance;
+    await fence.beat();
+    t.is(fence.refusedUntil(), mark + 1);
+  });
+
+  test('without a file, and with that of another database, a warning; nothing is refused', async (t, world) => {
+    const first = await world.open();
+    await first.fence.beat();
+    rmSync(world.path);
+    for (const path of [world.path, join(await temporaryFolder(t), 'fence.json')]) {
+      if (path !== world.path) await writeFenceFile(path, [{ databaseId: 'f'.repeat(32), mark: world.clock.now * 2 }]);
+      const { fence, warnings, refusing } = await world.open({ path });
+      for (let beats = 0; beats < 3; beats++) await fence.beat();
+      t.is(fence.refusedUntil(), 0);
+      t.is(warnings.length, 1);
+      t.regex(warnings[0] ?? '', /cannot be told/);
+      t.deepEqual(refusing, []);
+      t.is(readFenceFile(path)?.[0]?.databaseId, (await first.storage.fence.look())?.databaseId);
+    }
+  });
+
+  test('the file remembers a database while another one is used', async (t, world) => {
+    const first = await world.open();
+    await first.fence.beat();
+    const putBack = await copyDatabase(t, world.place.url);
+    await first.fence.beat();
+    const lastMark = readFenceFile(world.path)?.[0]?.mark;
+    await first.storage.close();
+    const other = await world.open({ place: await engine.place(t) });
+    await other.fence.beat();
+    t.is(other.fence.refusedUntil(), lastMark as number); // never marked: taken for older, and there is nothing in it
+    t.is(other.warnings.length, 1);
+    await until('the count', () => other.fence.refusedCount() === 0);
+    t.deepEqual(other.refusing, []);
+    t.is(readFenceFile(world.path)?.length, 2);
+
+    await putBack();
+    const back = await world.open();
+    await back.fence.beat();
+    t.is(back.fence.refusedUntil(), lastMark as number);
+  });
+
+  test('what is lifted in the database is handed out again, also by who was running', async (t, world) => {
+    const { fence, storage } = await world.open();
+    await fence.beat();
+    const { databaseId, mark } = (await storage.fence.look()) as FenceState;
+    await storage.fence.advance(0, [{ databaseId, mark: mark + 1 }]);
+    await fence.beat();
+    t.is(fence.refusedUntil(), mark + 1);
+    await setBack(world.place.url, { ...((await storage.fence.look()) as FenceState), refusedUntil: 0 });
+    await fence.beat();
+    t.is(fence.refusedUntil(), 0);
+    t.is(fence.refusedCount(), 0);
+  });
+
   test('kill -9 in whichever moment of a beat refuses nothing', async (t, { place, path }) => {
     let lastMark = 0;
     for (let kills = 0; kills < KILLS; kills++) {
@@ -138,4 +289,93 @@ for (const engine of ENGINES) {
       lastMark = mark;
     }
   });
+}
+
+MONGODB.test('a restore into a running MongoDB that is met half-way refuses all the same', async (t) => {
+  const world = await createWorld(t, await MONGODB.place(t));
+  const { fence, storage } = await world.open();
+  await fence.beat();
+  await createTraced(storage.secrets);
+  const putBack = await copyDatabase(t, world.place.url);
+  world.clock.advance({ minutes: 1 });
+  await fence.beat();
+  const lastMark = world.clock.now;
+  await putBack(fence.beat); // marks the empty database, so that its record is not restored
+  await fence.beat();
+  t.is(fence.refusedUntil(), lastMark);
+  t.is(await storage.fence.countRefused(fence.refusedUntil(), world.clock.now), 1);
+});
+
+sqlite('a file that does not hold marks is told, and replaced with the next beat', async (t, world) => {
+  for (const content of ['{"version":1', '{"version":2,"databases":[]}', '[]', 'null', 'x'.repeat(100_000)]) {
+    writeFileSync(world.path, content);
+    const { fence, warnings } = await world.open();
+    t.true(await fence.beat());
+    t.is(fence.refusedUntil(), 0);
+    t.true(warnings.includes('the fence file cannot be read'), content);
+    t.is(readFenceFile(world.path)?.length, 1);
+  }
+});
+
+sqlite('a file that cannot be written is told once and ends nothing; later it is written', async (t, world) => {
+  const folder = dirname(world.path);
+  rmSync(folder, { recursive: true });
+  writeFileSync(folder, 'in the way');
+  const { fence, storage, warnings } = await world.open();
+  for (let beats = 0; beats < 3; beats++) t.true(await fence.beat());
+  t.is(fence.refusedUntil(), 0);
+  t.deepEqual(warnings, ['the fence file cannot be written']);
+  rmSync(folder);
+  t.true(await fence.beat());
+  t.is(readFenceFile(world.path)?.[0]?.mark, (await storage.fence.look())?.mark);
+});
+
+sqlite('what a killed process left beside the file is removed, what is being written is not', async (t, world) => {
+  const names = ['fence.json', 'fence.json.0123456789abcdef', 'fence.json.fedcba9876543210', 'fence.json.old'];
+  const [, old, young] = names.map((name) => join(dirname(world.path), name)) as [string, string, string];
+  for (const name of names.slice(1)) writeFileSync(join(dirname(world.path), name), '');
+  const { fence } = await world.open();
+  const seconds = world.clock.now / 1000;
+  utimesSync(old, seconds - 61, seconds - 61);
+  utimesSync(young, seconds - 59, seconds - 59);
+  await fence.beat();
+  t.deepEqual(readdirSync(dirname(world.path)).sort(), [names[0], names[2], names[3]]);
+});
+
+sqlite('beyond 16 databases the one marked longest ago is forgotten', async (t, world) => {
+  const marks = Array.from({ length: 16 }, (_, index) => ({
+    databaseId: `${index}`.padStart(32, '0'),
+    mark: index + 1,
+  }));
+  await writeFenceFile(world.path, marks);
+  const { fence, storage } = await world.open();
+  await fence.beat();
+  const own = (await storage.fence.look()) as FenceState;
+  t.deepEqual(readFenceFile(world.path), [{ databaseId: own.databaseId, mark: own.mark }, ...marks.slice(0, 15)]);
+});
+
+sqlite('the file is for its owner alone', async (t, world) => {
+  const { fence } = await world.open();
+  await fence.beat();
+  t.is(statSync(world.path).mode & 0o777, 0o600);
+});
+
+function sqlite(title: string, run: (t: ExecutionContext, world: World) => Promise<void>): void {
+  SQLITE.test(title, async (t) => run(t, await createWorld(t, await SQLITE.place(t))));
+}
+
+/** Puts the fence's record alone into another state, past the service. */
+async function setBack(url: string, { mark, refusedUntil }: FenceState): Promise<void> {
+  if (url.startsWith('sqlite:')) {
+    const database = new DatabaseSync(url.slice('sqlite:'.length));
+    database.prepare('UPDATE fence SET mark = ?, refused_until = ?').run(mark, refusedUntil);
+    database.close();
+    return;
+  }
+  const client = new MongoClient(url);
+  await client
+    .db()
+    .collection<{ _id: string }>('secrets')
+    .updateOne({ _id: 'fence' }, { $set: { mark, refusedUntil } });
+  await client.close();
 }
