@@ -47,11 +47,14 @@ export type Fence = {
   end(): Promise<void>;
 };
 
-/** Makes the fence of one process. Knows nothing until the first beat. */
-export function createFence({ store, path, clock, isMarker, report }: FenceParts): Fence {
+/**
+ * Makes the fence of one process. Knows nothing until the first beat.
+ * @param writeMs how long a beat waits for the file; one that takes longer is waited for by the next beats.
+ */
+export function createFence({ store, path, clock, isMarker, report }: FenceParts, writeMs = WRITE_MS): Fence {
   const warn = createRareWarning(report);
   const count = createRefusedCount({ store, clock, report });
-  const file = createKeptFile(path, clock, warn);
+  const file = createKeptFile({ path, clock, warn, writeMs });
   /** What is stored. A database that was away may come back as another. */
   let state: FenceState | undefined;
   let failure: unknown;
@@ -125,8 +128,10 @@ type KeptFile = {
   write(marks: readonly FenceMark[]): Promise<void>;
 };
 
+type KeptFileParts = { path: string; clock: Clock; warn: Warn; writeMs: number };
+
 /** The file, whose failures are told but never end anything. */
-function createKeptFile(path: string, clock: Clock, warn: Warn): KeptFile {
+function createKeptFile({ path, clock, warn, writeMs }: KeptFileParts): KeptFile {
   let isWriting = false;
   let isClean = false;
 
@@ -153,7 +158,7 @@ function createKeptFile(path: string, clock: Clock, warn: Warn): KeptFile {
     async write(marks) {
       if (isWriting) return warn('the fence file is still being written: its disk does not answer');
       isWriting = true;
-      await Promise.race([write(marks), sleep(WRITE_MS, undefined, { ref: false })]);
+      await Promise.race([write(marks), sleep(writeMs, undefined, { ref: false })]);
     },
   };
 }

@@ -162,18 +162,35 @@ test('with another file in its place nothing is written any more, and the engine
   const [{ url, open }, other] = [await SQLITE.place(t), await SQLITE.place(t)];
   await (await other.open()).close();
   const losses: Error[] = [];
-  const { secrets: store, ping, close } = await openSqlite(pathOf(url), (error) => losses.push(error));
+  const { secrets: store, close } = await openSqlite(pathOf(url), (error) => losses.push(error));
   t.teardown(close);
   const create = () => createTraced(store);
   await create();
   renameSync(pathOf(other.url), pathOf(url));
   await untilRefused(create);
-  await areUnavailable(t, { create, ping });
+  await areUnavailable(t, { create });
   t.is(losses.length, 1);
   // Its successor has the new file.
   const { secrets: successor } = await open();
   t.truthy(await createTraced(successor));
 });
+
+for (const verb of ['ping', 'look'] as const) {
+  test(`with another file in its place, ${verb} alone says so too`, async (t) => {
+    const [{ url, open }, other] = [await SQLITE.place(t), await SQLITE.place(t)];
+    await (await other.open()).close();
+    const losses: Error[] = [];
+    const { ping, fence, close } = await openSqlite(pathOf(url), (error) => losses.push(error));
+    t.teardown(close);
+    const look = { ping, look: fence.look }[verb];
+    await look();
+    renameSync(pathOf(other.url), pathOf(url));
+    await untilRefused(look);
+    await areUnavailable(t, { look });
+    t.true(losses.length > 0);
+    t.is(await (await open()).fence.look(), undefined);
+  });
+}
 
 test('a file of a newer version is refused and left as it is', async (t) => {
   const { url, open } = await SQLITE.place(t);

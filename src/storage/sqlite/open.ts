@@ -2,7 +2,7 @@ import { AppError } from '../../errors.ts';
 import type { Storage } from '../open.ts';
 import { openReader } from './database.ts';
 import { createSqliteFenceStore } from './fence-store.ts';
-import { createFileCheck } from './file-check.ts';
+import { createFileCheck, FileMoved } from './file-check.ts';
 import { openGroupCommit } from './group-commit.ts';
 import { createReader } from './reader.ts';
 import { createSqliteSecretStore } from './secret-store.ts';
@@ -18,16 +18,30 @@ export async function openSqlite(
   const reader = createReader(database);
   const checkFile = createFileCheck(path);
   const probe = reader.prepare('SELECT 1');
+  const fence = createSqliteFenceStore(commit, reader);
+
+  /** A process that does not write would else go on with the file that was there. */
+  function mustBeInPlace(): void {
+    try {
+      checkFile();
+    } catch (cause) {
+      if (cause instanceof FileMoved && cause.isReplaced) onLost(cause);
+      throw new AppError('STORAGE_UNAVAILABLE', { cause, retryAfterSeconds: 1 });
+    }
+  }
+
   return {
     secrets: createSqliteSecretStore(commit, reader),
-    fence: createSqliteFenceStore(commit, reader),
+    fence: {
+      ...fence,
+      async look() {
+        mustBeInPlace();
+        return fence.look();
+      },
+    },
     async ping() {
       commit.check();
-      try {
-        checkFile();
-      } catch (cause) {
-        throw new AppError('STORAGE_UNAVAILABLE', { cause, retryAfterSeconds: 1 });
-      }
+      mustBeInPlace();
       await probe();
     },
     async close() {
