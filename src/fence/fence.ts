@@ -49,7 +49,7 @@ export type Fence = {
 
 /**
  * Makes the fence of one process. Knows nothing until the first beat.
- * @param writeMs how long a beat waits for the file; one that takes longer is waited for by the next beats.
+ * @param writeMs how long a beat waits for the file; what takes longer goes on, and holds up the next ones.
  */
 export function createFence({ store, path, clock, isMarker, report }: FenceParts, writeMs = WRITE_MS): Fence {
   const warn = createRareWarning(report);

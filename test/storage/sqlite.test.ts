@@ -38,7 +38,7 @@ fenceStoreContract(SQLITE);
 secretStoreContract(SQLITE, async (url) => {
   const database = new DatabaseSync(pathOf(url), { readOnly: true });
   try {
-    const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+    const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'fence'").all();
     const rows = tables.flatMap(({ name }) => database.prepare(`SELECT * FROM "${name}"`).all());
     return rows.map((row) => Buffer.concat(Object.values(row).map(bytesOf)));
   } finally {
