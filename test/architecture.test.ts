@@ -28,7 +28,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   telemetry: ['errors', 'http', 'ops', 'secrets'],
   'totals-link': ['errors', 'ipc', 'ops'],
   jobs: ['clock', 'secrets'],
-  cli: ['config', 'findings', 'master-keys', 'replace-file', 'secrets', 'storage', 'version'],
+  cli: ['config', 'fence', 'findings', 'master-keys', 'replace-file', 'secrets', 'storage', 'version'],
   storage: ['clock', 'config', 'errors', 'fence', 'findings', 'folders', 'secrets'],
   secrets: ['clock', 'errors', 'http'],
   fence: ['clock', 'errors', 'folders'],

@@ -1,6 +1,7 @@
 import { type Config, parseEnvironment } from '../config.ts';
 import { type Finding, note, ok, problem } from '../findings.ts';
 import { inspectStorage } from '../storage/open.ts';
+import { inspectFence } from './fence.ts';
 import { inspectDisk, inspectFiles, inspectUser } from './files.ts';
 import { inspectKeys } from './keys.ts';
 import { inspectService } from './service.ts';
@@ -27,6 +28,7 @@ export async function runDoctor(terminal: Terminal, { json }: { json: boolean })
       run: (config) => onStorage(config, (whole) => inspectStorage(whole, terminal.now, CHECK_PATIENCE_MS)),
     },
     { name: 'keys', run: (config) => onStorage(areKeysBad ? {} : config, (whole) => inspectKeys(terminal, whole)) },
+    { name: 'fence', run: (config) => onStorage(config, (whole) => inspectFence(terminal, whole)) },
     { name: 'service', run: inspectService },
   ];
   const found = await Promise.all(

@@ -42,8 +42,9 @@ export function inspectDisk(config: Partial<Config>): Finding[] {
   });
 }
 
-function foldersOf({ DATA_DIR, sqlitePath }: Partial<Config>): string[] {
-  return [...new Set([...(sqlitePath ? [dirname(sqlitePath)] : []), ...(DATA_DIR ? [DATA_DIR] : [])])];
+function foldersOf({ DATA_DIR, FENCE_FILE, sqlitePath }: Partial<Config>): string[] {
+  const folders = [sqlitePath && dirname(sqlitePath), DATA_DIR, FENCE_FILE && dirname(FENCE_FILE)];
+  return [...new Set(folders.filter((path) => path !== undefined))];
 }
 
 function secretFilesOf({ DATA_DIR, MASTER_KEY, files = {} }: Partial<Config>): string[] {

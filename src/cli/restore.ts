@@ -22,7 +22,8 @@ export async function restore(terminal: Terminal, config: Config, { file }: { fi
     for (const _ of readBackup(opened, terminal.now())) total += 1;
     const records = await openRecords(config, 'restore');
     try {
-      terminal.say(`${await putBack(terminal, records, opened)} of ${count(total, 'receipt')} put back.`);
+      const restored = await putBack(terminal, records, opened);
+      terminal.say(`${restored.toLocaleString('en')} of ${count(total, 'receipt')} put back.`);
     } finally {
       await records.close();
     }

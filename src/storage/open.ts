@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
-import type { FenceStore } from '../fence/store.ts';
+import type { FenceState, FenceStore } from '../fence/store.ts';
 import type { Finding } from '../findings.ts';
 import type { SecretRecords } from '../secrets/records.ts';
 import type { SecretStore } from '../secrets/store.ts';
@@ -18,7 +18,11 @@ export type Storage = {
 export type StorageConfig = Pick<Config, 'sqlitePath' | 'STORAGE_URL'>;
 
 /** What the operator's commands look through, and put something back into. */
-export type Records = SecretRecords & { close(): Promise<void> };
+export type Records = SecretRecords & {
+  /** What the fence has stored; undefined where nothing was ever marked. */
+  findMark(): Promise<FenceState | undefined>;
+  close(): Promise<void>;
+};
 
 export type StorageEvents = {
   /** The engine can never answer again in this process. */

@@ -26,6 +26,8 @@ const DURABLE = {
 } as const;
 
 const LOOK_MS = 2_000;
+/** Of 2 s each, when there is nobody. */
+const MAX_CONNECTS = 3;
 /** Looks in a row that found nobody, before it is asked whether the driver or the server is to blame. */
 const MAX_FAILED_LOOKS = 2;
 
@@ -77,6 +79,21 @@ export function keepConnection(url: string): KeptConnection {
       await watched;
     },
   };
+}
+
+/**
+ * Connects, for a command that asks once: a busy server, or a busy machine, may need more than one attempt.
+ * @throws what the driver says to the last one.
+ */
+export async function connectPatiently({ current }: KeptConnection): Promise<void> {
+  for (let attempts = 1; ; attempts++) {
+    try {
+      await current().client.connect();
+      return;
+    } catch (error) {
+      if (attempts === MAX_CONNECTS) throw error;
+    }
+  }
 }
 
 /** The driver's complaints can quote the URL, and with it the password: they are not passed on. */

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Collection, Document } from 'mongodb';
 import type { Clock } from '../../clock.ts';
 import { type Finding, note, ok, problem, warning } from '../../findings.ts';
-import { type Connection, keepConnection } from './connection.ts';
+import { type Connection, connectPatiently, keepConnection } from './connection.ts';
 import { INDEXES, type SecretDocument } from './secret-store.ts';
 
 const NAMESPACE_NOT_FOUND = 26;
@@ -13,9 +13,10 @@ const ALARMING_CLOCK_OFFSET_MS = 1_000;
 
 /** Looks at the server through a connection of its own. Changes nothing, and makes neither database nor collection. */
 export async function inspectMongo(url: string, clock: Clock): Promise<Finding[]> {
-  const { current, close } = keepConnection(url);
+  const connection = keepConnection(url);
+  const { current, close } = connection;
   try {
-    await current().client.connect();
+    await connectPatiently(connection);
     return [...(await inspectServer(current(), clock)), ...(await inspectWrites(current()))];
   } catch (error) {
     return [

@@ -1,24 +1,28 @@
 import { type Collection, type Filter, MongoBulkWriteError } from 'mongodb';
 import { ENVELOPE_HEAD_BYTES, type EndedRecord, type SealedRecord, type SecretRecords } from '../../secrets/records.ts';
 import { RECEIPT_MS } from '../../secrets/store.ts';
-import { keepConnection } from './connection.ts';
+import type { Records } from '../open.ts';
+import { connectPatiently, keepConnection } from './connection.ts';
+import { createMongoFenceStore } from './fence-store.ts';
 import type { SecretDocument } from './secret-store.ts';
 import { translateFailures } from './unavailable.ts';
 
 const DUPLICATE_KEY = 11_000;
 
 /** @throws AppError STORAGE_UNAVAILABLE when there is no server; Error when the URL is not valid. */
-export async function openMongoRecords(url: string): Promise<SecretRecords & { close(): Promise<void> }> {
-  const { current, close } = keepConnection(url);
+export async function openMongoRecords(url: string): Promise<Records> {
+  const connection = keepConnection(url);
+  const { current, close } = connection;
   const records = createMongoRecords(() => current().secrets);
-  const { connect } = translateFailures({ connect: () => current().client.connect() });
+  const { connect } = translateFailures({ connect: () => connectPatiently(connection) });
   try {
     await connect();
   } catch (error) {
     await close();
     throw error;
   }
-  return { ...records, close };
+  const { look } = createMongoFenceStore(() => current().fence);
+  return { ...records, findMark: look, close };
 }
 
 function createMongoRecords(secrets: () => Collection<SecretDocument>): SecretRecords {

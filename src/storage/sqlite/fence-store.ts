@@ -39,7 +39,8 @@ export function createSqliteFenceStore(commit: GroupCommit, reader: Reader): Fen
   } satisfies FenceStore;
 }
 
-function stateOf([databaseId, mark, refusedUntil]: readonly Value[]): FenceState {
+/** Of a row: the database's id, its mark, and until when secrets are refused. */
+export function stateOf([databaseId, mark, refusedUntil]: readonly Value[]): FenceState {
   return {
     databaseId: Buffer.from(databaseId as Uint8Array).toString('hex'),
     mark: mark as number,

@@ -1,9 +1,12 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { AppError } from '../../errors.ts';
-import { ENVELOPE_HEAD_BYTES, type EndedRecord, type SealedRecord, type SecretRecords } from '../../secrets/records.ts';
+import { ENVELOPE_HEAD_BYTES, type EndedRecord, type SealedRecord } from '../../secrets/records.ts';
 import { RECEIPT_MS } from '../../secrets/store.ts';
+import type { Records } from '../open.ts';
 import { resultCode, retryWhileBusy } from './busy.ts';
+import type { Value } from './codec.ts';
 import { hasWal, openLooker } from './database.ts';
+import { stateOf } from './fence-store.ts';
 import { type GroupCommit, openGroupCommit } from './group-commit.ts';
 import { ENDED_STATES, PROCEDURE } from './procedures.ts';
 
@@ -33,10 +36,7 @@ const ENDED = `
 type Row = Record<string, SQLOutputValue>;
 
 /** Blocks its thread while it looks: for the operator's commands, not for the service. */
-export async function openSqliteRecords(
-  path: string,
-  use: 'look' | 'restore',
-): Promise<SecretRecords & { close(): Promise<void> }> {
+export async function openSqliteRecords(path: string, use: 'look' | 'restore'): Promise<Records> {
   const commit = use === 'restore' ? await openGroupCommit(path, () => {}) : undefined; // each call tells of a loss
   const looker = createLooker(path);
   return {
@@ -53,6 +53,12 @@ export async function openSqliteRecords(
       const fresh = records.filter(({ endedAt }) => endedAt + RECEIPT_MS > now);
       const restored = await Promise.all(fresh.map((record) => restore(commit, record)));
       return restored.filter(Boolean).length;
+    },
+
+    async findMark() {
+      const isThere = looker.all("SELECT 1 FROM sqlite_schema WHERE name = 'fence'", {}).length > 0;
+      const [row] = isThere ? looker.all('SELECT database_id, mark, refused_until FROM fence WHERE mark > 0', {}) : [];
+      return row && stateOf([row.database_id, row.mark, row.refused_until] as Value[]);
     },
 
     async close() {
