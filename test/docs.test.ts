@@ -1,11 +1,12 @@
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import test, { type TestFn } from 'ava';
+import test from 'ava';
 import { listSettings } from '../src/config.ts';
 import { startServer } from './support/server.ts';
 import { ENGINES } from './support/storage.ts';
+import { testWith } from './support/tools.ts';
 
 const DOCUMENTS = globSync(['*.md', 'docs/**/*.md', 'nginx/*.md']).map((path) => ({
   path,
@@ -13,16 +14,7 @@ const DOCUMENTS = globSync(['*.md', 'docs/**/*.md', 'nginx/*.md']).map((path) =>
 }));
 const README = DOCUMENTS.find(({ path }) => path === 'README.md')?.text ?? '';
 
-const withCurl = (isThere('curl') && isThere('openssl') ? test : test.skip) as TestFn;
-
-function isThere(program: string): boolean {
-  try {
-    execFileSync(program, ['--help'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
+const withCurl = testWith('curl', 'openssl');
 
 /** What the README's commands print, in its order. */
 const ANSWERS: readonly RegExp[] = [

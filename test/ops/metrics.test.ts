@@ -2,12 +2,13 @@ import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import test, { type ExecutionContext, type TestFn } from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { startJobs } from '../../src/jobs.ts';
 import { FAMILIES, type Family } from '../../src/ops/families.ts';
 import { parseMetrics, sumOf } from '../support/metrics.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { ENGINES, SQLITE } from '../support/storage.ts';
+import { testWith } from '../support/tools.ts';
 
 async function serve(t: ExecutionContext): Promise<TestServer> {
   return startServer(t, { place: await SQLITE.place(t) });
@@ -132,17 +133,7 @@ test('docs/operations.md lists every metric as it is', (t) => {
   t.deepEqual(rows, expected);
 });
 
-function isThere(program: string): boolean {
-  try {
-    execFileSync(program, ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-const withPromtool = (isThere('promtool') ? test : test.skip) as TestFn;
-
-withPromtool("the text is Prometheus' format, and its names are as Prometheus wants them", async (t) => {
+testWith('promtool')("the text is Prometheus' format, and its names are as Prometheus wants them", async (t) => {
   const server = await serve(t);
   await askAtRandom(server);
   await server.create({ secret: 'x' });
