@@ -15,7 +15,7 @@ import { count, describe, EXIT, type Exit, Failure, instant, type Terminal } fro
 
 const COUNT_PATIENCE_MS = 300_000;
 /** Workers look for new keys about every 20 s: by then none seals with an older one, nor is about to. */
-const SETTLED_MS = 300_000;
+export const SETTLED_MS = 300_000;
 
 /** Makes a new key; the old one stays for reading, since what it sealed cannot be sealed anew without its link. */
 export async function rotate(terminal: Terminal, config: Config, { out }: { out: string | undefined }): Promise<Exit> {
