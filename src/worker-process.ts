@@ -22,7 +22,6 @@ export async function runWorkerProcess(config: Config, place: Place, log: Log): 
   const running = startWorker({
     config,
     addresses: addressesOf(config, place),
-    isMarker: place.number === 1,
     workerNumber: place.number,
     slots,
     meters,

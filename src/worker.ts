@@ -29,8 +29,6 @@ export type WorkerParts = {
   config: Config;
   addresses: Addresses;
   workerNumber: number;
-  /** Whether this worker moves the mark of the fence: one of those that share a fence file. */
-  isMarker: boolean;
   slots: Slots;
   meters: Meters;
   /** What all workers counted. */
@@ -64,7 +62,8 @@ export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
     store: storage.fence,
     path: config.FENCE_FILE,
     clock,
-    isMarker: parts.isMarker,
+    uptime: () => performance.now(),
+    isMarker: parts.workerNumber === 1, // one of those that share a fence file
     report: reportTo(log),
   });
   const heartbeat = startHeartbeat(fence);

@@ -23,6 +23,8 @@ export type FenceParts = {
   /** Where marks are kept outside of the database; best on another disk. */
   path: string;
   clock: Clock;
+  /** Milliseconds that pass whatever is done to the clock. */
+  uptime: Clock;
   /** Whether this process moves the mark with each beat; others look. */
   isMarker: boolean;
   report: FenceReport;
@@ -51,13 +53,15 @@ export type Fence = {
  * Makes the fence of one process. Knows nothing until the first beat.
  * @param writeMs how long a beat waits for the file; what takes longer goes on, and holds up the next ones.
  */
-export function createFence({ store, path, clock, isMarker, report }: FenceParts, writeMs = WRITE_MS): Fence {
+export function createFence(parts: FenceParts, writeMs = WRITE_MS): Fence {
+  const { store, path, clock, uptime, isMarker, report } = parts;
   const warn = createRareWarning(report);
-  const count = createRefusedCount({ store, clock, report });
+  const count = createRefusedCount(parts);
   const file = createKeptFile({ path, clock, warn, writeMs });
   /** What is stored. A database that was away may come back as another. */
   let state: FenceState | undefined;
   let failure: unknown;
+  let markedAt = 0;
   /** The file's marks and those seen since, the newest first; undefined until the file was read. */
   let known: readonly FenceMark[] | undefined;
 
@@ -68,24 +72,30 @@ export function createFence({ store, path, clock, isMarker, report }: FenceParts
     if (isMarker) tellDoubts(before, found, warn);
     known = before ?? [];
     const isBack = lostMark(found ?? unmarked(''), known) > 0;
-    if (isBack) learn(await store.advance(clock(), known));
+    if (isBack) learn(await store.advance(nextMark(), known));
     else if (found) learn(found);
     else state = unmarked('');
   }
 
   async function move(): Promise<void> {
     try {
-      learn(await store.advance(clock(), known ?? []));
+      learn(await store.advance(nextMark(), known ?? []));
     } catch (err) {
       return warn('the mark in the database cannot be moved', err);
     }
     await file.write(known ?? []);
   }
 
+  /** Where the clock went back the mark goes on with time, for until then secrets were created by the clock. */
+  function nextMark(): number {
+    return Math.max(clock(), state ? state.mark + uptime() - markedAt : 0);
+  }
+
   function learn(found: FenceState): void {
     const { databaseId, mark } = found;
     const others = known?.filter((other) => other.databaseId !== databaseId) ?? [];
     known = [{ databaseId, mark }, ...others].slice(0, MAX_DATABASES);
+    if (mark !== state?.mark) markedAt = uptime();
     state = found;
     if (isMarker) count.update(found.refusedUntil);
   }
@@ -166,7 +176,7 @@ function createKeptFile({ path, clock, warn, writeMs }: KeptFileParts): KeptFile
 type RefusedCount = { current(): number | undefined; update(refusedUntil: number): void };
 
 /** Counts in the background what is refused: when that changes, and once a minute while there is anything. */
-function createRefusedCount({ store, clock, report }: Pick<FenceParts, 'store' | 'clock' | 'report'>): RefusedCount {
+function createRefusedCount({ store, clock, uptime, report }: FenceParts): RefusedCount {
   let refused: number | undefined;
   let countedUntil: number | undefined;
   let nextAt = 0;
@@ -182,8 +192,8 @@ function createRefusedCount({ store, clock, report }: Pick<FenceParts, 'store' |
       const isNews = refusedUntil !== countedUntil;
       countedUntil = refusedUntil;
       if (refusedUntil === 0) refused = 0;
-      else if (isNews || (refused !== 0 && performance.now() >= nextAt)) {
-        nextAt = performance.now() + COUNT_INTERVAL_MS;
+      else if (isNews || (refused !== 0 && uptime() >= nextAt)) {
+        nextAt = uptime() + COUNT_INTERVAL_MS;
         void count(refusedUntil, isNews);
       }
     },

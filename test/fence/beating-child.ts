@@ -9,5 +9,6 @@ const { fence: store } = await openStorage(
   { onLost: () => process.exit(1), onWarning: () => {} },
 );
 const report = { refusing: () => process.exit(1), warning: () => {} };
-const fence = createFence({ store, path, clock: Date.now, isMarker: true, report }, 60_000);
+const uptime = () => performance.now();
+const fence = createFence({ store, path, clock: Date.now, uptime, isMarker: true, report }, 60_000);
 for (;;) if ((await fence.beat()) && process.send) process.send(fence.refusedUntil());

@@ -33,17 +33,21 @@ type World = {
   /** The fence file. */
   path: string;
   clock: TestClock;
+  /** Time that passed whatever was done to the clock, in ms. */
+  uptime: { now: number };
   open(options?: { isMarker?: boolean; place?: Place; path?: string }): Promise<Worker>;
 };
 
 async function createWorld(t: ExecutionContext, place: Place): Promise<World> {
   const path = join(await temporaryFolder(t), 'fence.json');
   const clock = createTestClock();
+  const uptime = { now: 0 };
   const own = { place, path };
   return {
     place,
     path,
     clock,
+    uptime,
     async open({ isMarker = true, place, path } = {}) {
       const storage = await (place ?? own.place).open();
       const refusing: Worker['refusing'] = [];
@@ -52,15 +56,24 @@ async function createWorld(t: ExecutionContext, place: Place): Promise<World> {
         refusing: (refused: number | undefined) => void refusing.push(refused),
         warning: (message: string) => void warnings.push(message),
       };
-      const parts = { store: storage.fence, path: path ?? own.path, clock: () => clock.now, isMarker, report };
+      const parts = {
+        store: storage.fence,
+        path: path ?? own.path,
+        clock: () => clock.now,
+        uptime: () => uptime.now,
+        isMarker,
+        report,
+      };
       return { fence: createFence(parts, DISK_MS), storage, refusing, warnings };
     },
   };
 }
 
 for (const engine of ENGINES) {
+  // One after the other: a database that many wait for would seem to be away. `test.skip` knows no `serial`.
+  const testSerially = engine.test.serial ?? engine.test;
   const test = (title: string, run: (t: ExecutionContext, world: World) => Promise<void>): void =>
-    engine.test(`${engine.name}: ${title}`, async (t) => run(t, await createWorld(t, await engine.place(t))));
+    testSerially(`${engine.name}: ${title}`, async (t) => run(t, await createWorld(t, await engine.place(t))));
 
   test('nothing is known before the first beat; a first start is quiet', async (t, { path, open }) => {
     const { fence, storage, refusing, warnings } = await open();
@@ -167,6 +180,41 @@ for (const engine of ENGINES) {
     const third = await world.open();
     await third.fence.beat();
     t.true(third.fence.refusedUntil() > before);
+  });
+
+  test('the clock set back, what was created by it just before is refused with the rest', async (t, world) => {
+    const { clock, uptime, place } = world;
+    const first = await world.open();
+    await first.fence.beat();
+    for (const move of [clock, uptime]) move.now += 900;
+    const createdAt = clock.now;
+    const putBack = await copyDatabase(t, place.url);
+    clock.advance({ hours: -1 });
+    uptime.now += 100;
+    await first.fence.beat();
+    await first.storage.close();
+    await putBack();
+    const second = await world.open();
+    await second.fence.beat();
+    t.true(second.fence.refusedUntil() >= createdAt);
+  });
+
+  test('a mark that another process moves while one opens refuses nothing', async (t, world) => {
+    const other = await world.open();
+    await other.fence.beat();
+    for (const isMarker of [true, false]) {
+      const { fence, storage } = await world.open({ isMarker });
+      const look = storage.fence.look;
+      storage.fence.look = async () => {
+        world.clock.advance({ seconds: 1 });
+        await other.fence.beat();
+        const found = await look();
+        await other.fence.beat();
+        return found;
+      };
+      for (let beats = 0; beats < 3; beats++) t.true(await fence.beat());
+      t.is(fence.refusedUntil(), 0);
+    }
   });
 
   test('a database that comes back with an older state is noticed by who was running, within a beat', async (t, world) => {
