@@ -236,6 +236,23 @@ for (const engine of ENGINES) {
     t.true(marker.fence.refusedUntil() > lastMark);
   });
 
+  test('a database that goes back between a look and the mark after it is noticed as well', async (t, world) => {
+    const { fence, storage } = await world.open();
+    await fence.beat();
+    const copy = (await storage.fence.look()) as FenceState;
+    world.clock.advance({ minutes: 1 });
+    await fence.beat();
+    const lastMark = world.clock.now;
+    const look = storage.fence.look;
+    storage.fence.look = async () => {
+      const found = await look();
+      await setBack(world.place.url, copy);
+      return found;
+    };
+    await fence.beat();
+    t.is(fence.refusedUntil(), lastMark);
+  });
+
   test('while the database is away nothing is known, and what is there when it is back counts', async (t, world) => {
     const { fence, storage } = await world.open();
     await fence.beat();
