@@ -17,9 +17,11 @@ WORKDIR /app
 COPY --from=build /app/node_modules node_modules
 COPY package.json ./
 COPY scripts/compile.ts scripts/health-check.ts scripts/
+COPY bin bin
 COPY src src
 # Compiled ahead, for the file system is read-only when it runs.
-RUN install -d -o node -g node node_modules/.cache
+RUN ln -s /app/bin/hushbox /usr/local/bin/hushbox \
+  && install -d -o node -g node node_modules/.cache
 USER node
 RUN ["node", "scripts/compile.ts"]
 ENV NODE_ENV=production HOST=0.0.0.0 DATA_DIR=/data

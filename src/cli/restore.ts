@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { closeSync, openSync, unlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
@@ -16,7 +16,7 @@ const MAX_STDIN_BYTES = 8 * 1024 ** 3;
 
 /** Puts back what a backup holds and is not there. Nothing is touched before the whole of it was found sound. */
 export async function restore(terminal: Terminal, config: Config, { file }: { file: string }): Promise<Exit> {
-  const opened = file === '-' ? await spoolStdin() : openSync(file, 'r');
+  const opened = file === '-' ? await spoolStdin(config) : openSync(file, 'r');
   try {
     let total = 0;
     for (const _ of readBackup(opened, terminal.now())) total += 1;
@@ -47,9 +47,10 @@ async function putBack(terminal: Terminal, records: Records, file: number): Prom
   return restored + (await records.restoreEnded(batch, now));
 }
 
-/** Into a file without a name, for it is read twice. */
-async function spoolStdin(): Promise<number> {
-  const path = join(tmpdir(), `hushbox-restore-${randomUUID()}`);
+/** Into a file without a name, for it is read twice; where there is more room than in a container's temporary folder. */
+async function spoolStdin({ DATA_DIR }: Config): Promise<number> {
+  const folder = existsSync(DATA_DIR) ? DATA_DIR : tmpdir();
+  const path = join(folder, `hushbox-restore-${randomUUID()}`);
   const file = openSync(path, 'wx+', 0o600);
   unlinkSync(path);
   const { stdin } = process;
