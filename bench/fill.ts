@@ -2,13 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { sealSecret } from '../src/secrets/envelope.ts';
 import { createKeyRing } from '../src/secrets/key-ring.ts';
 import { createSecretKey } from '../src/secrets/keys.ts';
+import { NO_LIMITS } from '../src/secrets/store.ts';
 import { openSqlite } from '../src/storage/sqlite/open.ts';
 
 const WEEK_MS = 7 * 24 * 3_600_000;
 
 /** Fills a database file with sealed secrets whose expiry lies evenly between two instants, relative to now. */
 export async function fillWithSecrets(path: string, count: number, [fromMs, toMs]: [number, number]): Promise<void> {
-  const { secrets, close } = await openSqlite(path, (error) => {
+  const { secrets, close } = await openSqlite(path, NO_LIMITS, (error) => {
     throw error;
   });
   const ring = createKeyRing([randomBytes(32)]);

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type Router from '@koa/router';
 import Koa, { type Middleware } from 'koa';
 import { requireBearer } from './http/bearer.ts';
@@ -15,6 +16,8 @@ export type AppParts = HealthParts & {
   secrets: Secrets;
   limits: SecretLimits;
   createToken: string | undefined;
+  /** Whose limits a request counts for; undefined for nobody's. */
+  identify(request: IncomingMessage): Uint8Array | undefined;
   publicUrl: string | undefined;
   requestLog: RequestLog;
 };
@@ -49,12 +52,12 @@ function compose(requestLog: RequestLog, isDraining: () => boolean, middleware: 
 
 /** Every public route there is. */
 export function createRouters(parts: Omit<AppParts, 'requestLog'>): Router[] {
-  const { secrets, limits, createToken, publicUrl } = parts;
+  const { secrets, limits, createToken, identify, publicUrl } = parts;
   const needsToken = createToken !== undefined;
   const guard: Middleware = needsToken ? requireBearer(createToken) : (_ctx, next) => next();
   const web = createWeb({ limits, publicUrl, needsToken });
   return [
-    secretRoutes({ secrets, limits, guard, showPage: web.showSecretPage, showErrorPage: web.showErrorPage }),
+    secretRoutes({ secrets, limits, guard, identify, showPage: web.showSecretPage, showErrorPage: web.showErrorPage }),
     web.routes,
     healthRoutes(parts),
     documentRoutes(() => createDocument({ limits, needsToken, publicUrl })),

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
+import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 
 /** These can be given as `NAME_FILE`, the path of a file that holds the value. */
@@ -9,7 +11,7 @@ export type SecretBearing = (typeof SECRET_BEARING)[number];
 const wholeNumber = (least: number, most: number) =>
   z
     .string()
-    .transform((text) => (/^\d{1,9}$/.test(text) ? Number(text) : Number.NaN)) // Number('') is 0, Number('0x1') 1
+    .transform((text) => (/^\d{1,15}$/.test(text) ? Number(text) : Number.NaN)) // Number('') is 0, Number('0x1') 1
     .refine((value) => value >= least && value <= most, { error: `must be a whole number from ${least} to ${most}` });
 const MasterKey = z.string().transform((text, context) => decodeKey(text.trim()) ?? reject(context));
 const MasterKeys = z.string().transform((text, context) => decodeKeys(text) ?? reject(context));
@@ -20,6 +22,8 @@ const SQLITE_PREFIX = 'sqlite:';
 /** A socket's path has 107 bytes; the internal one's first name takes 19 of them, with the slash before it. */
 const DATA_DIR_MAX_BYTES = 88;
 const LOOPBACK = /^(?:localhost|::1|127(?:\.\d{1,3}){3})$/i;
+const MIB = 1024 * 1024;
+const MAX_BYTES = 10 ** 15 - 1;
 
 const Env = z.object({
   NODE_ENV: z
@@ -79,6 +83,30 @@ const Env = z.object({
     .transform((url) => url.replace(/\/+$/, ''))
     .optional()
     .describe('What links are built on; default: the address the browser used'),
+  TRUSTED_PROXIES: z
+    .string()
+    .transform((text) => text.split(',').map((range) => range.trim()))
+    .refine((ranges) => ranges.every(isRange), { error: 'must be addresses or CIDRs, separated by commas' })
+    .default([])
+    .describe(
+      'Comma-separated addresses and CIDRs of proxies whose `X-Forwarded-For` counts; who comes through `SOCKET_DIR` is trusted anyway',
+    ),
+  LIMITS: z
+    .enum(['on', 'off'], { error: 'must be on or off' })
+    .default('on')
+    .describe('`off` lifts the three limits per client below, never those on sizes, bytes stored or tries'),
+  CREATES_PER_MINUTE: wholeNumber(1, 1_000_000)
+    .default(1000)
+    .describe('Secrets a client may create in a minute, also all at once. A client is an IPv4 address or an IPv6 /64'),
+  CLIENT_MAX_SECRETS: wholeNumber(1, 999_999_999)
+    .default(10_000)
+    .describe('Secrets of one client that may wait at a time'),
+  CLIENT_MAX_BYTES: wholeNumber(1, MAX_BYTES)
+    .default(100 * MIB)
+    .describe('Bytes that the waiting secrets of one client may take in the store'),
+  STORAGE_MAX_BYTES: wholeNumber(1, MAX_BYTES)
+    .default(10 * 1024 * MIB)
+    .describe('Bytes that everything in the store may take; then creating is refused and reading goes on'),
   CREATE_TOKEN: Token.optional().describe(
     'When set, `POST /generate` needs it as `Authorization: Bearer`; reading stays open',
   ),
@@ -257,6 +285,12 @@ function decode(text: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** An address, or one and the number of bits that count. */
+function isRange(text: string): boolean {
+  const [address = ''] = text.split('/');
+  return isIP(address) !== 0 && !address.includes('%') && (address === text || ipaddr.isValidCIDR(text));
 }
 
 function isPublicUrl(url: string): boolean {

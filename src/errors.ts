@@ -13,6 +13,8 @@ export const ERRORS = {
   UNSUPPORTED_ENCODING: { status: 415, title: 'Compressed request bodies are not read' },
   EXPECTATION_FAILED: { status: 417, title: 'Only 100-continue can be expected' },
   TOO_MANY_TRIES: { status: 429, title: 'Too many wrong phrases for this secret' },
+  RATE_LIMITED: { status: 429, title: 'Too many secrets created in too short a time' },
+  QUOTA_EXCEEDED: { status: 429, title: 'Too many secrets are waiting already' },
   HEADERS_TOO_LARGE: { status: 431, title: 'The request headers are too large' },
   INTERNAL: { status: 500, title: 'Something failed on our side' },
   BUSY: { status: 503, title: 'Too many phrases are being checked right now' },
@@ -20,6 +22,7 @@ export const ERRORS = {
   STORAGE_UNAVAILABLE: { status: 503, title: 'The storage does not answer right now' },
   TOTALS_UNAVAILABLE: { status: 503, title: 'What all workers counted is not at hand right now' },
   MASTER_KEY_UNAVAILABLE: { status: 503, title: 'This secret needs a master key this server does not have' },
+  STORAGE_FULL: { status: 507, title: 'There is no room for another secret' },
 } as const;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -13,7 +13,7 @@ Hands over a secret exactly once.
 - Every answer has \`cache-control: no-store\`, \`x-content-type-options: nosniff\`, \`referrer-policy: no-referrer\` and \`x-request-id\`.
 - An unknown path is 404 \`NOT_FOUND\`, a method that a path does not take is 405 with \`Allow\`. OPTIONS is 204 with \`Allow\`. HEAD is GET without the body. A slash at the end makes no difference.
 - Request heads are read up to 16 KiB (431) and for 10 s, whole requests for 60 s (408). Compressed bodies are 415, an \`Expect\` other than \`100-continue\` is 417.
-- 429 and 503 come with \`Retry-After\`; the same request can succeed then.
+- 429, 503 and 507 come with \`Retry-After\`; the same request can succeed then.
 `.trim();
 
 export type ApiOptions = {

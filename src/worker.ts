@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createApp, createInternalApp } from './app.ts';
+import { type AppParts, createApp, createInternalApp } from './app.ts';
 import type { Config } from './config.ts';
 import { createFence, type FenceReport } from './fence/fence.ts';
 import { startHeartbeat } from './fence/heartbeat.ts';
@@ -8,6 +8,7 @@ import { createGate, type Gate, MAX_PLACES } from './hashing/gate.ts';
 import { createHashQueue } from './hashing/hash-queue.ts';
 import type { Slots } from './hashing/slots.ts';
 import { createHashThreads } from './hashing/threads.ts';
+import { createNetworkFinder } from './http/client-address.ts';
 import { type Address, type DrainOptions, type Listener, listen } from './http/listen.ts';
 import { createHttpServer } from './http/server.ts';
 import { type Jobs, startJobs } from './jobs.ts';
@@ -17,8 +18,9 @@ import type { Log } from './ops/log.ts';
 import { measureProcess, measureVerbs } from './ops/measure.ts';
 import type { Meters } from './ops/meters.ts';
 import type { HealthParts } from './ops/routes.ts';
-import { createKeyRing } from './secrets/key-ring.ts';
-import { createSecrets, type Secrets } from './secrets/secrets.ts';
+import { createClientIds } from './secrets/clients.ts';
+import { createKeyRing, type KeyRing } from './secrets/key-ring.ts';
+import { createSecrets } from './secrets/secrets.ts';
 import { openStorage } from './storage/open.ts';
 import { createTelemetry, type Telemetry } from './telemetry.ts';
 
@@ -85,7 +87,8 @@ export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
   };
   const health = { ping, isDraining: () => isDraining };
   meters.watch('hushbox_fence_refused_secrets', '', () => fence.refusedCount() ?? 0);
-  const listeners = await openListeners(parts, telemetry, secrets, health);
+  const identify = config.LIMITS === 'on' ? createIdentify(config, ring) : () => undefined;
+  const listeners = await openListeners(parts, telemetry, { secrets, identify }, health);
   const answers = untilItAnswers(storage.ping, (err) => log.warn({ err }, 'storage does not answer yet'));
   const ready = Promise.all([answers, heartbeat.known]).then(() => {});
   let jobs: Jobs | undefined;
@@ -144,11 +147,11 @@ type Listeners = { public: Listener; internal: Listener };
 async function openListeners(
   { config, addresses, workerNumber, meters, readTotals }: WorkerParts,
   { requestLog, internalRequestLog, refused }: Telemetry,
-  secrets: Secrets,
+  service: Pick<AppParts, 'secrets' | 'identify'>,
   health: HealthParts,
 ): Promise<Listeners> {
   const app = createApp({
-    secrets,
+    ...service,
     limits: { secretMaxBytes: config.SECRET_MAX_BYTES, ttlMaxSeconds: config.SECRET_TTL_MAX_SECONDS },
     createToken: config.CREATE_TOKEN,
     publicUrl: config.PUBLIC_URL,
@@ -190,6 +193,12 @@ function reportTo(log: Log): FenceReport {
     },
     warning: (message, err) => log.warn({ err }, message),
   };
+}
+
+function createIdentify({ TRUSTED_PROXIES, SOCKET_DIR }: Config, ring: KeyRing): AppParts['identify'] {
+  const findNetwork = createNetworkFinder({ proxies: TRUSTED_PROXIES, isPeerProxy: SOCKET_DIR !== undefined });
+  const idOf = createClientIds(ring);
+  return (request) => idOf(findNetwork(request));
 }
 
 async function untilItAnswers(ping: () => Promise<void>, onFailure: (error: unknown) => void): Promise<void> {

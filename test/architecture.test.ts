@@ -63,6 +63,7 @@ const HOME_OF_PACKAGE: Readonly<Record<string, RegExp>> = {
   koa: /^(app|http\/[a-z]+|[a-z]+\/routes)\.ts$/,
   mongodb: /^(storage\/mongo|setup)\//,
   'node:cluster': /^(main|cluster)\.ts$/,
+  'ipaddr.js': /^(config|http\/client-address)\.ts$/,
   'node:sqlite': /^storage\/sqlite\//,
   pino: /^ops\/log\.ts$/,
   zod: /^(config|cli\/backup-file|http\/validate|[a-z]+\/routes)\.ts$/,

@@ -26,6 +26,12 @@ test('an empty environment gives the documented defaults', (t) => {
     DATA_DIR: resolve('data'),
     FENCE_FILE: resolve('data/fence.json'),
     MASTER_KEY_PREVIOUS: [],
+    TRUSTED_PROXIES: [],
+    LIMITS: 'on',
+    CREATES_PER_MINUTE: 1000,
+    CLIENT_MAX_SECRETS: 10_000,
+    CLIENT_MAX_BYTES: 104_857_600,
+    STORAGE_MAX_BYTES: 10_737_418_240,
     SECRET_MAX_BYTES: 65_536,
     SECRET_TTL_MAX_SECONDS: 604_800,
     LOG_LEVEL: 'info',
@@ -54,6 +60,10 @@ const NUMBERS: [name: keyof Config, least: number, most: number][] = [
   ['WORKERS', 1, 256],
   ['SECRET_MAX_BYTES', 1, 8_388_608],
   ['SECRET_TTL_MAX_SECONDS', 60, 31_536_000],
+  ['CREATES_PER_MINUTE', 1, 1_000_000],
+  ['CLIENT_MAX_SECRETS', 1, 999_999_999],
+  ['CLIENT_MAX_BYTES', 1, 999_999_999_999_999],
+  ['STORAGE_MAX_BYTES', 1, 999_999_999_999_999],
 ];
 for (const [name, least, most] of NUMBERS) {
   test(`${name} takes whole numbers from ${least} to ${most} and no others`, (t) => {
@@ -64,6 +74,37 @@ for (const [name, least, most] of NUMBERS) {
     }
   });
 }
+
+test('TRUSTED_PROXIES takes addresses and CIDRs and nothing else', (t) => {
+  for (const [text, ranges] of [
+    ['127.0.0.1', ['127.0.0.1']],
+    ['10.0.0.0/8, 2001:db8::/32 ,::1', ['10.0.0.0/8', '2001:db8::/32', '::1']],
+    ['::ffff:10.0.0.0/104,0.0.0.0/0', ['::ffff:10.0.0.0/104', '0.0.0.0/0']],
+  ] as const) {
+    t.deepEqual(readConfig({ TRUSTED_PROXIES: text }).TRUSTED_PROXIES, [...ranges]);
+  }
+  for (const bad of [
+    'proxy',
+    '10',
+    '10.0.0/8',
+    '10.0.0.0/33',
+    '::/129',
+    '10.0.0.0/',
+    '10.0.0.0/8/8',
+    '1.2.3.4,',
+    ' ',
+  ]) {
+    t.deepEqual(namedIn(refusal(t, { TRUSTED_PROXIES: bad })), ['TRUSTED_PROXIES'], bad);
+  }
+  for (const bad of ['fe80::1%eth0', '0x7f.1', '1.2.3.4:80', '[::1]', '10.0.0.0-10.0.0.9', '10.0.0.0/-1']) {
+    t.deepEqual(namedIn(refusal(t, { TRUSTED_PROXIES: bad })), ['TRUSTED_PROXIES'], bad);
+  }
+});
+
+test('LIMITS is on or off', (t) => {
+  for (const value of ['on', 'off'] as const) t.is(readConfig({ LIMITS: value }).LIMITS, value);
+  for (const bad of ['no', 'OFF', '0', 'false']) t.deepEqual(namedIn(refusal(t, { LIMITS: bad })), ['LIMITS'], bad);
+});
 
 test('LOG_LEVEL takes the levels of pino and no others', (t) => {
   for (const level of ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const) {

@@ -202,6 +202,10 @@ async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, 
   yield ['getReceipt', await get(`/receipts/${expired.receipt_key}`)];
   yield ['getReceipt', await get('/receipts/unknown')];
 
+  const large = { secret: 'x'.repeat(30_000) };
+  for (let left = 10; left > 0; left--) yield ['createSecret', await generate(large)];
+  for (let left = 50; left > 0; left--) yield ['createSecret', await generate({ secret: 's' })];
+
   yield ['getCreatePage', await get('/')];
   yield ['isLive', await get('/health/live')];
   yield ['isReady', await get('/health/ready')];
@@ -209,7 +213,11 @@ async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, 
 }
 
 test('a healthy server gives the documented answers: each of them, and no others', async (t) => {
-  const server = await start(t, { createToken: TOKEN });
+  const server = await start(t, {
+    createToken: TOKEN,
+    identify: () => Buffer.alloc(16),
+    storeLimits: { clientMaxSecrets: 50, maxBytes: 200_000 },
+  });
   const seen = new Set<string>();
   for await (const [name, response] of reachAnswers(server)) {
     const found = operations.find(({ operation }) => operation.operationId === name);

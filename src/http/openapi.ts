@@ -40,6 +40,7 @@ const HEADERS_OF_STATUS: Readonly<Record<number, Readonly<Record<string, Schema>
   405: { allow: { $ref: '#/components/headers/Allow' } },
   429: RETRY_AFTER,
   503: RETRY_AFTER,
+  507: RETRY_AFTER,
 };
 
 /** What any request can get; each operation refers to these. */

@@ -1,17 +1,18 @@
-import { AppError } from '../errors.ts';
+import { AppError, type ErrorCode } from '../errors.ts';
 import type { Log } from './log.ts';
 
 const INTERVAL_MS = 1_000;
+const FAIL_ALIKE: ReadonlySet<ErrorCode> = new Set(['STORAGE_UNAVAILABLE', 'STORAGE_FULL']);
 
 /**
- * Logs requests that failed on our side. While the storage is away every request fails alike: of those one line a second
- * is written, with the number of those since the last one that were not.
+ * Logs requests that failed on our side. While the storage is away or full every request fails alike: of those one line a
+ * second is written, with the number of those since the last one that were not.
  */
 export function createFailureLog(log: Log): (requestId: string, err: unknown) => void {
   let nextAt = Number.NEGATIVE_INFINITY;
   let unwritten = 0;
   return (requestId, err) => {
-    if (!(err instanceof AppError) || err.code !== 'STORAGE_UNAVAILABLE') {
+    if (!(err instanceof AppError && FAIL_ALIKE.has(err.code))) {
       log.error({ requestId, err }, 'request failed');
     } else if (performance.now() < nextAt) {
       unwritten += 1;

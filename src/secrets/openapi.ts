@@ -39,8 +39,10 @@ const createSecret = (needsToken: boolean): Operation => ({
   operationId: 'createSecret',
   tags: ['secrets'],
   summary: 'Store a secret',
-  description:
+  description: [
     'Answered once the secret is durable. If the answer is lost, send it again: a secret whose key nobody has stays unread until it expires.',
+    'A server may limit what one client (an IPv4 address, or an IPv6 /64) creates in a minute (`RATE_LIMITED`), and how many secrets of it wait and how many bytes they take (`QUOTA_EXCEEDED`). What is not valid or not authorised costs nothing of it; a secret that is read, burned or expired gives its share back. `STORAGE_FULL` means that all clients together have filled the server.',
+  ].join('\n\n'),
   security: needsToken ? [{ createToken: [] }] : [{}, { createToken: [] }],
   requestBody: jsonBody('NewSecret', true, {
     least: { secret: 'some secret' },
@@ -60,7 +62,16 @@ const createSecret = (needsToken: boolean): Operation => ({
         burn: linkTo('burnSecret', 'receipt_key'),
       },
     },
-    ...errorAnswers(['UNAUTHORIZED', 'TOO_LARGE', 'UNSUPPORTED_ENCODING', 'BUSY', 'STORAGE_UNAVAILABLE']),
+    ...errorAnswers([
+      'UNAUTHORIZED',
+      'TOO_LARGE',
+      'UNSUPPORTED_ENCODING',
+      'RATE_LIMITED',
+      'QUOTA_EXCEEDED',
+      'BUSY',
+      'STORAGE_UNAVAILABLE',
+      'STORAGE_FULL',
+    ]),
   },
 });
 

@@ -20,6 +20,8 @@ export type SecretRouteParts = {
   limits: SecretLimits;
   /** Runs before a secret is created: who may. */
   guard: Middleware;
+  /** Whose limits a creation counts for; undefined for nobody's. */
+  identify(request: IncomingMessage): Uint8Array | undefined;
   /** Answers a browser that opens a link. */
   showPage(ctx: Context, found: { needsPhrase: boolean; expiresAt: number }): void;
   showErrorPage(ctx: Context, error: AppError): void;
@@ -31,18 +33,21 @@ export function bodyLimitBytes({ secretMaxBytes }: SecretLimits): number {
 }
 
 /** Create, look, read; receipts. */
-export function secretRoutes({ secrets, limits, guard, showPage, showErrorPage }: SecretRouteParts): Router {
+export function secretRoutes(parts: SecretRouteParts): Router {
+  const { secrets, limits, guard, identify, showPage, showErrorPage } = parts;
   const router = createRouter();
   const NewSecret = newSecretSchema(limits);
   const limitBytes = bodyLimitBytes(limits);
 
   router.post('/generate', guard, async (ctx) => {
+    const client = identify(ctx.req); // while the peer is there
     const { secret, phrase, ttl, receipt } = validate(NewSecret, await readJsonObject(ctx.req, limitBytes));
     const created = await secrets.create({
       secret,
       phrase,
       ttlMs: ttl ?? limits.ttlMaxSeconds * 1000,
       receipt: receipt ?? false,
+      client,
     });
     ctx.status = 201;
     ctx.body = {

@@ -4,7 +4,7 @@ import { createOpener, needsPhrase, type Opener, type PhraseKey, SALT_BYTES, sea
 import type { KeyRing } from './key-ring.ts';
 import { createReceiptKey, createSecretKey, parseReceiptKey, parseSecretKey, type SecretKey } from './keys.ts';
 import { randomBytes } from './random.ts';
-import type { Found, Receipt, SecretStore } from './store.ts';
+import type { Found, Receipt, Refusal, SecretStore } from './store.ts';
 
 /** How often the same reader may be handed the same secret, the first time included. */
 export const MAX_READS = 5;
@@ -33,11 +33,22 @@ export type SecretEvent =
   /** The last try of a budget was a wrong one: at most once an hour for a secret, for no sooner does one grow back. */
   | 'tries_exhausted';
 
+export type CreateInput = {
+  secret: string;
+  phrase?: string | undefined;
+  ttlMs: number;
+  receipt: boolean;
+  /** Whose limits count; undefined for none. */
+  client?: Uint8Array | undefined;
+};
 export type Created = { secretKey: string; receiptKey: string | undefined; expiresAt: number };
 
 export type Secrets = {
-  /** Stores a secret. Durable once it resolves. */
-  create(input: { secret: string; phrase?: string | undefined; ttlMs: number; receipt: boolean }): Promise<Created>;
+  /**
+   * Stores a secret. Durable once it resolves.
+   * @throws AppError RATE_LIMITED, QUOTA_EXCEEDED, STORAGE_FULL; BUSY with a phrase.
+   */
+  create(input: CreateInput): Promise<Created>;
   /** Looks without reading. @throws AppError KEY_NOT_FOUND */
   look(secretKey: string): Promise<{ needsPhrase: boolean; expiresAt: number }>;
   /**
@@ -99,7 +110,7 @@ export function createSecrets({ store, ring, gate, clock, onEvent, refusedUntil 
       return store.reread(id, now, { claimTag: found.claimTag, maxReads: MAX_READS, refundTry });
     }
     const copy = claimTag && { envelope: opener.sealCopy(text, phraseKey), claimTag, until: now + REREAD_MS };
-    return store.claim(id, now, { copy, refundTry });
+    return store.claim(id, now, { copy, refundTry, share: found.share });
   }
 
   async function take(reader: Reader, first: Seen, phraseKey?: Uint8Array): Promise<string> {
@@ -145,9 +156,18 @@ export function createSecrets({ store, ring, gate, clock, onEvent, refusedUntil 
     });
   }
 
+  /** What is refused costs no hash: so the rate is asked first, once there is a place in the queue. */
+  function hashNew(phrase: string, client: Uint8Array | undefined): Promise<PhraseKey> {
+    const salt = randomBytes(SALT_BYTES);
+    return gate.run(salt.toString('hex'), async (hashPhrase) => {
+      if (client) refuseIf(await store.admit(client, clock()));
+      return { salt, key: await hashPhrase(normalise(phrase), salt) };
+    });
+  }
+
   return {
-    async create({ secret, phrase, ttlMs, receipt }) {
-      const phraseKey = phrase === undefined ? undefined : await hashNew(gate, phrase);
+    async create({ secret, phrase, ttlMs, receipt, client }) {
+      const phraseKey = phrase === undefined ? undefined : await hashNew(phrase, client);
       const now = clock();
       const createdAt = Math.max(now, refusedUntil() + 1); // the clock may be behind what is refused
       const expiresAt = now + ttlMs;
@@ -155,7 +175,9 @@ export function createSecrets({ store, ring, gate, clock, onEvent, refusedUntil 
       const { id } = key;
       const receiptKey = receipt ? createReceiptKey(id) : undefined;
       const envelope = sealSecret(ring, key.bytes, { id, createdAt, expiresAt }, Buffer.from(secret), phraseKey);
-      await store.create({ id, envelope, createdAt, expiresAt, receiptHash: receiptKey?.receiptHash });
+      const creator = client && { client, now, isAdmitted: phraseKey !== undefined };
+      const receiptHash = receiptKey?.receiptHash;
+      refuseIf(await store.create({ id, envelope, createdAt, expiresAt, receiptHash, creator }));
       onEvent('created');
       return { secretKey: key.text, receiptKey: receiptKey?.text, expiresAt };
     },
@@ -191,6 +213,8 @@ export function createSecrets({ store, ring, gate, clock, onEvent, refusedUntil 
   };
 }
 
+const CODE_OF_REFUSAL = { rate: 'RATE_LIMITED', quota: 'QUOTA_EXCEEDED', full: 'STORAGE_FULL' } as const;
+
 /** After these the try stays taken: the guess was made, or nobody knows whether the claim gave it back already. */
 const SPENDS_A_TRY: ReadonlySet<ErrorCode> = new Set(['WRONG_PHRASE', 'STORAGE_UNAVAILABLE']);
 
@@ -198,12 +222,9 @@ function parse(text: string): SecretKey {
   return parseSecretKey(text) ?? fail('KEY_NOT_FOUND');
 }
 
-function hashNew(gate: PhraseGate, phrase: string): Promise<PhraseKey> {
-  const salt = randomBytes(SALT_BYTES);
-  return gate.run(salt.toString('hex'), async (hashPhrase) => ({
-    salt,
-    key: await hashPhrase(normalise(phrase), salt),
-  }));
+function refuseIf(refusal: Refusal | undefined): void {
+  if (!refusal) return;
+  fail(CODE_OF_REFUSAL[refusal.reason], { retryAfterSeconds: Math.ceil(refusal.retryAfterMs / 1000) });
 }
 
 function normalise(phrase: string): Buffer {

@@ -7,8 +7,18 @@
  * receipt while `now < endedAt + receiptMs`. Bytes called an envelope are sealed: opaque to an engine.
  */
 export interface SecretStore {
-  /** Stores a waiting secret. */
-  create(secret: NewSecret): Promise<void>;
+  /**
+   * Stores a waiting secret, unless that would go beyond `StoreLimits`. Of what its client may still create it takes
+   * one, and a place and bytes until the secret is no longer waiting.
+   * @returns why it was refused: then nothing was stored and nothing taken. undefined when it is stored.
+   */
+  create(secret: NewSecret): Promise<Refusal | undefined>;
+
+  /**
+   * Takes one out of what a client may create in a minute, ahead of a `create` that takes none any more.
+   * @returns why it was refused, which it also is where there is no place or room for another secret now.
+   */
+  admit(client: Uint8Array, now: number): Promise<Refusal | undefined>;
 
   /** What a reader may act on: a waiting secret, or the copy kept for rereading. */
   find(id: Uint8Array, now: number): Promise<Found | undefined>;
@@ -45,8 +55,8 @@ export interface SecretStore {
   burn(id: Uint8Array, receiptHash: Uint8Array, now: number): Promise<'burned' | 'not-waiting' | undefined>;
 
   /**
-   * Wipes up to `limit` records: expired secrets, copies past their window, receipts past their time. A sweep that
-   * wipes fewer leaves nothing to do.
+   * Wipes up to `limit` records: expired secrets, copies past their window, receipts past their time, and what is kept of
+   * clients that have nothing any more. A sweep that wipes fewer leaves nothing to do.
    */
   sweep(now: number, limit: number): Promise<Swept>;
 }
@@ -58,10 +68,36 @@ export type NewSecret = {
   createdAt: number;
   expiresAt: number;
   receiptHash?: Uint8Array | undefined;
+  /** Without one only the limit on everything stored counts. */
+  creator?: Creator | undefined;
 };
 
+/** On whose account a secret is created: 16 bytes, the instant for the rate, and whether `admit` took one of it before. */
+export type Creator = { client: Uint8Array; now: number; isAdmitted: boolean };
+
+/** What a store is held to; the last three for each client. */
+export type StoreLimits = {
+  maxBytes: number;
+  clientCreatesPerMinute: number;
+  clientMaxSecrets: number;
+  clientMaxBytes: number;
+};
+
+/** For who creates nothing, or is trusted to. */
+export const NO_LIMITS: StoreLimits = {
+  maxBytes: Number.POSITIVE_INFINITY,
+  clientCreatesPerMinute: Number.POSITIVE_INFINITY,
+  clientMaxSecrets: Number.POSITIVE_INFINITY,
+  clientMaxBytes: Number.POSITIVE_INFINITY,
+};
+
+export type Refusal = { reason: 'rate' | 'quota' | 'full'; retryAfterMs: number };
+
+/** What a waiting secret takes of its client's quota. */
+export type Share = { client: Uint8Array; bytes: number };
+
 export type Found =
-  | { state: 'waiting'; createdAt: number; expiresAt: number; envelope: Uint8Array }
+  | { state: 'waiting'; createdAt: number; expiresAt: number; envelope: Uint8Array; share?: Share | undefined }
   | { state: 'copy'; createdAt: number; expiresAt: number; envelope: Uint8Array; claimTag: Uint8Array };
 
 export type TryReservation = { granted: true; triesLeft: number } | { granted: false; retryAfterMs: number };
@@ -70,6 +106,8 @@ export type ClaimOptions = {
   copy?: { envelope: Uint8Array; claimTag: Uint8Array; until: number } | undefined;
   /** Whether the caller holds a reserved try, which a right phrase does not cost. */
   refundTry: boolean;
+  /** As found, for engines that do not see it again when they end the secret. */
+  share?: Share | undefined;
 };
 
 export type Swept = {
@@ -110,4 +148,27 @@ export function triesLeftAt(debtMs: number): number {
 /** @param debtMs from now until the budget is full again. A try may have been given back since: then it is 1. */
 export function retryAfterMsAt(debtMs: number): number {
   return Math.max(1, debtMs - (TRY_BURST - 1) * TRY_REFILL_MS);
+}
+
+/** When a full quota or a full store is worth another try: whoever reads or burns a secret makes room. */
+export const FULL_RETRY_MS = 60_000;
+
+/** How long one creation lasts (GCRA: a minute's worth at once, one more each interval). */
+export function createIntervalMs({ clientCreatesPerMinute }: StoreLimits): number {
+  return 60_000 / clientCreatesPerMinute;
+}
+
+/** A creation is granted while the rate will be whole again within this; half an interval makes up for rounding. */
+export function createGrantedMs(limits: StoreLimits): number {
+  return 60_000 - createIntervalMs(limits) / 2;
+}
+
+const HEAD_BYTES = 256;
+const INLINE_BYTES = 768;
+const BLOCK_BYTES = 4096;
+
+/** What a record counts for: its head, and an envelope that is kept in blocks where it is not short. */
+export function storedBytes(envelopeBytes: number): number {
+  const inBlocks = Math.max(0, envelopeBytes - INLINE_BYTES);
+  return HEAD_BYTES + (envelopeBytes - inBlocks) + BLOCK_BYTES * Math.ceil(inBlocks / BLOCK_BYTES);
 }

@@ -3,7 +3,7 @@ import type { Config } from '../config.ts';
 import type { FenceState, FenceStore } from '../fence/store.ts';
 import type { Finding } from '../findings.ts';
 import type { SecretRecords } from '../secrets/records.ts';
-import type { SecretStore } from '../secrets/store.ts';
+import type { SecretStore, StoreLimits } from '../secrets/store.ts';
 
 /** An opened engine: one store for each module that keeps something. */
 export type Storage = {
@@ -15,7 +15,9 @@ export type Storage = {
 };
 
 /** What `openStorage` needs to know. */
-export type StorageConfig = Pick<Config, 'sqlitePath' | 'STORAGE_URL'>;
+export type StorageConfig = StorageAddress & Pick<Config, LimitName>;
+type LimitName = 'STORAGE_MAX_BYTES' | 'CREATES_PER_MINUTE' | 'CLIENT_MAX_SECRETS' | 'CLIENT_MAX_BYTES';
+type StorageAddress = Pick<Config, 'sqlitePath' | 'STORAGE_URL'>;
 
 /** What the operator's commands look through, and put something back into. */
 export type Records = SecretRecords & {
@@ -37,15 +39,26 @@ export type StorageEvents = {
  * Opens the engine that the URL names; the other one is not even loaded.
  */
 export async function openStorage(
-  { sqlitePath, STORAGE_URL }: StorageConfig,
+  config: StorageConfig,
   { onLost, onWarning, onCommit }: StorageEvents,
 ): Promise<Storage> {
+  const { sqlitePath, STORAGE_URL } = config;
+  const limits = limitsOf(config);
   if (sqlitePath) {
     const { openSqlite } = await import('./sqlite/open.ts');
-    return openSqlite(sqlitePath, onLost, onCommit);
+    return openSqlite(sqlitePath, limits, onLost, onCommit);
   }
   const { openMongo } = await import('./mongo/open.ts');
-  return openMongo(STORAGE_URL, onWarning);
+  return openMongo(STORAGE_URL, limits, onWarning);
+}
+
+function limitsOf(config: Pick<Config, LimitName>): StoreLimits {
+  return {
+    maxBytes: config.STORAGE_MAX_BYTES,
+    clientCreatesPerMinute: config.CREATES_PER_MINUTE,
+    clientMaxSecrets: config.CLIENT_MAX_SECRETS,
+    clientMaxBytes: config.CLIENT_MAX_BYTES,
+  };
 }
 
 /**
@@ -55,7 +68,7 @@ export async function openStorage(
  * @throws AppError STORAGE_UNAVAILABLE, or what the engine says, when it cannot be opened.
  */
 export async function openRecords(
-  { sqlitePath, STORAGE_URL }: StorageConfig,
+  { sqlitePath, STORAGE_URL }: StorageAddress,
   use: 'look' | 'restore',
 ): Promise<Records> {
   if (sqlitePath) {

@@ -1,13 +1,10 @@
 import { createFence } from '../../src/fence/fence.ts';
 import { openStorage } from '../../src/storage/open.ts';
+import { configOf } from '../support/storage-config.ts';
 
 // A process that beats without a pause, to be killed at it: at most moments it is between the database and the file.
 const [url = '', path = ''] = process.argv.slice(2);
-const sqlitePath = url.startsWith('sqlite:') ? url.slice('sqlite:'.length) : undefined;
-const { fence: store } = await openStorage(
-  { sqlitePath, STORAGE_URL: url },
-  { onLost: () => process.exit(1), onWarning: () => {} },
-);
+const { fence: store } = await openStorage(configOf(url), { onLost: () => process.exit(1), onWarning: () => {} });
 const report = { refusing: () => process.exit(1), warning: () => {} };
 const uptime = () => performance.now();
 const fence = createFence({ store, path, clock: Date.now, uptime, isMarker: true, report }, 60_000);

@@ -15,14 +15,16 @@ export type MongoProxy = {
   cut(): Promise<void>;
   /** Nothing arrives any more, on either side. */
   stall(): void;
-  /** Commands to the store arrive, the answers to them do not; the driver's own go on. */
-  swallowAnswers(): void;
+  /** Commands to the store arrive, the answers to these (default: all that change something) do not; the driver's own go on. */
+  swallowAnswers(isLost?: (command: Document) => boolean): void;
   /** Answers to commands to the store arrive as `edit` returns them, or as they are where it returns nothing. */
   editAnswers(edit: Edit): void;
   /** As at the beginning; connections that missed something break. */
   heal(): Promise<void>;
 };
 
+/** Commands that change something. */
+export const WRITES = ['insert', 'update', 'delete', 'findAndModify', 'createIndexes'];
 const HEADER_BYTES = 16;
 const OP_MSG = 2013;
 /** Flags (4 bytes) and the kind of the first section (1 byte). */
@@ -34,6 +36,7 @@ export async function startMongoProxy(t: ExecutionContext, serverUrl: string): P
   const commands: Document[] = [];
   let mode: 'passing' | 'stalled' | 'swallowing' = 'passing';
   let edit: Edit | undefined;
+  let isSwallowed = isWrite;
 
   const listener = createServer((client) => {
     const server = dial(Number(target.port), target.hostname);
@@ -58,7 +61,7 @@ export async function startMongoProxy(t: ExecutionContext, serverUrl: string): P
     });
     onMessages(server, (message) => {
       const command = asked.get(message.readInt32LE(8));
-      if (mode === 'stalled' || (mode === 'swallowing' && command)) return;
+      if (mode === 'stalled' || (mode === 'swallowing' && command && isSwallowed(command))) return;
       const answer = command && bodyOf(message);
       const edited = answer && edit?.(command, answer);
       client.write(edited ? withBody(message, edited) : message);
@@ -90,8 +93,9 @@ export async function startMongoProxy(t: ExecutionContext, serverUrl: string): P
     stall() {
       mode = 'stalled';
     },
-    swallowAnswers() {
+    swallowAnswers(isLost = isWrite) {
       mode = 'swallowing';
+      isSwallowed = isLost;
     },
     editAnswers(by) {
       edit = by;
@@ -103,6 +107,11 @@ export async function startMongoProxy(t: ExecutionContext, serverUrl: string): P
       if (!listener.listening) await listen(port);
     },
   };
+}
+
+/** Whether a command changes something. */
+export function isWrite(command: Document): boolean {
+  return WRITES.some((name) => name in command);
 }
 
 function onMessages(socket: Socket, take: (message: Buffer) => void): void {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { BSON, MongoClient } from 'mongodb';
 import { describeError } from '../../src/ops/log.ts';
+import { NO_LIMITS, type StoreLimits } from '../../src/secrets/store.ts';
 import { openMongo } from '../../src/storage/mongo/open.ts';
 import { translateFailures } from '../../src/storage/mongo/unavailable.ts';
 import type { Storage } from '../../src/storage/open.ts';
@@ -10,10 +11,12 @@ import { MONGODB } from '../support/storage.ts';
 import { areUnavailable, verbsOn } from './contract/failures.ts';
 import {
   asWaiting,
+  CLIENT,
   CREATED_AT,
   claimCopy,
   createTraced,
   createUntraced,
+  creator,
   EXPIRES_AT,
   MAX_READS,
   NO_REFUND,
@@ -24,7 +27,7 @@ import {
   times,
 } from './contract/world.ts';
 import { fenceStoreContract, fenceVerbsOn } from './fence-store-contract.ts';
-import { type MongoProxy, startMongoProxy } from './mongo-proxy.ts';
+import { isWrite, type MongoProxy, startMongoProxy, WRITES } from './mongo-proxy.ts';
 import { secretStoreContract } from './secret-store-contract.ts';
 
 fenceStoreContract(MONGODB);
@@ -35,7 +38,6 @@ secretStoreContract(MONGODB, async (url) => {
 });
 
 const MAJORITY = { w: 'majority', j: true, wtimeout: 3_000 };
-const WRITES = ['insert', 'update', 'delete', 'findAndModify', 'createIndexes'];
 
 testMongo('opens while the server is away, and works by itself once it is there', async (t, url) => {
   const proxy = await startMongoProxy(t, url);
@@ -48,7 +50,7 @@ testMongo('opens while the server is away, and works by itself once it is there'
   await eventually(ping);
   const secret = await createTraced(store);
   t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
-  await eventually(async () => (await indexesAt(url)).length === 3);
+  await eventually(async () => (await indexesAt(url)).length === 4);
 });
 
 testMongo('a server that goes away is told on every verb, and found again without reopening', async (t, url) => {
@@ -164,10 +166,14 @@ testMongo('what a server says about a document does not reach the log', async (t
   const secret = await createTraced(store);
   const quoted = Buffer.from(secret.id).toString('base64');
   const errmsg = `E11000 duplicate key error dup key: { _id: BinData(0, "${quoted}") }`;
-  proxy.editAnswers((command) =>
-    command.insert ? { ok: 1, n: 0, writeErrors: [{ index: 0, code: 11000, errmsg }] } : { ok: 0, code: 2, errmsg },
-  );
-  for (const [name, call] of Object.entries(verbsOn(store, secret))) {
+  proxy.editAnswers((command) => {
+    if (command.aggregate) return undefined; // how much is stored, before an insert
+    return command.insert
+      ? { ok: 1, n: 0, writeErrors: [{ index: 0, code: 11000, errmsg }] }
+      : { ok: 0, code: 2, errmsg };
+  });
+  const calls = { ...verbsOn(store, secret), create: () => store.create(newSecret()) };
+  for (const [name, call] of Object.entries(calls)) {
     const error = await t.throwsAsync(call, { code: 'STORAGE_UNAVAILABLE' }, name);
     const logged = JSON.stringify(describeError(error));
     t.false(logged.includes(quoted), name);
@@ -209,7 +215,7 @@ testMongo('no write can insert where it means to change, and none is part of a t
 testMongo('any number of processes make the same indexes, on an empty and on an old database', async (t, url) => {
   const warnings: string[] = [];
   const storages = await times(8, () => openAt(t, url, (warning) => warnings.push(warning)));
-  await eventually(async () => (await indexesAt(url)).length === 3);
+  await eventually(async () => (await indexesAt(url)).length === 4);
   await times(3, async () => createTraced((await openAt(t, url)).secrets));
   await eventually(async () => warnings.length === storages.length);
   const indexes = (await indexesAt(url)).map(({ key, expireAfterSeconds, partialFilterExpression }) => ({
@@ -222,6 +228,7 @@ testMongo('any number of processes make the same indexes, on an empty and on an 
     { ...none, key: { _id: 1 } },
     { ...none, key: { removeAt: 1 }, expireAfterSeconds: 30 },
     { ...none, key: { visibleUntil: 1 }, partialFilterExpression: { receiptHash: { $exists: true } } },
+    { ...none, key: { client: 1 }, partialFilterExpression: { client: { $exists: true } } },
   ]);
   t.true(warnings.every((warning) => warning.includes('standalone')));
 });
@@ -236,6 +243,56 @@ testMongo('an index that is refused is told, once, and the store works without i
   const secret = await createTraced(store);
   t.true(await store.claim(secret.id, CREATED_AT, NO_REFUND));
   t.is((await store.sweep(EXPIRES_AT, 10)).wiped, 0);
+});
+
+testMongo('what a client has is counted anew when it would be refused, once nothing is under way', async (t, url) => {
+  const { secrets: store } = await openAt(t, url, undefined, { clientMaxSecrets: 3 });
+  const create = (now: number) => store.create({ ...newSecret(), creator: creator(CLIENT, now) });
+  for (let left = 3; left > 0; left--) t.is(await create(CREATED_AT), undefined);
+  // As the TTL index removes what is over: it tells nobody.
+  await withClient(url, (client) => client.db().collection('secrets').deleteMany({}));
+  t.like(await create(CREATED_AT + 29_999), { reason: 'quota' });
+  t.is(await create(CREATED_AT + 30_000), undefined);
+  t.is(await create(CREATED_AT + 30_000), undefined);
+  t.is(await create(CREATED_AT + 30_000), undefined);
+  t.like(await create(CREATED_AT + 30_000), { reason: 'quota' });
+  t.like(await create(CREATED_AT + 90_000), { reason: 'quota' });
+});
+
+testMongo('a client is counted anew every five seconds at most', async (t, url) => {
+  const { proxy, store } = await openThroughProxy(t, url, { clientMaxSecrets: 1 });
+  const create = (now: number) => store.create({ ...newSecret(), creator: creator(CLIENT, now) });
+  t.is(await create(CREATED_AT), undefined);
+  const counts = () => proxy.commands.filter(({ pipeline }) => JSON.stringify(pipeline)?.includes('$group')).length;
+  for (const [afterMs, expected] of [
+    [30_000, 1],
+    [34_999, 1],
+    [35_000, 2],
+  ] as const) {
+    t.like(await create(CREATED_AT + afterMs), { reason: 'quota' });
+    t.is(counts(), expected);
+  }
+});
+
+testMongo('the place for a secret that the server refuses is free again', async (t, url) => {
+  const { proxy, store } = await openThroughProxy(t, url, { clientMaxSecrets: 1 });
+  const create = () => store.create({ ...newSecret(), creator: creator() });
+  proxy.editAnswers(({ insert }) => (insert === 'secrets' ? { ok: 0, code: 14031, errmsg: 'disk full' } : undefined));
+  await areUnavailable(t, { create });
+  await proxy.heal();
+  t.is(await create(), undefined);
+  t.like(await create(), { reason: 'quota' });
+});
+
+testMongo('a place whose secret may be stored after all stays taken', async (t, url) => {
+  const { proxy, store, ping } = await openThroughProxy(t, url, { clientMaxSecrets: 1 });
+  t.is(await store.create({ ...newSecret(), creator: creator(Buffer.alloc(16, 'o')) }), undefined); // all is known by now
+  proxy.swallowAnswers(({ insert }) => insert === 'secrets');
+  const create = () => store.create({ ...newSecret(), creator: creator() });
+  await areUnavailable(t, { create });
+  await proxy.heal();
+  await eventually(ping);
+  t.like(await create(), { reason: 'quota' });
 });
 
 for (const [kind, member, isWarned] of [
@@ -267,7 +324,7 @@ testMongo('a URL that names no database means hushbox', async (t, url) => {
 
 test('a URL that the driver refuses is not quoted', async (t) => {
   for (const url of ['mongodb://user:sesame/open@host/db', 'mongodb://sesame:99999/', 'mongodb://h/?sesame=1']) {
-    const error = await t.throwsAsync(openMongo(url, () => {}));
+    const error = await t.throwsAsync(openMongo(url, NO_LIMITS, () => {}));
     t.false(JSON.stringify(describeError(error)).includes('sesame'));
   }
 });
@@ -288,8 +345,9 @@ async function openAt(
   t: ExecutionContext,
   url: string,
   onWarning: (message: string) => void = () => {},
+  limits: Partial<StoreLimits> = {},
 ): Promise<Storage> {
-  const storage = await openMongo(url, onWarning);
+  const storage = await openMongo(url, { ...NO_LIMITS, ...limits }, onWarning);
   t.teardown(storage.close);
   return storage;
 }
@@ -297,15 +355,12 @@ async function openAt(
 async function openThroughProxy(
   t: ExecutionContext,
   url: string,
+  limits?: Partial<StoreLimits>,
 ): Promise<{ proxy: MongoProxy; store: Storage['secrets'] } & Omit<Storage, 'secrets'>> {
   const proxy = await startMongoProxy(t, url);
-  const { secrets: store, ...others } = await openAt(t, proxy.url);
+  const { secrets: store, ...others } = await openAt(t, proxy.url, undefined, limits);
   await eventually(others.ping);
   return { proxy, store, ...others };
-}
-
-function isWrite(command: BSON.Document): boolean {
-  return WRITES.some((name) => name in command);
 }
 
 function indexesAt(url: string): Promise<BSON.Document[]> {

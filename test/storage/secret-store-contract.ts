@@ -1,6 +1,7 @@
 import type { Engine } from '../support/storage.ts';
 import { budgetContract } from './contract/budget.ts';
 import { contentContract } from './contract/content.ts';
+import { limitContract } from './contract/limits.ts';
 import { processContract } from './contract/processes.ts';
 import { raceContract } from './contract/races.ts';
 import { recordContract } from './contract/records.ts';
@@ -27,5 +28,6 @@ export function secretStoreContract(engine: Engine, rawRecords: RawRecords): voi
   raceContract(test);
   sweepContract(test);
   recordContract(test);
+  limitContract(test);
   processContract(test);
 }

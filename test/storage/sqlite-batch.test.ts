@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import type { NewSecret } from '../../src/secrets/store.ts';
+import { type NewSecret, NO_LIMITS } from '../../src/secrets/store.ts';
 import { createBatchRunner, OK } from '../../src/storage/sqlite/batch.ts';
 import type { Call } from '../../src/storage/sqlite/codec.ts';
 import { openWriter } from '../../src/storage/sqlite/database.ts';
+import { createLedger } from '../../src/storage/sqlite/ledger.ts';
 import { createProcedures, PROCEDURE } from '../../src/storage/sqlite/procedures.ts';
 import { temporaryFolder } from '../support/storage.ts';
 import { CREATED_AT, newSecret } from './contract/world.ts';
@@ -15,13 +16,14 @@ const ONE_MIB = 1024 * 1024;
 async function openBatch(t: ExecutionContext) {
   const database = openWriter(join(await temporaryFolder(t), 'hushbox.db'));
   t.teardown(() => database.close());
-  const runBatch = createBatchRunner(database, createProcedures(database), () => {});
+  const ledger = createLedger(database, NO_LIMITS);
+  const runBatch = createBatchRunner(database, createProcedures(database, ledger), ledger, () => {});
   const ids = () => database.prepare('SELECT hex(id) AS id FROM waiting').all();
   return { database, runBatch, ids };
 }
 
 function creating({ id, createdAt, expiresAt, envelope }: NewSecret): Call {
-  return { procedure: PROCEDURE.create, values: [id, createdAt, expiresAt, null, envelope] };
+  return { procedure: PROCEDURE.create, values: [id, createdAt, expiresAt, null, envelope, null, 0, 0] };
 }
 
 function claiming({ id }: NewSecret): Call {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import test, { type ExecutionContext } from 'ava';
+import { NO_LIMITS } from '../../src/secrets/store.ts';
 import { openGroupCommit } from '../../src/storage/sqlite/group-commit.ts';
 import { PROCEDURE } from '../../src/storage/sqlite/procedures.ts';
 import { until } from '../support/program.ts';
@@ -14,13 +15,13 @@ const IMPATIENT = { answerMs: 100, lostMs: 60_000, endMs: 100 };
 async function openStore(t: ExecutionContext, patience?: typeof IMPATIENT) {
   const path = join(await temporaryFolder(t), 'hushbox.db');
   const losses: Error[] = [];
-  const commit = await openGroupCommit(path, (error) => losses.push(error), undefined, patience);
+  const commit = await openGroupCommit(path, NO_LIMITS, (error) => losses.push(error), undefined, patience);
   t.teardown(commit.close);
   const locker = new DatabaseSync(path);
   t.teardown(() => locker.close());
   const create = (bytes = 64) => {
     const { id, createdAt, expiresAt, envelope } = newSecret({ bytes });
-    return commit.run(PROCEDURE.create, id, createdAt, expiresAt, null, envelope);
+    return commit.run(PROCEDURE.create, id, createdAt, expiresAt, null, envelope, null, 0, 0);
   };
   const lock = () => locker.exec('BEGIN IMMEDIATE');
   const unlock = () => locker.exec('COMMIT');

@@ -1,12 +1,13 @@
 import { execFileSync, fork, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
-import type { NewSecret } from '../../src/secrets/store.ts';
+import { type NewSecret, NO_LIMITS, RECEIPT_MS, storedBytes } from '../../src/secrets/store.ts';
 import { openReader } from '../../src/storage/sqlite/database.ts';
 import { openSqlite } from '../../src/storage/sqlite/open.ts';
 import { createReader } from '../../src/storage/sqlite/reader.ts';
@@ -16,14 +17,17 @@ import { areUnavailable, verbsOn } from './contract/failures.ts';
 import { openInProcess } from './contract/store-process.ts';
 import {
   asWaiting,
+  COPY_UNTIL,
   type Copy,
   CREATED_AT,
   claimCopy,
   createTraced,
+  creator,
   EXPIRES_AT,
   HOUR,
   hasLeft,
   NO_REFUND,
+  newCopy,
   newSecret,
   plain,
   sweepAll,
@@ -38,8 +42,9 @@ fenceStoreContract(SQLITE);
 secretStoreContract(SQLITE, async (url) => {
   const database = new DatabaseSync(pathOf(url), { readOnly: true });
   try {
-    const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'fence'").all();
-    const rows = tables.flatMap(({ name }) => database.prepare(`SELECT * FROM "${name}"`).all());
+    const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+    const recordTables = tables.filter(({ name }) => name !== 'fence' && name !== 'stored');
+    const rows = recordTables.flatMap(({ name }) => database.prepare(`SELECT * FROM "${name}"`).all());
     return rows.map((row) => Buffer.concat(Object.values(row).map(bytesOf)));
   } finally {
     database.close();
@@ -76,7 +81,7 @@ test('a write lock that is held too long is told, nothing was done, and writing 
 test('opening waits while another process holds the new file, whatever lock that is', async (t) => {
   const path = join(await temporaryFolder(t), 'hushbox.db');
   const unlock = await lockInProcess(t, path); // before the file is in WAL mode, where SQLite itself would not wait
-  const opening = openSqlite(path, () => t.fail());
+  const opening = openSqlite(path, NO_LIMITS, () => t.fail());
   await sleep(300);
   unlock();
   const { secrets: store, close } = await opening;
@@ -162,7 +167,7 @@ test('with another file in its place nothing is written any more, and the engine
   const [{ url, open }, other] = [await SQLITE.place(t), await SQLITE.place(t)];
   await (await other.open()).close();
   const losses: Error[] = [];
-  const { secrets: store, close } = await openSqlite(pathOf(url), (error) => losses.push(error));
+  const { secrets: store, close } = await openSqlite(pathOf(url), NO_LIMITS, (error) => losses.push(error));
   t.teardown(close);
   const create = () => createTraced(store);
   await create();
@@ -180,7 +185,7 @@ for (const verb of ['ping', 'look'] as const) {
     const [{ url, open }, other] = [await SQLITE.place(t), await SQLITE.place(t)];
     await (await other.open()).close();
     const losses: Error[] = [];
-    const { ping, fence, close } = await openSqlite(pathOf(url), (error) => losses.push(error));
+    const { ping, fence, close } = await openSqlite(pathOf(url), NO_LIMITS, (error) => losses.push(error));
     t.teardown(close);
     const look = { ping, look: fence.look }[verb];
     await look();
@@ -191,6 +196,64 @@ for (const verb of ['ping', 'look'] as const) {
     t.is(await (await open()).fence.look(), undefined);
   });
 }
+
+test('a file takes what it may to the byte, and all of the room comes back', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  const one = storedBytes(1500);
+  const { secrets: store } = await open({ maxBytes: 30 * one });
+  const create = () =>
+    store.create({ ...newSecret({ bytes: 1500 }), receiptHash: randomBytes(32), creator: creator() });
+  for (let round = 0; round < 3; round++) {
+    const outcomes = await times(50, create);
+    t.is(outcomes.filter((refusal) => refusal === undefined).length, 30);
+    t.deepEqual(sumsIn(url), { stored: 30 * one, clients: [{ secrets: 30, bytes: 30 * one }] });
+    await sweepAll(store, EXPIRES_AT + 1000);
+    t.deepEqual(sumsIn(url), { stored: 30 * storedBytes(0), clients: [] });
+    await sweepAll(store, EXPIRES_AT + RECEIPT_MS);
+    t.deepEqual(sumsIn(url), { stored: 0, clients: [] });
+  }
+});
+
+test('the sums are those of the tables, whatever happened and in whatever order', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  const { secrets: store } = await open({ clientMaxSecrets: 25 });
+  const second = await openInProcess(t, url, [], { clientMaxSecrets: 25 });
+  const clients = [undefined, Buffer.alloc(16, 'a'), Buffer.alloc(16, 'b')];
+  const sizes = [1, 64, 768, 769, 5_000, 70_000];
+  await times(400, async (n) => {
+    const [one, other] = n % 2 ? [store, second] : [second, store];
+    const receiptHash = n % 5 < 2 ? randomBytes(32) : undefined;
+    const secret = {
+      ...newSecret({ bytes: sizes[n % 6] as number }),
+      receiptHash,
+      creator: clients[n % 3] && creator(clients[n % 3]),
+    };
+    if (n % 50 === 7) await Promise.allSettled([store.create(secret), store.create(secret)]);
+    else if (await one.create(secret)) return;
+    const copy = n % 4 < 2 ? newCopy(undefined, sizes[(n + 2) % 6]) : undefined;
+    if (n % 7 < 4) await Promise.all([one, other].map((by) => by.claim(secret.id, CREATED_AT, { copy, ...NO_REFUND })));
+    const reread = { claimTag: copy?.claimTag ?? randomBytes(32), maxReads: 2, ...NO_REFUND };
+    if (n % 3 === 0) await other.reread(secret.id, CREATED_AT, reread);
+    if (n % 11 < 5 && receiptHash) await one.burn(secret.id, receiptHash, CREATED_AT);
+    if (n % 40 === 0) await other.sweep(COPY_UNTIL, 7);
+  });
+  const isRight = () => t.deepEqual(sumsIn(url), sumsOfTables(url));
+  isRight();
+  t.true(sumsIn(url).stored > 100_000 && sumsIn(url).clients.length === 2);
+  for (const now of [COPY_UNTIL, EXPIRES_AT + 1000, EXPIRES_AT + RECEIPT_MS]) {
+    await sweepAll(store, now);
+    isRight();
+  }
+  t.deepEqual(sumsIn(url), { stored: 0, clients: [] });
+});
+
+test('a file of the first version is counted when it is opened', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  copyFileSync(fileURLToPath(new URL('../fixtures/sqlite-v1.db', import.meta.url)), pathOf(url));
+  await (await open()).close();
+  t.deepEqual(sumsIn(url), sumsOfTables(url));
+  t.true(sumsIn(url).stored > 5_000);
+});
 
 test('a file of a newer version is refused and left as it is', async (t) => {
   const { url, open } = await SQLITE.place(t);
@@ -208,7 +271,7 @@ test('a file that is no database is refused and left as it is', async (t) => {
   writeFileSync(path, 'Not a database, and dear to somebody. '.repeat(1000));
   const before = readFileSync(path);
   await t.throwsAsync(
-    openSqlite(path, () => t.fail()),
+    openSqlite(path, NO_LIMITS, () => t.fail()),
     { any: true, message: /not a database/ },
   );
   t.deepEqual(readFileSync(path), before);
@@ -254,6 +317,37 @@ async function untilRefused(write: () => Promise<unknown>): Promise<void> {
       () => true,
     );
   await until('a refusal', isRefused, 1_500);
+}
+
+type Sums = { stored: number; clients: { secrets: number; bytes: number }[] };
+
+/** What is kept as sums. */
+function sumsIn(url: string): Sums {
+  const database = new DatabaseSync(pathOf(url), { readOnly: true });
+  const stored = database.prepare('SELECT bytes FROM stored').get()?.bytes as number;
+  const clients = database.prepare('SELECT secrets, bytes FROM clients WHERE secrets > 0 ORDER BY id').all();
+  database.close();
+  return { stored, clients: clients.map(({ secrets, bytes }) => ({ secrets, bytes })) as Sums['clients'] };
+}
+
+/** What they should be. */
+function sumsOfTables(url: string): Sums {
+  const database = new DatabaseSync(pathOf(url), { readOnly: true });
+  database.function('stored_bytes', (length) => storedBytes(Number(length)));
+  const stored = database
+    .prepare(
+      `SELECT coalesce(sum(stored_bytes(length)), 0) AS bytes FROM
+         (SELECT length(envelope) AS length FROM waiting UNION ALL SELECT coalesce(length(envelope), 0) FROM ended)`,
+    )
+    .get()?.bytes as number;
+  const clients = database
+    .prepare(
+      `SELECT count(*) AS secrets, sum(stored_bytes(length(envelope))) AS bytes
+       FROM waiting WHERE client IS NOT NULL GROUP BY client ORDER BY client`,
+    )
+    .all();
+  database.close();
+  return { stored, clients: clients.map(({ secrets, bytes }) => ({ secrets, bytes })) as Sums['clients'] };
 }
 
 async function lockInProcess(t: ExecutionContext, path: string): Promise<() => void> {

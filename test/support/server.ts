@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import type { ExecutionContext } from 'ava';
-import { createApp } from '../../src/app.ts';
+import { type AppParts, createApp } from '../../src/app.ts';
 import { createGate } from '../../src/hashing/gate.ts';
 import { createHashQueue } from '../../src/hashing/hash-queue.ts';
 import { createHashThreads } from '../../src/hashing/threads.ts';
@@ -14,6 +14,7 @@ import { createMeters } from '../../src/ops/meters.ts';
 import { createTotals } from '../../src/ops/totals.ts';
 import { createKeyRing } from '../../src/secrets/key-ring.ts';
 import { createSecrets } from '../../src/secrets/secrets.ts';
+import type { StoreLimits } from '../../src/secrets/store.ts';
 import type { Storage } from '../../src/storage/open.ts';
 import { createTelemetry } from '../../src/telemetry.ts';
 import { type Api, createApi } from './api.ts';
@@ -41,6 +42,9 @@ export type TestServerOptions = {
   clock?: TestClock;
   masterKeys?: readonly [Buffer, ...Buffer[]];
   createToken?: string;
+  /** Default: nobody's limits count. */
+  identify?: AppParts['identify'];
+  storeLimits?: Partial<StoreLimits>;
   publicUrl?: string;
   secretMaxBytes?: number;
   ttlMaxSeconds?: number;
@@ -68,7 +72,7 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
   } = options;
   const lines: string[] = [];
   const log = createLog('trace', { write: (line: string) => void lines.push(line) });
-  const storage = await place.open();
+  const storage = await place.open(options.storeLimits);
   const threads = createHashThreads();
   const gate = createGate(createHashQueue(createLocalSlots(2), threads.hashAll).hash);
   const meters = createMeters();
@@ -85,6 +89,7 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
     secrets,
     limits: { secretMaxBytes, ttlMaxSeconds },
     createToken: options.createToken,
+    identify: options.identify ?? (() => undefined),
     publicUrl: options.publicUrl,
     requestLog: telemetry.requestLog,
     ping: storage.ping,

@@ -4,10 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext, type TestFn } from 'ava';
+import type { StoreLimits } from '../../src/secrets/store.ts';
 import { openStorage, type Storage } from '../../src/storage/open.ts';
+import { configOf } from './storage-config.ts';
 
 /** Where a test's storage is; `open` can be called more than once, as several processes would. */
-export type Place = { url: string; open(): Promise<Storage> };
+export type Place = { url: string; open(limits?: Partial<StoreLimits>): Promise<Storage> };
 export type Engine = { name: 'sqlite' | 'mongodb'; test: TestFn; place(t: ExecutionContext): Promise<Place> };
 
 const { MONGODB_TEST_URL } = process.env;
@@ -46,12 +48,11 @@ async function mongoPlace(t: ExecutionContext): Promise<Place> {
 function placeAt(t: ExecutionContext, url: string): Place {
   return {
     url,
-    async open() {
-      const sqlitePath = url.startsWith('sqlite:') ? url.slice('sqlite:'.length) : undefined;
-      const storage = await openStorage(
-        { sqlitePath, STORAGE_URL: url },
-        { onLost: (error) => t.log(error), onWarning: () => {} },
-      );
+    async open(limits) {
+      const storage = await openStorage(configOf(url, limits), {
+        onLost: (error) => t.log(error),
+        onWarning: () => {},
+      });
       let isOpen = true;
       const close = async (): Promise<void> => {
         if (isOpen) await storage.close();

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Collection, type Db, MongoClient, ReadConcern } from 'mongodb';
+import type { ClientDocument } from './clients.ts';
 import type { FenceDocument } from './fence-store.ts';
 import type { SecretDocument } from './secret-store.ts';
 
@@ -37,6 +38,7 @@ export type Connection = {
   secrets: Collection<SecretDocument>;
   /** The same collection. */
   fence: Collection<FenceDocument>;
+  clients: Collection<ClientDocument>;
 };
 
 export type KeptConnection = {
@@ -101,11 +103,13 @@ function createConnection(url: string): Connection {
   try {
     const client = new MongoClient(url, CLIENT_OPTIONS);
     const database = client.db(namesDatabase(url) ? undefined : DATABASE, DURABLE);
-    const [secrets, fence] = [
-      database.collection<SecretDocument>(SECRETS),
-      database.collection<FenceDocument>(SECRETS),
-    ];
-    return { client, database, secrets, fence };
+    return {
+      client,
+      database,
+      secrets: database.collection(SECRETS),
+      fence: database.collection(SECRETS),
+      clients: database.collection('clients'),
+    };
   } catch (error) {
     throw new Error(`the MongoDB driver does not accept STORAGE_URL (${(error as Error).name})`);
   }

@@ -1,12 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MongoServerError } from 'mongodb';
+import { type Collection, MongoServerError } from 'mongodb';
+import type { StoreLimits } from '../../secrets/store.ts';
 import type { Storage } from '../open.ts';
+import { CLIENT_INDEXES, createClients } from './clients.ts';
 import { type Connection, keepConnection } from './connection.ts';
 import { createMongoFenceStore } from './fence-store.ts';
-import { createMongoSecretStore, INDEXES } from './secret-store.ts';
+import { createRoom } from './room.ts';
+import { createMongoSecretStore, INDEXES, type SecretDocument } from './secret-store.ts';
 import { translateFailures } from './unavailable.ts';
 
 const PREPARE_RETRY_MS = 500;
+const NAMESPACE_NOT_FOUND = 26;
 
 /**
  * Opens without waiting for the server: calls fail while it is away, and work as soon as it is there. Indexes are made
@@ -14,12 +18,18 @@ const PREPARE_RETRY_MS = 500;
  * @param onWarning told what an operator should change about the server.
  * @throws Error when the URL is not valid.
  */
-export async function openMongo(url: string, onWarning: (message: string) => void): Promise<Storage> {
+export async function openMongo(
+  url: string,
+  limits: StoreLimits,
+  onWarning: (message: string) => void,
+): Promise<Storage> {
   const { current, close } = keepConnection(url);
+  const clients = createClients(current, limits);
+  const room = createRoom(limits.maxBytes, () => sizeOf(current().secrets));
   const closing = new AbortController();
   const prepared = prepare(current, onWarning, closing.signal);
   return {
-    secrets: createMongoSecretStore(() => current().secrets),
+    secrets: createMongoSecretStore(() => current().secrets, clients, room),
     fence: createMongoFenceStore(() => current().fence),
     ...translateFailures({
       async ping() {
@@ -28,6 +38,7 @@ export async function openMongo(url: string, onWarning: (message: string) => voi
     }),
     async close() {
       closing.abort();
+      await clients.settle();
       await close();
       await prepared;
     },
@@ -54,6 +65,7 @@ async function prepare(
   await untilDone(signal, async () => {
     try {
       await current().secrets.createIndexes([...INDEXES]);
+      await current().clients.createIndexes([...CLIENT_INDEXES]);
     } catch (error) {
       // A server that is away is told of by who needs it; one that refuses an index would go unnoticed.
       if (error instanceof MongoServerError && !isRefusalTold) {
@@ -63,6 +75,18 @@ async function prepare(
       throw error;
     }
   });
+}
+
+/** In a sharded cluster each shard tells its part. A server that has no such collection yet may call that an error. */
+async function sizeOf(secrets: Collection<SecretDocument>): Promise<number> {
+  const stats = secrets.aggregate([{ $collStats: { storageStats: {} } }], { readConcern: { level: 'local' } });
+  try {
+    const parts = await stats.toArray();
+    return parts.reduce((sum, { storageStats }) => sum + Number(storageStats.size), 0);
+  } catch (error) {
+    if ((error as { code?: unknown }).code === NAMESPACE_NOT_FOUND) return 0;
+    throw error;
+  }
 }
 
 async function untilDone(signal: AbortSignal, step: () => Promise<void>): Promise<void> {

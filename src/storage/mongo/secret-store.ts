@@ -1,13 +1,20 @@
-import type { Collection, Filter, IndexDescription } from 'mongodb';
+import { type Collection, type Filter, type IndexDescription, MongoServerError, MongoWriteConcernError } from 'mongodb';
 import {
+  FULL_RETRY_MS,
+  type NewSecret,
   RECEIPT_MS,
   type Receipt,
+  type Refusal,
   retryAfterMsAt,
   type SecretStore,
+  type Share,
+  storedBytes,
   TRY_GRANTED_MS,
   TRY_REFILL_MS,
   triesLeftAt,
 } from '../../secrets/store.ts';
+import type { Clients } from './clients.ts';
+import type { Room } from './room.ts';
 import { translateFailures } from './unavailable.ts';
 
 /**
@@ -26,6 +33,9 @@ export type SecretDocument = {
   triesFullAt: number;
   reads: number;
   receiptHash?: Uint8Array;
+  /** While it waits: whose it is, and what it takes of that client's quota. */
+  client?: Uint8Array;
+  bytes?: number;
   /** Sealed content, of the secret or of the copy for rereading, and until when it may be seen: there or gone together. */
   envelope?: Uint8Array;
   visibleUntil?: number;
@@ -40,20 +50,21 @@ const TTL_GRACE_SECONDS = 30;
 
 /**
  * The first lets the database remove what is over, even while no worker runs, and serves our own sweep, which is
- * sooner; the second finds content to wipe in documents that a receipt keeps.
+ * sooner; the second finds content to wipe in documents that a receipt keeps; the third counts what one client has.
  */
 export const INDEXES: readonly IndexDescription[] = [
   { name: 'remove', key: { removeAt: 1 }, expireAfterSeconds: TTL_GRACE_SECONDS },
   { name: 'wipe', key: { visibleUntil: 1 }, partialFilterExpression: { receiptHash: { $exists: true } } },
+  { name: 'client', key: { client: 1 }, partialFilterExpression: { client: { $exists: true } } },
 ];
 
-const CONTENT = { envelope: '', visibleUntil: '', claimTag: '' } as const;
+const CONTENT = { envelope: '', visibleUntil: '', claimTag: '', client: '', bytes: '' } as const;
 const ONE_TRY_LESS = { tries: -1, triesFullAt: -TRY_REFILL_MS } as const;
 const UNTRACED = { receiptHash: { $exists: false } } as const;
 /** Neither read nor burned, and not wiped yet. */
 const UNENDED = { state: 'waiting', visibleUntil: { $exists: true } } as const;
 
-type Over = Pick<SecretDocument, '_id' | 'state' | 'visibleUntil'>;
+type Over = Pick<SecretDocument, '_id' | 'state' | 'visibleUntil' | 'client' | 'bytes'>;
 /** @returns how many it wiped. */
 type Wipe = (which: Filter<SecretDocument>) => Promise<number>;
 
@@ -61,18 +72,23 @@ type Wipe = (which: Filter<SecretDocument>) => Promise<number>;
  * Secrets in MongoDB. Every filter checks the instant itself, for the TTL index lags. What ends a secret asks for no
  * document back: to answer a retry the server would keep a copy of it (`config.image_collection`).
  */
-export function createMongoSecretStore(secrets: () => Collection<SecretDocument>): SecretStore {
+export function createMongoSecretStore(
+  secrets: () => Collection<SecretDocument>,
+  clients: Clients,
+  room: Room,
+): SecretStore {
   async function findOver(filter: Filter<SecretDocument>, limit: number): Promise<Over[]> {
     if (limit === 0) return []; // to MongoDB this would be no limit
     return secrets()
-      .find(filter, { projection: { state: 1, visibleUntil: 1 }, limit })
+      .find(filter, { projection: { state: 1, visibleUntil: 1, client: 1, bytes: 1 }, limit })
       .toArray();
   }
 
   /**
    * Wipes those found of which the filter still is true, the secrets that nobody ended in a step of their own: for the
    * database tells how many a step wiped, and not which.
-   * @returns the number of those secrets.
+   * @returns the number of those secrets. Where others swept some of them too, nobody knows whose shares are whose to give
+   *   back: their clients are counted anew one day.
    */
   async function wipe(found: readonly Over[], filter: Filter<SecretDocument>, run: Wipe): Promise<number> {
     const [unended = [], others = []] = [true, false].map((wanted) => found.filter((one) => isUnended(one) === wanted));
@@ -81,11 +97,16 @@ export function createMongoSecretStore(secrets: () => Collection<SecretDocument>
       _id: { $in: some.map(({ _id }) => _id) },
     });
     if (others.length > 0) await run(among(others));
-    return unended.length > 0 ? run({ ...UNENDED, ...among(unended) }) : 0;
+    if (unended.length === 0) return 0;
+    const wiped = await run({ ...UNENDED, ...among(unended) });
+    if (wiped === unended.length) clients.release(unended.flatMap(sharesOf));
+    return wiped;
   }
 
-  return translateFailures({
-    async create({ id, envelope, createdAt, expiresAt, receiptHash }) {
+  async function insert({ id, envelope, createdAt, expiresAt, receiptHash, creator }: NewSecret): Promise<void> {
+    const client = creator?.client;
+    const bytes = storedBytes(envelope.length);
+    try {
       await secrets().insertOne({
         _id: id,
         state: 'waiting',
@@ -95,18 +116,57 @@ export function createMongoSecretStore(secrets: () => Collection<SecretDocument>
         triesFullAt: 0,
         reads: 0,
         ...(receiptHash && { receiptHash }),
+        ...(client && { client, bytes }),
         envelope,
         visibleUntil: expiresAt,
         removeAt: new Date(receiptHash ? expiresAt + RECEIPT_MS : expiresAt),
       });
+    } catch (error) {
+      if (client && isSurelyUndone(error)) clients.release([{ client, bytes }]);
+      throw error;
+    }
+  }
+
+  async function takeFor({ creator, envelope, expiresAt: until }: NewSecret): Promise<Refusal | undefined> {
+    if (!creator) return undefined;
+    const { client, now, isAdmitted } = creator;
+    return clients.take({
+      client,
+      now,
+      takesRate: !isAdmitted,
+      placeFor: { bytes: storedBytes(envelope.length), until },
+    });
+  }
+
+  return translateFailures({
+    async create(secret) {
+      const reserved = await room.reserve(storedBytes(secret.envelope.length));
+      if (!reserved) return { reason: 'full', retryAfterMs: FULL_RETRY_MS };
+      let isStored = false;
+      try {
+        const refusal = await takeFor(secret);
+        if (refusal) return refusal;
+        isStored = true; // or may be, if this fails
+        await insert(secret);
+        return undefined;
+      } finally {
+        reserved(isStored);
+      }
+    },
+
+    async admit(client, now) {
+      const reserved = await room.reserve(storedBytes(0));
+      if (!reserved) return { reason: 'full', retryAfterMs: FULL_RETRY_MS };
+      reserved(false); // it was only asked
+      return clients.take({ client, now, takesRate: true });
     },
 
     async find(id, now) {
-      const projection = { state: 1, createdAt: 1, expiresAt: 1, envelope: 1, claimTag: 1 };
+      const projection = { state: 1, createdAt: 1, expiresAt: 1, envelope: 1, claimTag: 1, client: 1, bytes: 1 };
       const found = await secrets().findOne({ _id: id, visibleUntil: { $gt: now } }, { projection });
       if (!found?.envelope) return undefined;
       const { createdAt, expiresAt, envelope, claimTag } = found;
-      if (!claimTag) return { state: 'waiting', createdAt, expiresAt, envelope };
+      if (!claimTag) return { state: 'waiting', createdAt, expiresAt, envelope, share: sharesOf(found)[0] };
       return { state: 'copy', createdAt, expiresAt, envelope, claimTag };
     },
 
@@ -136,9 +196,13 @@ export function createMongoSecretStore(secrets: () => Collection<SecretDocument>
       await secrets().updateOne({ _id: id, tries: { $gt: 0 } }, { $inc: ONE_TRY_LESS });
     },
 
-    async claim(id, now, { copy, refundTry }) {
+    async claim(id, now, { copy, refundTry, share }) {
       const waiting = { _id: id, state: 'waiting', visibleUntil: { $gt: now } } as const;
-      if (!copy && (await secrets().deleteOne({ ...waiting, ...UNTRACED })).deletedCount === 1) return true;
+      const shares = share ? [share] : [];
+      if (!copy && (await secrets().deleteOne({ ...waiting, ...UNTRACED })).deletedCount === 1) {
+        clients.release(shares);
+        return true;
+      }
       const receiptOverAt = new Date(now + RECEIPT_MS);
       const { matchedCount } = await secrets().updateOne(waiting, [
         {
@@ -151,10 +215,13 @@ export function createMongoSecretStore(secrets: () => Collection<SecretDocument>
             envelope: copy?.envelope ?? '$$REMOVE',
             visibleUntil: copy?.until ?? '$$REMOVE',
             claimTag: copy?.claimTag ?? '$$REMOVE',
+            client: '$$REMOVE',
+            bytes: '$$REMOVE',
             removeAt: copy ? { $cond: ['$receiptHash', receiptOverAt, new Date(copy.until)] } : receiptOverAt,
           },
         },
       ]);
+      if (matchedCount === 1) clients.release(shares);
       return matchedCount === 1;
     },
 
@@ -180,11 +247,13 @@ export function createMongoSecretStore(secrets: () => Collection<SecretDocument>
     async burn(id, receiptHash, now) {
       const receipt = { _id: id, receiptHash, removeAt: { $gt: new Date(now) } };
       const ended = { state: 'burned', endedAt: now, removeAt: new Date(now + RECEIPT_MS) } as const;
-      const burned = await secrets().updateOne(
-        { ...receipt, state: 'waiting', visibleUntil: { $gt: now } },
-        { $set: ended, $unset: CONTENT },
-      );
-      if (burned.matchedCount === 1) return 'burned';
+      const waiting = { ...receipt, state: 'waiting', visibleUntil: { $gt: now } } as const;
+      const found = await secrets().findOne(waiting, { projection: { client: 1, bytes: 1 } });
+      const burned = await secrets().updateOne(waiting, { $set: ended, $unset: CONTENT });
+      if (burned.matchedCount === 1) {
+        if (found) clients.release(sharesOf(found));
+        return 'burned';
+      }
       const known = await secrets().updateOne(receipt, { $unset: CONTENT });
       return known.matchedCount === 1 ? 'not-waiting' : undefined;
     },
@@ -208,6 +277,16 @@ export function createMongoSecretStore(secrets: () => Collection<SecretDocument>
 
 function isUnended({ state, visibleUntil }: Over): boolean {
   return state === 'waiting' && visibleUntil !== undefined;
+}
+
+function sharesOf({ client, bytes }: Pick<SecretDocument, 'client' | 'bytes'>): Share[] {
+  return client && bytes !== undefined ? [{ client, bytes }] : [];
+}
+
+/** The server has refused it. Of anything else, a broken connection say, nobody knows. */
+function isSurelyUndone(error: unknown): boolean {
+  const isRefusal = error instanceof MongoServerError && !(error instanceof MongoWriteConcernError);
+  return isRefusal && !error.hasErrorLabel('RetryableWriteError');
 }
 
 function receiptOf({ state, createdAt, expiresAt, endedAt, tries, reads }: SecretDocument, now: number): Receipt {

@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { resultCode, retryWhileBusy, SQLITE_BUSY } from './busy.ts';
 import type { Call } from './codec.ts';
 import { FileMoved } from './file-check.ts';
+import type { Ledger } from './ledger.ts';
 import type { Procedure } from './procedures.ts';
 
 /** Result statuses, in place of `procedure` in a `Call` that comes back. A failure carries SQLite's result code. */
@@ -20,6 +21,7 @@ const BUSY_DEADLINE_MS = 5_000;
 export function createBatchRunner(
   database: DatabaseSync,
   procedures: readonly Procedure[],
+  ledger: Pick<Ledger, 'save' | 'forget'>,
   checkFile: () => void,
 ): (calls: readonly Call[]) => readonly Call[] {
   const begin = database.prepare('BEGIN IMMEDIATE');
@@ -33,7 +35,9 @@ export function createBatchRunner(
   function transact(calls: readonly Call[], busyDeadline: number): readonly Call[] {
     retryWhileBusy(busyDeadline, () => begin.run());
     try {
+      ledger.forget();
       const results = calls.map(runOne);
+      ledger.save();
       checkFile();
       commit.run();
       return results;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../errors.ts';
+import type { StoreLimits } from '../../secrets/store.ts';
 import { OK } from './batch.ts';
 import { type Call, decode, encode, type Value } from './codec.ts';
 
@@ -49,11 +50,12 @@ export type GroupCommit = {
  */
 export async function openGroupCommit(
   path: string,
+  limits: StoreLimits,
   onLost: (error: Error) => void,
   onCommit: (calls: number) => void = () => {},
   patience: Patience = PATIENCE,
 ): Promise<GroupCommit> {
-  const thread = new Worker(new URL('./thread.ts', import.meta.url), { workerData: { path } });
+  const thread = new Worker(new URL('./thread.ts', import.meta.url), { workerData: { path, limits } });
   await new Promise<void>((resolve, reject) => {
     thread.once('message', () => resolve());
     thread.once('error', reject);

@@ -1,4 +1,5 @@
 import { AppError } from '../../errors.ts';
+import type { StoreLimits } from '../../secrets/store.ts';
 import type { Storage } from '../open.ts';
 import { openReader } from './database.ts';
 import { createSqliteFenceStore } from './fence-store.ts';
@@ -10,10 +11,11 @@ import { createSqliteSecretStore } from './secret-store.ts';
 /** Opens the file, and makes it where there is none. */
 export async function openSqlite(
   path: string,
+  limits: StoreLimits,
   onLost: (error: Error) => void,
   onCommit?: (calls: number) => void,
 ): Promise<Storage> {
-  const commit = await openGroupCommit(path, onLost, onCommit);
+  const commit = await openGroupCommit(path, limits, onLost, onCommit);
   const database = openReader(path);
   const reader = createReader(database);
   const checkFile = createFileCheck(path);

@@ -1,7 +1,8 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { advanced, type FenceMark } from '../../fence/store.ts';
-import { RECEIPT_MS, TRY_GRANTED_MS, TRY_REFILL_MS } from '../../secrets/store.ts';
+import { RECEIPT_MS, type Refusal, storedBytes, TRY_GRANTED_MS, TRY_REFILL_MS } from '../../secrets/store.ts';
 import type { Value } from './codec.ts';
+import type { Ledger } from './ledger.ts';
 
 /**
  * What the storage thread can be asked to do, by number. Each runs inside a transaction, never waits, and must not
@@ -17,10 +18,12 @@ export const PROCEDURE = {
   sweep: 6,
   restore: 7,
   advance: 8,
+  admit: 9,
 } as const;
 
 /** By number, for only numbers and bytes cross to the storage thread. */
 export const ENDED_STATES = ['read', 'burned', 'expired'] as const;
+export const REFUSALS: readonly Refusal['reason'][] = ['rate', 'quota', 'full'];
 
 /** Runs one call on prepared statements. Values in and out are as the matching method of a store has them. */
 export type Procedure = (...values: readonly never[]) => readonly Value[];
@@ -28,15 +31,18 @@ export type Procedure = (...values: readonly never[]) => readonly Value[];
 type Row = Record<string, SQLOutputValue>;
 const YES = [1] as const;
 const NO = [0] as const;
+const DONE: readonly Value[] = [];
 
-export function createProcedures(database: DatabaseSync): readonly Procedure[] {
+export function createProcedures(database: DatabaseSync, ledger: Ledger): readonly Procedure[] {
   const sql = (text: string): StatementSync => database.prepare(text);
 
   const insertWaiting = sql(
-    `INSERT INTO waiting (id, created_at, expires_at, tries, tries_full_at, receipt, envelope)
-     VALUES (?, ?, ?, 0, 0, ?, ?)`,
+    `INSERT INTO waiting (id, created_at, expires_at, tries, tries_full_at, receipt, envelope, client)
+     VALUES (?, ?, ?, 0, 0, ?, ?, ?)`,
   );
-  const deleteUntraced = sql('DELETE FROM waiting WHERE id = ? AND expires_at > ? AND receipt IS NULL');
+  const deleteUntraced = sql(
+    'DELETE FROM waiting WHERE id = ? AND expires_at > ? AND receipt IS NULL RETURNING length(envelope) AS bytes, client',
+  );
   const deleteWaiting = sql('DELETE FROM waiting WHERE id = ? AND expires_at > ? RETURNING *');
   const deleteBurned = sql('DELETE FROM waiting WHERE id = ? AND receipt = ? AND expires_at > ? RETURNING *');
   const deleteExpired = sql(
@@ -56,21 +62,27 @@ export function createProcedures(database: DatabaseSync): readonly Procedure[] {
   );
   const isExpiredReceipt = sql('SELECT 1 FROM waiting WHERE id = ? AND receipt = ? AND expires_at + ? > ?');
   const dropCopy = `envelope = NULL, claim_tag = NULL, copy_until = NULL, due_at = ended_at + ${RECEIPT_MS}`;
-  const dropBurnedCopy = sql(
-    `UPDATE ended SET ${dropCopy} WHERE id = ? AND receipt = ? AND ended_at + ${RECEIPT_MS} > ?`,
-  );
-  const dropUsedCopy = sql(`UPDATE ended SET ${dropCopy} WHERE id = ? AND receipt IS NOT NULL`);
-  const dropDueCopies = sql(
-    `UPDATE ended SET ${dropCopy} WHERE id IN (SELECT id FROM ended WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2)
-       AND receipt IS NOT NULL AND ended_at + ${RECEIPT_MS} > ?1`,
+  const isEndedReceipt = sql(`SELECT 1 FROM ended WHERE id = ? AND receipt = ? AND ended_at + ${RECEIPT_MS} > ?`);
+  const copyOf = sql('SELECT length(envelope) AS bytes FROM ended WHERE id = ? AND envelope IS NOT NULL');
+  const dropTracedCopy = sql(`UPDATE ended SET ${dropCopy} WHERE id = ? AND receipt IS NOT NULL`);
+  const dueCopies = sql(
+    `SELECT id, length(envelope) AS bytes FROM
+       (SELECT * FROM ended WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2)
+     WHERE receipt IS NOT NULL AND ended_at + ${RECEIPT_MS} > ?1`,
   );
   const deleteDue = sql(
-    'DELETE FROM ended WHERE id IN (SELECT id FROM ended WHERE due_at <= ? ORDER BY due_at LIMIT ?)',
+    `DELETE FROM ended WHERE id IN (SELECT id FROM ended WHERE due_at <= ? ORDER BY due_at LIMIT ?)
+     RETURNING coalesce(length(envelope), 0) AS bytes`,
+  );
+  const deleteIdleClients = sql(
+    `DELETE FROM clients WHERE id IN
+       (SELECT id FROM clients WHERE secrets = 0 AND rate_full_at <= ? ORDER BY rate_full_at LIMIT ?)`,
   );
   const deleteEnded = sql('DELETE FROM ended WHERE id = ?');
   const countReread = sql(
     `UPDATE ended SET reads = reads + 1, tries = tries - :refund, tries_full_at = tries_full_at - :refund * ${TRY_REFILL_MS}
-     WHERE id = :id AND claim_tag = :claim_tag AND copy_until > :now AND reads < :max_reads RETURNING reads`,
+     WHERE id = :id AND claim_tag = :claim_tag AND copy_until > :now AND reads < :max_reads
+     RETURNING reads, length(envelope) AS bytes`,
   );
   // GCRA: `tries_full_at` is when the budget will be full again, each try moves it on by one refill.
   const reserve = (table: string, visible: string): StatementSync =>
@@ -100,6 +112,7 @@ export function createProcedures(database: DatabaseSync): readonly Procedure[] {
     endedAt: number,
     extra: Record<string, SQLInputValue> = {},
   ): void {
+    ledger.countEnded(1, (extra.envelope as Uint8Array | null | undefined)?.length ?? 0);
     insertEnded.run({
       id: row.id as Uint8Array,
       state,
@@ -118,10 +131,44 @@ export function createProcedures(database: DatabaseSync): readonly Procedure[] {
     });
   }
 
+  /** It waits no longer: what was taken for it is free. */
+  function leave(row: Row): void {
+    ledger.countWaiting(-1, (row.envelope as Uint8Array).length, row.client as Uint8Array | null);
+  }
+
+  /** Takes the copy out of a record that a receipt keeps. @returns false where none does. */
+  function dropCopyOf(id: Uint8Array, bytes: number): boolean {
+    if (dropTracedCopy.run(id).changes === 0) return false;
+    ledger.countEnded(-1, bytes);
+    ledger.countEnded(1, 0);
+    return true;
+  }
+
   const procedures: Record<keyof typeof PROCEDURE, (...values: never[]) => readonly Value[]> = {
-    create(id: Uint8Array, createdAt: number, expiresAt: number, receipt: Uint8Array | null, envelope: Uint8Array) {
-      insertWaiting.run(id, createdAt, expiresAt, receipt, envelope);
-      return YES;
+    /** @returns nothing when it is stored; else why it is not, and when to come back. */
+    create(
+      id: Uint8Array,
+      createdAt: number,
+      expiresAt: number,
+      receipt: Uint8Array | null,
+      envelope: Uint8Array,
+      client: Uint8Array | null,
+      now: number,
+      isAdmitted: number,
+    ) {
+      const refusal = ledger.refusalOf(client, storedBytes(envelope.length), now, isAdmitted === 1);
+      if (refusal) return valuesOf(refusal);
+      insertWaiting.run(id, createdAt, expiresAt, receipt, envelope, client);
+      ledger.countWaiting(1, envelope.length, client);
+      if (client && isAdmitted === 0) ledger.takeRate(client, now);
+      return DONE;
+    },
+
+    admit(client: Uint8Array, now: number) {
+      const refusal = ledger.refusalOf(client, storedBytes(0), now, false);
+      if (refusal) return valuesOf(refusal);
+      ledger.takeRate(client, now);
+      return DONE;
     },
 
     /** @returns nothing when gone; else whether it was granted, and when the budget will be full. */
@@ -145,9 +192,14 @@ export function createProcedures(database: DatabaseSync): readonly Procedure[] {
       copyUntil: number | null,
       copy: Uint8Array | null,
     ) {
-      if (!copy && deleteUntraced.run(id, now).changes === 1) return YES;
+      const gone = copy ? undefined : deleteUntraced.get(id, now);
+      if (gone) {
+        ledger.countWaiting(-1, gone.bytes as number, gone.client as Uint8Array | null);
+        return YES;
+      }
       const row = deleteWaiting.get(id, now);
       if (!row) return NO;
+      leave(row);
       end(row, 'read', now, {
         reads: 1,
         tries: (row.tries as number) - refunded,
@@ -163,7 +215,10 @@ export function createProcedures(database: DatabaseSync): readonly Procedure[] {
     reread(id: Uint8Array, now: number, refunded: number, claimTag: Uint8Array, maxReads: number) {
       const counted = countReread.get({ id, now, refund: refunded, claim_tag: claimTag, max_reads: maxReads });
       if (!counted) return NO;
-      if (counted.reads === maxReads && dropUsedCopy.run(id).changes === 0) deleteEnded.run(id);
+      if (counted.reads === maxReads && !dropCopyOf(id, counted.bytes as number)) {
+        deleteEnded.run(id);
+        ledger.countEnded(-1, counted.bytes as number);
+      }
       return YES;
     },
 
@@ -171,25 +226,31 @@ export function createProcedures(database: DatabaseSync): readonly Procedure[] {
     burn(id: Uint8Array, receipt: Uint8Array, now: number) {
       const row = deleteBurned.get(id, receipt, now);
       if (row) {
+        leave(row);
         end(row, 'burned', now);
         return YES;
       }
-      const isKnown =
-        dropBurnedCopy.run(id, receipt, now).changes === 1 || isExpiredReceipt.get(id, receipt, RECEIPT_MS, now);
-      return isKnown ? NO : [];
+      const isReceipt = isEndedReceipt.get(id, receipt, now) !== undefined;
+      const copy = isReceipt ? copyOf.get(id) : undefined;
+      if (copy) dropCopyOf(id, copy.bytes as number);
+      return isReceipt || isExpiredReceipt.get(id, receipt, RECEIPT_MS, now) ? NO : [];
     },
 
     /** @returns how many it wiped, and how many of these were waiting until they expired. */
     sweep(now: number, limit: number, bound: Uint8Array) {
       const expired = deleteExpired.all(bound, now, limit);
       for (const row of expired) {
+        leave(row);
         const isReceiptOver = (row.expires_at as number) + RECEIPT_MS <= now;
         if (row.receipt && !isReceiptOver) end(row, 'expired', row.expires_at as number);
       }
       const left = limit - expired.length;
-      const kept = Number(dropDueCopies.run(now, left).changes);
-      const gone = Number(deleteDue.run(now, left - kept).changes);
-      return [expired.length + kept + gone, expired.length];
+      const copies = dueCopies.all(now, left);
+      for (const { id, bytes } of copies) dropCopyOf(id as Uint8Array, bytes as number);
+      const gone = deleteDue.all(now, left - copies.length);
+      for (const { bytes } of gone) ledger.countEnded(-1, bytes as number);
+      const idle = deleteIdleClients.run(now, left - copies.length - gone.length).changes;
+      return [expired.length + copies.length + gone.length + Number(idle), expired.length];
     },
 
     restore(
@@ -212,6 +273,7 @@ export function createProcedures(database: DatabaseSync): readonly Procedure[] {
         tries,
         reads,
       });
+      if (changes === 1) ledger.countEnded(1, 0);
       return changes === 1 ? YES : NO;
     },
 
@@ -243,4 +305,8 @@ function marksOf(known: readonly (Uint8Array | number)[]): FenceMark[] {
 
 function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex');
+}
+
+function valuesOf({ reason, retryAfterMs }: Refusal): readonly Value[] {
+  return [REFUSALS.indexOf(reason), retryAfterMs];
 }

@@ -1,7 +1,7 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { AppError } from '../../errors.ts';
 import { ENVELOPE_HEAD_BYTES, type EndedRecord, type SealedRecord } from '../../secrets/records.ts';
-import { RECEIPT_MS } from '../../secrets/store.ts';
+import { NO_LIMITS, RECEIPT_MS } from '../../secrets/store.ts';
 import type { Records } from '../open.ts';
 import { resultCode, retryWhileBusy } from './busy.ts';
 import type { Value } from './codec.ts';
@@ -37,7 +37,7 @@ type Row = Record<string, SQLOutputValue>;
 
 /** Blocks its thread while it looks: for the operator's commands, not for the service. */
 export async function openSqliteRecords(path: string, use: 'look' | 'restore'): Promise<Records> {
-  const commit = use === 'restore' ? await openGroupCommit(path, () => {}) : undefined; // each call tells of a loss
+  const commit = use === 'restore' ? await openGroupCommit(path, NO_LIMITS, () => {}) : undefined; // each call tells of a loss
   const looker = createLooker(path);
   return {
     async listSealed({ now, after = FIRST, limit }) {

@@ -5,6 +5,9 @@
  * receipt's record, or both; `due_at` is when something of it has to go. An id begins with the second of expiry, so
  * that the expired are the first rows of `waiting` and need no index of their own. `fence` has one row, see
  * src/fence/store.ts.
+ *
+ * `clients` says what each client has taken of its limits, `stored` what everything counts for: sums over the two
+ * tables that every transaction keeps right (ledger.ts).
  */
 export const MIGRATIONS: readonly string[] = [
   `
@@ -45,5 +48,25 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
 
   INSERT INTO fence (one, database_id, mark, refused_until) VALUES (1, randomblob(16), 0, 0);
+  `,
+  `
+  ALTER TABLE waiting ADD COLUMN client BLOB;
+
+  CREATE TABLE clients (
+    id           BLOB PRIMARY KEY,
+    rate_full_at REAL NOT NULL,
+    secrets      INTEGER NOT NULL,
+    bytes        INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE INDEX clients_over ON clients (rate_full_at) WHERE secrets = 0;
+
+  CREATE TABLE stored (bytes INTEGER NOT NULL) STRICT;
+
+  INSERT INTO stored
+  SELECT coalesce(sum(256 + min(length, 768) + (max(length - 768, 0) + 4095) / 4096 * 4096), 0) FROM (
+    SELECT length(envelope) AS length FROM waiting
+    UNION ALL SELECT coalesce(length(envelope), 0) FROM ended
+  );
   `,
 ];

@@ -4,12 +4,14 @@ import {
   type Found,
   RECEIPT_MS,
   type Receipt,
+  type Refusal,
   retryAfterMsAt,
   type SecretStore,
   triesLeftAt,
 } from '../../secrets/store.ts';
+import type { Value } from './codec.ts';
 import type { GroupCommit } from './group-commit.ts';
-import { PROCEDURE } from './procedures.ts';
+import { PROCEDURE, REFUSALS } from './procedures.ts';
 import type { Reader } from './reader.ts';
 
 type Row = readonly SQLOutputValue[];
@@ -30,8 +32,25 @@ export function createSqliteSecretStore(commit: GroupCommit, reader: Reader): Se
   );
 
   return {
-    async create({ id, createdAt, expiresAt, receiptHash, envelope }) {
-      await commit.run(PROCEDURE.create, id, createdAt, expiresAt, receiptHash ?? null, envelope);
+    async create({ id, createdAt, expiresAt, receiptHash, envelope, creator }) {
+      const { client = null, now = 0, isAdmitted = false } = creator ?? {};
+      return refusalOf(
+        await commit.run(
+          PROCEDURE.create,
+          id,
+          createdAt,
+          expiresAt,
+          receiptHash ?? null,
+          envelope,
+          client,
+          now,
+          Number(isAdmitted),
+        ),
+      );
+    },
+
+    async admit(client, now) {
+      return refusalOf(await commit.run(PROCEDURE.admit, client, now));
     },
 
     async find(id, now) {
@@ -82,6 +101,11 @@ export function createSqliteSecretStore(commit: GroupCommit, reader: Reader): Se
       return { wiped: wiped as number, expired: expired as number };
     },
   } satisfies SecretStore;
+}
+
+function refusalOf([reason, retryAfterMs]: readonly Value[]): Refusal | undefined {
+  if (reason === undefined) return undefined;
+  return { reason: REFUSALS[reason as number] as Refusal['reason'], retryAfterMs: retryAfterMs as number };
 }
 
 function foundOf(state: Found['state'], [createdAt, expiresAt, envelope, claimTag]: Row): Found {

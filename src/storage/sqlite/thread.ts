@@ -1,16 +1,19 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import type { StoreLimits } from '../../secrets/store.ts';
 import { createBatchRunner } from './batch.ts';
 import { decode, encode } from './codec.ts';
 import { createWalCleaner, openWriter } from './database.ts';
 import { createFileCheck } from './file-check.ts';
+import { createLedger } from './ledger.ts';
 import { createProcedures, PROCEDURE } from './procedures.ts';
 
 // The storage thread: owns the writing connection, so that neither a sync nor a checkpoint ever holds the event loop.
 const port = parentPort;
 if (!port) throw new TypeError('this file is the entry of a worker thread');
-const { path } = workerData as { path: string };
+const { path, limits } = workerData as { path: string; limits: StoreLimits };
 const database = openWriter(path);
-const runBatch = createBatchRunner(database, createProcedures(database), createFileCheck(path));
+const ledger = createLedger(database, limits);
+const runBatch = createBatchRunner(database, createProcedures(database, ledger), ledger, createFileCheck(path));
 const cleanWal = createWalCleaner(database);
 
 port.on('message', (message: Uint8Array | 'close') => {

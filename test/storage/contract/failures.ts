@@ -1,7 +1,7 @@
 import type { ExecutionContext } from 'ava';
 import { AppError } from '../../../src/errors.ts';
 import type { SecretStore } from '../../../src/secrets/store.ts';
-import { CREATED_AT, MAX_READS, NO_REFUND, newCopy, newSecret, type Traced } from './world.ts';
+import { CLIENT, CREATED_AT, creator, MAX_READS, NO_REFUND, newCopy, newSecret, type Traced } from './world.ts';
 
 type Verbs = Readonly<Record<keyof SecretStore, () => Promise<unknown>>>;
 
@@ -9,7 +9,8 @@ type Verbs = Readonly<Record<keyof SecretStore, () => Promise<unknown>>>;
 export function verbsOn(store: SecretStore, { id, receiptHash }: Traced): Verbs {
   const reread = { claimTag: newCopy().claimTag, maxReads: MAX_READS, ...NO_REFUND };
   return {
-    create: () => store.create(newSecret()),
+    create: () => store.create({ ...newSecret(), creator: creator() }),
+    admit: () => store.admit(CLIENT, CREATED_AT),
     find: () => store.find(id, CREATED_AT),
     reserveTry: () => store.reserveTry(id, CREATED_AT),
     refundTry: () => store.refundTry(id),

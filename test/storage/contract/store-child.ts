@@ -1,11 +1,12 @@
 import { AppError } from '../../../src/errors.ts';
 import { openStorage } from '../../../src/storage/open.ts';
+import { configOf } from '../../support/storage-config.ts';
 import type { Answer, Call } from './store-process.ts';
 
 // A process of its own that opens the store at the URL it is given, and runs what it is told: see store-process.ts.
-const [url = ''] = process.argv.slice(2);
-const sqlitePath = url.startsWith('sqlite:') ? url.slice('sqlite:'.length) : undefined;
-const { secrets, close } = await openStorage({ sqlitePath, STORAGE_URL: url }, { onLost: fail, onWarning: () => {} });
+const [url = '', limits = '{}'] = process.argv.slice(2);
+const config = configOf(url, JSON.parse(limits));
+const { secrets, close } = await openStorage(config, { onLost: fail, onWarning: () => {} });
 
 process.on('message', async ({ number, verb, values }: Call) => {
   try {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
 import { AppError, type ErrorCode } from '../../../src/errors.ts';
-import type { SecretStore } from '../../../src/secrets/store.ts';
+import type { SecretStore, StoreLimits } from '../../../src/secrets/store.ts';
 
 export type Call = { number: number; verb: keyof SecretStore; values: readonly unknown[] };
 export type Answer = { number: number } & (
@@ -20,19 +20,32 @@ export type StoreProcess = SecretStore & {
   end(): Promise<void>;
 };
 
-const VERBS = ['create', 'find', 'reserveTry', 'refundTry', 'claim', 'reread', 'findReceipt', 'burn', 'sweep'] as const;
+const VERBS = [
+  'create',
+  'admit',
+  'find',
+  'reserveTry',
+  'refundTry',
+  'claim',
+  'reread',
+  'findReceipt',
+  'burn',
+  'sweep',
+] as const;
 const CHILD = fileURLToPath(new URL('store-child.ts', import.meta.url));
 
 /**
  * Starts a process that opens the store at `url`.
  * @param wrapper a command that runs the command after it.
+ * @param limits those that are not wide.
  */
 export async function openInProcess(
   t: ExecutionContext,
   url: string,
   wrapper: readonly string[] = [],
+  limits: Partial<StoreLimits> = {},
 ): Promise<StoreProcess> {
-  const [command = '', ...args] = [...wrapper, process.execPath, CHILD, url];
+  const [command = '', ...args] = [...wrapper, process.execPath, CHILD, url, JSON.stringify(limits)];
   const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], serialization: 'advanced' });
   const ended = once(child, 'exit');
   const kill = async (): Promise<void> => {

@@ -1,7 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
 import { createSecretKey } from '../../../src/secrets/keys.ts';
-import type { ClaimOptions, Found, NewSecret, Receipt, SecretStore } from '../../../src/secrets/store.ts';
+import type {
+  ClaimOptions,
+  Creator,
+  Found,
+  NewSecret,
+  Receipt,
+  SecretStore,
+  StoreLimits,
+} from '../../../src/secrets/store.ts';
 import type { Storage } from '../../../src/storage/open.ts';
 
 /** Every record a store holds, as the engine's own tools show it: all bytes of a row or document in one piece. */
@@ -11,7 +19,7 @@ export type RawRecords = (url: string) => Promise<readonly Buffer[]>;
 export type World = {
   store: SecretStore;
   url: string;
-  open(): Promise<Storage>;
+  open(limits?: Partial<StoreLimits>): Promise<Storage>;
   close(): Promise<void>;
   raw(): Promise<readonly Buffer[]>;
 };
@@ -29,6 +37,13 @@ export const COPY_UNTIL = CREATED_AT + MINUTE;
 export const MAX_READS = 5;
 export const NO_REFUND = { refundTry: false } as const;
 
+/** Somebody whose limits count. */
+export const CLIENT: Uint8Array = Buffer.alloc(16, 'c');
+
+export function creator(client = CLIENT, now = CREATED_AT): Creator {
+  return { client, now, isAdmitted: false };
+}
+
 type Wish = { expiresAt?: number; bytes?: number };
 
 export function newSecret({ expiresAt = EXPIRES_AT, bytes = 64 }: Wish = {}): NewSecret {
@@ -39,15 +54,20 @@ export function newSecret({ expiresAt = EXPIRES_AT, bytes = 64 }: Wish = {}): Ne
 /** A waiting secret without a receipt. */
 export async function createUntraced(store: SecretStore, wish?: Wish): Promise<NewSecret> {
   const secret = newSecret(wish);
-  await store.create(secret);
+  await createOrThrow(store, secret);
   return secret;
 }
 
 /** A waiting secret with a receipt. */
 export async function createTraced(store: SecretStore, wish?: Wish): Promise<Traced> {
   const secret = { ...newSecret(wish), receiptHash: randomBytes(32) };
-  await store.create(secret);
+  await createOrThrow(store, secret);
   return secret;
+}
+
+async function createOrThrow(store: SecretStore, secret: NewSecret): Promise<void> {
+  const refusal = await store.create(secret);
+  if (refusal) throw new Error(`refused: ${refusal.reason}`);
 }
 
 export function newCopy(until = COPY_UNTIL, bytes = 64): Copy {

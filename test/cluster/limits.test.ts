@@ -1,0 +1,89 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import type { ExecutionContext } from 'ava';
+import { type Answer, readSecret, send, type Target } from '../support/client.ts';
+import { type ReadyProgram, start } from '../support/program.ts';
+import { ENGINES, temporaryFolder } from '../support/storage.ts';
+
+const LIMIT = 12;
+const NOBODY = { 'x-forwarded-for': '203.0.113.1' };
+
+/** So many creations at once, on a connection each. @returns how many were stored. */
+async function countCreated(
+  targets: readonly Target[],
+  count: number,
+  headersOf: (n: number) => Record<string, string> = () => ({}),
+): Promise<{ created: Answer[]; refused: Answer[] }> {
+  const answers = await Promise.all(
+    Array.from({ length: count }, (_, n) =>
+      send(targets[n % targets.length] as Target, '/generate', { secret: 's' }, { headers: headersOf(n) }),
+    ),
+  );
+  return {
+    created: answers.filter(({ status }) => status === 201),
+    refused: answers.filter(({ status }) => status === 429),
+  };
+}
+
+for (const { name, test, place } of ENGINES) {
+  const startWith = async (t: ExecutionContext, env: Record<string, string>): Promise<ReadyProgram> => {
+    const { url } = await place(t);
+    return start(t, { env: { STORAGE_URL: url, WORKERS: '3', LIMITS: 'on', CLIENT_MAX_SECRETS: `${LIMIT}`, ...env } });
+  };
+
+  test(`${name}: workers share a client's limit, whatever it says of itself`, async (t) => {
+    const { base } = await startWith(t, {});
+    const forged = (n: number) => ({
+      'x-forwarded-for': `203.0.113.${n}`,
+      'x-real-ip': `203.0.113.${n}`,
+      forwarded: `for=203.0.113.${n}`,
+      'x-client-ip': `203.0.113.${n}`,
+    });
+    const { created, refused } = await countCreated([base], 3 * LIMIT, forged);
+    t.true(created.length <= LIMIT);
+    // On a machine that is too busy the storage may leave some without an answer, and their places taken.
+    t.true(created.length + (3 * LIMIT - created.length - refused.length) >= LIMIT);
+    t.true(refused.every(({ body, headers }) => body.code === 'QUOTA_EXCEEDED' && Number(headers['retry-after']) > 0));
+    for (const { body } of created.slice(0, 5)) {
+      t.is((await readSecret(base, body.secret_key as string)).status, 200);
+    }
+  });
+
+  test(`${name}: through a trusted proxy each of its clients has the limit`, async (t) => {
+    const folder = await temporaryFolder(t);
+    const targets = [1, 2, 3].map((n) => `unix:${join(folder, `worker-${n}.sock`)}`);
+    for (const [env, at] of [
+      [{ TRUSTED_PROXIES: '127.0.0.1' }, undefined],
+      [{ SOCKET_DIR: folder }, targets],
+    ] as const) {
+      const { base } = await startWith(t, env);
+      const { created } = await countCreated(at ?? [base], 4 * LIMIT, (n) => ({
+        'x-forwarded-for': `203.0.113.${n % 2}`,
+      }));
+      t.true(created.length <= 2 * LIMIT && created.length > LIMIT, `${created.length}`);
+    }
+  });
+}
+
+const [sqlite] = ENGINES;
+sqlite?.test('who left before its request was read has no address to choose', async (t) => {
+  const { url } = await sqlite.place(t);
+  const { base } = await start(t, {
+    env: { STORAGE_URL: url, WORKERS: '1', LIMITS: 'on', CLIENT_MAX_SECRETS: '3', TRUSTED_PROXIES: '192.0.2.1' },
+  });
+  const { port } = new URL(base);
+  const body = JSON.stringify({ secret: 's' });
+  for (let n = 0; n < 20; n++) {
+    const socket = connect(Number(port), '127.0.0.1');
+    await once(socket, 'connect');
+    const head = `POST /generate HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 203.0.113.${n}\r\ncontent-length: ${body.length}`;
+    socket.end(`${head}\r\n\r\n${body}`);
+    socket.destroySoon();
+    await once(socket, 'close');
+  }
+  // At most the limit for those without an address, and for those whose address was still known.
+  const metered = await countCreated([base], 5, () => NOBODY);
+  t.true(metered.created.length <= 3);
+  t.true(metered.refused.length >= 2);
+});
