@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import test, { type TestFn } from 'ava';
+import { makeCertificate } from '../support/certificate.ts';
 import { createSecret, readSecret, send } from '../support/client.ts';
 import { configure, isInstalled, startNginx, withNginx } from '../support/nginx.ts';
 import { start } from '../support/program.ts';
@@ -42,17 +43,3 @@ withNginx('a secret is created and read through nginx, by any worker', async (t)
   }
   t.is(new Set(nginx.requests().map(({ upstream }) => upstream)).size, 2);
 });
-
-export async function makeCertificate(folder: string): Promise<void> {
-  const key = [
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:P-256',
-    '-nodes',
-    '-keyout',
-    join(folder, 'privkey.pem'),
-  ];
-  const certificate = ['-x509', '-days', '2', '-subj', '/CN=localhost', '-out', join(folder, 'fullchain.pem')];
-  await run('openssl', ['req', ...key, ...certificate]);
-}

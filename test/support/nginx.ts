@@ -22,6 +22,8 @@ export type NginxOptions = {
   server?: 'plain.conf' | 'tls.conf';
   /** Changes a file before it is used. */
   edit?: (name: string, text: string) => string;
+  /** Puts into nginx's folder what it needs. */
+  prepare?: (folder: string) => Promise<void>;
 };
 
 export type Nginx = {
@@ -61,6 +63,7 @@ export async function configure(folder: string, options: NginxOptions): Promise<
 export async function startNginx(t: ExecutionContext, options: NginxOptions): Promise<Nginx> {
   const folder = await temporaryFolder(t);
   const port = await configure(folder, options);
+  await options.prepare?.(folder);
   const user = process.getuid?.() === 0 ? ' user root;' : ''; // else it could not use the sockets
   // Ends with its standard input, and so with us, however that goes.
   const script = 'nginx -c "$0" -g "$1" </dev/null & cat; kill $!; wait $!';
