@@ -1,59 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { Agent } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
-import { createSecret, oneShot, openUpload, readSecret, send, type Target } from '../support/client.ts';
-import { type Program, start, until, untilReplaced } from '../support/program.ts';
+import { createSecret, openUpload, readSecret, send } from '../support/client.ts';
+import { countRolls, roll, startClients } from '../support/load.ts';
+import { start, until, untilReplaced } from '../support/program.ts';
 import { temporaryFolder } from '../support/storage.ts';
 
 const ROLLS = 3;
-
-async function roll(program: Program): Promise<void> {
-  const before = program.workers();
-  const rolls = countRolls(program);
-  process.kill(program.primary(), 'SIGHUP');
-  await untilReplaced(program, before);
-  await until('the end of the roll', () => countRolls(program) > rolls);
-}
-
-function countRolls(program: Program): number {
-  return program.stderr().match(/"done replacing/g)?.length ?? 0;
-}
-
-type Load = { pairs: number; failures: string[]; stop(): Promise<void> };
-
-/** Clients that create and read, one pair after the other, until told to stop. */
-function startClients(target: (client: number) => Target): Load {
-  const agents: Agent[] = [];
-  let isStopping = false;
-  const load: Load = {
-    pairs: 0,
-    failures: [],
-    async stop() {
-      isStopping = true;
-      await Promise.all(clients);
-      for (const agent of agents) agent.destroy();
-    },
-  };
-  const clients = Array.from({ length: 40 }, async (_, client) => {
-    const agent = client % 2 === 0 ? oneShot : new Agent({ keepAlive: true, maxSockets: 1 });
-    agents.push(agent);
-    while (!isStopping) {
-      const secret = randomBytes(12).toString('hex');
-      try {
-        const key = await createSecret(target(client), { secret }, { agent });
-        const { status, body } = await readSecret(target(client), key, {}, { agent });
-        if (status !== 200 || body.secret !== secret) load.failures.push(`read: ${status}`);
-        load.pairs += 1;
-      } catch (error) {
-        load.failures.push(String(error));
-      }
-    }
-  });
-  return load;
-}
 
 test.serial('SIGHUP replaces every worker and refuses nothing, on kept and on new connections', async (t) => {
   const program = await start(t);

@@ -12,7 +12,9 @@ import { temporaryFolder } from './storage.ts';
 export const CONFIGURATION = new URL('../../nginx/', import.meta.url).pathname;
 
 /** Tests that need nginx: visible skips where there is none. */
-export const withNginx = (isInstalled('nginx', '-v') ? test : test.skip) as TestFn;
+export const withNginx = (
+  isInstalled('nginx', '-v') ? test : Object.assign(test.skip, { serial: test.skip })
+) as TestFn & { serial: TestFn };
 
 export type NginxOptions = {
   /** Where the workers' sockets are. */

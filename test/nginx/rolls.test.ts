@@ -1,0 +1,116 @@
+import { Agent } from 'node:http';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ExecutionContext } from 'ava';
+import { countRolls, type Load, roll, startClients } from '../support/load.ts';
+import { type Nginx, startNginx, withNginx } from '../support/nginx.ts';
+import { type ReadyProgram, start, until } from '../support/program.ts';
+import { temporaryFolder } from '../support/storage.ts';
+
+/** ROUNDS=10 is what the service promises; a few are enough to see it break. */
+const ROUNDS = Number(process.env.ROUNDS ?? 3);
+const CLIENTS = 20;
+const WORKERS = 4;
+
+type World = { folder: string; sockets: string; program: ReadyProgram; nginx: Nginx; load: Load };
+
+async function startWorld(t: ExecutionContext): Promise<World> {
+  const folder = await temporaryFolder(t);
+  const sockets = join(folder, 's');
+  const program = await startProgram(t, folder, sockets);
+  const nginx = await startNginx(t, { sockets, workers: WORKERS });
+  // Each from an address of its own, for nginx limits what one may ask.
+  const agent = (client: number): Agent =>
+    new Agent({ keepAlive: client % 2 === 0, maxSockets: 1, localAddress: `127.0.1.${client + 1}` });
+  return {
+    folder,
+    sockets,
+    program,
+    nginx,
+    load: startClients(() => nginx.base, { clients: CLIENTS, agent, timeoutMs: 15_000 }),
+  };
+}
+
+function startProgram(t: ExecutionContext, folder: string, sockets: string): Promise<ReadyProgram> {
+  return start(t, { folder, env: { SOCKET_DIR: sockets, WORKERS: String(WORKERS), LOG_LEVEL: 'info' } });
+}
+
+/** Pairs go on: more of them than there are clients. */
+async function untilServed({ load }: World): Promise<void> {
+  const before = load.pairs;
+  await until('pairs', () => load.pairs > before + 2 * CLIENTS);
+}
+
+withNginx.serial('SIGHUP replaces the workers behind nginx, and no request of 20 clients fails', async (t) => {
+  const world = await startWorld(t);
+  await untilServed(world);
+  for (let round = 1; round <= ROUNDS; round++) {
+    await roll(world.program);
+    t.is(countRolls(world.program), round);
+    await sleep(1_100); // within a second it would be the same signal
+  }
+  await untilServed(world);
+  await world.load.stop();
+  t.log(`${world.load.pairs} pairs`);
+  t.deepEqual(world.load.failures, []);
+});
+
+withNginx.serial('kill -9 of a worker behind nginx fails only what it was doing', async (t) => {
+  const world = await startWorld(t);
+  const { program, load, nginx } = world;
+  let failed = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    await untilServed(world);
+    const [victim] = program.workers() as [number];
+    const socket = `unix:${world.sockets}/worker-${numberOf(program, victim)}.sock`;
+    const seen = nginx.requests().length;
+    process.kill(victim, 'SIGKILL');
+    await until('its successor', () => program.workers().length === WORKERS && !program.workers().includes(victim));
+    await untilServed(world);
+    // What it was doing was sent to it and to nobody after it.
+    const failures = nginx
+      .requests()
+      .slice(seen)
+      .filter(({ status }) => Number(status) >= 500);
+    t.deepEqual(
+      failures.filter(({ status, upstream }) => status !== 502 || !String(upstream).endsWith(socket)),
+      [],
+    );
+    t.true(failures.length <= CLIENTS, `${failures.length} failures`);
+    failed += failures.length;
+  }
+  await load.stop();
+  t.log(`${load.pairs} pairs, ${failed} failures`);
+  t.is(load.failures.length, failed, 'clients see what nginx logged, and nothing else');
+  for (const failure of load.failures) t.regex(failure, /^502 .*"code":"NO_WORKER"/);
+});
+
+withNginx.serial(
+  'while the program is restarted behind nginx, clients get answers that tell them to come back',
+  async (t) => {
+    const world = await startWorld(t);
+    const { folder, sockets, load } = world;
+    let program = world.program;
+    for (let round = 0; round < ROUNDS; round++) {
+      await untilServed(world);
+      program.signal('SIGTERM');
+      await program.exit;
+      program = await startProgram(t, folder, sockets);
+    }
+    await untilServed(world);
+    await load.stop();
+    t.log(`${load.pairs} pairs, ${load.failures.length} failures`);
+    t.deepEqual(
+      load.failures.filter((failure) => !/^50[23] .*"code":"(?:NO_WORKER|DRAINING)"/.test(failure)),
+      [],
+    );
+  },
+);
+
+function numberOf(program: ReadyProgram, pid: number): number {
+  const line = program
+    .stderr()
+    .split('\n')
+    .findLast((line) => line.includes(`"workerPid":${pid},`));
+  return JSON.parse(line ?? '{}').worker;
+}
