@@ -4,8 +4,14 @@ import type { ToPrimary } from './ipc.ts';
 import type { Samples } from './ops/families.ts';
 import type { Meters } from './ops/meters.ts';
 
-const REPORT_INTERVAL_MS = 1_000;
-const ANSWER_MS = 2_000;
+const TIMES: Times = { reportMs: 1_000, answerMs: 2_000 };
+
+type Times = {
+  /** From one report to the next. */
+  reportMs: number;
+  /** How long the primary may take to answer. */
+  answerMs: number;
+};
 
 /** A worker's way to the counts of all workers, which the primary adds up. */
 export type TotalsLink = {
@@ -21,7 +27,7 @@ export type TotalsLink = {
 export function createTotalsLink(
   meters: Meters,
   tell: (message: ToPrimary, onSent?: () => void) => void,
-  answerMs = ANSWER_MS,
+  { reportMs, answerMs }: Times = TIMES,
 ): TotalsLink {
   let lastId = 0;
   let isOnItsWay = false;
@@ -48,7 +54,7 @@ export function createTotalsLink(
   }
 
   // While the primary takes nothing, counts wait here, where they need no room.
-  setInterval(() => !isOnItsWay && void report(), REPORT_INTERVAL_MS).unref();
+  setInterval(() => !isOnItsWay && void report(), reportMs).unref();
   return {
     report,
     ask() {

@@ -83,19 +83,21 @@ test('requests are counted by method, route and status, those that never had a p
   await server.get('/no/such/path');
   await server.request('PUT', '/generate', {});
   await server.post('/generate', 'not JSON');
+  await server.request('PROPFIND', '/');
   await sendRaw(server.port, 'nonsense\r\n\r\n');
   const series = parseMetrics(server.metrics());
   const counted = [...series].filter(([key]) => /^hushbox_http_(requests|errors)_total/.test(key)).sort();
   t.deepEqual(counted, [
     ['hushbox_http_errors_total{route="/generate",code="INVALID_REQUEST"}', 1],
     ['hushbox_http_errors_total{route="none",code="INVALID_REQUEST"}', 1],
-    ['hushbox_http_errors_total{route="none",code="METHOD_NOT_ALLOWED"}', 1],
+    ['hushbox_http_errors_total{route="none",code="METHOD_NOT_ALLOWED"}', 2],
     ['hushbox_http_errors_total{route="none",code="NOT_FOUND"}', 1],
     ['hushbox_http_requests_total{method="GET",route="/",status="200"}', 1],
     ['hushbox_http_requests_total{method="GET",route="none",status="404"}', 1],
     ['hushbox_http_requests_total{method="POST",route="/generate",status="400"}', 1],
     ['hushbox_http_requests_total{method="PUT",route="none",status="405"}', 1],
     ['hushbox_http_requests_total{method="other",route="none",status="400"}', 1],
+    ['hushbox_http_requests_total{method="other",route="none",status="405"}', 1],
   ]);
   t.is(series.get('hushbox_http_request_duration_seconds_count{route="/generate"}'), 1);
 });
