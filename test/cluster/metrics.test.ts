@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
-import { createSecret, readSecret, send, type Target } from '../support/client.ts';
+import { createSecret, openUpload, readSecret, send, type Target } from '../support/client.ts';
 import { findLeaks } from '../support/leaks.ts';
 import { parseMetrics, type Series, sumOf } from '../support/metrics.ts';
-import { kill, type Program, start, until, untilReplaced } from '../support/program.ts';
+import { isAlive, kill, type Program, start, until, untilReplaced } from '../support/program.ts';
 
 /** A worker reports once a second. */
 const REPORTED_MS = 1_500;
@@ -114,6 +114,21 @@ test.serial('nothing goes back while workers are replaced and killed, and what w
   t.is(series.get('hushbox_workers_ready'), 2);
   t.is(series.get('hushbox_worker_restarts_total{reason="replaced"}'), 2);
   t.is(series.get('hushbox_worker_restarts_total{reason="died"}'), 2);
+});
+
+test.serial('what a worker counts in its last moments, while it leaves, is not lost', async (t) => {
+  const program = await start(t, { env: { WORKERS: '1' } });
+  for (let rolls = 1; rolls <= 3; rolls++) {
+    const [old] = program.workers();
+    const { finish } = await openUpload(program.base, '/generate');
+    process.kill(program.primary(), 'SIGHUP');
+    await until('its successor', () => program.stderr().match(/"worker is ready"/g)?.length === 1 + rolls);
+    await sleep(1_100); // nothing keeps it any longer but the upload; and by then the next SIGHUP is another one
+    t.is((await finish('{"secret": "one of the last moment"}')).status, 201);
+    await until('the end of the old one', () => !isAlive(old as number));
+    await until('the end of the roll', () => program.stderr().match(/"done replacing/g)?.length === rolls);
+    t.is(parseMetrics(await scrape(program)).get('hushbox_secrets_created_total'), rolls);
+  }
 });
 
 test.serial('the public listener has no metrics, and asking for them is an unknown path', async (t) => {
