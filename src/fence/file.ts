@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
-import { open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { makeFolder } from '../folders.ts';
 import type { FenceMark } from './store.ts';
@@ -30,9 +30,8 @@ export function readFenceFile(path: string): FenceMark[] | undefined {
 
 /** Puts a new file in the place of the old one: complete and on disk, or not at all. */
 export async function writeFenceFile(path: string, marks: readonly FenceMark[]): Promise<void> {
-  makeFolder(dirname(path), 0o700);
   const temporary = `${path}.${randomBytes(8).toString('hex')}`;
-  const file = await open(temporary, 'wx', 0o600);
+  const file = await openNew(temporary);
   try {
     await file.writeFile(format(marks));
     await file.sync();
@@ -42,6 +41,17 @@ export async function writeFenceFile(path: string, marks: readonly FenceMark[]):
     throw error;
   } finally {
     await file.close();
+  }
+}
+
+/** The folder is made where it is missing, and not looked at otherwise: a disk that hangs must not hold the event loop. */
+async function openNew(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'wx', 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    makeFolder(dirname(path), 0o700);
+    return open(path, 'wx', 0o600);
   }
 }
 

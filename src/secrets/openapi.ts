@@ -150,7 +150,7 @@ const getReceipt: Operation = {
   operationId: 'getReceipt',
   tags: ['secrets'],
   summary: 'Ask what became of a secret',
-  description: `A receipt outlives its secret by ${RECEIPT_DAYS} days, then it is 404.`,
+  description: `A receipt outlives its secret by ${RECEIPT_DAYS} days, then it is 404. So it is where nobody can tell, since the database was put back to an older state, whether the secret was read.`,
   parameters: [receiptKey],
   responses: {
     200: jsonAnswer('What became of the secret.', 'Receipt', {
