@@ -77,6 +77,7 @@ export async function runPrimary(config: Config, makePid: number | undefined, lo
   const port = config.SOCKET_DIR ? 0 : config.HTTP_PORT || (await findFreePort(config));
   const internalName = config.INTERNAL_PORT === undefined ? chooseFirstName(config.DATA_DIR) : '';
   const totals = createTotals();
+  totals.add({ hushbox_worker_restarts_total: { died: [0], replaced: [0] } }); // an alert compares with it
   let reason: string | undefined;
   let isAnnounced = false;
   let isStopping = false;

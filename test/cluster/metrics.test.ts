@@ -83,6 +83,7 @@ test.serial('metrics are of all workers in one, exact to the second, whichever w
     t.is(series.get('hushbox_http_request_duration_seconds_count{route="/generate"}'), 60);
     t.is(series.get('hushbox_workers_ready'), 3);
     t.is(series.get('hushbox_workers_wanted'), 3);
+    t.is(series.get('hushbox_worker_restarts_total{reason="died"}'), 0);
     for (const worker of [1, 2, 3]) {
       t.true((series.get(`hushbox_worker_resident_memory_bytes{worker="${worker}"}`) ?? 0) > 1e7);
     }

@@ -102,6 +102,25 @@ test('requests are counted by method, route and status, those that never had a p
   t.is(series.get('hushbox_http_request_duration_seconds_count{route="/generate"}'), 1);
 });
 
+test('refused creations are counted by what they were refused for', async (t) => {
+  const identify = (): Uint8Array => Buffer.alloc(16, 'c');
+  const storeLimits = { clientCreatesPerMinute: 3, clientMaxSecrets: 1, maxBytes: 10_000 };
+  const server = await startServer(t, { place: await SQLITE.place(t), identify, storeLimits });
+  await server.post('/generate', { secret: 'x'.repeat(20_000) });
+  await server.create({ secret: 'x' });
+  await server.post('/generate', { secret: 'x' });
+  await server.post('/generate', { secret: '' });
+  server.clock.advance({ seconds: 1 });
+  for (let n = 0; n < 5; n++) await server.post('/generate', { secret: 'x' });
+  const series = parseMetrics(server.metrics());
+  const refused = (code: string): number =>
+    sumOf(series, 'hushbox_http_errors_total', `{route="/generate",code="${code}"}`);
+  t.is(refused('STORAGE_FULL'), 1);
+  t.is(refused('INVALID_REQUEST'), 1);
+  t.is(refused('QUOTA_EXCEEDED') + refused('RATE_LIMITED'), 6);
+  t.is(series.get('hushbox_secrets_created_total'), 1);
+});
+
 test('no request makes a series of its own: label values come from closed sets', async (t) => {
   const server = await serve(t);
   await askAtRandom(server);
