@@ -12,21 +12,20 @@ COPY --from=build /usr/bin/tini /usr/bin/tini
 # What volumes are mounted on: a new volume takes over the owner and the mode.
 RUN install -d -o node -g node -m 0700 /keys /data \
   && install -d -o root -g root -m 0700 /mongo-keys \
-  && install -d -o node -g node -m 0750 /run/hushbox
+  && install -d -o node -g node -m 0750 /run/hushbox \
+  && ln -s /app/bin/hushbox /usr/local/bin/hushbox
 WORKDIR /app
 COPY --from=build /app/node_modules node_modules
 COPY package.json ./
 COPY scripts/compile.ts scripts/health-check.ts scripts/
-COPY bin bin
+COPY bin/hushbox bin/
 COPY src src
 # Compiled ahead, for the file system is read-only when it runs.
-RUN ln -s /app/bin/hushbox /usr/local/bin/hushbox \
-  && install -d -o node -g node node_modules/.cache
+RUN install -d -o node -g node node_modules/.cache
 USER node
 RUN ["node", "scripts/compile.ts"]
 ENV NODE_ENV=production HOST=0.0.0.0 DATA_DIR=/data
 EXPOSE 8000
-VOLUME /data
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["node", "scripts/health-check.ts"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["tini", "--"]

@@ -1,14 +1,11 @@
-import { globSync } from 'node:fs';
 import { enableCompileCache, flushCompileCache } from 'node:module';
 import { join } from 'node:path';
 
-// Compiles the program ahead: for an image, where nothing can be written when it runs. Loading a module does nothing but
-// that, except for those which are the beginning of a process or a thread.
+// Compiles what the service starts with ahead: for an image, where nothing can be written when it runs.
 const ROOT = join(import.meta.dirname, '..');
-const BEGINNINGS = ['**/main.ts', '**/thread.ts', '**/inspector.ts', 'web/page/**'];
+/** What src/main.ts and src/setup/main.ts begin with, and what is loaded only when it is used. */
+const PARTS = ['cluster.ts', 'preflight.ts', 'worker-process.ts', 'storage/mongo/open.ts', 'setup/mongo.ts'];
 
 enableCompileCache(join(ROOT, 'node_modules/.cache/compiled')); // where src/main.ts looks
-for (const path of globSync('**/*.ts', { cwd: join(ROOT, 'src'), exclude: BEGINNINGS })) {
-  await import(join(ROOT, 'src', path));
-}
+for (const part of PARTS) await import(join(ROOT, 'src', part));
 flushCompileCache();

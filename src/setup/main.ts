@@ -10,7 +10,7 @@ const log = createLog('info');
 
 /** As a variable or as a file; an empty one counts as absent. */
 function given(name: string, path: string): string | undefined {
-  const value = process.env[name]?.trim();
+  const value = process.env[`GIVEN_${name}`]?.trim();
   const content = readFileSync(path, 'utf8').trim();
   if (value && content) throw new Error(`${name} and ${name}_FILE must not both be set`);
   return value || content || undefined;

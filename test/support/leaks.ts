@@ -46,8 +46,22 @@ export function expectNoLeaks(logged: string): void {
 /** @returns what of all that was remembered is in the text, as it is or as JSON has it. */
 export function findLeaks(logged: string): string[] {
   const words = new Set(logged.match(/[\w-]{16,}/g)?.map((word) => word.slice(0, KEY_BEGINNING)));
-  const leaked = [...texts].filter(
-    (text) => logged.includes(text) || logged.includes(JSON.stringify(text).slice(1, -1)),
-  );
-  return [...leaked, ...[...keyBeginnings].filter((beginning) => words.has(beginning))];
+  return [...findTexts(logged), ...[...keyBeginnings].filter((beginning) => words.has(beginning))];
+}
+
+/** One walk through the text, however many there are to be found: tens of thousands in tens of megabytes. */
+function findTexts(logged: string): string[] {
+  const byBeginning = new Map<string, { form: string; text: string }[]>();
+  for (const text of texts) {
+    for (const form of new Set([text, JSON.stringify(text).slice(1, -1)])) {
+      const beginning = form.slice(0, MIN_LENGTH);
+      byBeginning.set(beginning, [...(byBeginning.get(beginning) ?? []), { form, text }]);
+    }
+  }
+  const found = new Set<string>();
+  for (let at = 0; at <= logged.length - MIN_LENGTH; at++) {
+    const forms = byBeginning.get(logged.slice(at, at + MIN_LENGTH));
+    for (const { form, text } of forms ?? []) if (logged.startsWith(form, at)) found.add(text);
+  }
+  return [...found];
 }

@@ -44,8 +44,8 @@ const SAFE_REREAD_MS = 50_000;
 const MAX_READS = 5;
 
 /**
- * Books kept outside of the service: every intent before it is sent, every answer after it. A connection that breaks
- * and a 503 leave both outcomes open; everything else is held against what came before.
+ * Books kept outside of the service: every intent before it is sent, every answer after it. A connection that breaks,
+ * a 502 and a 503 leave both outcomes open; everything else is held against what came before.
  */
 export function createLedger(target: Target): Ledger {
   const entries: Entry[] = [];
@@ -68,7 +68,9 @@ export function createLedger(target: Target): Ledger {
     try {
       const agent = chance(0.5) ? kept : oneShot;
       const answer = await send(target, path, body, { method, headers, agent, timeoutMs: 15_000 });
-      if (answer.status !== 503) return answer;
+      if (answer.status === 502)
+        await sleep(20); // a proxy, with nobody behind it
+      else if (answer.status !== 503) return answer;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ECONNREFUSED') {
         counts.refused += 1;
