@@ -9,6 +9,7 @@ import test, { type ExecutionContext } from 'ava';
 import { MongoClient } from 'mongodb';
 import type { Finding } from '../../src/findings.ts';
 import { masterKeyIdOf } from '../../src/secrets/key-ring.ts';
+import { inspectSqlite } from '../../src/storage/sqlite/inspect.ts';
 import { MIGRATIONS } from '../../src/storage/sqlite/schema.ts';
 import { secretsAt } from '../fixtures/fixture.ts';
 import { startMongoProxy } from '../storage/mongo-proxy.ts';
@@ -259,6 +260,29 @@ test.serial('an older state is told before the service starts with it, and a mar
   writeFileSync(join(folder, 'fence.json'), 'garbled');
   t.regex((await diagnose({ ...env, HTTP_PORT: '1' })).told('fence'), /^problem: The marks in .* cannot be read/);
   t.is(readFileSync(join(folder, 'fence.json'), 'utf8'), 'garbled');
+});
+
+test.serial('what the fence refuses is told, and a mark from the future: a clock went back', async (t) => {
+  const place = await SQLITE.place(t);
+  await store(place, KEY);
+  const env = await environmentOf(t, place);
+  const database = new DatabaseSync(place.url.slice('sqlite:'.length));
+  database.prepare('UPDATE fence SET mark = ?, refused_until = ?').run(Date.now() + 3_600_000, Date.now() - 1_000);
+  database.close();
+  const { code, told } = await diagnose(env);
+  t.is(code, 1);
+  t.regex(told('fence'), /problem: The last mark is of .* in the future/);
+  t.regex(told('fence'), /warning: The fence file has no mark of this database/);
+  t.regex(told('fence'), /warning: Secrets made until .* are refused/);
+});
+
+test.serial('a database that does not open in time is a problem, and does not hold the command', async (t) => {
+  const place = await SQLITE.place(t);
+  await store(place, KEY);
+  const [finding, ...others] = await inspectSqlite(place.url.slice('sqlite:'.length), 1);
+  t.deepEqual(others, []);
+  t.is(finding?.level, 'problem');
+  t.regex(finding?.text ?? '', /^Opening the database did not end within/);
 });
 
 test.serial('for people it is one line a finding, with what to do below it', async (t) => {
