@@ -38,6 +38,7 @@ check: build ## types, lint, generated files, tests with coverage
 
 bench: build ## measure, and draw docs/benchmarks.svg
 	@$(NODE) bench/run.ts
+	@$(NODE) bench/nginx.ts
 
 docs: build ## regenerate docs/configuration.md and docs/openapi.json
 	@$(NODE) scripts/generate-docs.ts

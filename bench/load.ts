@@ -7,6 +7,10 @@ import { connect, type Socket } from 'node:net';
  */
 export type Load = {
   port: number;
+  /** In place of the port: sockets in the file system, which the connections share out among them. */
+  sockets?: readonly string[];
+  /** After so many pairs a connection ends, and the next one comes from another address: limits count for each. */
+  pairsPerClient?: number;
   connections: number;
   seconds: number;
   warmupSeconds: number;
@@ -16,9 +20,10 @@ export type Load = {
 };
 export type Rate = { pairsPerSecond: number; p50Ms: number; p99Ms: number; failures: number };
 
-const { port, connections, seconds, warmupSeconds, phrase, requests } = JSON.parse(process.argv[2] as string) as Load;
+const load = JSON.parse(process.argv[2] as string) as Load;
+const { port, sockets, pairsPerClient, connections, seconds, warmupSeconds, phrase, requests } = load;
 const secret = 's'.repeat(64);
-const create = request('/generate', JSON.stringify({ secret, phrase }));
+const createBody = JSON.stringify({ secret, phrase });
 const readBody = phrase ? JSON.stringify({ phrase }) : '';
 const expected = JSON.stringify({ secret });
 const KEY = '"secret_key":"';
@@ -27,13 +32,17 @@ const latencies: number[] = [];
 let isMeasuring = false;
 let failures = 0;
 let sent = 0;
+let clients = 0;
 
-function request(path: string, body: string): string {
-  return `POST ${path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+function request(path: string, body: string, headers = ''): string {
+  return `POST ${path} HTTP/1.1\r\nHost: bench\r\n${headers}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 }
 
-function run(socket: Socket): void {
+/** @param headers of each request. @param proceed what follows when the client has done its part. */
+function run(socket: Socket, headers: string, proceed: () => void): void {
+  const create = request('/generate', createBody, headers);
   let startedAt = 0;
+  let pairs = 0;
   let isReading = false;
   let pending = '';
   const begin = (): void => {
@@ -49,13 +58,17 @@ function run(socket: Socket): void {
     if (isReading) {
       if (body !== expected) failures += 1;
       if (isMeasuring) latencies.push(performance.now() - startedAt);
-      begin();
+      pairs += 1;
+      if (pairs === pairsPerClient) {
+        socket.destroy();
+        proceed();
+      } else begin();
       return;
     }
     const at = body.indexOf(KEY) + KEY.length;
     if (at < KEY.length) failures += 1;
     isReading = true;
-    socket.write(request(`/secrets/${body.slice(at, body.indexOf('"', at))}`, readBody));
+    socket.write(request(`/secrets/${body.slice(at, body.indexOf('"', at))}`, readBody, headers));
   });
   begin();
 }
@@ -87,12 +100,22 @@ function runUnknown(socket: Socket): void {
   next();
 }
 
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-for (let index = 0; index < connections; index++) {
+/** Begins a connection, from an address of its own where limits count. */
+function open(index: number): void {
+  clients += 1;
+  const address = `127.${1 + (clients >> 16)}.${(clients >> 8) & 255}.${clients & 255}`;
+  const path = sockets?.[index % sockets.length];
+  const localAddress = pairsPerClient ? address : undefined;
+  const socket = path ? connect(path) : connect({ port, host: '127.0.0.1', ...(localAddress && { localAddress }) });
+  // Through a socket of the file system only the header tells the address.
+  const headers = path && pairsPerClient ? `X-Forwarded-For: ${address}\r\n` : '';
   const isUnknown = requests !== undefined && index % 4 === 0;
-  const socket = connect(port, '127.0.0.1', () => (isUnknown ? runUnknown(socket) : run(socket)));
+  socket.once('connect', () => (isUnknown ? runUnknown(socket) : run(socket, headers, () => open(index))));
   socket.setNoDelay(true);
 }
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+for (let index = 0; index < connections; index++) open(index);
 await sleep(warmupSeconds * 1000);
 isMeasuring = true;
 const startedAt = performance.now();

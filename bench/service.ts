@@ -44,7 +44,7 @@ export async function startService({
     port,
     pid,
     workerPid: childrenOf(pid)[0] ?? pid,
-    cpuSeconds: () => [pid, ...childrenOf(pid)].reduce((sum, one) => sum + cpuSecondsOf(one), 0),
+    cpuSeconds: () => cpuSecondsOfAll([pid]),
     async stop() {
       await end(child);
       rmSync(folder, { recursive: true, force: true });
@@ -57,6 +57,11 @@ export async function runClient<Answer>(script: string, options: object, core = 
   const args = ['-c', core, process.execPath, join(ROOT, 'bench', script), JSON.stringify(options)];
   const { stdout } = await run('taskset', args, { maxBuffer: 1e8 });
   return JSON.parse(stdout) as Answer;
+}
+
+/** Processor time of processes and their children, in seconds. */
+export function cpuSecondsOfAll(pids: readonly number[]): number {
+  return pids.flatMap((pid) => [pid, ...childrenOf(pid)]).reduce((sum, one) => sum + cpuSecondsOf(one), 0);
 }
 
 /** Resident memory of a process, in MiB. */

@@ -4,7 +4,8 @@ import { promisify } from 'node:util';
 import test, { type TestFn } from 'ava';
 import { makeCertificate } from '../support/certificate.ts';
 import { createSecret, readSecret, send } from '../support/client.ts';
-import { configure, isInstalled, startNginx, withNginx } from '../support/nginx.ts';
+import { startNginx, withNginx } from '../support/nginx.ts';
+import { configure, isInstalled } from '../support/nginx-files.ts';
 import { start } from '../support/program.ts';
 import { temporaryFolder } from '../support/storage.ts';
 
@@ -16,7 +17,7 @@ const withGixy = (isInstalled(GIXY, '--version') ? test : test.skip) as TestFn;
 for (const server of ['plain.conf', 'tls.conf'] as const) {
   withNginx(`nginx takes the configuration with ${server}, without a warning`, async (t) => {
     const folder = await temporaryFolder(t);
-    await configure(folder, { sockets: folder, server });
+    await configure(folder, { sockets: folder, server, log: `${folder}/access.log requests` });
     if (server === 'tls.conf') await makeCertificate(folder);
     const { stderr } = await run('nginx', ['-t', '-c', join(folder, 'nginx', 'nginx.conf')]);
     t.notRegex(stderr, /\[(?:warn|error|crit|alert|emerg)\]/);
@@ -24,7 +25,7 @@ for (const server of ['plain.conf', 'tls.conf'] as const) {
 
   withGixy(`the linter finds nothing in it, with ${server}`, async (t) => {
     const folder = await temporaryFolder(t);
-    await configure(folder, { sockets: folder, server });
+    await configure(folder, { sockets: folder, server, log: `${folder}/access.log requests` });
     const { stdout } = await run(GIXY, [join(folder, 'nginx', 'nginx.conf')]);
     t.regex(stdout, /No issues found/);
   });
