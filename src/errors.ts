@@ -25,6 +25,9 @@ export const ERRORS = {
   STORAGE_FULL: { status: 507, title: 'There is no room for another secret' },
 } as const;
 
+/** What only nginx in front answers with (nginx/nginx.conf), by status. */
+export const PROXY_CODES = { TOO_MANY_REQUESTS: 429, NO_WORKER: 502, WORKER_TIMEOUT: 504 } as const;
+
 export type ErrorCode = keyof typeof ERRORS;
 
 /** Those that only the internal listener answers with. */

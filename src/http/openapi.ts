@@ -1,4 +1,4 @@
-import { ERRORS, type ErrorCode, PUBLIC_CODES } from '../errors.ts';
+import { ERRORS, type ErrorCode, PROXY_CODES, PUBLIC_CODES } from '../errors.ts';
 
 /** JSON Schema 2020-12, the dialect of OpenAPI 3.1. */
 export type Schema = Readonly<Record<string, unknown>>;
@@ -83,7 +83,10 @@ export const SHARED_SCHEMAS: Readonly<Record<string, Schema>> = {
     required: ['Error', 'code', 'request_id'],
     properties: {
       Error: { type: 'string', description: 'A sentence for people. It may change, and never repeats what was sent.' },
-      code: { enum: PUBLIC_CODES, description: 'For programs. Once released, a code keeps its meaning.' },
+      code: {
+        enum: [...PUBLIC_CODES, ...Object.keys(PROXY_CODES)],
+        description: `For programs. Once released, a code keeps its meaning. Only nginx in front answers with ${describeProxyCodes()}.`,
+      },
       request_id: { type: 'string', format: 'uuid', description: 'As in the header `x-request-id`.' },
     },
   },
@@ -160,4 +163,10 @@ export function emptyAnswer(description: string): Answer {
 /** The same answer, which a browser (`Accept: text/html`) gets as a page. */
 export function orPage(answer: Answer): Answer {
   return { ...answer, content: { ...answer.content, 'text/html': { schema: { type: 'string' } } } };
+}
+
+function describeProxyCodes(): string {
+  return Object.entries(PROXY_CODES)
+    .map(([code, status]) => `\`${code}\` (${status})`)
+    .join(', ');
 }

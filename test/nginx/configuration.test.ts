@@ -1,13 +1,17 @@
 import { execFile } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import test, { type TestFn } from 'ava';
+import { ERRORS, PROXY_CODES } from '../../src/errors.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { createSecret, readSecret, send } from '../support/client.ts';
 import { startNginx, withNginx } from '../support/nginx.ts';
-import { configure, isInstalled } from '../support/nginx-files.ts';
+import { CONFIGURATION, configure, isInstalled } from '../support/nginx-files.ts';
 import { start } from '../support/program.ts';
 import { temporaryFolder } from '../support/storage.ts';
+import { startUpstream } from '../support/upstream.ts';
+import { KEY } from './cases/case.ts';
 
 const run = promisify(execFile);
 /** The linter; GIXY names it where it is not on the PATH. */
@@ -43,4 +47,42 @@ withNginx('a secret is created and read through nginx, by any worker', async (t)
     t.like(await readSecret(nginx.base, key), { status: 404, body: { code: 'KEY_NOT_FOUND' } });
   }
   t.is(new Set(nginx.requests().map(({ upstream }) => upstream)).size, 2);
+});
+
+test("nginx's own answers have codes of the service, with their sentences, and a few of their own", (t) => {
+  const text = readFileSync(join(CONFIGURATION, 'nginx.conf'), 'utf8');
+  const rows = text.matchAll(/^ *(?<status>\d{3}|default) '"Error":"(?<sentence>[^"]+)","code":"(?<code>[^"]+)"';$/gm);
+  const own = Array.from(rows, ({ groups }) => groups as { status: string; sentence: string; code: string });
+  t.true(own.length > 10);
+  for (const { status, sentence, code } of own) {
+    const known = ERRORS[code as keyof typeof ERRORS];
+    if (known)
+      t.deepEqual([known.status, known.title], [status === 'default' ? 500 : Number(status), sentence] as never);
+  }
+  // 503 stands for 502: nginx has no reason for it, but would answer like that.
+  t.deepEqual(
+    own
+      .filter(({ code, status }) => !(code in ERRORS) && status !== '503')
+      .map(({ code, status }) => [code, Number(status)]),
+    Object.entries(PROXY_CODES),
+  );
+});
+
+withNginx('the log has the pattern of every path that the program serves', async (t) => {
+  const sockets = await temporaryFolder(t);
+  await startUpstream(t, sockets, 1, (_request, response) => void response.end());
+  const nginx = await startNginx(t, { sockets, workers: 1 });
+  const { paths } = JSON.parse(readFileSync('docs/openapi.json', 'utf8')) as { paths: object };
+  const assets = readdirSync('src/web/page')
+    .filter((name) => !name.endsWith('.html'))
+    .map((name) => `/assets/${name}`);
+  const patterns = [
+    ...Object.keys(paths).map((path) => path.replace(/\{(\w+)\}/, ':$1')),
+    ...assets.filter((path) => !path.endsWith('.json')),
+  ];
+  for (const pattern of patterns) await send(nginx.base, pattern.replace(/:\w+/, KEY));
+  t.deepEqual(
+    nginx.requests().map(({ route }) => route),
+    patterns,
+  );
 });

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
-const SHIPPED = new URL('../../nginx/', import.meta.url).pathname;
+export const CONFIGURATION = new URL('../../nginx/', import.meta.url).pathname;
 
 export type ConfigurationOptions = {
   /** Where the workers' sockets are. */
@@ -22,8 +22,8 @@ export async function configure(folder: string, options: ConfigurationOptions): 
   const { sockets, workers = 2, server = 'plain.conf', log, edit = (_name, text) => text } = options;
   const port = await findFreePort();
   mkdirSync(join(folder, 'nginx'), { recursive: true });
-  for (const name of readdirSync(SHIPPED).filter((name) => name.endsWith('.conf'))) {
-    const text = readFileSync(join(SHIPPED, name), 'utf8')
+  for (const name of readdirSync(CONFIGURATION).filter((name) => name.endsWith('.conf'))) {
+    const text = readFileSync(join(CONFIGURATION, name), 'utf8')
       .replaceAll(/ *server unix:.*worker-(\d+)\.sock.*\n/g, (line, number) => (Number(number) <= workers ? line : ''))
       .replaceAll('/tmp/', `${folder}/`)
       .replaceAll('/run/hushbox', sockets)
