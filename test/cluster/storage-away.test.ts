@@ -54,15 +54,19 @@ withMongo('with the storage away the program starts, says so, and is ready as so
 
 withMongo('a storage that goes away and comes back needs no restart: the same request works again', async (t) => {
   const proxy = await openProxy(t);
-  const program = await start(t, { env: { STORAGE_URL: proxy.url } });
-  const key = await createSecret(program.base, { secret: 'kept' });
+  const folder = await temporaryFolder(t);
+  const program = await start(t, { folder, env: { STORAGE_URL: proxy.url, SOCKET_DIR: join(folder, 's') } });
+  // Workers find it again each at its own time.
+  const [target, other] = [`unix:${folder}/s/worker-1.sock`, `unix:${folder}/s/worker-2.sock`];
+  const key = await createSecret(target, { secret: 'kept' });
   const before = program.workers();
   await proxy.cut();
-  await saysUnavailable(t, program.base);
-  t.is((await readSecret(program.base, key)).status, 503);
+  await saysUnavailable(t, target);
+  t.is((await readSecret(target, key)).status, 503);
   await proxy.heal();
-  await untilReady(program.base);
-  t.deepEqual((await readSecret(program.base, key)).body, { secret: 'kept' });
+  for (const each of [target, other]) await untilReady(each);
+  t.is((await send(other, `/secrets/${key}`)).status, 200);
+  t.deepEqual((await readSecret(target, key)).body, { secret: 'kept' });
   t.deepEqual(program.workers(), before);
 });
 
