@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import type { Config } from '../config.ts';
-import { beginReplacement } from '../replace-file.ts';
+import { beginReplacement, type Replacement } from '../replace-file.ts';
 import type { EndedRecord } from '../secrets/records.ts';
 import { openRecords, type Records } from '../storage/open.ts';
 import { createBackupWriter } from './backup-file.ts';
@@ -27,7 +27,7 @@ export async function backup(terminal: Terminal, config: Config, { file }: { fil
 }
 
 async function toFile(terminal: Terminal, records: Records, path: string): Promise<number> {
-  const replacement = beginReplacement(path, 'private');
+  const replacement = begin(path);
   process.once('exit', replacement.cancel); // a signal ends the command in the middle
   try {
     const writer = createBackupWriter(terminal.now(), replacement.write);
@@ -37,6 +37,15 @@ async function toFile(terminal: Terminal, records: Records, path: string): Promi
     return written;
   } finally {
     replacement.cancel();
+  }
+}
+
+function begin(path: string): Replacement {
+  try {
+    return beginReplacement(path, 'private');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    throw new Failure(`another backup is under way, or one was interrupted: if it was, remove ${path}.new`);
   }
 }
 

@@ -154,6 +154,17 @@ test.serial(
   },
 );
 
+test.serial('a backup that was interrupted is told, and what to do', async (t) => {
+  const place = await SQLITE.place(t);
+  await fill(t, place);
+  const file = join(await temporaryFolder(t), 'backup');
+  writeFileSync(`${file}.new`, 'half');
+  const { code, stderr } = await hushbox(['backup', file], environmentOf(place));
+  t.is(code, 1);
+  t.regex(stderr, /interrupted: if it was, remove .*backup\.new/);
+  t.is(readFileSync(`${file}.new`, 'utf8'), 'half');
+});
+
 /** A backup with three records, as text. */
 async function madeBackup(t: ExecutionContext): Promise<{ text: string; target: Place }> {
   const [source, target] = [await SQLITE.place(t), await SQLITE.place(t)];
