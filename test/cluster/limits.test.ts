@@ -50,6 +50,16 @@ for (const { name, test, place } of ENGINES) {
     }
   });
 
+  test(`${name}: LIMITS=off lifts what is counted for a client, not what is stored in all`, async (t) => {
+    const env = { LIMITS: 'off', CREATES_PER_MINUTE: '1', CLIENT_MAX_SECRETS: '1', CLIENT_MAX_BYTES: '1' };
+    const { base } = await startWith(t, { ...env, STORAGE_MAX_BYTES: '20000' });
+    const secret = 's'.repeat(1000);
+    const statuses: number[] = [];
+    while (statuses.at(-1) !== 507) statuses.push((await send(base, '/generate', { secret })).status);
+    t.true(statuses.length > 3);
+    t.deepEqual([...new Set(statuses)], [201, 507]);
+  });
+
   test(`${name}: through a trusted proxy each of its clients has the limit`, async (t) => {
     const folder = await temporaryFolder(t);
     const targets = [1, 2, 3].map((n) => `unix:${join(folder, `worker-${n}.sock`)}`);

@@ -23,6 +23,7 @@ for (const [title, trust, peer, forwardedFor, expected] of [
   ['zeros too', {}, '::1', undefined, '0:0:0:0::/64'],
   ['a zone makes no difference', {}, 'fe80::1%eth0', undefined, 'fe80:0:0:0::/64'],
   ['who is gone has no address', {}, undefined, '203.0.113.9', 'unknown'],
+  ['nor can it be a proxy', PROXIES, undefined, '203.0.113.9', 'unknown'],
   ['without proxies the header counts for nothing', {}, '198.51.100.1', '203.0.113.9', '198.51.100.1'],
   ['nor what an untrusted peer says', PROXIES, '198.51.100.1', '203.0.113.9', '198.51.100.1'],
   ['nor what one beside a trusted range says', PROXIES, '11.0.0.1', '203.0.113.9', '11.0.0.1'],

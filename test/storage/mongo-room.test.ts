@@ -54,8 +54,10 @@ test('of many at once no more are given than fit', async (t) => {
 });
 
 test('what was reserved and not stored is given again', async (t) => {
-  const { reserve } = createRoom(100, createServer().askSize);
+  const server = createServer();
+  const { reserve } = createRoom(100, server.askSize);
   for (let n = 0; n < 30; n++) (await reserve(60))?.(false);
+  t.is(server.asked, 1);
   t.truthy(await reserve(100));
   t.is(await reserve(1), undefined);
 });

@@ -290,6 +290,7 @@ testMongo('a place whose secret may be stored after all stays taken', async (t, 
   proxy.swallowAnswers(({ insert }) => insert === 'secrets');
   const create = () => store.create({ ...newSecret(), creator: creator() });
   await areUnavailable(t, { create });
+  await store.find(newSecret().id, CREATED_AT); // had it been given back, that would have been on its way before
   await proxy.heal();
   await eventually(ping);
   t.like(await create(), { reason: 'quota' });

@@ -121,21 +121,16 @@ export function createClients(
     await Promise.all(releasing);
   }
 
-  /** @returns whether another attempt may go better. */
-  async function isPutRight({ client, now }: Wish): Promise<boolean> {
-    if (releasing.size === 0) return recount(client, now);
-    await settle();
-    return true;
-  }
-
   return {
     async take(wish) {
       for (let attempts = 1; ; attempts++) {
+        const wasReleasing = releasing.size > 0; // what is over by the time of a refusal counts too
         if (await tryToTake(wish)) return undefined;
         const found = await collections().clients.findOne({ _id: wish.client });
         const refusal = found ? refusalBy(found, wish) : await make(wish);
         if (refusal?.reason === 'rate' || attempts === MAX_ATTEMPTS) return refusal ?? TOO_BUSY;
-        if (refusal && !(await isPutRight(wish))) return refusal;
+        if (wasReleasing) await settle();
+        else if (refusal && !(await recount(wish.client, wish.now))) return refusal;
       }
     },
 

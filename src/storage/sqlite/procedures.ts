@@ -41,8 +41,9 @@ export function createProcedures(database: DatabaseSync, ledger: Ledger): readon
      VALUES (?, ?, ?, 0, 0, ?, ?, ?)`,
   );
   const deleteUntraced = sql(
-    'DELETE FROM waiting WHERE id = ? AND expires_at > ? AND receipt IS NULL RETURNING length(envelope) AS bytes, client',
+    'DELETE FROM waiting WHERE id = ? AND expires_at > ? AND receipt IS NULL RETURNING length(envelope), client',
   );
+  deleteUntraced.setReturnArrays(true); // the way that most secrets go
   const deleteWaiting = sql('DELETE FROM waiting WHERE id = ? AND expires_at > ? RETURNING *');
   const deleteBurned = sql('DELETE FROM waiting WHERE id = ? AND receipt = ? AND expires_at > ? RETURNING *');
   const deleteExpired = sql(
@@ -192,9 +193,9 @@ export function createProcedures(database: DatabaseSync, ledger: Ledger): readon
       copyUntil: number | null,
       copy: Uint8Array | null,
     ) {
-      const gone = copy ? undefined : deleteUntraced.get(id, now);
+      const gone = copy ? undefined : (deleteUntraced.get(id, now) as unknown as SQLOutputValue[] | undefined);
       if (gone) {
-        ledger.countWaiting(-1, gone.bytes as number, gone.client as Uint8Array | null);
+        ledger.countWaiting(-1, gone[0] as number, gone[1] as Uint8Array | null);
         return YES;
       }
       const row = deleteWaiting.get(id, now);

@@ -123,9 +123,12 @@ export function limitContract(test: ContractTest): void {
     { clientMaxSecrets: 5 },
     'a client has so many places; whatever ends a secret frees its own',
     async (t, store) => {
-      const secrets = Array.from({ length: 5 }, () => ofClient());
+      const secrets = Array.from({ length: 5 }, (_, n) => ({
+        ...ofClient(),
+        ...(n === 3 && { receiptHash: undefined }),
+      }));
       for (const secret of secrets) t.is(await store.create(secret), undefined);
-      const [first, second, third] = secrets as [Traced, Traced, Traced];
+      const [first, second, third, untraced] = secrets as [Traced, Traced, Traced, NewSecret];
       const isOneFree = async (what: string): Promise<void> => {
         t.is(await create(store), 'stored', what);
         t.is(await create(store), 'quota', what);
@@ -137,6 +140,8 @@ export function limitContract(test: ContractTest): void {
 
       await read(store, first);
       await isOneFree('after reading');
+      await read(store, untraced);
+      await isOneFree('after reading one without a receipt');
       await read(store, second, newCopy());
       await isOneFree('after reading with a copy');
       t.is(await store.burn(third.id, third.receiptHash, CREATED_AT), 'burned');
