@@ -1,11 +1,10 @@
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import type { Config } from '../config.ts';
 import { beginReplacement, type Replacement } from '../replace-file.ts';
 import type { EndedRecord } from '../secrets/records.ts';
 import { openRecords, type Records } from '../storage/open.ts';
 import { createBackupWriter } from './backup-file.ts';
-import { count, EXIT, type Exit, Failure, type Terminal } from './terminal.ts';
+import { count, EXIT, type Exit, Failure, isDatabaseThere, type Terminal } from './terminal.ts';
 
 const PAGE = 500;
 /** Who reads our stdout may pause so long. */
@@ -13,8 +12,7 @@ const STDOUT_PATIENCE_MS = 600_000;
 
 /** Writes what may be put back later: everything but secrets. */
 export async function backup(terminal: Terminal, config: Config, { file }: { file: string }): Promise<Exit> {
-  if (config.sqlitePath && !existsSync(config.sqlitePath))
-    throw new Failure(`there is no database at ${config.sqlitePath}`);
+  if (!isDatabaseThere(config)) throw new Failure(`there is no database at ${config.sqlitePath}`);
   const records = await openRecords(config, 'look');
   try {
     const written = file === '-' ? await toStdout(terminal, records) : await toFile(terminal, records, file);

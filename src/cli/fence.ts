@@ -1,16 +1,15 @@
-import { existsSync } from 'node:fs';
 import type { Config } from '../config.ts';
 import { readFenceFile } from '../fence/file.ts';
 import { type FenceMark, type FenceState, lostMark, unmarked } from '../fence/store.ts';
 import { type Finding, note, ok, problem, warning } from '../findings.ts';
 import { openRecords } from '../storage/open.ts';
-import { describe, instant, type Terminal } from './terminal.ts';
+import { describe, instant, isDatabaseThere, type Terminal } from './terminal.ts';
 
 const CLOCK_TOLERANCE_MS = 5_000;
 
 /** Whether the database was put back to an older state, as far as its marks tell. */
 export async function inspectFence(terminal: Terminal, config: Config): Promise<Finding[]> {
-  if (config.sqlitePath && !existsSync(config.sqlitePath)) return [];
+  if (!isDatabaseThere(config)) return [];
   let known: readonly FenceMark[] | undefined;
   try {
     known = readFenceFile(config.FENCE_FILE); // before the database: a running service moves both

@@ -1,10 +1,9 @@
-import { existsSync } from 'node:fs';
 import type { Config } from '../config.ts';
 import { type Finding, note, ok, problem } from '../findings.ts';
 import { findMasterKeys } from '../master-keys.ts';
 import { openRecords } from '../storage/open.ts';
 import { countSealed, describeSealed, fingerprintsOf, type SealedCount } from './sealed.ts';
-import { count, type Terminal } from './terminal.ts';
+import { count, isDatabaseThere, type Terminal } from './terminal.ts';
 
 const COUNT_PATIENCE_MS = 30_000;
 const CLOCK_TOLERANCE_MS = 2_000;
@@ -13,8 +12,7 @@ const CLOCK_TOLERANCE_MS = 2_000;
 export async function inspectKeys(terminal: Terminal, config: Config): Promise<Finding[]> {
   const held = fingerprintsOf(findMasterKeys(config) ?? []);
   const ring = judgeRing(held);
-  const isEmpty = config.sqlitePath && !existsSync(config.sqlitePath);
-  if (isEmpty) return [ring];
+  if (!isDatabaseThere(config)) return [ring];
   const records = await openRecords(config, 'look');
   try {
     const now = terminal.now();

@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import type { Config } from '../config.ts';
 import {
   changeMasterKeys,
@@ -11,7 +11,7 @@ import {
 } from '../master-keys.ts';
 import { openRecords } from '../storage/open.ts';
 import { countSealed, describeSealed, fingerprintsOf, type SealedCount } from './sealed.ts';
-import { count, describe, EXIT, type Exit, Failure, instant, type Terminal } from './terminal.ts';
+import { count, describe, EXIT, type Exit, Failure, instant, isDatabaseThere, type Terminal } from './terminal.ts';
 
 const COUNT_PATIENCE_MS = 300_000;
 /** Workers look for new keys about every 20 s: by then none seals with an older one, nor is about to. */
@@ -106,10 +106,12 @@ function refuseUnsettled(terminal: Terminal, { current, previous }: KeyFiles): v
 }
 
 async function look(terminal: Terminal, config: Config): Promise<SealedCount> {
-  if (config.sqlitePath && !existsSync(config.sqlitePath))
-    return { byKey: new Map(), newestAt: undefined, isComplete: true };
+  if (!isDatabaseThere(config)) throw new Failure(`there is no database at ${config.sqlitePath}`);
   const records = await openRecords(config, 'look');
   try {
+    // An empty storage that is not the service's would call every key free.
+    if (!(await records.findMark()))
+      throw new Failure('no service ever used this storage: is STORAGE_URL the right one?');
     return await countSealed(records, terminal.now(), COUNT_PATIENCE_MS);
   } finally {
     await records.close();

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import type { Config } from '../config.ts';
 
 /** Where a command reads from and writes to. */
@@ -26,6 +27,11 @@ export function describe(error: unknown): string {
   if (!(error instanceof Error)) return 'an unknown failure';
   const cause = error.cause instanceof Error ? `: ${describe(error.cause)}` : '';
   return error.message + cause;
+}
+
+/** Whether there is a database to look at; a server is asked later. @throws Error where that may not be seen. */
+export function isDatabaseThere({ sqlitePath }: Pick<Config, 'sqlitePath'>): boolean {
+  return sqlitePath === undefined || statSync(sqlitePath, { throwIfNoEntry: false }) !== undefined;
 }
 
 /** As people write it: 1,234 secrets. */

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { type Finding, note, ok, problem, warning } from '../../findings.ts';
@@ -13,7 +13,7 @@ const RESTORE =
 
 /** Looks at the file from outside: changes nothing, makes nothing, and takes no longer than the time given. */
 export async function inspectSqlite(path: string, patienceMs: number): Promise<Finding[]> {
-  if (!existsSync(path)) return [note('There is no database yet: the first start makes it.')];
+  if (!statSync(path, { throwIfNoEntry: false })) return [note('There is no database yet: the first start makes it.')];
   const { facts, failure, isCut } = await runInspector(path, patienceMs);
   const findings = facts.map(judge);
   if (facts.some(({ type }) => type === 'check')) return findings;
