@@ -66,7 +66,12 @@ async function inTime(run: () => Promise<Finding[]>): Promise<Finding[]> {
   try {
     return await Promise.race([run(), late]);
   } catch (error) {
-    return [problem(`This cannot be looked at: ${describe(error)}.`, 'Put that right, and look again.')];
+    return [
+      problem(
+        `This cannot be looked at: ${describe(error)}.`,
+        'Run this as the user of the service, or put that right, and look again.',
+      ),
+    ];
   } finally {
     clearTimeout(timer);
   }
