@@ -1,5 +1,3 @@
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { type Answer, readSecret, send, type Target } from '../support/client.ts';
@@ -7,7 +5,6 @@ import { type ReadyProgram, start } from '../support/program.ts';
 import { ENGINES, temporaryFolder } from '../support/storage.ts';
 
 const LIMIT = 12;
-const NOBODY = { 'x-forwarded-for': '203.0.113.1' };
 
 /** So many creations at once, on a connection each. @returns how many were stored. */
 async function countCreated(
@@ -75,25 +72,3 @@ for (const { name, test, place } of ENGINES) {
     }
   });
 }
-
-const [sqlite] = ENGINES;
-sqlite?.test('who left before its request was read has no address to choose', async (t) => {
-  const { url } = await sqlite.place(t);
-  const { base } = await start(t, {
-    env: { STORAGE_URL: url, WORKERS: '1', LIMITS: 'on', CLIENT_MAX_SECRETS: '3', TRUSTED_PROXIES: '192.0.2.1' },
-  });
-  const { port } = new URL(base);
-  const body = JSON.stringify({ secret: 's' });
-  for (let n = 0; n < 20; n++) {
-    const socket = connect(Number(port), '127.0.0.1');
-    await once(socket, 'connect');
-    const head = `POST /generate HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 203.0.113.${n}\r\ncontent-length: ${body.length}`;
-    socket.end(`${head}\r\n\r\n${body}`);
-    socket.destroySoon();
-    await once(socket, 'close');
-  }
-  // At most the limit for those without an address, and for those whose address was still known.
-  const metered = await countCreated([base], 5, () => NOBODY);
-  t.true(metered.created.length <= 3);
-  t.true(metered.refused.length >= 2);
-});

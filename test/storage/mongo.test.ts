@@ -193,6 +193,8 @@ testMongo('the URL cannot weaken what the promises rest on', async (t, url) => {
   for (const command of proxy.commands) {
     if (isWrite(command)) t.deepEqual(command.writeConcern, MAJORITY);
     if (command.find) t.deepEqual(command.readConcern, { level: 'majority' });
+    const isForSize = JSON.stringify(command.pipeline)?.includes('$collStats'); // which takes no other
+    if (command.aggregate) t.deepEqual(command.readConcern, { level: isForSize ? 'local' : 'majority' });
   }
   for (const name of [...WRITES, 'find'])
     t.true(
