@@ -71,10 +71,9 @@ withNginx("nginx's own answers have our shape and headers, and the codes of the 
   }
   t.is(ids.size, cases.length);
   await until('the log', () => nginx.requests().length >= cases.length);
-  t.deepEqual(
-    nginx.requests().map(({ status, request_id }) => [status, ids.has(String(request_id))]),
-    cases.map(([status]) => [status, true]),
-  );
+  // One whose body is still read is logged later.
+  const logged = nginx.requests().map(({ status, request_id }) => `${status} ${ids.has(String(request_id))}`);
+  t.deepEqual(logged.sort(), cases.map(([status]) => `${status} true`).sort());
 });
 
 withNginx('an answer to HEAD has the headers alone', async (t) => {

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { send } from '../support/client.ts';
 import { type Nginx, startNginx, withNginx } from '../support/nginx.ts';
+import { until } from '../support/program.ts';
 import { converse } from '../support/raw.ts';
 import { temporaryFolder } from '../support/storage.ts';
 import { echo, startUpstream } from '../support/upstream.ts';
@@ -139,5 +140,34 @@ withNginx('what a worker does not take goes to the next one; what it took and br
   t.deepEqual(
     nginx.requests().some(({ upstream }) => String(upstream).includes(`${join(sockets, 'worker-1.sock')}, `)),
     true,
+  );
+});
+
+withNginx('workers that broke off a request are asked again at once', async (t) => {
+  const sockets = await temporaryFolder(t);
+  let isBroken = true;
+  for (const number of [1, 2]) {
+    await startUpstream(t, sockets, number, ({ socket }, response) => {
+      if (isBroken) socket.destroy();
+      else response.end();
+    });
+  }
+  const nginx = await startNginx(t, { sockets });
+  for (let n = 0; n < 6; n++) t.is((await send(nginx.base, '/x', {})).status, 502);
+  isBroken = false;
+  t.is((await send(nginx.base, '/x', {})).status, 200);
+});
+
+withNginx('a client that closes its side after its request gets the answer all the same', async (t) => {
+  const sockets = await temporaryFolder(t);
+  await startUpstream(t, sockets, 1, (_request, response) => void setTimeout(() => response.end('late'), 200));
+  const nginx = await startNginx(t, { sockets, workers: 1 });
+  const conversation = await converse({ port: nginx.port });
+  conversation.send('POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}');
+  conversation.end();
+  await until('the end of the connection', () => conversation.isClosed());
+  t.deepEqual(
+    conversation.answers().map(({ status }) => status),
+    [200],
   );
 });

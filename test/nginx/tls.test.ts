@@ -80,15 +80,21 @@ withNginx('without TLS there is nothing but the way to it', async (t) => {
     t.is(answer.status, 308);
     t.is(answer.headers.location, 'https://hush.example/secrets/a%2fb?c');
     t.like(answer.headers, { 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' });
+    t.truthy(answer.headers['x-request-id']);
   }
+  await expectOurError(t, nginx.port, 'NONSENSE\r\n\r\n');
 });
 
 withNginx('plain HTTP on the port of TLS is an error in our shape', async (t) => {
   const nginx = await startTls(t);
-  const conversation = await converse({ port: nginx.port + 1 });
-  conversation.send('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+  await expectOurError(t, nginx.port + 1, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+});
+
+async function expectOurError(t: ExecutionContext, port: number, request: string): Promise<void> {
+  const conversation = await converse({ port });
+  conversation.send(request);
   await conversation.untilAnswered(1);
   const [answer] = conversation.answers();
   t.is(answer?.status, 400);
   t.like(JSON.parse(answer?.text ?? ''), { code: 'INVALID_REQUEST', request_id: answer?.headers.get('x-request-id') });
-});
+}
