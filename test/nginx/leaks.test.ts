@@ -20,6 +20,13 @@ function makeKey(): string {
   return key;
 }
 
+/** A method that nobody knows, and that is the beginning of a request all the same. */
+function makeMethod(): string {
+  const method = randomBytes(20).toString('hex').replaceAll(/\d/g, 'X').toUpperCase();
+  remember(method);
+  return method;
+}
+
 /** A request of each kind with keys where they can be: path, query, headers, body. */
 function requests(): string[] {
   const read = (path: string, headers = '', body = '{}'): string =>
@@ -35,6 +42,7 @@ function requests(): string[] {
     `GET /secrets/${makeKey()} HTTP/1.1\r\nHost: ${makeKey()}\r\nUser-Agent: ${makeKey()}\r\nX-Forwarded-For: ${makeKey()}\r\n\r\n`,
     `DELETE /receipts/${makeKey()} HTTP/1.1\r\nHost: x\r\n\r\n`,
     `GET http://x/secrets/${makeKey()} HTTP/1.0\r\n\r\n`,
+    `${makeMethod()} /secrets/${makeKey()} HTTP/1.1\r\nHost: x\r\n\r\n`,
   ];
 }
 
@@ -112,7 +120,7 @@ withNginx('workers that refuse, hang up, break off, stay silent, answer nonsense
   const soon = (_name: string, text: string) => text.replace('proxy_read_timeout 70s', 'proxy_read_timeout 200ms');
   const nginx = await startNginx(t, { sockets, workers: 1, edit: soon });
   for (let n = 0; n < ways.length; n++) await sendEach(nginx, requests());
-  t.true(asked >= requests().length * ways.length);
+  t.true(asked >= (requests().length - 1) * ways.length); // an unknown method is Node's to refuse
   await new Promise((resolve) => {
     upstream.close(resolve);
     upstream.closeAllConnections();
