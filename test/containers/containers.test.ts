@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import { blackBoxSuite } from '../secrets/black-box.ts';
 import { createApi } from '../support/api.ts';
@@ -12,6 +14,7 @@ import { until } from '../support/program.ts';
 
 // The whole set-up of docker-compose.yml, on what CONTAINERS names: `CONTAINERS='docker compose' npx ava test/containers`.
 
+const run = promisify(execFile);
 /** 3 in CI; more by hand. */
 const REPETITIONS = Number(process.env.CONTAINER_REPETITIONS ?? 3);
 const TTL_SLACK_MS = 30_000;
@@ -45,6 +48,19 @@ withContainers('it is ready for everybody who reaches the one published port', a
   const ports = (await here.compose('ps')).match(/\S*:\d+->\d+/g);
   t.is(new Set(ports).size, 1, String(ports));
 });
+
+withContainers('the image adds at most 60 MB to its base', async (t) => {
+  const [image, base] = [await sizeOf('hushbox-test'), await sizeOf('node:24-slim')];
+  const added = (image - base) / 1e6;
+  t.log(`${added.toFixed(1)} MB on top of ${(base / 1e6).toFixed(0)}`);
+  t.true(added > 0 && added <= 60);
+});
+
+async function sizeOf(image: string): Promise<number> {
+  const ask = ['image', 'inspect', '--format', '{{.Size}}', image];
+  const { stdout } = await run('podman', ask).catch(() => run('docker', ask));
+  return Number(stdout);
+}
 
 blackBoxSuite('in containers', withContainers, async (t) => ({
   api: createApi(here.base),
