@@ -14,6 +14,8 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const READY = /^Hushbox is ready on (?<address>\S+) \(\d+ workers\)$/m;
 /** Generous: the machine may be busy with other tests. */
 const PATIENCE_MS = 60_000;
+/** How long what was said before the end may take to arrive. */
+const OUTPUT_MS = 1_000;
 /** Marks every process of one program, whatever group, session or parent it has by now. */
 const MARK = 'HUSHBOX_TEST_PROGRAM';
 
@@ -44,6 +46,7 @@ export type Program = {
   signal(name: NodeJS.Signals): void;
   /** Sends a signal to the process group of `pid`. */
   signalGroup(name: NodeJS.Signals): void;
+  /** Resolves when `pid` has ended and what it said has arrived. */
   exit: Promise<Exit>;
   /** kill -9 of all of it. Happens anyway when the test ends. */
   end(): Promise<void>;
@@ -63,7 +66,7 @@ export async function launch(t: ExecutionContext, options: ProgramOptions = {}):
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const guard = startGuard(mark);
-  const exit = once(child, 'exit').then(([code, signal]) => ({ code, signal }) as Exit);
+  const exit = endOf(child);
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
   await once(child, 'spawn');
   const pid = child.pid as number;
@@ -105,6 +108,14 @@ export async function launch(t: ExecutionContext, options: ProgramOptions = {}):
     expectNoLeaks(stdout() + stderr());
   });
   return program;
+}
+
+/** What was said last arrives after the end; where others hold the output open, it is not waited for long. */
+async function endOf(child: ChildProcess): Promise<Exit> {
+  const closed = once(child, 'close');
+  const [code, signal] = await once(child, 'exit');
+  await Promise.race([closed, sleep(OUTPUT_MS)]);
+  return { code, signal };
 }
 
 /** Launches the program and waits until it is ready. */
