@@ -11,6 +11,8 @@ export type Load = {
   sockets?: readonly string[];
   /** After so many pairs a connection ends, and the next one comes from another address: limits count for each. */
   pairsPerClient?: number;
+  /** How many of these addresses were used before, and have used up a part of what they may. */
+  usedClients?: number;
   connections: number;
   seconds: number;
   warmupSeconds: number;
@@ -21,7 +23,7 @@ export type Load = {
 export type Rate = { pairsPerSecond: number; p50Ms: number; p99Ms: number; failures: number };
 
 const load = JSON.parse(process.argv[2] as string) as Load;
-const { port, sockets, pairsPerClient, connections, seconds, warmupSeconds, phrase, requests } = load;
+const { port, sockets, pairsPerClient, usedClients = 0, connections, seconds, warmupSeconds, phrase, requests } = load;
 const secret = 's'.repeat(64);
 const createBody = JSON.stringify({ secret, phrase });
 const readBody = phrase ? JSON.stringify({ phrase }) : '';
@@ -32,7 +34,7 @@ const latencies: number[] = [];
 let isMeasuring = false;
 let failures = 0;
 let sent = 0;
-let clients = 0;
+let clients = usedClients;
 
 function request(path: string, body: string, headers = ''): string {
   return `POST ${path} HTTP/1.1\r\nHost: bench\r\n${headers}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;

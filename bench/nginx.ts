@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -19,11 +19,14 @@ const WORKERS = 4;
 const CONNECTIONS = 32;
 /** Fewer than any limit stops, of nginx or of the service. */
 const PAIRS_PER_CLIENT = 400;
+const loadBefore = (loadavg()[0] ?? 0).toFixed(1);
 const PAGE = new URL('../docs/benchmarks-nginx.md', import.meta.url).pathname;
 
 type Nginx = { pid: number; port: number; child: ChildProcess };
 type Way = { name: string; pids: number[]; target: Pick<Load, 'port' | 'sockets'>; measured: Measured[] };
 type Measured = { rate: Rate; perCpuSecond: number; share: number };
+
+let usedClients = 0;
 
 async function startNginx(folder: string, sockets: string): Promise<Nginx> {
   const port = await configure(folder, { sockets, workers: WORKERS });
@@ -35,10 +38,14 @@ async function startNginx(folder: string, sockets: string): Promise<Nginx> {
 }
 
 async function measure(way: Way, warmupSeconds: number): Promise<void> {
-  const load = { ...way.target, connections: CONNECTIONS, pairsPerClient: PAIRS_PER_CLIENT };
-  await runClient<Rate>('load.ts', { ...load, seconds: warmupSeconds, warmupSeconds: 0 } satisfies Load);
+  const load = (seconds: number): Load => {
+    usedClients += 5_000; // many more than there are in a run
+    const clients = { connections: CONNECTIONS, pairsPerClient: PAIRS_PER_CLIENT, usedClients };
+    return { ...way.target, ...clients, seconds, warmupSeconds: 0 };
+  };
+  await runClient<Rate>('load.ts', load(warmupSeconds));
   const before = cpuSecondsOfAll(way.pids);
-  const rate = await runClient<Rate>('load.ts', { ...load, seconds: SECONDS, warmupSeconds: 0 } satisfies Load);
+  const rate = await runClient<Rate>('load.ts', load(SECONDS));
   const cpuSeconds = cpuSecondsOfAll(way.pids) - before;
   if (rate.failures > 0) throw new Error(`${way.name}: ${rate.failures} answers were wrong`);
   const perCpuSecond = (rate.pairsPerSecond * SECONDS) / cpuSeconds;
@@ -69,7 +76,7 @@ function writePage([direct, through]: readonly [Way, Way]): void {
     '',
     'Written by `make bench`; not edited by hand.',
     '',
-    `Run on ${new Date().toISOString().slice(0, 10)}: Node ${process.version}, ${availableParallelism()} cores of ${cpus()[0]?.model.trim()}.`,
+    `Run on ${new Date().toISOString().slice(0, 10)}: Node ${process.version}, ${availableParallelism()} cores of ${cpus()[0]?.model.trim()}; load average before the start ${loadBefore}, which should be near 0: other work on the machine costs both ways.`,
     '',
     `Create and read, 64-byte secrets, SQLite, ${WORKERS} workers, ${CONNECTIONS} connections, limits on. What serves has one core, the client the other. Direct: over the workers' sockets. Through nginx: to its port, as shipped, its log written to a file. Processor time is that of the program and, through nginx, of nginx. Median of ${ROUNDS} rounds, in turns, ${SECONDS} s each.`,
     '',
