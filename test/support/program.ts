@@ -34,7 +34,7 @@ export type Program = {
   /** The process that was started: the primary, or what stands before it (make, a terminal). */
   pid: number;
   primary(): number;
-  /** The workers there are now. */
+  /** The workers there are now, by their numbers; two have the same one in a roll. */
   workers(): number[];
   /** Everything of it that runs. */
   processes(): number[];
@@ -78,7 +78,10 @@ export async function launch(t: ExecutionContext, options: ProgramOptions = {}):
     folder,
     pid,
     primary: () => descendants(pid).find(isProgram) ?? pid,
-    workers: () => childrenOf(program.primary()).filter(isProgram),
+    workers: () =>
+      childrenOf(program.primary())
+        .filter(isProgram)
+        .sort((a, b) => numberOf(a) - numberOf(b)),
     processes: () => allProcesses().filter((pid) => read(pid, 'environ').includes(mark) && isAlive(pid)),
     stdout,
     stderr,
@@ -222,6 +225,11 @@ function childrenOf(parent: number): number[] {
 
 function descendants(pid: number): number[] {
   return [pid, ...childrenOf(pid).flatMap(descendants)];
+}
+
+/** Process ids say nothing of the order: they begin anew after the highest. */
+function numberOf(worker: number): number {
+  return Number(/(?:^|\0)HUSHBOX_WORKER_NUMBER=(\d+)/.exec(read(worker, 'environ'))?.[1]);
 }
 
 /** The primary and its workers have the same command line. */
