@@ -19,6 +19,7 @@ const run = promisify(execFile);
 const REPETITIONS = Number(process.env.CONTAINER_REPETITIONS ?? 3);
 const TTL_SLACK_MS = 30_000;
 /** In all limits, nginx's too. */
+const LEDGER = { isProxied: true, pauseMs: 50 };
 const LOAD = { clients: 20, pauseMs: 100, timeoutMs: 20_000 };
 
 let here: Containers;
@@ -158,7 +159,7 @@ withContainers('SIGHUP replaces every worker and fails no request', async (t) =>
 withContainers('while web is restarted everybody is told to wait, in our words, and loses nothing', async (t) => {
   t.timeout(REPETITIONS * 120_000);
   const load = underLoad();
-  const ledger = createLedger(here.base);
+  const ledger = createLedger(here.base, LEDGER);
   const stopping = new AbortController();
   const books = ledger.run(2, stopping.signal);
   for (let n = 0; n < REPETITIONS; n++) {
@@ -185,7 +186,7 @@ withContainers('while web is restarted everybody is told to wait, in our words, 
 withContainers('a worker that is killed takes what it had in its hands, and nothing else', async (t) => {
   t.timeout(REPETITIONS * 120_000);
   const load = underLoad();
-  const ledger = createLedger(here.base);
+  const ledger = createLedger(here.base, LEDGER);
   const stopping = new AbortController();
   const books = ledger.run(2, stopping.signal);
   for (let n = 0; n < REPETITIONS; n++) {
