@@ -88,7 +88,7 @@ withNginx('a client that asks too much gets 429, another one is served meanwhile
   const sockets = await temporaryFolder(t);
   await startUpstream(t, sockets, 1, (_request, response) => void response.end());
   const few = (_name: string, text: string) =>
-    text.replace('rate=500r/s', 'rate=1r/m').replace('burst=1000', 'burst=3');
+    text.replace('rate=2000r/s', 'rate=1r/m').replace('burst=4000', 'burst=3');
   const nginx = await startNginx(t, { sockets, workers: 1, edit: few });
   for (let n = 0; n < 4; n++) t.is((await ask(nginx, get('/x'))).status, 200);
   expectOwn(t, await ask(nginx, get('/x')), [429, 'TOO_MANY_REQUESTS'], 'rate');

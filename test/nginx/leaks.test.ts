@@ -131,7 +131,7 @@ withNginx('workers that refuse, hang up, break off, stay silent, answer nonsense
 
 withNginx('limits that are hit', async (t) => {
   const few = (_name: string, text: string) =>
-    text.replace('rate=500r/s', 'rate=1r/m').replace('burst=1000 nodelay', 'burst=1');
+    text.replace('rate=2000r/s', 'rate=1r/m').replace('burst=4000 nodelay', 'burst=1');
   const nginx = await startAlone(t, { edit: few });
   await Promise.all([sendEach(nginx, requests()), sendEach(nginx, requests())]);
   t.true(nginx.requests().some(({ status }) => status === 429));
