@@ -8,7 +8,7 @@ import { makeCertificate } from '../support/certificate.ts';
 import { createSecret, readSecret, send } from '../support/client.ts';
 import { startNginx, withNginx } from '../support/nginx.ts';
 import { CONFIGURATION, configure, isInstalled } from '../support/nginx-files.ts';
-import { start } from '../support/program.ts';
+import { start, until } from '../support/program.ts';
 import { temporaryFolder } from '../support/storage.ts';
 import { startUpstream } from '../support/upstream.ts';
 import { KEY } from './cases/case.ts';
@@ -81,6 +81,7 @@ withNginx('the log has the pattern of every path that the program serves', async
     ...assets.filter((path) => !path.endsWith('.json')),
   ];
   for (const pattern of patterns) await send(nginx.base, pattern.replace(/:\w+/, KEY));
+  await until('the last line', () => nginx.requests().length >= patterns.length); // it is written after the answer
   t.deepEqual(
     nginx.requests().map(({ route }) => route),
     patterns,
