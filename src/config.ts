@@ -97,7 +97,9 @@ const Env = z.object({
     .describe('`off` lifts the three limits per client below, never those on sizes, bytes stored or tries'),
   CREATES_PER_MINUTE: wholeNumber(1, 1_000_000)
     .default(1000)
-    .describe('Secrets a client may create in a minute, also all at once. A client is an IPv4 address or an IPv6 /64'),
+    .describe(
+      'Secrets a client may create a minute: so many at once, and they grow back evenly over the minute. A client is an IPv4 address or an IPv6 /64',
+    ),
   CLIENT_MAX_SECRETS: wholeNumber(1, 999_999_999)
     .default(10_000)
     .describe('Secrets of one client that may wait at a time'),

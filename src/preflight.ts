@@ -58,7 +58,11 @@ function removeEmpty(folders: readonly string[]): void {
 
 /** A file that is there and holds no marks may be dear to somebody, or tell of a disk that fails: not overwritten. */
 function checkFence(path: string, { DATA_DIR, sqlitePath }: Partial<Config>, made: string[]): string[] {
-  if (path === sqlitePath) return ['FENCE_FILE must not be the database itself'];
+  const taken = [
+    ...['', '-wal', '-shm', '-journal'].map((end) => `${sqlitePath}${end}`),
+    ...['master.key', 'internal.sock'].map((name) => `${DATA_DIR}/${name}`),
+  ];
+  if (taken.includes(path)) return ['FENCE_FILE must be a file of its own'];
   const problems = dirname(path) === DATA_DIR ? [] : checkFolder('FENCE_FILE', dirname(path), made);
   if (problems.length > 0) return problems;
   try {

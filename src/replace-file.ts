@@ -4,6 +4,7 @@ import {
   fchownSync,
   fsyncSync,
   openSync,
+  realpathSync,
   renameSync,
   statSync,
   unlinkSync,
@@ -21,11 +22,12 @@ export type Replacement = {
 
 /**
  * Begins to replace a file. Who begins while another has not ended fails with EEXIST, so that reading the file in
- * between and then replacing it is one step.
+ * between and then replacing it is one step. What a link leads to is replaced, not the link.
  * @param access `same`: mode and owner are those of the old one; a new one, and with `private` any, is for its owner alone.
  * @throws Error of the file system: no right to write in the folder, to give the file to its owner, …
  */
-export function beginReplacement(path: string, access: 'same' | 'private'): Replacement {
+export function beginReplacement(link: string, access: 'same' | 'private'): Replacement {
+  const path = statSync(link, { throwIfNoEntry: false }) ? realpathSync(link) : link;
   const temporary = `${path}.new`;
   const file = openSync(temporary, 'wx', 0o600);
   let isOver = false;

@@ -1,6 +1,16 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext, type TestFn } from 'ava';
@@ -64,6 +74,16 @@ test('keys in one file stay in it, the first of them seals', async (t) => {
   t.is(statSync(files.current).mode & 0o777, 0o640, 'who could read it still can');
   changeMasterKeys(files, ([first]) => [first]);
   t.is(readFileSync(files.current, 'utf8'), text(NEW));
+});
+
+test('a link to a key file stays one, and the file at its end is changed', async (t) => {
+  const { files, load } = await keysInFiles(t, false);
+  renameSync(files.current, `${files.current}-real`);
+  symlinkSync(`${files.current}-real`, files.current);
+  changeMasterKeys(files, rotate);
+  t.deepEqual(load(), [NEW, OLD]);
+  t.is(readFileSync(`${files.current}-real`, 'utf8'), text(NEW, OLD));
+  t.true(lstatSync(files.current).isSymbolicLink());
 });
 
 test('where there is a file of older keys, the key that was goes into it', async (t) => {

@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
-import { readSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { z } from 'zod';
 import type { EndedRecord } from '../secrets/records.ts';
 import { Failure } from './terminal.ts';
@@ -51,6 +51,19 @@ const End = z.strictObject({
   counts: z.strictObject({ receipt: Count }),
   sha256: z.string(),
 });
+
+/** Whether a file begins as a backup does. */
+export function isBackup(path: string): boolean {
+  const beginning = Buffer.from(`{"format":"${FORMAT}"`);
+  const found = Buffer.alloc(beginning.length);
+  const file = openSync(path, 'r');
+  try {
+    readSync(file, found, 0, found.length, 0);
+  } finally {
+    closeSync(file);
+  }
+  return found.equals(beginning);
+}
 
 export type BackupWriter = {
   add(record: EndedRecord): void;

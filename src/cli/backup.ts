@@ -1,9 +1,10 @@
 import { once } from 'node:events';
+import { lstatSync } from 'node:fs';
 import type { Config } from '../config.ts';
 import { beginReplacement, type Replacement } from '../replace-file.ts';
 import type { EndedRecord } from '../secrets/records.ts';
 import { openRecords, type Records } from '../storage/open.ts';
-import { createBackupWriter } from './backup-file.ts';
+import { createBackupWriter, isBackup } from './backup-file.ts';
 import { count, EXIT, type Exit, Failure, isDatabaseThere, type Terminal } from './terminal.ts';
 
 const PAGE = 500;
@@ -25,6 +26,9 @@ export async function backup(terminal: Terminal, config: Config, { file }: { fil
 }
 
 async function toFile(terminal: Terminal, records: Records, path: string): Promise<number> {
+  // Else a slip of the hand would put it in the place of a key file, a database or a device.
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found && !(found.isFile() && isBackup(path))) throw new Failure(`${path} is there already, and is no backup`);
   const replacement = begin(path);
   process.once('exit', replacement.cancel); // a signal ends the command in the middle
   try {

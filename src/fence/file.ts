@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
-import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { type FileHandle, open, readdir, readlink, realpath, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { makeFolder } from '../folders.ts';
 import type { FenceMark } from './store.ts';
 
@@ -28,8 +28,12 @@ export function readFenceFile(path: string): FenceMark[] | undefined {
   return marks;
 }
 
-/** Puts a new file in the place of the old one: complete and on disk, or not at all. */
-export async function writeFenceFile(path: string, marks: readonly FenceMark[]): Promise<void> {
+/**
+ * Puts a new file in the place of the old one: complete and on disk, or not at all. What a link leads to is replaced, not
+ * the link, for the mark may be meant for another disk.
+ */
+export async function writeFenceFile(link: string, marks: readonly FenceMark[]): Promise<void> {
+  const path = await followed(link);
   const temporary = `${path}.${randomBytes(8).toString('hex')}`;
   const file = await openNew(temporary);
   try {
@@ -41,6 +45,18 @@ export async function writeFenceFile(path: string, marks: readonly FenceMark[]):
     throw error;
   } finally {
     await file.close();
+  }
+}
+
+/** Where a link leads to, also when nothing is there yet. */
+async function followed(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch {
+    return readlink(path).then(
+      (target) => resolve(dirname(path), target),
+      () => path,
+    );
   }
 }
 
@@ -56,7 +72,8 @@ async function openNew(path: string): Promise<FileHandle> {
 }
 
 /** Removes what processes that were killed have left beside the file. */
-export async function removeLeftOvers(path: string, now: number): Promise<void> {
+export async function removeLeftOvers(link: string, now: number): Promise<void> {
+  const path = await followed(link);
   const [folder, name] = [dirname(path), basename(path)];
   for (const other of await readdir(folder)) {
     if (!other.startsWith(name) || !TEMPORARY.test(other.slice(name.length))) continue;

@@ -1,13 +1,16 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
   closeSync,
   existsSync,
   ftruncateSync,
+  lstatSync,
   openSync,
   readdirSync,
   readFileSync,
   statSync,
+  symlinkSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
@@ -142,7 +145,7 @@ test.serial(
     await fill(t, place);
     const folder = await temporaryFolder(t);
     const file = join(folder, 'backup');
-    writeFileSync(file, 'the one before');
+    writeFileSync(file, '{"format":"hushbox-backup","version":1,"created_at":"2026-11-21T12:00:00.000Z"}\n');
     chmodSync(file, 0o644);
     t.is((await hushbox(['backup', file], environmentOf(place))).code, 0);
     t.is(statSync(file).mode & 0o777, 0o600);
@@ -153,6 +156,28 @@ test.serial(
     t.deepEqual(readdirSync(folder), ['backup']);
   },
 );
+
+test.serial('a backup takes the place of nothing but a backup', async (t) => {
+  const place = await SQLITE.place(t);
+  await fill(t, place);
+  const folder = await temporaryFolder(t);
+  const names = ['key', 'link', 'nowhere', 'pipe'];
+  const [key, link, nowhere, pipe] = names.map((name) => join(folder, name)) as [string, string, string, string];
+  writeFileSync(key, MASTER_KEY);
+  symlinkSync(key, link);
+  symlinkSync(join(folder, 'none'), nowhere);
+  spawnSync('mkfifo', [pipe]);
+  const paths = [key, link, nowhere, pipe, folder, place.url.slice('sqlite:'.length)];
+  for (const path of paths) {
+    const before = lstatSync(path).ino;
+    const { code, stderr } = await hushbox(['backup', path], environmentOf(place));
+    t.is(code, 1, path);
+    t.regex(stderr, /is there already, and is no backup/);
+    t.is(lstatSync(path).ino, before);
+  }
+  t.is(readFileSync(key, 'utf8'), MASTER_KEY);
+  t.deepEqual(readdirSync(folder).sort(), names);
+});
 
 test.serial('a backup that was interrupted is told, and what to do', async (t) => {
   const place = await SQLITE.place(t);

@@ -1,5 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
@@ -252,7 +261,9 @@ test.serial('a file that cannot be what it should ends the start, and stays as i
     [join(folder, 'dear'), /^ {2}FENCE_FILE names a file of another kind$/m],
     [join(folder, 'folder'), /^ {2}FENCE_FILE names a file of another kind$/m],
     [join(folder, 'pipe'), /^ {2}FENCE_FILE names a file of another kind$/m],
-    [join(folder, 'hushbox.db'), /^ {2}FENCE_FILE must not be the database itself$/m],
+    ...['hushbox.db', 'hushbox.db-wal', 'hushbox.db-shm', 'master.key', 'internal.sock'].map(
+      (name) => [join(folder, name), /^ {2}FENCE_FILE must be a file of its own$/m] as [string, RegExp],
+    ),
     [join(folder, 'dear', 'fence.json'), /^ {2}FENCE_FILE is not a folder that can be written to \(E\w+\)$/m],
     ['/proc/none/fence.json', /^ {2}FENCE_FILE is not a folder that can be written to \(E\w+\)$/m],
   ];
@@ -266,6 +277,21 @@ test.serial('a file that cannot be what it should ends the start, and stays as i
   }
   t.deepEqual(readdirSync(folder).sort(), ['dear', 'folder', 'pipe']);
   t.is(readFileSync(join(folder, 'dear'), 'utf8'), 'dear to somebody');
+});
+
+test.serial('a link is followed, and stays a link, whether something is at its end or not', async (t) => {
+  const folder = await temporaryFolder(t);
+  const other = await temporaryFolder(t);
+  symlinkSync(join(other, 'fence.json'), join(folder, 'fence.json'));
+  for (let round = 1; round <= 2; round++) {
+    const program = await start(t, { folder });
+    await until('a mark', () => existsSync(join(other, 'fence.json')));
+    program.signal('SIGTERM');
+    await program.exit;
+    t.true(lstatSync(join(folder, 'fence.json')).isSymbolicLink());
+    t.deepEqual(readdirSync(other), ['fence.json']);
+    t.regex(readFileSync(join(other, 'fence.json'), 'utf8'), /"mark":\d+/);
+  }
 });
 
 test.serial('an empty file is as good as none', async (t) => {

@@ -34,6 +34,7 @@ function expectOwn(
   t.is(headers.get('cache-control'), 'no-store');
   t.is(headers.get('x-content-type-options'), 'nosniff');
   t.is(headers.get('referrer-policy'), 'no-referrer');
+  t.is(headers.get('connection'), 'close');
   t.is(headers.get('server'), 'nginx');
   t.is(headers.has('retry-after'), [429, 502, 503, 504].includes(status), what);
   t.is(headers.has('allow'), status === 405, what);
