@@ -1,4 +1,5 @@
-import { cpSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
@@ -83,7 +84,8 @@ test('workers that die soon after they were ready, every time, end the program',
 test('a worker that could not even be started is started later', async (t) => {
   const folder = await temporaryFolder(t);
   const node = join(folder, 'node');
-  cpSync(process.execPath, node);
+  // Not by us: a process forked meanwhile would hold the copy open for writing, and it could not be run (ETXTBSY).
+  execFileSync('cp', [process.execPath, node]);
   const program = await start(t, { folder, command: [node, 'src/main.ts'] });
   renameSync(node, `${node}-away`);
   process.kill(program.workers()[0] as number, 'SIGKILL');
