@@ -20,7 +20,8 @@ export function openWriter(path: string): DatabaseSync {
   closeSync(openSync(path, 'a', 0o600)); // SQLite would make it readable for all; its other files take after it
   const database = new DatabaseSync(path, { timeout: 0 });
   retryWhileBusy(performance.now() + OPEN_TIMEOUT_MS, () => {
-    // FULL: a commit returns after its sync. secure_delete: what is deleted is overwritten with zeros.
+    // FULL: a commit returns after its sync. secure_delete: what is deleted is overwritten with zeros, though not a
+    // copy that was left in the free room of a page when the row moved to another.
     database.exec(`
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = FULL;
