@@ -8,6 +8,7 @@ import {
   type StoreLimits,
   storedBytes,
 } from '../../secrets/store.ts';
+import { DUPLICATE_KEY, hasCode } from './error-codes.ts';
 import type { SecretDocument } from './secret-store.ts';
 
 /** What a client has taken of its limits. */
@@ -34,7 +35,6 @@ const SETTLED_MS = 30_000;
 const COUNT_INTERVAL_MS = 5_000;
 /** A document can be made, or removed, by others in between; but not again and again. */
 const MAX_ATTEMPTS = 4;
-const DUPLICATE_KEY = 11_000;
 const MINUTE_MS = 60_000;
 /** Others took what was free, each time again. */
 const TOO_BUSY: Refusal = { reason: 'rate', retryAfterMs: 1000 };
@@ -96,7 +96,7 @@ export function createClients(
     try {
       await collections().clients.insertOne({ _id: client, ...empty });
     } catch (error) {
-      if ((error as { code?: unknown }).code !== DUPLICATE_KEY) throw error; // else somebody else made it
+      if (!hasCode(error, DUPLICATE_KEY)) throw error; // else somebody else made it
     }
   }
 

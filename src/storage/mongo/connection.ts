@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Collection, type Db, MongoClient, ReadConcern } from 'mongodb';
+import { type Collection, type Db, type Document, MongoClient, ReadConcern } from 'mongodb';
 import type { ClientDocument } from './clients.ts';
 import type { FenceDocument } from './fence-store.ts';
 import type { SecretDocument } from './secret-store.ts';
@@ -133,4 +133,9 @@ async function close({ client }: Connection): Promise<void> {
 /** @returns false when it was aborted. */
 function pause(signal: AbortSignal): Promise<boolean> {
   return sleep(LOOK_MS, true, { signal, ref: false }).catch(() => false);
+}
+
+/** Neither a replica set nor a sharded cluster, by its answer to `hello`. */
+export function isStandalone({ setName, msg }: Document): boolean {
+  return setName === undefined && msg !== 'isdbgrid';
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { type Collection, MongoServerError } from 'mongodb';
+import type { Collection } from 'mongodb';
 import { advanced, DATABASE_ID_BYTES, type FenceState, type FenceStore, unmarked } from '../../fence/store.ts';
+import { DUPLICATE_KEY, hasCode } from './error-codes.ts';
 import { translateFailures } from './unavailable.ts';
 
 /**
@@ -10,7 +11,6 @@ import { translateFailures } from './unavailable.ts';
 export type FenceDocument = FenceState & { _id: typeof FENCE };
 
 const FENCE = 'fence';
-const DUPLICATE_KEY = 11000;
 /** Each worker that meets us here has moved the mark, and does so once a second. */
 const MAX_ATTEMPTS = 100;
 /** The driver gives up after 4 s. */
@@ -30,7 +30,7 @@ export function createMongoFenceStore(fence: () => Collection<FenceDocument>): F
       await fence().insertOne({ _id: FENCE, ...after });
       return true;
     } catch (error) {
-      if (error instanceof MongoServerError && error.code === DUPLICATE_KEY) return false;
+      if (hasCode(error, DUPLICATE_KEY)) return false;
       throw error;
     }
   }

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import type { Collection, Document } from 'mongodb';
 import type { Clock } from '../../clock.ts';
 import { type Finding, note, ok, problem, warning } from '../../findings.ts';
-import { type Connection, connectPatiently, keepConnection } from './connection.ts';
+import { type Connection, connectPatiently, isStandalone, keepConnection } from './connection.ts';
+import { hasCode, NAMESPACE_NOT_FOUND } from './error-codes.ts';
 import { INDEXES, type SecretDocument } from './secret-store.ts';
 
-const NAMESPACE_NOT_FOUND = 26;
 const SLOW_WRITE_MS = 100;
 /** The database removes what is over by its own clock, 30 s late: beyond that it would be early. */
 const MAX_CLOCK_OFFSET_MS = 30_000;
@@ -38,10 +38,11 @@ async function inspectServer({ database, secrets }: Connection, clock: Clock): P
   ];
 }
 
-function topologyOf({ setName, msg }: Document): Finding {
-  if (msg === 'isdbgrid') return ok('MongoDB answers: a sharded cluster.');
-  if (setName !== undefined) return ok('MongoDB answers: a replica set.');
-  return warning('MongoDB answers, but runs standalone: it can lose acknowledged writes.', 'Use a replica set.');
+function topologyOf(hello: Document): Finding {
+  if (isStandalone(hello)) {
+    return warning('MongoDB answers, but runs standalone: it can lose acknowledged writes.', 'Use a replica set.');
+  }
+  return ok(`MongoDB answers: a ${hello.msg === 'isdbgrid' ? 'sharded cluster' : 'replica set'}.`);
 }
 
 function clockOf({ localTime }: Document, now: number, roundTripMs: number): Finding {
@@ -60,7 +61,7 @@ async function inspectIndexes(secrets: Collection<SecretDocument>): Promise<Find
   try {
     there = await secrets.indexes();
   } catch (error) {
-    if ((error as { code?: number }).code !== NAMESPACE_NOT_FOUND) throw error;
+    if (!hasCode(error, NAMESPACE_NOT_FOUND)) throw error;
     there = [];
   }
   if (there.length === 0) return [note('Nothing is stored yet: the first start makes the indexes.')];

@@ -3,14 +3,14 @@ import { type Collection, MongoServerError } from 'mongodb';
 import type { StoreLimits } from '../../secrets/store.ts';
 import type { Storage } from '../open.ts';
 import { CLIENT_INDEXES, createClients } from './clients.ts';
-import { type Connection, keepConnection } from './connection.ts';
+import { type Connection, isStandalone, keepConnection } from './connection.ts';
+import { hasCode, NAMESPACE_NOT_FOUND } from './error-codes.ts';
 import { createMongoFenceStore } from './fence-store.ts';
 import { createRoom } from './room.ts';
 import { createMongoSecretStore, INDEXES, type SecretDocument } from './secret-store.ts';
 import { translateFailures } from './unavailable.ts';
 
 const PREPARE_RETRY_MS = 500;
-const NAMESPACE_NOT_FOUND = 26;
 
 /**
  * Opens without waiting for the server: calls fail while it is away, and work as soon as it is there. Indexes are made
@@ -84,7 +84,7 @@ async function sizeOf(secrets: Collection<SecretDocument>): Promise<number> {
     const parts = await stats.toArray();
     return parts.reduce((sum, { storageStats }) => sum + Number(storageStats.size), 0);
   } catch (error) {
-    if ((error as { code?: unknown }).code === NAMESPACE_NOT_FOUND) return 0;
+    if (hasCode(error, NAMESPACE_NOT_FOUND)) return 0;
     throw error;
   }
 }
@@ -97,8 +97,4 @@ async function untilDone(signal: AbortSignal, step: () => Promise<void>): Promis
       await sleep(PREPARE_RETRY_MS, undefined, { signal, ref: false }).catch(() => {});
     }
   }
-}
-
-function isStandalone(hello: { setName?: string; msg?: string }): boolean {
-  return hello.setName === undefined && hello.msg !== 'isdbgrid';
 }

@@ -3,11 +3,10 @@ import { ENVELOPE_HEAD_BYTES, type EndedRecord, type SealedRecord, type SecretRe
 import { RECEIPT_MS } from '../../secrets/store.ts';
 import type { Records } from '../open.ts';
 import { connectPatiently, keepConnection } from './connection.ts';
+import { DUPLICATE_KEY, hasCode } from './error-codes.ts';
 import { createMongoFenceStore } from './fence-store.ts';
 import type { SecretDocument } from './secret-store.ts';
 import { translateFailures } from './unavailable.ts';
-
-const DUPLICATE_KEY = 11_000;
 
 /** @throws AppError STORAGE_UNAVAILABLE when there is no server; Error when the URL is not valid. */
 export async function openMongoRecords(url: string): Promise<Records> {
@@ -69,7 +68,7 @@ async function insertAbsent(secrets: Collection<SecretDocument>, documents: Secr
 
 function isOnlyDuplicates({ writeErrors, result }: MongoBulkWriteError): boolean {
   const all = Array.isArray(writeErrors) ? writeErrors : [writeErrors];
-  return all.every(({ code }) => code === DUPLICATE_KEY) && !result.getWriteConcernError();
+  return all.every((error) => hasCode(error, DUPLICATE_KEY)) && !result.getWriteConcernError();
 }
 
 function laterThan(id: Uint8Array | undefined): Filter<SecretDocument> {
