@@ -6,6 +6,11 @@ import { join } from 'node:path';
 const STALE_MS = 60_000;
 const FIRST_NAME = /^\.internal-[0-9a-f]{8}$/;
 
+/** Where the internal listener is, unless it has a port. */
+export function internalSocketPath(dataDir: string): string {
+  return join(dataDir, 'internal.sock');
+}
+
 /**
  * The name under which the internal socket of one program is bound before it gets its own. At random, for process ids
  * come again. Removes what killed programs left of that kind.

@@ -4,6 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config, Reading } from './config.ts';
 import { readFenceFile } from './fence/file.ts';
 import { makeFolder } from './folders.ts';
+import { internalSocketPath } from './internal-socket.ts';
+import { madeKeyPath } from './master-keys.ts';
 import { tryToListen } from './ports.ts';
 
 /** A predecessor that was killed can take a moment to let go of its port: its workers end by themselves. */
@@ -59,8 +61,8 @@ function removeEmpty(folders: readonly string[]): void {
 /** A file that is there and holds no marks may be dear to somebody, or tell of a disk that fails: not overwritten. */
 function checkFence(path: string, { DATA_DIR, sqlitePath }: Partial<Config>, made: string[]): string[] {
   const taken = [
-    ...['', '-wal', '-shm', '-journal'].map((end) => `${sqlitePath}${end}`),
-    ...['master.key', 'internal.sock'].map((name) => `${DATA_DIR}/${name}`),
+    ...(sqlitePath ? ['', '-wal', '-shm', '-journal'].map((end) => sqlitePath + end) : []),
+    ...(DATA_DIR ? [madeKeyPath(DATA_DIR), internalSocketPath(DATA_DIR)] : []),
   ];
   if (taken.includes(path)) return ['FENCE_FILE must be a file of its own'];
   const problems = dirname(path) === DATA_DIR ? [] : checkFolder('FENCE_FILE', dirname(path), made);

@@ -11,6 +11,7 @@ import { createHashThreads } from './hashing/threads.ts';
 import { createNetworkFinder } from './http/client-address.ts';
 import { type Address, type DrainOptions, type Listener, listen } from './http/listen.ts';
 import { createHttpServer } from './http/server.ts';
+import { internalSocketPath } from './internal-socket.ts';
 import { type Jobs, startJobs } from './jobs.ts';
 import { loadMasterKeys, watchMasterKeys } from './master-keys.ts';
 import type { Samples } from './ops/families.ts';
@@ -178,7 +179,7 @@ export function addressesOf(config: Config, { number, internalFirstName }: Place
     public: SOCKET_DIR ? { socketPath: join(SOCKET_DIR, `worker-${number}.sock`) } : { port: HTTP_PORT, host: HOST },
     internal: INTERNAL_PORT
       ? { port: INTERNAL_PORT, host: INTERNAL_HOST }
-      : { socketPath: join(DATA_DIR, 'internal.sock'), firstName: internalFirstName },
+      : { socketPath: internalSocketPath(DATA_DIR), firstName: internalFirstName },
   };
 }
 
