@@ -33,6 +33,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   storage: ['clock', 'config', 'errors', 'fence', 'findings', 'folders', 'secrets'],
   secrets: ['clock', 'errors', 'http'],
   fence: ['clock', 'errors', 'folders'],
+  webhooks: [],
   web: ['errors', 'http'],
   ops: ['errors', 'http'],
   setup: ['config', 'ops', 'replace-file'],
@@ -71,7 +72,7 @@ const HOME_OF_PACKAGE: Readonly<Record<string, RegExp>> = {
 };
 
 /** What holds the rules: these parts are told the time and given their chances. */
-const RULES = ['secrets', 'fence', 'web', 'storage', 'http', 'ops'];
+const RULES = ['secrets', 'webhooks', 'fence', 'web', 'storage', 'http', 'ops'];
 
 type Import = { from: string; isTypeOnly: boolean; isStatic: boolean };
 type File = { path: string; text: string };

@@ -1,0 +1,25 @@
+import { createHmac } from 'node:crypto';
+
+const SECRET_PREFIX = 'whsec_';
+
+/** A webhook secret as its owner is given it: `whsec_` and the bytes as base64. */
+export function formatWebhookSecret(secret: Uint8Array): string {
+  return SECRET_PREFIX + Buffer.from(secret).toString('base64');
+}
+
+/** What is signed: one attempt to deliver `body`, which must be sent byte for byte as it is here. */
+export type SignedMessage = { id: string; timestampSeconds: number; body: string };
+
+/**
+ * The headers of Standard Webhooks 1.0 for one attempt. The id is the event's and stays the same at every attempt,
+ * so that a receiver can tell a repeat; the time is the attempt's.
+ * @param secret the bytes behind `whsec_`, not their text.
+ */
+export function signMessage(secret: Uint8Array, { id, timestampSeconds, body }: SignedMessage): Record<string, string> {
+  const mac = createHmac('sha256', secret).update(`${id}.${timestampSeconds}.${body}`).digest('base64');
+  return {
+    'webhook-id': id,
+    'webhook-timestamp': String(timestampSeconds),
+    'webhook-signature': `v1,${mac}`,
+  };
+}

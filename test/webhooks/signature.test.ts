@@ -1,0 +1,33 @@
+import { readFileSync } from 'node:fs';
+import test from 'ava';
+import { formatWebhookSecret, signMessage } from '../../src/webhooks/signature.ts';
+
+type Vector = { secret: string; id: string; timestamp: number; body: string; signature: string };
+const vector = JSON.parse(
+  readFileSync(new URL('../vectors/standard-webhooks.json', import.meta.url), 'utf8'),
+) as Vector;
+const secret = Buffer.from(vector.secret.slice('whsec_'.length), 'base64');
+
+test("the example of Standard Webhooks' own libraries holds", (t) => {
+  const { id, timestamp, body, signature } = vector;
+  t.deepEqual(signMessage(secret, { id, timestampSeconds: timestamp, body }), {
+    'webhook-id': id,
+    'webhook-timestamp': String(timestamp),
+    'webhook-signature': signature,
+  });
+});
+
+test('a secret is shown as its bytes in base64 behind whsec_', (t) => {
+  t.is(formatWebhookSecret(secret), vector.secret);
+});
+
+test('id, time and body are all signed', (t) => {
+  const message = { id: 'msg_a', timestampSeconds: 1, body: '{}' };
+  const others = [
+    message,
+    { ...message, id: 'msg_b' },
+    { ...message, timestampSeconds: 2 },
+    { ...message, body: '[]' },
+  ];
+  t.is(new Set(others.map((other) => signMessage(secret, other)['webhook-signature'])).size, others.length);
+});
