@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
+import { Webhook } from 'standardwebhooks';
 import { formatWebhookSecret, signMessage } from '../../src/webhooks/signature.ts';
 
 type Vector = { secret: string; id: string; timestamp: number; body: string; signature: string };
@@ -30,4 +31,13 @@ test('id, time and body are all signed', (t) => {
     { ...message, body: '[]' },
   ];
   t.is(new Set(others.map((other) => signMessage(secret, other)['webhook-signature'])).size, others.length);
+});
+
+test('a receiver that uses the standardwebhooks package takes what we sign, and not what was changed on the way', (t) => {
+  const body = '{"type":"secret.read"}';
+  const headers = signMessage(secret, { id: 'msg_a', timestampSeconds: Math.floor(Date.now() / 1_000), body });
+  const receiver = new Webhook(formatWebhookSecret(secret));
+  t.deepEqual(receiver.verify(body, headers), JSON.parse(body));
+  t.throws(() => receiver.verify(`${body} `, headers));
+  t.throws(() => receiver.verify(body, { ...headers, 'webhook-id': 'msg_b' }));
 });
