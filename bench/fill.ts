@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { createKeyRing } from '../src/sealing/key-ring.ts';
 import { sealSecret } from '../src/secrets/envelope.ts';
-import { createKeyRing } from '../src/secrets/key-ring.ts';
 import { createSecretKey } from '../src/secrets/keys.ts';
 import { NO_LIMITS } from '../src/secrets/store.ts';
 import { openSqlite } from '../src/storage/sqlite/open.ts';

@@ -1,5 +1,5 @@
-import { masterKeyIdIn } from '../secrets/envelope.ts';
-import { masterKeyIdOf } from '../secrets/key-ring.ts';
+import { masterKeyIdIn } from '../sealing/head.ts';
+import { masterKeyIdOf } from '../sealing/key-ring.ts';
 import type { SecretRecords } from '../secrets/records.ts';
 import { REREAD_MS } from '../secrets/secrets.ts';
 import { count, instant } from './terminal.ts';

@@ -1,5 +1,5 @@
-import { createHmacKey, type HmacKey, hkdf, hmac } from './hkdf.ts';
-import type { KeyRing, MasterKey } from './key-ring.ts';
+import { createHmacKey, type HmacKey, hkdf, hmac } from '../sealing/hkdf.ts';
+import type { KeyRing, MasterKey } from '../sealing/key-ring.ts';
 
 const CLIENT_BYTES = 16;
 /** Ids that are kept, for the next request of the same client. */

@@ -1,15 +1,8 @@
-import {
-  createCipheriv,
-  createDecipheriv,
-  createHmac,
-  createSecretKey,
-  type KeyObject,
-  timingSafeEqual,
-} from 'node:crypto';
-import { hkdf } from './hkdf.ts';
-import type { KeyRing, MasterKey } from './key-ring.ts';
-import { randomBytes } from './random.ts';
-import { ENVELOPE_HEAD_BYTES } from './records.ts';
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { NONCE_BYTES, open, seal, TAG_BYTES } from '../sealing/aead.ts';
+import { createHead, HEAD_BYTES, masterKeyIdIn } from '../sealing/head.ts';
+import { hkdf } from '../sealing/hkdf.ts';
+import type { KeyRing, MasterKey } from '../sealing/key-ring.ts';
 
 /**
  * Envelope, format 1:
@@ -31,13 +24,9 @@ import { ENVELOPE_HEAD_BYTES } from './records.ts';
  * The additional data is the purpose, the envelope up to the sealed part, and what identifies the record: its id,
  * creation and expiry, so that none of them can be exchanged by who writes to the database.
  */
-const FORMAT = 1;
 const FLAG_PHRASE = 1;
 const FLAG_COPY = 2;
-const HEADER_BYTES = ENVELOPE_HEAD_BYTES;
 export const SALT_BYTES = 16;
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
 const KEY_BYTES = 32;
 const PURPOSES = ['verifier', 'text', 'text+phrase', 'copy', 'copy+phrase', 'claim tag'] as const;
 type Purpose = (typeof PURPOSES)[number];
@@ -74,11 +63,6 @@ export function needsPhrase(envelope: Uint8Array): boolean {
   return (flagsOf(envelope) & FLAG_PHRASE) !== 0;
 }
 
-/** The id of the master key it was sealed with; undefined when the format is unknown. Needs no more than its head. */
-export function masterKeyIdIn(envelope: Uint8Array): Buffer | undefined {
-  return envelope[0] === FORMAT ? Buffer.from(envelope.subarray(2, HEADER_BYTES)) : undefined;
-}
-
 /** Seals a new secret with the ring's current master key. */
 export function sealSecret(
   ring: KeyRing,
@@ -88,7 +72,7 @@ export function sealSecret(
   phrase?: PhraseKey,
 ): Buffer {
   const masterKey = ring.current;
-  const header = Buffer.concat([Buffer.of(FORMAT, phrase ? FLAG_PHRASE : 0), masterKey.id]);
+  const header = createHead(phrase ? FLAG_PHRASE : 0, masterKey);
   if (!phrase) {
     return sealText(
       { masterKey, secretKey, identity, prefix: header, phraseKey: undefined, headerKey: undefined },
@@ -112,15 +96,16 @@ export function createOpener(
   envelope: Uint8Array,
   idempotencyKey?: string,
 ): Opener | undefined {
-  const masterKey = ring.find(envelope.subarray(2, HEADER_BYTES));
-  if (envelope[0] !== FORMAT || !masterKey) return undefined;
-  const salted = envelope.subarray(0, needsPhrase(envelope) ? HEADER_BYTES + SALT_BYTES : HEADER_BYTES);
-  const prefix = envelope.subarray(0, needsPhrase(envelope) ? salted.length + VERIFIER_BYTES : HEADER_BYTES);
+  const masterKeyId = masterKeyIdIn(envelope);
+  const masterKey = masterKeyId && ring.find(masterKeyId);
+  if (!masterKey) return undefined;
+  const salted = envelope.subarray(0, needsPhrase(envelope) ? HEAD_BYTES + SALT_BYTES : HEAD_BYTES);
+  const prefix = envelope.subarray(0, needsPhrase(envelope) ? salted.length + VERIFIER_BYTES : HEAD_BYTES);
   const parts = { masterKey, secretKey, identity, prefix };
   const headerKey = idempotencyKey === undefined ? undefined : headerKeyOf(secretKey, idempotencyKey);
   const isCopy = (flagsOf(envelope) & FLAG_COPY) !== 0;
   return {
-    salt: needsPhrase(envelope) ? salted.subarray(HEADER_BYTES) : undefined,
+    salt: needsPhrase(envelope) ? salted.subarray(HEAD_BYTES) : undefined,
     claimTag: headerKey && derive(masterKey, 'claim tag', [secretKey, headerKey]),
     isRightPhrase: (phraseKey) =>
       timingSafeEqual(
@@ -152,11 +137,11 @@ function textPurpose({ phraseKey, headerKey }: TextParts): Purpose {
   return phraseKey ? 'text+phrase' : 'text';
 }
 
-function textKey({ masterKey, secretKey, phraseKey, headerKey }: TextParts, purpose: Purpose): KeyObject {
+function textKey({ masterKey, secretKey, phraseKey, headerKey }: TextParts, purpose: Purpose): Buffer {
   const input = [secretKey];
   if (phraseKey) input.push(phraseKey);
   if (headerKey) input.push(headerKey);
-  return createSecretKey(derive(masterKey, purpose, input));
+  return derive(masterKey, purpose, input);
 }
 
 // The verifier is carried from the secret into its copy, so that what it is bound to leaves the copy's flag out.
@@ -168,8 +153,8 @@ function openVerifier(parts: Parts, sealed: Uint8Array): Buffer {
   return open(verifierKey(parts), verifierData(parts), sealed);
 }
 
-function verifierKey({ masterKey, secretKey }: Parts): KeyObject {
-  return createSecretKey(derive(masterKey, 'verifier', [secretKey]));
+function verifierKey({ masterKey, secretKey }: Parts): Buffer {
+  return derive(masterKey, 'verifier', [secretKey]);
 }
 
 function verifierData(parts: Parts): Buffer {
@@ -195,23 +180,6 @@ function additionalData(purpose: Purpose, { prefix, identity }: Parts): Buffer {
   instants.writeDoubleBE(identity.createdAt, 0);
   instants.writeDoubleBE(identity.expiresAt, 8);
   return Buffer.concat([Buffer.from(`hushbox v1 ${purpose}\0`), prefix, identity.id, instants]);
-}
-
-function seal(key: KeyObject, data: Uint8Array, plain: Uint8Array): Buffer[] {
-  const nonce = randomBytes(NONCE_BYTES);
-  const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(data);
-  const sealed = cipher.update(plain);
-  cipher.final(); // GCM is a stream: nothing is held back
-  return [nonce, sealed, cipher.getAuthTag()];
-}
-
-function open(key: KeyObject, data: Uint8Array, sealed: Uint8Array): Buffer {
-  const end = sealed.length - TAG_BYTES;
-  const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES });
-  decipher.setAAD(data).setAuthTag(sealed.subarray(end));
-  const plain = decipher.update(sealed.subarray(NONCE_BYTES, end));
-  decipher.final(); // throws unless the tag is right
-  return plain;
 }
 
 function flagsOf(envelope: Uint8Array): number {

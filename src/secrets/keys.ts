@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { randomBytes } from './random.ts';
+import { randomBytes } from '../sealing/random.ts';
 
 const SECRET_KEY_BYTES = 36; // 4 of time, 32 random: 48 base64url characters, with no bit to spare
 const ID_HASH_BYTES = 20;

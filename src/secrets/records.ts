@@ -47,5 +47,3 @@ export type EndedRecord = {
   wrongTries: number;
   reads: number;
 };
-
-export const ENVELOPE_HEAD_BYTES = 10;

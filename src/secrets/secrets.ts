@@ -1,9 +1,9 @@
 import type { Clock } from '../clock.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
+import type { KeyRing } from '../sealing/key-ring.ts';
+import { randomBytes } from '../sealing/random.ts';
 import { createOpener, needsPhrase, type Opener, type PhraseKey, SALT_BYTES, sealSecret } from './envelope.ts';
-import type { KeyRing } from './key-ring.ts';
 import { createReceiptKey, createSecretKey, parseReceiptKey, parseSecretKey, type SecretKey } from './keys.ts';
-import { randomBytes } from './random.ts';
 import type { Found, Receipt, Refusal, SecretStore } from './store.ts';
 
 /** How often the same reader may be handed the same secret, the first time included. */

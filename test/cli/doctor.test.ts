@@ -8,7 +8,7 @@ import { DatabaseSync } from 'node:sqlite';
 import test, { type ExecutionContext } from 'ava';
 import { MongoClient } from 'mongodb';
 import type { Finding } from '../../src/findings.ts';
-import { masterKeyIdOf } from '../../src/secrets/key-ring.ts';
+import { masterKeyIdOf } from '../../src/sealing/key-ring.ts';
 import { inspectSqlite } from '../../src/storage/sqlite/inspect.ts';
 import { MIGRATIONS } from '../../src/storage/sqlite/schema.ts';
 import { secretsAt } from '../fixtures/fixture.ts';

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, utimesSync,
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { SETTLED_MS } from '../../src/cli/rotate.ts';
-import { masterKeyIdOf } from '../../src/secrets/key-ring.ts';
+import { masterKeyIdOf } from '../../src/sealing/key-ring.ts';
 import { secretsAt } from '../fixtures/fixture.ts';
 import { hushbox } from '../support/hushbox.ts';
 import { remember } from '../support/leaks.ts';

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import test from 'ava';
 import fc from 'fast-check';
 import { hashPhraseSync } from '../../src/hashing/argon2.ts';
+import { createKeyRing } from '../../src/sealing/key-ring.ts';
 import { createOpener, needsPhrase, type Opener, type PhraseKey, sealSecret } from '../../src/secrets/envelope.ts';
-import { createKeyRing } from '../../src/secrets/key-ring.ts';
 import { parseReceiptKey, parseSecretKey } from '../../src/secrets/keys.ts';
 
 type Vector = {

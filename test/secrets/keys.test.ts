@@ -1,5 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
+import { randomBytes } from '../../src/sealing/random.ts';
 import {
   createReceiptKey,
   createSecretKey,
@@ -7,7 +8,6 @@ import {
   parseReceiptKey,
   parseSecretKey,
 } from '../../src/secrets/keys.ts';
-import { randomBytes } from '../../src/secrets/random.ts';
 
 test('a secret key is 48 base64url characters, parses to itself, and begins with its second of expiry', (t) => {
   const key = createSecretKey(1_767_268_800_999);

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
 import test from 'ava';
+import { createKeyRing } from '../../src/sealing/key-ring.ts';
 import { createClientIds } from '../../src/secrets/clients.ts';
-import { createKeyRing } from '../../src/secrets/key-ring.ts';
 import { createSecrets } from '../../src/secrets/secrets.ts';
 import { until } from '../support/program.ts';
 import { startServer, type TestServer } from '../support/server.ts';

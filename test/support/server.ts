@@ -12,7 +12,7 @@ import { createLog } from '../../src/ops/log.ts';
 import { measureVerbs } from '../../src/ops/measure.ts';
 import { createMeters } from '../../src/ops/meters.ts';
 import { createTotals } from '../../src/ops/totals.ts';
-import { createKeyRing } from '../../src/secrets/key-ring.ts';
+import { createKeyRing } from '../../src/sealing/key-ring.ts';
 import { createSecrets } from '../../src/secrets/secrets.ts';
 import type { StoreLimits } from '../../src/secrets/store.ts';
 import type { Storage } from '../../src/storage/open.ts';

@@ -1,5 +1,6 @@
 import { type Collection, type Filter, MongoBulkWriteError } from 'mongodb';
-import { ENVELOPE_HEAD_BYTES, type EndedRecord, type SealedRecord, type SecretRecords } from '../../secrets/records.ts';
+import { HEAD_BYTES } from '../../sealing/head.ts';
+import type { EndedRecord, SealedRecord, SecretRecords } from '../../secrets/records.ts';
 import { RECEIPT_MS } from '../../secrets/store.ts';
 import type { Records } from '../open.ts';
 import { connectPatiently, keepConnection } from './connection.ts';
@@ -81,7 +82,7 @@ function sealedOf({ _id, createdAt, visibleUntil, claimTag, envelope }: SecretDo
     state: claimTag ? 'copy' : 'waiting',
     createdAt,
     visibleUntil: visibleUntil as number,
-    envelopeHead: (envelope as Uint8Array).slice(0, ENVELOPE_HEAD_BYTES),
+    envelopeHead: (envelope as Uint8Array).slice(0, HEAD_BYTES),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { AppError } from '../../errors.ts';
-import { ENVELOPE_HEAD_BYTES, type EndedRecord, type SealedRecord } from '../../secrets/records.ts';
+import { HEAD_BYTES } from '../../sealing/head.ts';
+import type { EndedRecord, SealedRecord } from '../../secrets/records.ts';
 import { NO_LIMITS, RECEIPT_MS } from '../../secrets/store.ts';
 import type { Records } from '../open.ts';
 import { resultCode, retryWhileBusy } from './busy.ts';
@@ -17,10 +18,10 @@ const FIRST = Buffer.alloc(0);
 const SEALED = `
   SELECT * FROM (
     SELECT id, 'waiting' AS state, created_at, expires_at AS visible_until,
-      substr(envelope, 1, ${ENVELOPE_HEAD_BYTES}) AS head
+      substr(envelope, 1, ${HEAD_BYTES}) AS head
     FROM waiting WHERE id > :after AND expires_at > :now ORDER BY id LIMIT :limit)
   UNION ALL SELECT * FROM (
-    SELECT id, 'copy', created_at, copy_until, substr(envelope, 1, ${ENVELOPE_HEAD_BYTES})
+    SELECT id, 'copy', created_at, copy_until, substr(envelope, 1, ${HEAD_BYTES})
     FROM ended WHERE id > :after AND copy_until > :now ORDER BY id LIMIT :limit)
   ORDER BY id LIMIT :limit`;
 const ENDED = `

@@ -2,7 +2,7 @@ import { createHmac, hkdfSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import test from 'ava';
 import fc from 'fast-check';
-import { createHmacKey, hkdf, hmac } from '../../src/secrets/hkdf.ts';
+import { createHmacKey, hkdf, hmac } from '../../src/sealing/hkdf.ts';
 
 type Vectors = {
   hkdf: { salt: string; ikm: string; info: string; okm: string }[];

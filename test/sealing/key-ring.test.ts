@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import test from 'ava';
-import { createKeyRing, masterKeyIdOf } from '../../src/secrets/key-ring.ts';
+import { createKeyRing, masterKeyIdOf } from '../../src/sealing/key-ring.ts';
 
 type Keys = readonly [Buffer, ...Buffer[]];
 const [NEW, OLD, OLDEST] = [randomBytes(32), randomBytes(32), randomBytes(32)] as [Buffer, Buffer, Buffer];
