@@ -35,7 +35,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   secrets: ['clock', 'errors', 'http', 'sealing'],
   sealing: [],
   fence: ['clock', 'errors', 'folders'],
-  webhooks: [],
+  webhooks: ['sealing'],
   web: ['errors', 'http'],
   ops: ['errors', 'http'],
   setup: ['config', 'ops', 'replace-file'],

@@ -1,0 +1,107 @@
+import { open, seal } from '../sealing/aead.ts';
+import { createHead, HEAD_BYTES, masterKeyIdIn } from '../sealing/head.ts';
+import { createHmacKey, hkdf, hmac } from '../sealing/hkdf.ts';
+import type { KeyRing, MasterKey } from '../sealing/key-ring.ts';
+import { randomBytes } from '../sealing/random.ts';
+import { fingerprintOf } from './payload.ts';
+import { formatWebhookSecret } from './signature.ts';
+
+/** What is needed to tell somebody of the end of a secret. */
+export type Subscription = {
+  url: string;
+  /** The 64 bytes that its events are signed with. */
+  secret: Uint8Array;
+  /** `msg_` and 24 characters: the same at every attempt. */
+  webhookId: string;
+  /** See `fingerprintOf`. */
+  fingerprint: string;
+};
+
+const SECRET_BYTES = 64;
+const WEBHOOK_ID_PREFIX = 'msg_';
+const WEBHOOK_ID_BYTES = 18;
+const FINGERPRINT_BYTES = 16;
+const URL_AT = SECRET_BYTES + WEBHOOK_ID_BYTES + FINGERPRINT_BYTES;
+const DESTINATION_BYTES = 16;
+
+/**
+ * A subscription at rest, format 1:
+ *
+ *     0 10  head, as of an envelope: format = 1, flags = 0, id of the master key
+ *    10 12  nonce
+ *    22  …  AES-256-GCM of: webhook secret (64), webhook id (18), fingerprint (16), URL in UTF-8
+ *     … 16  tag
+ *
+ * The key is HKDF-SHA-256 (RFC 5869) with salt = master key, IKM = id of the secret, info = "hushbox v1 webhook"; the
+ * additional data is that text, a zero, the head and the id: opened under another secret's id it fails.
+ */
+const INFO = Buffer.from('hushbox v1 webhook');
+const DESTINATION_INFO = Buffer.from('hushbox v1 webhook destination');
+
+/** As it is stored: `destination` is alike for URLs of one origin, and says nothing of it to who has the store alone. */
+export type SealedSubscription = { sealed: Buffer; destination: Buffer };
+
+/** Makes the webhook of a new secret: its own secret, its id, and what of it is stored. */
+export function createSubscription(
+  ring: Pick<KeyRing, 'current'>,
+  url: string,
+  { id, text }: { id: Uint8Array; text: string },
+): SealedSubscription & { webhookSecret: string } {
+  const secret = randomBytes(SECRET_BYTES);
+  const webhookId = WEBHOOK_ID_PREFIX + randomBytes(WEBHOOK_ID_BYTES).toString('base64url');
+  const sealed = sealSubscription(ring.current, id, { url, secret, webhookId, fingerprint: fingerprintOf(text) });
+  return {
+    sealed,
+    destination: destinationOf(ring.current, new URL(url).origin),
+    webhookSecret: formatWebhookSecret(secret),
+  };
+}
+
+export function sealSubscription(masterKey: MasterKey, id: Uint8Array, subscription: Subscription): Buffer {
+  const { url, secret, webhookId, fingerprint } = subscription;
+  const head = createHead(0, masterKey);
+  const plain = Buffer.concat([
+    secret,
+    Buffer.from(webhookId.slice(WEBHOOK_ID_PREFIX.length), 'base64url'),
+    Buffer.from(fingerprint, 'hex'),
+    Buffer.from(url),
+  ]);
+  return Buffer.concat([head, ...seal(keyOf(masterKey, id), additionalData(head, id), plain)]);
+}
+
+/**
+ * @returns undefined when the format or the master key is unknown: nothing can be said about the content.
+ * @throws Error when it does not open: tampered, damaged, or another secret's.
+ */
+export function openSubscription(
+  ring: Pick<KeyRing, 'find'>,
+  id: Uint8Array,
+  sealed: Uint8Array,
+): Subscription | undefined {
+  const masterKeyId = masterKeyIdIn(sealed);
+  const masterKey = masterKeyId && ring.find(masterKeyId);
+  if (!masterKey) return undefined;
+  const head = sealed.subarray(0, HEAD_BYTES);
+  const plain = open(keyOf(masterKey, id), additionalData(head, id), sealed.subarray(HEAD_BYTES));
+  const fingerprintAt = SECRET_BYTES + WEBHOOK_ID_BYTES;
+  return {
+    url: plain.toString('utf8', URL_AT),
+    secret: plain.subarray(0, SECRET_BYTES),
+    webhookId: WEBHOOK_ID_PREFIX + plain.toString('base64url', SECRET_BYTES, fingerprintAt),
+    fingerprint: plain.toString('hex', fingerprintAt, URL_AT),
+  };
+}
+
+/** What a URL's origin is known by in the store, so that events to one place can be counted without opening them. */
+export function destinationOf({ salt }: MasterKey, origin: string): Buffer {
+  const key = createHmacKey(hkdf(salt, Buffer.alloc(0), DESTINATION_INFO));
+  return hmac(key, Buffer.from(origin)).subarray(0, DESTINATION_BYTES);
+}
+
+function keyOf({ salt }: MasterKey, id: Uint8Array): Buffer {
+  return hkdf(salt, id, INFO);
+}
+
+function additionalData(head: Uint8Array, id: Uint8Array): Buffer {
+  return Buffer.concat([INFO, Buffer.of(0), head, id]);
+}
