@@ -9,6 +9,8 @@ import type { Samples } from './ops/families.ts';
 import { documentRoutes, type HealthParts, healthRoutes, metricsRoutes } from './ops/routes.ts';
 import { type SecretLimits, secretRoutes } from './secrets/routes.ts';
 import type { Secrets } from './secrets/secrets.ts';
+import { sinkRoutes } from './sink/routes.ts';
+import type { Sink } from './sink/sink.ts';
 import { VERSION } from './version.ts';
 import { createWeb } from './web/routes.ts';
 
@@ -18,6 +20,9 @@ export type AppParts = HealthParts & {
   createToken: string | undefined;
   /** Whose limits a request counts for; undefined for nobody's. */
   identify(request: IncomingMessage): Uint8Array | undefined;
+  sink: Sink;
+  proxyToken: string | undefined;
+  isProduction: boolean;
   publicUrl: string | undefined;
   requestLog: RequestLog;
 };
@@ -50,14 +55,18 @@ function compose(requestLog: RequestLog, isDraining: () => boolean, middleware: 
   return app;
 }
 
+const letPass: Middleware = (_ctx, next) => next();
+
 /** Every public route there is. */
 export function createRouters(parts: Omit<AppParts, 'requestLog'>): Router[] {
-  const { secrets, limits, createToken, identify, publicUrl } = parts;
+  const { secrets, limits, createToken, identify, sink, proxyToken, isProduction, publicUrl } = parts;
   const needsToken = createToken !== undefined;
-  const guard: Middleware = needsToken ? requireBearer(createToken) : (_ctx, next) => next();
+  const guard: Middleware = needsToken ? requireBearer(createToken) : letPass;
+  const sinkGuard = isProduction ? requireBearer(proxyToken, ['authorization', 'proxy-authorization']) : letPass;
   const web = createWeb({ limits, publicUrl, needsToken });
   return [
     secretRoutes({ secrets, limits, guard, identify, showPage: web.showSecretPage, showErrorPage: web.showErrorPage }),
+    sinkRoutes({ sink, guard: sinkGuard }),
     web.routes,
     healthRoutes(parts),
     documentRoutes(() => createDocument({ limits, needsToken, publicUrl })),

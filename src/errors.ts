@@ -9,6 +9,7 @@ export const ERRORS = {
   METHOD_NOT_ALLOWED: { status: 405, title: 'This path does not take this method' },
   REQUEST_TIMEOUT: { status: 408, title: 'The request took too long to arrive' },
   NOT_WAITING: { status: 409, title: 'This secret is no longer waiting' },
+  TOKEN_REPLAYED: { status: 409, title: 'This token was received before' },
   TOO_LARGE: { status: 413, title: 'The request is too large' },
   UNSUPPORTED_ENCODING: { status: 415, title: 'Compressed request bodies are not read' },
   EXPECTATION_FAILED: { status: 417, title: 'Only 100-continue can be expected' },

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from './clock.ts';
 import type { SecretStore } from './secrets/store.ts';
+import type { SinkStore } from './sink/store.ts';
 
 /**
  * Ended content is wiped within two minutes: this leaves room for failed rounds. Each round calls `sweep`
@@ -13,6 +14,7 @@ const SWEEP_PAUSE_MS = 5;
 
 export type JobParts = {
   secrets: SecretStore;
+  sink: SinkStore;
   clock: Clock;
   /** Takes new master keys where there are any. */
   refreshKeys(): void;
@@ -30,6 +32,7 @@ export function startJobs(parts: JobParts): Jobs {
     while (!signal.aborted) {
       parts.refreshKeys();
       await sweep(parts, signal).catch(parts.onError);
+      await sweepClaims(parts, signal).catch(parts.onError);
       // Spread, so that workers started together do not sweep together.
       await sleep(SWEEP_INTERVAL_MS * (0.75 + Math.random() / 2), undefined, { signal, ref: false }).catch(() => {});
     }
@@ -47,6 +50,13 @@ async function sweep({ secrets, clock, onExpired }: JobParts, signal: AbortSigna
     const { wiped, expired } = await secrets.sweep(clock(), SWEEP_STEP);
     if (expired > 0) onExpired(expired);
     if (wiped < SWEEP_STEP) return;
+    await sleep(SWEEP_PAUSE_MS);
+  }
+}
+
+async function sweepClaims({ sink, clock }: JobParts, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    if ((await sink.sweepClaims(clock(), SWEEP_STEP)) < SWEEP_STEP) return;
     await sleep(SWEEP_PAUSE_MS);
   }
 }

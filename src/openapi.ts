@@ -2,6 +2,7 @@ import { type ApiPart, SHARED_HEADERS, SHARED_RESPONSES, SHARED_SCHEMAS } from '
 import { describeOperation } from './ops/openapi.ts';
 import { describeSecrets } from './secrets/openapi.ts';
 import type { SecretLimits } from './secrets/routes.ts';
+import { describeSink } from './sink/openapi.ts';
 import { VERSION } from './version.ts';
 import { describePages } from './web/openapi.ts';
 
@@ -25,7 +26,12 @@ export type ApiOptions = {
 
 /** The OpenAPI 3.1 document of a server with these settings. */
 export function createDocument({ limits, needsToken, publicUrl }: ApiOptions): object {
-  const parts: readonly ApiPart[] = [describeSecrets(limits, needsToken), describePages(), describeOperation()];
+  const parts: readonly ApiPart[] = [
+    describeSecrets(limits, needsToken),
+    describeSink(),
+    describePages(),
+    describeOperation(),
+  ];
   return {
     openapi: '3.1.1',
     info: {
@@ -40,6 +46,11 @@ export function createDocument({ limits, needsToken, publicUrl }: ApiOptions): o
     paths: Object.assign({}, ...parts.map(({ paths }) => paths)),
     components: {
       securitySchemes: {
+        proxyToken: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'In production: the PROXY_TOKEN that the server was given.',
+        },
         createToken: { type: 'http', scheme: 'bearer', description: 'Where the server was given a CREATE_TOKEN.' },
       },
       headers: SHARED_HEADERS,

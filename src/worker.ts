@@ -22,6 +22,7 @@ import type { HealthParts } from './ops/routes.ts';
 import { createKeyRing, type KeyRing } from './sealing/key-ring.ts';
 import { createClientIds } from './secrets/clients.ts';
 import { createSecrets } from './secrets/secrets.ts';
+import { createSink } from './sink/sink.ts';
 import { openStorage } from './storage/open.ts';
 import { createTelemetry, type Telemetry } from './telemetry.ts';
 
@@ -89,7 +90,9 @@ export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
   const health = { ping, isDraining: () => isDraining };
   meters.watch('hushbox_fence_refused_secrets', '', () => fence.refusedCount() ?? 0);
   const identify = config.LIMITS === 'on' ? createIdentify(config, ring) : () => undefined;
-  const listeners = await openListeners(parts, telemetry, { secrets, identify }, health);
+  const sinkStore = measureVerbs(meters, storage.sink);
+  const sink = createSink({ store: sinkStore, verify: () => undefined, clock });
+  const listeners = await openListeners(parts, telemetry, { secrets, sink, identify }, health);
   const answers = untilItAnswers(storage.ping, (err) => log.warn({ err }, 'storage does not answer yet'));
   const ready = Promise.all([answers, heartbeat.known]).then(() => {});
   let jobs: Jobs | undefined;
@@ -97,6 +100,7 @@ export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
     if (isDraining) return;
     jobs = startJobs({
       secrets: store,
+      sink: sinkStore,
       clock,
       refreshKeys: ring.refresh,
       onExpired: (count) => meters.count('hushbox_secrets_expired_total', '', count),
@@ -148,13 +152,15 @@ type Listeners = { public: Listener; internal: Listener };
 async function openListeners(
   { config, addresses, workerNumber, meters, readTotals }: WorkerParts,
   { requestLog, internalRequestLog, refused }: Telemetry,
-  service: Pick<AppParts, 'secrets' | 'identify'>,
+  service: Pick<AppParts, 'secrets' | 'sink' | 'identify'>,
   health: HealthParts,
 ): Promise<Listeners> {
   const app = createApp({
     ...service,
     limits: { secretMaxBytes: config.SECRET_MAX_BYTES, ttlMaxSeconds: config.SECRET_TTL_MAX_SECONDS },
     createToken: config.CREATE_TOKEN,
+    proxyToken: undefined,
+    isProduction: config.NODE_ENV === 'production',
     publicUrl: config.PUBLIC_URL,
     requestLog,
     ...health,

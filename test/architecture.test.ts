@@ -22,17 +22,19 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'ops',
     'sealing',
     'secrets',
+    'sink',
     'storage',
     'telemetry',
   ],
-  app: ['http', 'openapi', 'ops', 'secrets', 'version', 'web'],
-  openapi: ['http', 'ops', 'secrets', 'version', 'web'],
+  app: ['http', 'openapi', 'ops', 'secrets', 'sink', 'version', 'web'],
+  openapi: ['http', 'ops', 'secrets', 'sink', 'version', 'web'],
   telemetry: ['errors', 'http', 'ops', 'secrets'],
   'totals-link': ['errors', 'ipc', 'ops'],
-  jobs: ['clock', 'secrets'],
+  jobs: ['clock', 'secrets', 'sink'],
   cli: ['config', 'fence', 'findings', 'master-keys', 'replace-file', 'sealing', 'secrets', 'storage', 'version'],
-  storage: ['clock', 'config', 'errors', 'fence', 'findings', 'folders', 'sealing', 'secrets'],
+  storage: ['clock', 'config', 'errors', 'fence', 'findings', 'folders', 'sealing', 'secrets', 'sink'],
   secrets: ['clock', 'errors', 'http', 'sealing'],
+  sink: ['clock', 'errors', 'http'],
   sealing: [],
   fence: ['clock', 'errors', 'folders'],
   webhooks: ['sealing'],
@@ -74,7 +76,7 @@ const HOME_OF_PACKAGE: Readonly<Record<string, RegExp>> = {
 };
 
 /** What holds the rules: these parts are told the time and given their chances. */
-const RULES = ['secrets', 'sealing', 'webhooks', 'fence', 'web', 'storage', 'http', 'ops'];
+const RULES = ['secrets', 'sealing', 'sink', 'webhooks', 'fence', 'web', 'storage', 'http', 'ops'];
 
 type Import = { from: string; isTypeOnly: boolean; isStatic: boolean };
 type File = { path: string; text: string };
@@ -125,11 +127,12 @@ function faultOfOurs(file: File, found: Import): string | undefined {
   const target = targetOf(file, found);
   const [here, there] = [partOf(file.path), partOf(target)];
   if (here !== there && !MAY_IMPORT[here]?.includes(there)) return `${here} may not import ${there}`;
-  const isPort = /^(secrets|fence)\/store\.ts$|^secrets\/(records|keys)\.ts$|^sealing\/head\.ts$/.test(target);
-  if (here === 'storage' && ['secrets', 'fence', 'sealing'].includes(there) && !isPort) {
+  const isPort = /^(secrets|fence|sink)\/store\.ts$|^secrets\/(records|keys)\.ts$|^sealing\/head\.ts$/.test(target);
+  if (here === 'storage' && ['secrets', 'fence', 'sealing', 'sink'].includes(there) && !isPort) {
     return 'an engine knows the ports and the form of ids alone';
   }
-  if (here === 'jobs' && there === 'secrets' && !found.isTypeOnly) return 'jobs knows types of modules alone';
+  if (here === 'jobs' && ['secrets', 'sink'].includes(there) && !found.isTypeOnly)
+    return 'jobs knows types of modules alone';
   return faultOfEngine(file, found, target);
 }
 

@@ -39,10 +39,11 @@ function checkOf(schema: Schema): z.ZodType {
   return z.fromJSONSchema(JSON.parse(whole.replaceAll('#/components/schemas/', '#/$defs/')));
 }
 
-/** The members that a schema speaks of. */
+/** The members that a schema speaks of, or that of the items of a list. */
 function membersOf(schema: Schema): string[] {
-  const { properties = {}, allOf = [] } = resolve(schema) as { properties?: Schema; allOf?: Schema[] };
-  return [...Object.keys(properties), ...allOf.flatMap(membersOf)];
+  const found = resolve(schema) as { properties?: Schema; allOf?: Schema[]; items?: Schema };
+  const { properties = {}, allOf = [], items } = found;
+  return [...Object.keys(properties), ...allOf.flatMap(membersOf), ...(items ? membersOf(items) : [])];
 }
 
 function everythingIn(value: unknown): unknown[] {
@@ -143,7 +144,10 @@ async function holdAgainst(t: ExecutionContext, operation: Operation, response: 
   const body = JSON.parse(text);
   t.notThrows(() => checkOf(schema).parse(body), text);
   if (operation.operationId === 'getDocument') return;
-  const unknown = Object.keys(body).filter((name) => !membersOf(schema).includes(name));
+  const unknown = [body]
+    .flat()
+    .flatMap(Object.keys)
+    .filter((name) => !membersOf(schema).includes(name));
   t.deepEqual(unknown, []);
 }
 
@@ -203,8 +207,16 @@ async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, 
   yield ['getReceipt', await get('/receipts/unknown')];
 
   const large = { secret: 'x'.repeat(30_000) };
+  const receive = (jti: string): Promise<Response> => post('/server', {}, { 'x-my-jwt': jti });
+  yield ['receiveCall', await receive('first')];
+  yield ['receiveCall', await receive('first')];
+  yield ['receiveCall', await post('/server', {})];
+  yield ['receiveCall', await receive('large')];
+  yield ['listCalls', await get('/server', bearer)];
+  yield ['listCalls', await get('/server')];
   for (let left = 10; left > 0; left--) yield ['createSecret', await generate(large)];
   for (let left = 50; left > 0; left--) yield ['createSecret', await generate({ secret: 's' })];
+  for (let left = 300; left > 0; left--) yield ['receiveCall', await receive(`${left}`)];
 
   yield ['getCreatePage', await get('/')];
   yield ['isLive', await get('/health/live')];
@@ -215,6 +227,13 @@ async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, 
 test('a healthy server gives the documented answers: each of them, and no others', async (t) => {
   const server = await start(t, {
     createToken: TOKEN,
+    isProduction: true,
+    proxyToken: TOKEN,
+    verify: (jwt: string) => ({
+      iat: server.clock.now / 1000,
+      jti: jwt,
+      payload: { user: jwt === 'large' ? 'x'.repeat(5000) : 'u', date: '' },
+    }),
     identify: () => Buffer.alloc(16),
     storeLimits: { clientMaxSecrets: 50, maxBytes: 200_000 },
   });

@@ -2,13 +2,18 @@ import { hash, timingSafeEqual } from 'node:crypto';
 import type { Middleware } from 'koa';
 import { AppError } from '../errors.ts';
 
-/** Lets pass who sends this token as `Authorization: Bearer` (RFC 6750 §2.1). Compares in constant time. */
-export function requireBearer(token: string): Middleware {
-  const expected = digest(token);
+/**
+ * Lets pass who sends this token as `Authorization: Bearer` (RFC 6750 §2.1), or in another of these headers. Compares in
+ * constant time.
+ * @param token undefined where there is none: then nobody passes.
+ */
+export function requireBearer(token: string | undefined, headers: readonly string[] = ['authorization']): Middleware {
+  const expected = token === undefined ? undefined : digest(token);
   return (ctx, next) => {
-    const sent = /^Bearer +(\S+)$/i.exec(ctx.get('authorization'))?.[1];
-    if (sent !== undefined && timingSafeEqual(digest(sent), expected)) return next();
-    ctx.set('www-authenticate', 'Bearer');
+    for (const header of headers) {
+      const sent = /^Bearer +(\S+)$/i.exec(ctx.get(header))?.[1];
+      if (expected && sent !== undefined && timingSafeEqual(digest(sent), expected)) return next();
+    }
     throw new AppError('UNAUTHORIZED');
   };
 }

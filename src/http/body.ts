@@ -22,6 +22,14 @@ export async function readJsonObject(request: IncomingMessage, limitBytes: numbe
   return value as Record<string, unknown>;
 }
 
+/**
+ * Reads a body that nobody needs, so that who sends all of it first gets an answer.
+ * @throws AppError TOO_LARGE; INVALID_REQUEST where it breaks off.
+ */
+export async function dropBody(request: IncomingMessage): Promise<void> {
+  await readBytes(request, 0, DRAIN_BYTES);
+}
+
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -31,13 +39,14 @@ function parseJson(text: string): unknown {
   }
 }
 
-function readBytes(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
+/** @param keptBytes of a body that is longer, within the limit, nothing is kept. */
+function readBytes(request: IncomingMessage, keptBytes: number, limitBytes = keptBytes): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let received = 0;
     request.on('data', (chunk: Buffer) => {
       received += chunk.length;
-      if (received <= limitBytes) chunks.push(chunk);
+      if (received <= keptBytes) chunks.push(chunk);
       else {
         chunks.length = 0;
         if (received > Math.max(DRAIN_BYTES, limitBytes)) refuse();

@@ -78,6 +78,7 @@ export function createResponder(log: RequestLog, isDraining: () => boolean): Mid
       const page = ctx.state.errorPage as ErrorPage | undefined;
       if (page) page(ctx, known);
       else ctx.body = errorBody(known, requestId);
+      if (ctx.status === 401) ctx.set('www-authenticate', 'Bearer'); // RFC 9110 §15.5.2
       if (known.retryAfterSeconds !== undefined) ctx.set('retry-after', String(known.retryAfterSeconds));
       // What is left of the body is not worth keeping the connection for.
       if (known.code === 'TOO_LARGE') closeAfter(ctx.res);

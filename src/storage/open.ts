@@ -4,11 +4,13 @@ import type { FenceState, FenceStore } from '../fence/store.ts';
 import type { Finding } from '../findings.ts';
 import type { SecretRecords } from '../secrets/records.ts';
 import type { SecretStore, StoreLimits } from '../secrets/store.ts';
+import type { SinkStore } from '../sink/store.ts';
 
 /** An opened engine: one store for each module that keeps something. */
 export type Storage = {
   secrets: SecretStore;
   fence: FenceStore;
+  sink: SinkStore;
   /** @throws AppError STORAGE_UNAVAILABLE */
   ping(): Promise<void>;
   close(): Promise<void>;

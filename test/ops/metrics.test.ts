@@ -64,12 +64,12 @@ for (const { name, test, place } of ENGINES) {
   });
 
   test(`${name}: jobs tell how many secrets expired`, async (t) => {
-    const { secrets } = await (await place(t)).open();
-    const server = await startServer(t, { place: { url: '', open: async () => ({ secrets }) as never } });
+    const { secrets, sink } = await (await place(t)).open();
+    const server = await startServer(t, { place: { url: '', open: async () => ({ secrets, sink }) as never } });
     for (let n = 0; n < 3; n++) await server.create({ secret: 'x', ttl: { minutes: 1 } });
     server.clock.advance({ minutes: 2 });
     const expired = new Promise<number>((resolve) => {
-      const parts = { secrets, clock: () => server.clock.now, refreshKeys: () => {}, onExpired: resolve };
+      const parts = { secrets, sink, clock: () => server.clock.now, refreshKeys: () => {}, onExpired: resolve };
       const jobs = startJobs({ ...parts, onError: (error) => t.fail(String(error)) });
       t.teardown(() => jobs.stop());
     });

@@ -29,8 +29,11 @@ import {
 import { fenceStoreContract, fenceVerbsOn } from './fence-store-contract.ts';
 import { isWrite, type MongoProxy, startMongoProxy, WRITES } from './mongo-proxy.ts';
 import { secretStoreContract } from './secret-store-contract.ts';
+import { sinkStoreContract, sinkVerbsOn } from './sink-store-contract.ts';
 
 fenceStoreContract(MONGODB);
+
+sinkStoreContract(MONGODB);
 
 secretStoreContract(MONGODB, async (url) => {
   const documents = await withClient(url, (client) => client.db().collection('secrets').find().toArray());
@@ -54,10 +57,10 @@ testMongo('opens while the server is away, and works by itself once it is there'
 });
 
 testMongo('a server that goes away is told on every verb, and found again without reopening', async (t, url) => {
-  const { proxy, store, fence, ping } = await openThroughProxy(t, url);
+  const { proxy, store, fence, sink, ping } = await openThroughProxy(t, url);
   const secret = await createTraced(store);
   await proxy.cut();
-  await areUnavailable(t, { ...verbsOn(store, secret), ...fenceVerbsOn(fence), ping });
+  await areUnavailable(t, { ...verbsOn(store, secret), ...fenceVerbsOn(fence), ...sinkVerbsOn(sink), ping });
   await proxy.heal();
   await eventually(ping);
   t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
@@ -65,11 +68,11 @@ testMongo('a server that goes away is told on every verb, and found again withou
 });
 
 testMongo('a server that falls silent is told in bounded time, and found again', async (t, url) => {
-  const { proxy, store, fence, ping } = await openThroughProxy(t, url);
+  const { proxy, store, fence, sink, ping } = await openThroughProxy(t, url);
   const secret = await createTraced(store);
   proxy.stall();
   const startedAt = performance.now();
-  await areUnavailable(t, { ...verbsOn(store, secret), ...fenceVerbsOn(fence), ping });
+  await areUnavailable(t, { ...verbsOn(store, secret), ...fenceVerbsOn(fence), ...sinkVerbsOn(sink), ping });
   t.true(performance.now() - startedAt < 10_000); // before the driver notices by itself
   await proxy.heal();
   await eventually(ping);
@@ -139,7 +142,7 @@ testMongo('a write whose answer is lost is no success, and is not done twice', a
 
 // What a replica set answers when the majority did not confirm in time: the stand-in is none and never does.
 testMongo('a write that too few members confirmed is no success', async (t, url) => {
-  const { proxy, store, fence } = await openThroughProxy(t, url);
+  const { proxy, store, fence, sink } = await openThroughProxy(t, url);
   const secrets = await times(6, () => createTraced(store));
   const [first, second, third, fourth, fifth] = secrets as [Traced, Traced, Traced, Traced, Traced];
   const untraced = await createUntraced(store);
@@ -148,6 +151,7 @@ testMongo('a write that too few members confirmed is no success', async (t, url)
   proxy.editAnswers((command, answer) => (isWrite(command) ? { ...answer, writeConcernError } : undefined));
   await areUnavailable(t, {
     firstAdvance: () => fence.advance(CREATED_AT, []),
+    keepClaims: sinkVerbsOn(sink).keepClaims,
     create: () => store.create(newSecret()),
     claim: () => store.claim(first.id, CREATED_AT, NO_REFUND),
     claimUntraced: () => store.claim(untraced.id, CREATED_AT, NO_REFUND),
@@ -184,10 +188,11 @@ testMongo('what a server says about a document does not reach the log', async (t
 testMongo('the URL cannot weaken what the promises rest on', async (t, url) => {
   const proxy = await startMongoProxy(t, url);
   const weak = 'w=0&journal=false&wtimeoutMS=1&readConcernLevel=local';
-  const { secrets: store, fence, ping } = await openAt(t, `${proxy.url}?${weak}`);
+  const { secrets: store, fence, sink, ping } = await openAt(t, `${proxy.url}?${weak}`);
   await eventually(ping);
   const secret = await createTraced(store);
-  for (const call of Object.values({ ...verbsOn(store, secret), ...fenceVerbsOn(fence) })) await call();
+  for (const call of Object.values({ ...verbsOn(store, secret), ...fenceVerbsOn(fence), ...sinkVerbsOn(sink) }))
+    await call();
   await store.sweep(EXPIRES_AT + 1000, 100);
   await eventually(async () => proxy.commands.some(({ createIndexes }) => createIndexes));
   for (const command of proxy.commands) {
@@ -204,9 +209,10 @@ testMongo('the URL cannot weaken what the promises rest on', async (t, url) => {
 });
 
 testMongo('no write can insert where it means to change, and none is part of a transaction', async (t, url) => {
-  const { proxy, store, fence } = await openThroughProxy(t, url);
+  const { proxy, store, fence, sink } = await openThroughProxy(t, url);
   const secret = await createTraced(store);
-  for (const call of Object.values({ ...verbsOn(store, secret), ...fenceVerbsOn(fence) })) await call();
+  for (const call of Object.values({ ...verbsOn(store, secret), ...fenceVerbsOn(fence), ...sinkVerbsOn(sink) }))
+    await call();
   for (const command of proxy.commands) {
     const updates = [command, ...(Array.isArray(command.updates) ? command.updates : [])];
     t.true(updates.every(({ upsert }) => !upsert));

@@ -36,8 +36,11 @@ import {
 } from './contract/world.ts';
 import { fenceStoreContract } from './fence-store-contract.ts';
 import { secretStoreContract } from './secret-store-contract.ts';
+import { sinkStoreContract } from './sink-store-contract.ts';
 
 fenceStoreContract(SQLITE);
+
+sinkStoreContract(SQLITE);
 
 secretStoreContract(SQLITE, async (url) => {
   const database = new DatabaseSync(pathOf(url), { readOnly: true });

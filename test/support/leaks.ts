@@ -3,7 +3,14 @@
  * and each server of the suite is searched for all of them when it ends.
  */
 const SECRET_MEMBERS = new Set(['secret', 'phrase', 'secret_key', 'receipt_key']);
-const SECRET_HEADERS = new Set(['idempotency-key', 'authorization']);
+const SECRET_HEADERS = new Set([
+  'idempotency-key',
+  'authorization',
+  'proxy-authorization',
+  'x-my-jwt',
+  'token',
+  'destination',
+]);
 /** Shorter ones are also ordinary words. */
 const MIN_LENGTH = 8;
 /** Of a key, even its beginning says too much: four bytes of time, then chance. */

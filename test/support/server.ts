@@ -15,6 +15,7 @@ import { createTotals } from '../../src/ops/totals.ts';
 import { createKeyRing } from '../../src/sealing/key-ring.ts';
 import { createSecrets } from '../../src/secrets/secrets.ts';
 import type { StoreLimits } from '../../src/secrets/store.ts';
+import { createSink, type SinkParts } from '../../src/sink/sink.ts';
 import type { Storage } from '../../src/storage/open.ts';
 import { createTelemetry } from '../../src/telemetry.ts';
 import { type Api, createApi } from './api.ts';
@@ -42,6 +43,10 @@ export type TestServerOptions = {
   clock?: TestClock;
   masterKeys?: readonly [Buffer, ...Buffer[]];
   createToken?: string;
+  proxyToken?: string;
+  isProduction?: boolean;
+  /** Default: no token is right. */
+  verify?: SinkParts['verify'];
   /** Default: nobody's limits count. */
   identify?: AppParts['identify'];
   storeLimits?: Partial<StoreLimits>;
@@ -85,8 +90,16 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
     refusedUntil: options.refusedUntil ?? (() => 0),
     onEvent: telemetry.secretEvent,
   });
+  const sink = createSink({
+    store: measureVerbs(meters, storage.sink),
+    verify: options.verify ?? (() => undefined),
+    clock: () => clock.now,
+  });
   const app = createApp({
     secrets,
+    sink,
+    proxyToken: options.proxyToken,
+    isProduction: options.isProduction ?? false,
     limits: { secretMaxBytes, ttlMaxSeconds },
     createToken: options.createToken,
     identify: options.identify ?? (() => undefined),
@@ -108,6 +121,7 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
     await new Promise((resolve) => server.close(resolve));
     await threads.close();
     remember(options.createToken);
+    remember(options.proxyToken);
     expectNoLeaks(lines.join('') + metrics());
   });
   const { port } = server.address() as AddressInfo;

@@ -3,6 +3,7 @@ import { type Collection, type Db, type Document, MongoClient, ReadConcern } fro
 import type { ClientDocument } from './clients.ts';
 import type { FenceDocument } from './fence-store.ts';
 import type { SecretDocument } from './secret-store.ts';
+import type { ClaimsDocument } from './sink-store.ts';
 
 /** Used when the URL names no database; the driver's own default is `test`. */
 const DATABASE = 'hushbox';
@@ -39,6 +40,7 @@ export type Connection = {
   /** The same collection. */
   fence: Collection<FenceDocument>;
   clients: Collection<ClientDocument>;
+  claims: Collection<ClaimsDocument>;
 };
 
 export type KeptConnection = {
@@ -109,6 +111,7 @@ function createConnection(url: string): Connection {
       secrets: database.collection(SECRETS),
       fence: database.collection(SECRETS),
       clients: database.collection('clients'),
+      claims: database.collection('claims'),
     };
   } catch (error) {
     throw new Error(`the MongoDB driver does not accept STORAGE_URL (${(error as Error).name})`);

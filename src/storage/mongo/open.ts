@@ -7,7 +7,8 @@ import { type Connection, isStandalone, keepConnection } from './connection.ts';
 import { hasCode, NAMESPACE_NOT_FOUND } from './error-codes.ts';
 import { createMongoFenceStore } from './fence-store.ts';
 import { createRoom } from './room.ts';
-import { createMongoSecretStore, INDEXES, type SecretDocument } from './secret-store.ts';
+import { createMongoSecretStore, INDEXES } from './secret-store.ts';
+import { CLAIMS_INDEXES, createMongoSinkStore } from './sink-store.ts';
 import { translateFailures } from './unavailable.ts';
 
 const PREPARE_RETRY_MS = 500;
@@ -25,12 +26,13 @@ export async function openMongo(
 ): Promise<Storage> {
   const { current, close } = keepConnection(url);
   const clients = createClients(current, limits);
-  const room = createRoom(limits.maxBytes, () => sizeOf(current().secrets));
+  const room = createRoom(limits.maxBytes, () => sizeOf(current()));
   const closing = new AbortController();
   const prepared = prepare(current, onWarning, closing.signal);
   return {
     secrets: createMongoSecretStore(() => current().secrets, clients, room),
     fence: createMongoFenceStore(() => current().fence),
+    sink: createMongoSinkStore(() => current().claims, room),
     ...translateFailures({
       async ping() {
         await current().database.command({ ping: 1 });
@@ -66,6 +68,7 @@ async function prepare(
     try {
       await current().secrets.createIndexes([...INDEXES]);
       await current().clients.createIndexes([...CLIENT_INDEXES]);
+      await current().claims.createIndexes([...CLAIMS_INDEXES]);
     } catch (error) {
       // A server that is away is told of by who needs it; one that refuses an index would go unnoticed.
       if (error instanceof MongoServerError && !isRefusalTold) {
@@ -77,9 +80,15 @@ async function prepare(
   });
 }
 
+/** What counts towards the limit on everything stored. */
+async function sizeOf({ secrets, claims }: Connection): Promise<number> {
+  const [ofSecrets, ofClaims] = await Promise.all([sizeOfOne(secrets), sizeOfOne(claims)]);
+  return ofSecrets + ofClaims;
+}
+
 /** In a sharded cluster each shard tells its part. A server that has no such collection yet may call that an error. */
-async function sizeOf(secrets: Collection<SecretDocument>): Promise<number> {
-  const stats = secrets.aggregate([{ $collStats: { storageStats: {} } }], { readConcern: { level: 'local' } });
+async function sizeOfOne(collection: Pick<Collection, 'aggregate'>): Promise<number> {
+  const stats = collection.aggregate([{ $collStats: { storageStats: {} } }], { readConcern: { level: 'local' } });
   try {
     const parts = await stats.toArray();
     return parts.reduce((sum, { storageStats }) => sum + Number(storageStats.size), 0);

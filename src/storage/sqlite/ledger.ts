@@ -21,7 +21,7 @@ export type Ledger = {
   takeRate(client: Uint8Array, now: number): void;
   /** A waiting secret came, with an envelope of this length; or (-1) is gone. */
   countWaiting(by: 1 | -1, envelopeBytes: number, client: Uint8Array | null): void;
-  /** What is kept of an ended one has come, or (-1) is gone. */
+  /** What is kept of an ended one, or by others than secrets, has come, or (-1) is gone. */
   countEnded(by: 1 | -1, envelopeBytes: number): void;
   /** Inside every transaction, before its commit. */
   save(): void;

@@ -7,6 +7,7 @@ import { createFileCheck, FileMoved } from './file-check.ts';
 import { openGroupCommit } from './group-commit.ts';
 import { createReader } from './reader.ts';
 import { createSqliteSecretStore } from './secret-store.ts';
+import { createSqliteSinkStore } from './sink-store.ts';
 
 /** Opens the file, and makes it where there is none. */
 export async function openSqlite(
@@ -34,6 +35,7 @@ export async function openSqlite(
 
   return {
     secrets: createSqliteSecretStore(commit, reader),
+    sink: createSqliteSinkStore(commit, reader),
     fence: {
       ...fence,
       async look() {

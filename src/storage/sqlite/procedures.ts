@@ -3,6 +3,7 @@ import { advanced, type FenceMark } from '../../fence/store.ts';
 import { RECEIPT_MS, type Refusal, storedBytes, TRY_GRANTED_MS, TRY_REFILL_MS } from '../../secrets/store.ts';
 import type { Value } from './codec.ts';
 import type { Ledger } from './ledger.ts';
+import { createSinkProcedures } from './sink-procedures.ts';
 
 /**
  * What the storage thread can be asked to do, by number. Each runs inside a transaction, never waits, and must not
@@ -19,6 +20,8 @@ export const PROCEDURE = {
   restore: 7,
   advance: 8,
   admit: 9,
+  keepClaims: 10,
+  sweepClaims: 11,
 } as const;
 
 /** By number, for only numbers and bytes cross to the storage thread. */
@@ -146,6 +149,8 @@ export function createProcedures(database: DatabaseSync, ledger: Ledger): readon
   }
 
   const procedures: Record<keyof typeof PROCEDURE, (...values: never[]) => readonly Value[]> = {
+    ...createSinkProcedures(database, ledger),
+
     /** @returns nothing when it is stored; else why it is not, and when to come back. */
     create(
       id: Uint8Array,

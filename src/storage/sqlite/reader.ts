@@ -8,33 +8,41 @@ const PAUSE_MS = 5;
 
 /** One row, its columns in the order of the SELECT, or none. */
 export type Look = (...values: SQLInputValue[]) => Promise<readonly SQLOutputValue[] | undefined>;
-export type Reader = { prepare(sql: string): Look };
+/** All rows. */
+export type List = (...values: SQLInputValue[]) => Promise<readonly (readonly SQLOutputValue[])[]>;
+export type Reader = { prepare(sql: string): Look; prepareList(sql: string): List };
 
 /**
- * Point look-ups on the event loop: a few µs each from the page cache, and never behind a writer, for WAL readers do
+ * Point look-ups and short lists on the event loop: a few µs each from the page cache, and never behind a writer, for WAL readers do
  * not wait. The rare SQLITE_BUSY (recovery after a crash, the last connection closing) is retried off the loop.
  */
 export function createReader(database: DatabaseSync): Reader {
-  return {
-    prepare(sql) {
-      let prepared: StatementSync | undefined; // by the first look: preparing can meet SQLITE_BUSY as well
-      const prepare = (): StatementSync => {
-        prepared = database.prepare(sql);
-        prepared.setReturnArrays(true);
-        return prepared;
-      };
-      return async (...values) => {
-        for (let looks = 1; ; looks++) {
-          try {
-            return (prepared ?? prepare()).get(...values) as readonly SQLOutputValue[] | undefined;
-          } catch (error) {
-            if (resultCode(error) !== SQLITE_BUSY || looks === MAX_LOOKS) {
-              throw new AppError('STORAGE_UNAVAILABLE', { cause: error, retryAfterSeconds: 1 });
-            }
-            await sleep(PAUSE_MS);
+  function prepareAs<Found>(
+    sql: string,
+    run: (statement: StatementSync, values: SQLInputValue[]) => unknown,
+  ): (...values: SQLInputValue[]) => Promise<Found> {
+    let prepared: StatementSync | undefined; // by the first look: preparing can meet SQLITE_BUSY as well
+    const prepare = (): StatementSync => {
+      prepared = database.prepare(sql);
+      prepared.setReturnArrays(true);
+      return prepared;
+    };
+    return async (...values) => {
+      for (let looks = 1; ; looks++) {
+        try {
+          return run(prepared ?? prepare(), values) as Found;
+        } catch (error) {
+          if (resultCode(error) !== SQLITE_BUSY || looks === MAX_LOOKS) {
+            throw new AppError('STORAGE_UNAVAILABLE', { cause: error, retryAfterSeconds: 1 });
           }
+          await sleep(PAUSE_MS);
         }
-      };
-    },
+      }
+    };
+  }
+
+  return {
+    prepare: (sql) => prepareAs(sql, (statement, values) => statement.get(...values)),
+    prepareList: (sql) => prepareAs(sql, (statement, values) => statement.all(...values)),
   };
 }

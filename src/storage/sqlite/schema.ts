@@ -7,7 +7,9 @@
  * src/fence/store.ts.
  *
  * `clients` says what each client has taken of its limits, `stored` what everything counts for: sums over the two
- * tables that every transaction keeps right (ledger.ts).
+ * tables, and over `claims`, that every transaction keeps right (ledger.ts).
+ *
+ * `claims` holds what the sink received, see src/sink/store.ts.
  */
 export const MIGRATIONS: readonly string[] = [
   `
@@ -68,5 +70,14 @@ export const MIGRATIONS: readonly string[] = [
     SELECT length(envelope) AS length FROM waiting
     UNION ALL SELECT coalesce(length(envelope), 0) FROM ended
   );
+  `,
+  `
+  CREATE TABLE claims (
+    id          BLOB PRIMARY KEY,
+    received_at REAL NOT NULL,
+    claims      BLOB NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE INDEX claims_received ON claims (received_at);
   `,
 ];

@@ -6,11 +6,12 @@ import type { Answer, Call } from './store-process.ts';
 // A process of its own that opens the store at the URL it is given, and runs what it is told: see store-process.ts.
 const [url = '', limits = '{}'] = process.argv.slice(2);
 const config = configOf(url, JSON.parse(limits));
-const { secrets, close } = await openStorage(config, { onLost: fail, onWarning: () => {} });
+const { secrets, sink, close } = await openStorage(config, { onLost: fail, onWarning: () => {} });
+const verbs = { ...secrets, ...sink };
 
 process.on('message', async ({ number, verb, values }: Call) => {
   try {
-    const run = secrets[verb] as (...values: unknown[]) => Promise<unknown>;
+    const run = verbs[verb] as (...values: unknown[]) => Promise<unknown>;
     answer({ number, result: await run(...values) });
   } catch (error) {
     if (!(error instanceof AppError)) throw error;

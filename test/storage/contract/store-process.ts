@@ -4,15 +4,19 @@ import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
 import { AppError, type ErrorCode } from '../../../src/errors.ts';
 import type { SecretStore, StoreLimits } from '../../../src/secrets/store.ts';
+import type { SinkStore } from '../../../src/sink/store.ts';
 
-export type Call = { number: number; verb: keyof SecretStore; values: readonly unknown[] };
+/** Their verbs have names of their own. */
+type Stores = SecretStore & SinkStore;
+
+export type Call = { number: number; verb: keyof Stores; values: readonly unknown[] };
 export type Answer = { number: number } & (
   | { result: unknown }
   | { failure: { code: ErrorCode; retryAfterSeconds: number | undefined } }
 );
 
 /** The verbs of a store that another process has open; what that process did not answer rejects. */
-export type StoreProcess = SecretStore & {
+export type StoreProcess = Stores & {
   pid: number;
   /** kill -9 */
   kill(): Promise<void>;
@@ -31,7 +35,10 @@ const VERBS = [
   'findReceipt',
   'burn',
   'sweep',
-] as const;
+  'keepClaims',
+  'listClaims',
+  'sweepClaims',
+] as const satisfies readonly Call['verb'][];
 const CHILD = fileURLToPath(new URL('store-child.ts', import.meta.url));
 
 /**
@@ -65,7 +72,7 @@ export async function openInProcess(
   };
 }
 
-function callsTo(child: ChildProcess): SecretStore {
+function callsTo(child: ChildProcess): Stores {
   const waiting = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>();
   let calls = 0;
 
@@ -89,5 +96,5 @@ function callsTo(child: ChildProcess): SecretStore {
     for (const { reject } of waiting.values()) reject(new Error('the process ended'));
   });
   const verbs = VERBS.map((verb) => [verb, (...values: unknown[]) => call(verb, values)]);
-  return Object.fromEntries(verbs) as unknown as SecretStore;
+  return Object.fromEntries(verbs) as unknown as Stores;
 }
