@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
+import { parseAllowList, parseServers } from './allow-list.ts';
 
 /** These can be given as `NAME_FILE`, the path of a file that holds the value. */
 const SECRET_BEARING = ['MASTER_KEY', 'MASTER_KEY_PREVIOUS', 'STORAGE_URL', 'CREATE_TOKEN', 'INTERNAL_TOKEN'] as const;
@@ -112,6 +113,20 @@ const Env = z.object({
   CREATE_TOKEN: Token.optional().describe(
     'When set, `POST /generate` needs it as `Authorization: Bearer`; reading stays open',
   ),
+  EGRESS_ALLOW: z
+    .string()
+    .transform((text, context) => parseAllowList(text) ?? rejectList(context, 'hosts, host:port or CIDRs'))
+    .default([])
+    .describe(
+      'Comma-separated `host`, `host:port` and CIDRs that requests may be sent to, though they lead into a private network; a host with whatever it resolves to',
+    ),
+  EGRESS_DNS: z
+    .string()
+    .transform((text, context) => parseServers(text) ?? rejectList(context, 'addresses or address:port'))
+    .default([])
+    .describe(
+      "Comma-separated name servers, `address` or `address:port`, that strangers' destinations are looked up with; default: the system's",
+    ),
   SECRET_MAX_BYTES: wholeNumber(1, 8_388_608)
     .default(65_536)
     .describe('Longest secret, in bytes of UTF-8; at most 8 MiB'),
@@ -298,6 +313,11 @@ function isRange(text: string): boolean {
 function isPublicUrl(url: string): boolean {
   const parsed = /^https?:\/\/[^\s?#]+$/i.test(url) ? URL.parse(url) : null;
   return parsed !== null && !parsed.username && !parsed.password;
+}
+
+function rejectList(context: z.RefinementCtx, what: string): never {
+  context.addIssue({ code: 'custom', message: `must be ${what}, separated by commas` });
+  return z.NEVER;
 }
 
 function reject(context: z.RefinementCtx): never {

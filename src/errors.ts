@@ -4,6 +4,7 @@ export const ERRORS = {
   UNAUTHORIZED: { status: 401, title: 'This needs a valid token' },
   PHRASE_REQUIRED: { status: 403, title: 'This secret needs a phrase' },
   WRONG_PHRASE: { status: 403, title: 'Wrong phrase' },
+  DESTINATION_FORBIDDEN: { status: 403, title: 'Requests are not sent to this destination' },
   NOT_FOUND: { status: 404, title: 'There is nothing at this path' },
   KEY_NOT_FOUND: { status: 404, title: 'Key not found' },
   METHOD_NOT_ALLOWED: { status: 405, title: 'This path does not take this method' },
@@ -18,11 +19,14 @@ export const ERRORS = {
   QUOTA_EXCEEDED: { status: 429, title: 'Too many secrets are waiting already' },
   HEADERS_TOO_LARGE: { status: 431, title: 'The request headers are too large' },
   INTERNAL: { status: 500, title: 'Something failed on our side' },
+  UPSTREAM_FAILED: { status: 502, title: 'The destination cannot be reached, or its answer was broken' },
   BUSY: { status: 503, title: 'Too many phrases are being checked right now' },
+  DESTINATION_BUSY: { status: 503, title: 'Too many requests to this destination are under way' },
   DRAINING: { status: 503, title: 'This process is about to end' },
   STORAGE_UNAVAILABLE: { status: 503, title: 'The storage does not answer right now' },
   TOTALS_UNAVAILABLE: { status: 503, title: 'What all workers counted is not at hand right now' },
   MASTER_KEY_UNAVAILABLE: { status: 503, title: 'This secret needs a master key this server does not have' },
+  UPSTREAM_TIMEOUT: { status: 504, title: 'The destination took too long' },
   STORAGE_FULL: { status: 507, title: 'There is no room for another secret' },
 } as const;
 
@@ -31,9 +35,15 @@ export const PROXY_CODES = { TOO_MANY_REQUESTS: 429, NO_WORKER: 502, WORKER_TIME
 
 export type ErrorCode = keyof typeof ERRORS;
 
-/** Those that only the internal listener answers with. */
-const INTERNAL_CODES: ReadonlySet<string> = new Set<ErrorCode>(['TOTALS_UNAVAILABLE']);
-export const PUBLIC_CODES = Object.keys(ERRORS).filter((code) => !INTERNAL_CODES.has(code));
+/** Those that no operation of the public listener answers with: the internal one's, and of calls out. */
+const NOT_PUBLIC: ReadonlySet<string> = new Set<ErrorCode>([
+  'TOTALS_UNAVAILABLE',
+  'DESTINATION_FORBIDDEN',
+  'UPSTREAM_FAILED',
+  'DESTINATION_BUSY',
+  'UPSTREAM_TIMEOUT',
+]);
+export const PUBLIC_CODES = Object.keys(ERRORS).filter((code) => !NOT_PUBLIC.has(code));
 
 type Details = {
   /** Public sentence in place of the code's title. Never holds what the client sent. */

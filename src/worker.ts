@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type AppParts, createApp, createInternalApp } from './app.ts';
 import type { Config } from './config.ts';
+import { createEgress, type Egress, OUTCOMES, PURPOSES } from './egress/egress.ts';
 import { createFence, type FenceReport } from './fence/fence.ts';
 import { startHeartbeat } from './fence/heartbeat.ts';
 import { createGate, type Gate, MAX_PLACES } from './hashing/gate.ts';
@@ -83,6 +84,7 @@ export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
     onEvent: telemetry.secretEvent,
     refusedUntil: fence.refusedUntil,
   });
+  const egress = openEgress(parts);
   const ping = async () => {
     await storage.ping();
     fence.refusedUntil();
@@ -115,6 +117,7 @@ export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
       await listeners.public.drain(options);
       await listeners.internal.drain(options); // until now it tells how the end goes on
       await stopped;
+      await egress.close();
       await hashing.settle(options.cut);
       await heartbeat.stop();
       await hashing.close();
@@ -145,6 +148,20 @@ function createHashing({ slots, meters }: WorkerParts): Hashing {
     },
     close: threads.close,
   };
+}
+
+function openEgress({ config, meters }: WorkerParts): Egress {
+  for (const purpose of PURPOSES) {
+    for (const outcome of OUTCOMES) meters.count('hushbox_egress_attempts_total', `${purpose} ${outcome}`, 0);
+  }
+  const egress = createEgress({
+    allowed: config.EGRESS_ALLOW,
+    servers: config.EGRESS_DNS,
+    onAttempt: (purpose, outcome) => meters.count('hushbox_egress_attempts_total', `${purpose} ${outcome}`),
+  });
+  meters.watch('hushbox_egress_under_way', '', () => egress.size);
+  meters.watch('hushbox_egress_waiting', '', () => egress.waiting);
+  return egress;
 }
 
 type Listeners = { public: Listener; internal: Listener };

@@ -32,6 +32,8 @@ test('an empty environment gives the documented defaults', (t) => {
     CLIENT_MAX_SECRETS: 10_000,
     CLIENT_MAX_BYTES: 104_857_600,
     STORAGE_MAX_BYTES: 10_737_418_240,
+    EGRESS_ALLOW: [],
+    EGRESS_DNS: [],
     SECRET_MAX_BYTES: 65_536,
     SECRET_TTL_MAX_SECONDS: 604_800,
     LOG_LEVEL: 'info',
@@ -98,6 +100,52 @@ test('TRUSTED_PROXIES takes addresses and CIDRs and nothing else', (t) => {
   }
   for (const bad of ['fe80::1%eth0', '0x7f.1', '1.2.3.4:80', '[::1]', '10.0.0.0-10.0.0.9', '10.0.0.0/-1']) {
     t.deepEqual(namedIn(refusal(t, { TRUSTED_PROXIES: bad })), ['TRUSTED_PROXIES'], bad);
+  }
+});
+
+test('EGRESS_ALLOW takes hosts, host:port and CIDRs and nothing else', (t) => {
+  for (const [text, entries] of [
+    ['hooks.example', [{ host: 'hooks.example' }]],
+    ['Hooks.Example.:8443, web_1', [{ host: 'hooks.example', port: 8443 }, { host: 'web_1' }]],
+    ['bücher.example', [{ host: 'xn--bcher-kva.example' }]],
+    ['127.0.0.1:9000', [{ range: ['127.0.0.1', 32], port: 9000 }]],
+    ['10.0.0.0/8,fd00::/8', [{ range: ['10.0.0.0', 8] }, { range: ['fd00::', 8] }]],
+    [
+      '::1,[::1]:9000,[fd00::1]',
+      [{ range: ['::1', 128] }, { range: ['::1', 128], port: 9000 }, { range: ['fd00::1', 128] }],
+    ],
+    ['::ffff:10.1.2.3,::ffff:10.0.0.0/104', [{ range: ['10.1.2.3', 32] }, { range: ['10.0.0.0', 8] }]],
+    ['0.0.0.0/0,::/0', [{ range: ['0.0.0.0', 0] }, { range: ['::', 0] }]],
+  ] as const) {
+    t.deepEqual(readConfig({ EGRESS_ALLOW: text }).EGRESS_ALLOW, entries as unknown as Config['EGRESS_ALLOW'], text);
+  }
+  for (const bad of [
+    ...['a,', ',', ' ', 'a b', 'http://a', 'a/b', 'user@a', '*.example', 'a?', 'a#', '%61', 'a..b', '.', '-:1', 'a:'],
+    ...['a:0', 'a:65536', 'a:1:2', '10', '0x7f.1', '127.1', '2130706433:80', '10.0.0.0/33', '10.0.0.0/', '10.0.0/8'],
+    ...[
+      '::/129',
+      '10.0.0.0/8:80',
+      'fe80::1%eth0',
+      '[::1',
+      '::1]',
+      '[127.0.0.1]',
+      '[a]:80',
+      '::ffff:10.0.0.0/95',
+      '１０.0.0.1',
+    ],
+  ]) {
+    t.deepEqual(namedIn(refusal(t, { EGRESS_ALLOW: bad })), ['EGRESS_ALLOW'], bad);
+  }
+});
+
+test('EGRESS_DNS takes addresses, with or without a port, and nothing else', (t) => {
+  const text = '192.0.2.1, 192.0.2.1:5353,2001:db8::1,[2001:db8::1]:5353';
+  t.deepEqual(
+    readConfig({ EGRESS_DNS: text }).EGRESS_DNS,
+    text.split(',').map((server) => server.trim()),
+  );
+  for (const bad of ['dns.example', '192.0.2.1:0', '192.0.2.0/24', '192.0.2.1,', '127.1', 'fe80::1%eth0']) {
+    t.deepEqual(namedIn(refusal(t, { EGRESS_DNS: bad })), ['EGRESS_DNS'], bad);
   }
 });
 

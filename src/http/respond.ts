@@ -59,7 +59,13 @@ export function showErrorsWith(ctx: Context, page: ErrorPage): void {
 }
 
 /** Meant to happen: nothing to tell the operator each time. */
-const IS_ORDINARY: ReadonlySet<ErrorCode> = new Set(['BUSY', 'DRAINING']);
+const IS_ORDINARY: ReadonlySet<ErrorCode> = new Set([
+  'BUSY',
+  'DRAINING',
+  'UPSTREAM_FAILED',
+  'UPSTREAM_TIMEOUT',
+  'DESTINATION_BUSY',
+]);
 
 /** Outermost: gives the request an id and the answer its headers, and turns errors into answers. */
 export function createResponder(log: RequestLog, isDraining: () => boolean): Middleware {

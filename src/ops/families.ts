@@ -105,6 +105,21 @@ export const FAMILIES = {
     labels: NO_LABELS,
     help: 'Requests refused as BUSY because every place was taken.',
   },
+  hushbox_egress_attempts_total: {
+    type: 'counter',
+    labels: ['purpose', 'outcome'],
+    help: 'Requests sent out, or not: `answered` with any status, `failed`, `timeout`, `forbidden`, `busy`, `given_up` by who asked for it.',
+  },
+  hushbox_egress_under_way: {
+    type: 'gauge',
+    labels: NO_LABELS,
+    help: 'Requests sent out and not yet answered in full.',
+  },
+  hushbox_egress_waiting: {
+    type: 'gauge',
+    labels: NO_LABELS,
+    help: 'Requests that wait for a place at their destination.',
+  },
   hushbox_storage_operation_duration_seconds: {
     type: 'histogram',
     labels: ['operation'],

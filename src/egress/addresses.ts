@@ -1,0 +1,77 @@
+import { isIP } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import ipaddr from 'ipaddr.js';
+
+export type Address = ipaddr.IPv4 | ipaddr.IPv6;
+export type Range = [first: Address, bits: number];
+
+/**
+ * Not for strangers to reach, beyond what is looked for in `isPublic`: the IANA special-purpose registries for IPv4 and
+ * IPv6 (RFC 6890 and later entries), and what they do not have.
+ */
+const SPECIAL: readonly Range[] = [
+  '0.0.0.0/8', // this network; the system takes 0.0.0.0 for itself
+  '10.0.0.0/8', // private
+  '100.64.0.0/10', // shared by carriers; a cloud's metadata
+  '127.0.0.0/8', // loopback
+  '168.63.129.16/32', // a cloud's platform, reachable from its machines alone
+  '169.254.0.0/16', // link-local; clouds' metadata
+  '172.16.0.0/12', // private
+  '192.0.0.0/24', // protocol assignments
+  '192.0.2.0/24', // documentation
+  '192.31.196.0/24', // AS112
+  '192.52.193.0/24', // AMT
+  '192.88.99.0/24', // 6to4 relays
+  '192.168.0.0/16', // private
+  '192.175.48.0/24', // AS112
+  '198.18.0.0/15', // benchmarks
+  '198.51.100.0/24', // documentation
+  '203.0.113.0/24', // documentation
+  '224.0.0.0/4', // multicast
+  '240.0.0.0/4', // reserved, broadcast
+  '2001::/23', // protocol assignments: Teredo, ORCHID, benchmarks
+  '2001:db8::/32', // documentation
+  '2002::/16', // 6to4, an IPv4 address in it
+  '2620:4f:8000::/48', // AS112
+  '3ffe::/16', // 6bone
+  '3fff::/20', // documentation
+].map((range) => ipaddr.parseCIDR(range));
+
+/** All of IPv6 that is given to anybody: loopback, ULA, link-local, NAT64, mapped and compatible IPv4 lie elsewhere. */
+const GLOBAL_UNICAST: Range = ipaddr.parseCIDR('2000::/3');
+const OWN_KEPT_MS = 10_000;
+
+/** IPv4 in IPv6 (`::ffff:192.0.2.1`) is IPv4. @returns undefined where it is none, or has a zone. */
+export function parseAddress(text: string): Address | undefined {
+  return isIP(text) === 0 || text.includes('%') ? undefined : ipaddr.process(text);
+}
+
+export function isIn(address: Address, [first, bits]: Range): boolean {
+  return address.kind() === first.kind() && address.match(first as never, bits);
+}
+
+/** Whether anybody on the Internet may have this address, and it leads to nobody else's network. */
+export function isPublic(address: Address): boolean {
+  if (address.range() !== 'unicast' || SPECIAL.some((range) => isIn(address, range))) return false;
+  return address.kind() === 'ipv4' || (isIn(address, GLOBAL_UNICAST) && !isIsatap(address as ipaddr.IPv6));
+}
+
+/** RFC 5214: the last 32 bits are an IPv4 address to tunnel to. */
+function isIsatap({ parts }: ipaddr.IPv6): boolean {
+  return ((parts[4] as number) & 0xfdff) === 0 && parts[5] === 0x5efe;
+}
+
+/** Addresses of this machine: what listens on them may think that nobody outside gets there. */
+export function createOwnAddresses(): (address: Address) => boolean {
+  let own: ReadonlySet<string> = new Set();
+  let keptUntil = 0;
+  return (address) => {
+    if (performance.now() >= keptUntil) {
+      own = new Set(
+        Object.values(networkInterfaces()).flatMap((all = []) => all.map((one) => String(parseAddress(one.address)))),
+      );
+      keptUntil = performance.now() + OWN_KEPT_MS;
+    }
+    return own.has(address.toString());
+  };
+}

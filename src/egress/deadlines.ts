@@ -1,0 +1,60 @@
+const LOOK_EVERY_MS = 100;
+
+/** Until when something may go on: the next step of it, and all of it. */
+export type Deadline = {
+  /** Gives the next step so long from now. */
+  allow(ms: number): void;
+  stop(): void;
+};
+
+type Clock = { stepAt: number; allAt: number; expire(): void };
+
+export type Deadlines = {
+  /** @param allMs for all steps together. Expires up to 100 ms late. */
+  start(stepMs: number, allMs: number, expire: () => void): Deadline;
+  /** All expire. */
+  close(): void;
+};
+
+/** One timer for all of them: each request moves its deadlines many times, and a timer of its own costs more than that. */
+export function createDeadlines(): Deadlines {
+  const clocks = new Set<Clock>();
+  let timer: NodeJS.Timeout | undefined;
+
+  function look(): void {
+    const now = performance.now();
+    for (const clock of clocks) {
+      if (now < clock.stepAt && now < clock.allAt) continue;
+      clocks.delete(clock);
+      clock.expire();
+    }
+    if (clocks.size === 0) rest();
+  }
+
+  function rest(): void {
+    clearInterval(timer);
+    timer = undefined;
+  }
+
+  return {
+    start(stepMs, allMs, expire) {
+      const now = performance.now();
+      const clock: Clock = { stepAt: now + stepMs, allAt: now + allMs, expire };
+      clocks.add(clock);
+      timer ??= setInterval(look, LOOK_EVERY_MS).unref();
+      return {
+        allow(ms) {
+          clock.stepAt = performance.now() + ms;
+        },
+        stop: () => void clocks.delete(clock),
+      };
+    },
+    close() {
+      rest();
+      for (const clock of clocks) {
+        clocks.delete(clock);
+        clock.expire();
+      }
+    },
+  };
+}

@@ -1,0 +1,53 @@
+import { AppError } from '../errors.ts';
+
+/** Where a request may go; who calls out says so. */
+export type Rules = {
+  /** Whose pool of connections it is. */
+  purpose: 'proxy' | 'webhooks';
+  /** Plain http everywhere; else only where `EGRESS_ALLOW` lists the destination. */
+  anyPlainHttp: boolean;
+  /** What the caller calls the URL, for the sentence that says what is wrong with it: `Destination`, `notify`. */
+  member: string;
+};
+
+export type Destination = {
+  origin: string;
+  isTls: boolean;
+  /** Small letters, Punycode; an address without brackets; no dot at the end. */
+  host: string;
+  port: number;
+  /** With the query. */
+  path: string;
+};
+
+export const MAX_URL_LENGTH = 8_192;
+const LEAST_FREE_PORT = 1024;
+/** From 1024 up, what fetch refuses (WHATWG Fetch, "bad port"): services that may take a request for their own protocol. */
+const BAD_PORTS: ReadonlySet<number> = new Set([
+  1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+]);
+
+/**
+ * @throws AppError INVALID_REQUEST where it is no http or https URL, has credentials or nothing for a host, or is longer
+ * than MAX_URL_LENGTH.
+ */
+export function parseDestination(text: string, { member }: Rules): Destination {
+  // URL drops blanks around it, and tabs and ends of lines anywhere: who sends these means something else.
+  const hasBlanks = /[\0- ]/.test(text);
+  const url = text.length > MAX_URL_LENGTH || hasBlanks ? null : URL.parse(text);
+  const isTls = url?.protocol === 'https:';
+  const host = url?.hostname.replace(/^\[|\.$|\]$/g, '');
+  if (!url || !host || url.username || url.password || !(isTls || url.protocol === 'http:')) {
+    throw new AppError('INVALID_REQUEST', {
+      detail: `${member} must be an http or https URL without credentials, at most ${MAX_URL_LENGTH} characters long`,
+    });
+  }
+  const port = Number(url.port || (isTls ? 443 : 80));
+  return { origin: url.origin, isTls, host, port, path: url.pathname + url.search };
+}
+
+/** Whether it may be taken without being listed. */
+export function isOrdinary({ isTls, port }: Destination, { anyPlainHttp }: Rules): boolean {
+  if (!isTls && !anyPlainHttp) return false;
+  return port === 80 || port === 443 || (port >= LEAST_FREE_PORT && !BAD_PORTS.has(port));
+}

@@ -1,0 +1,63 @@
+import { isIP, type connect as netConnect, type Socket } from 'node:net';
+import { connect as tlsConnect } from 'node:tls';
+import { parseAddress } from './addresses.ts';
+import type { Destination } from './destination.ts';
+
+/** With several addresses, how long each but the last is tried. */
+const TRY_MS = 500;
+/** Of each family; an address is in the same form as `parseAddress` gives it. */
+const MAX_DIALLED = 2;
+
+/** A destination, and all addresses of it that may be dialled. */
+export type Target = { destination: Destination; addresses: readonly string[] };
+export type Connect = typeof netConnect;
+type Done = (error: Error | null, socket?: Socket) => void;
+
+/** Those that are dialled: IPv4 first, since every network has it. */
+export function pickDialled(addresses: readonly string[]): string[] {
+  return [4, 6].flatMap((family) => addresses.filter((address) => isIP(address) === family).slice(0, MAX_DIALLED));
+}
+
+/**
+ * Connects to a vetted address, and looks at the socket whether it did, before a byte is sent. TLS is for the name, with
+ * the certificates that Node trusts.
+ * @returns gives up.
+ */
+export function dial({ destination, addresses }: Target, connect: Connect, done: Done): (error: Error) => void {
+  const { host, port, isTls } = destination;
+  const found = pickDialled(addresses).map((address) => ({ address, family: isIP(address) }));
+  const socket = connect({
+    host: found.length === 1 ? (found[0]?.address as string) : host, // nothing is looked up for an address
+    lookup: (_host, _options, tell) => tell(null, found),
+    port,
+    autoSelectFamily: true,
+    autoSelectFamilyAttemptTimeout: TRY_MS,
+    noDelay: true,
+  });
+  const fail = (error: Error): void => done(error);
+  socket.on('error', fail);
+  socket.once('connect', () => {
+    if (!addresses.includes(peerOf(socket)) || socket.remotePort !== port) {
+      socket.destroy(Object.assign(new Error('connected to an address that was not vetted'), { code: 'NOT_VETTED' }));
+    } else if (isTls) secure(socket, host, done);
+    else done(null, socket);
+  });
+  return (error) => socket.destroy(error);
+}
+
+/** The address at the other end, in the form that `parseAddress` gives. */
+export function peerOf({ remoteAddress = '' }: Socket): string {
+  return parseAddress(remoteAddress)?.toString() ?? '';
+}
+
+function secure(socket: Socket, host: string, done: Done): void {
+  const secured = tlsConnect({
+    socket,
+    host, // what the certificate has to be for
+    servername: isIP(host) === 0 ? host : '',
+    ALPNProtocols: ['http/1.1'],
+    rejectUnauthorized: true, // whatever the environment says
+  });
+  secured.on('error', (error) => done(error));
+  secured.once('secureConnect', () => done(null, secured));
+}

@@ -1,0 +1,56 @@
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { type Address, parseAddress } from './addresses.ts';
+
+const MAX_BYTES = 1024 * 1024;
+const LOOK_EVERY_MS = 1_000;
+type Hosts = ReadonlyMap<string, readonly Address[]>;
+
+/**
+ * Names of the system's own file, which c-ares does not look into. Read at once, without the threads that file access
+ * shares with hashing: it is small, and looked at once a second at most. What is above 1 MiB of it does not count.
+ */
+export function createHostsFile(path: string): (name: string) => readonly Address[] | undefined {
+  let hosts: Hosts = new Map();
+  let version = '';
+  let lookAt = 0;
+
+  return (name) => {
+    if (performance.now() >= lookAt) {
+      lookAt = performance.now() + LOOK_EVERY_MS;
+      const now = versionOf(path);
+      if (now !== version) {
+        hosts = now === '' ? new Map() : parseHosts(readStart(path));
+        version = now;
+      }
+    }
+    return hosts.get(name);
+  };
+}
+
+function versionOf(path: string): string {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found?.isFile() ? `${found.ino} ${found.mtimeMs} ${found.size}` : '';
+}
+
+function readStart(path: string): string {
+  const file = openSync(path, 'r');
+  try {
+    const bytes = Buffer.alloc(MAX_BYTES);
+    return bytes.toString('utf8', 0, readSync(file, bytes, 0, MAX_BYTES, 0));
+  } finally {
+    closeSync(file);
+  }
+}
+
+function parseHosts(text: string): Hosts {
+  const hosts = new Map<string, Address[]>();
+  for (const line of text.split('\n')) {
+    const [first = '', ...names] = line.replace(/#.*/, '').trim().split(/\s+/);
+    const address = parseAddress(first);
+    if (!address) continue;
+    for (const name of names.map((one) => one.toLowerCase().replace(/\.$/, ''))) {
+      hosts.set(name, [...(hosts.get(name) ?? []), address]);
+    }
+  }
+  return hosts;
+}

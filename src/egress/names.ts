@@ -1,0 +1,61 @@
+import { promises as dns } from 'node:dns';
+import { AppError } from '../errors.ts';
+import { type Address, parseAddress } from './addresses.ts';
+import { createHostsFile } from './hosts-file.ts';
+
+const TRY_MS = 2_000;
+const TRIES = 2;
+/** Look-ups under way, of two questions each. */
+export const MAX_LOOKUPS = 1_024;
+const MAX_NAME_LENGTH = 253;
+const LABEL = /^[^.]{1,63}$/;
+
+export type Names = {
+  /**
+   * @param host a name, or an address, which is returned.
+   * @returns every address the name has now, or none: it does not exist, or nobody answers for it.
+   * @throws AppError DESTINATION_BUSY when too many are being looked up.
+   */
+  lookUp(host: string): Promise<readonly Address[]>;
+  close(): void;
+};
+
+/**
+ * Looks names up with c-ares: `getaddrinfo` runs on the few threads that files need too, and a slow name server that a
+ * stranger names would stop them. So search domains do not count, only whole names.
+ * @param servers in place of the system's.
+ */
+export function createNames(servers: readonly string[], hostsPath: string): Names {
+  const resolver = new dns.Resolver({ timeout: TRY_MS, tries: TRIES });
+  if (servers.length > 0) resolver.setServers(servers);
+  const findInFile = createHostsFile(hostsPath);
+  const underWay = new Map<string, Promise<readonly Address[]>>();
+
+  async function ask(name: string): Promise<readonly Address[]> {
+    const answers = await Promise.allSettled([resolver.resolve4(name), resolver.resolve6(name)]);
+    underWay.delete(name);
+    const texts = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
+    return texts.map(parseAddress).filter((address) => address !== undefined);
+  }
+
+  return {
+    async lookUp(host) {
+      const literal = parseAddress(host);
+      if (literal) return [literal];
+      // RFC 6761, 6.3: never asked for, whatever a server or a file would say.
+      if (/(?:^|\.)localhost$/.test(host)) return LOOPBACK;
+      const found = findInFile(host);
+      if (found) return found;
+      if (host.length > MAX_NAME_LENGTH || !host.split('.').every((label) => LABEL.test(label))) return [];
+      const shared = underWay.get(host);
+      if (shared) return shared;
+      if (underWay.size >= MAX_LOOKUPS) throw new AppError('DESTINATION_BUSY', { retryAfterSeconds: 5 });
+      const asked = ask(host);
+      underWay.set(host, asked);
+      return asked;
+    },
+    close: () => resolver.cancel(),
+  };
+}
+
+const LOOPBACK = ['127.0.0.1', '::1'].map((text) => parseAddress(text) as Address);
