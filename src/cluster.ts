@@ -19,6 +19,7 @@ import { createTotals } from './ops/totals.ts';
 import { tryToListen } from './ports.ts';
 import { obeySignals } from './signals.ts';
 import { createSlotBroker } from './slot-broker.ts';
+import { whyNoProxy } from './token-key.ts';
 
 const PING_INTERVAL_MS = 1_000;
 /** A worker that leaves this many pings in a row unanswered hangs; one that has not come up yet gets more time. */
@@ -313,6 +314,8 @@ export async function runPrimary(config: Config, makePid: number | undefined, lo
 
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {}); // nobody reads it any more
   obeySignals({ stop, kill, roll }, makePid);
+  const whyNot = whyNoProxy(config);
+  if (whyNot) log.warn(whyNot);
   setInterval(ping, PING_INTERVAL_MS);
   for (let number = 1; number <= count; number++) startCurrent(number);
 }

@@ -6,7 +6,15 @@ import { z } from 'zod';
 import { parseAllowList, parseServers } from './allow-list.ts';
 
 /** These can be given as `NAME_FILE`, the path of a file that holds the value. */
-const SECRET_BEARING = ['MASTER_KEY', 'MASTER_KEY_PREVIOUS', 'STORAGE_URL', 'CREATE_TOKEN', 'INTERNAL_TOKEN'] as const;
+const SECRET_BEARING = [
+  'MASTER_KEY',
+  'MASTER_KEY_PREVIOUS',
+  'STORAGE_URL',
+  'CREATE_TOKEN',
+  'INTERNAL_TOKEN',
+  'JWT_HEX_SECRET',
+  'PROXY_TOKEN',
+] as const;
 export type SecretBearing = (typeof SECRET_BEARING)[number];
 
 const wholeNumber = (least: number, most: number) =>
@@ -14,11 +22,17 @@ const wholeNumber = (least: number, most: number) =>
     .string()
     .transform((text) => (/^\d{1,15}$/.test(text) ? Number(text) : Number.NaN)) // Number('') is 0, Number('0x1') 1
     .refine((value) => value >= least && value <= most, { error: `must be a whole number from ${least} to ${most}` });
-const MasterKey = z.string().transform((text, context) => decodeKey(text.trim()) ?? reject(context));
-const MasterKeys = z.string().transform((text, context) => decodeKeys(text) ?? reject(context));
+const MasterKey = z.string().transform((text, context) => decodeKey(text.trim()) ?? reject(context, MASTER_KEY_FORM));
+const MasterKeys = z.string().transform((text, context) => decodeKeys(text) ?? reject(context, MASTER_KEY_FORM));
+const JwtKey = z.string().transform((text, context) => decodeJwtKey(text) ?? reject(context, JWT_KEY_FORM));
 const Token = z
   .string()
   .regex(/^[\x21-\x7e]{1,1024}$/, { error: 'must be 1 to 1024 printable ASCII characters without blanks' });
+/** The demonstration's key, which everybody knows. */
+const DEMO_JWT_KEY =
+  'a9ddbcaba8c0ac1a0a812dc0c2f08514b23f2db0a68343cb8199ebb38a6d91e4ebfb378e22ad39c2d01d0b4ec9c34aa91056862ddace3fbbd6852ee60c36acbf';
+const MASTER_KEY_FORM = 'must be 32 bytes, as 64 hex digits or as base64url';
+const JWT_KEY_FORM = 'must be 64 to 1024 bytes, as hex digits';
 const SQLITE_PREFIX = 'sqlite:';
 /** A socket's path has 107 bytes; the internal one's first name takes 19 of them, with the slash before it. */
 const DATA_DIR_MAX_BYTES = 88;
@@ -127,6 +141,22 @@ const Env = z.object({
     .describe(
       "Comma-separated name servers, `address` or `address:port`, that strangers' destinations are looked up with; default: the system's",
     ),
+  JWT_HEX_SECRET: JwtKey.optional().describe(
+    'What `x-my-jwt` is signed with: at least 64 bytes as hex digits, blanks ignored. Without it, development makes a ' +
+      'key in `DATA_DIR`; production serves neither `/proxy/` nor `/server/`',
+  ),
+  PROXY_USER: z
+    .string()
+    .regex(/^\P{C}{1,256}$/u, { error: 'must be 1 to 256 printable characters' })
+    .default('username')
+    .describe('The user that `x-my-jwt` names'),
+  PROXY_TOKEN: Token.optional().describe(
+    'When set, `POST /proxy/` needs it as `Proxy-Authorization: Bearer`. Production serves no proxy without it',
+  ),
+  PROXY_OPEN: z
+    .enum(['true', 'false'], { error: 'must be true or false' })
+    .default('false')
+    .describe('`true` lets production serve the proxy to everybody who reaches it, without `PROXY_TOKEN`'),
   SECRET_MAX_BYTES: wholeNumber(1, 8_388_608)
     .default(65_536)
     .describe('Longest secret, in bytes of UTF-8; at most 8 MiB'),
@@ -167,7 +197,7 @@ export type Reading = {
 export function parseEnvironment(env: Readonly<Record<string, string | undefined>>): Reading {
   const problems = new Set<string>();
   const { given, fromFile } = withFiles(env, problems);
-  const values: Record<string, unknown> = {};
+  const values: Record<string, unknown> & { JWT_HEX_SECRET?: Buffer } = {};
   for (const [name, schema] of Object.entries(Env.shape)) {
     const result = schema.safeParse(given[name]);
     if (!result.success) {
@@ -177,6 +207,12 @@ export function parseEnvironment(env: Readonly<Record<string, string | undefined
   }
   if (given.NODE_ENV === 'production' && given.MASTER_KEY === undefined && !given.MASTER_KEY_FILE) {
     problems.add('MASTER_KEY must be set in production');
+  }
+  if (given.NODE_ENV === 'production' && values.JWT_HEX_SECRET?.equals(Buffer.from(DEMO_JWT_KEY, 'hex'))) {
+    problems.add('JWT_HEX_SECRET must not be the one of the demonstration in production');
+  }
+  if (given.PROXY_OPEN === 'true' && given.PROXY_TOKEN) {
+    problems.add('PROXY_OPEN and PROXY_TOKEN must not both be set');
   }
   const files = Object.fromEntries([...fromFile].map((name) => [name, resolve(given[`${name}_FILE`] as string)]));
   const complete = { ...refine(values as Partial<Values>), files };
@@ -261,6 +297,12 @@ export function decodeKeys(text: string): Buffer[] | undefined {
   return keys.every((key) => key !== undefined) ? keys : undefined;
 }
 
+/** Hex digits, blanks between them or not. @returns undefined unless they spell 64 to 1024 bytes. */
+export function decodeJwtKey(text: string): Buffer | undefined {
+  const digits = text.replaceAll(/\s/g, '');
+  return /^(?:[0-9a-f]{2}){64,1024}$/i.test(digits) ? Buffer.from(digits, 'hex') : undefined;
+}
+
 type Given = { given: Record<string, string>; fromFile: ReadonlySet<string> };
 
 function withFiles(env: Readonly<Record<string, string | undefined>>, problems: Set<string>): Given {
@@ -320,8 +362,8 @@ function rejectList(context: z.RefinementCtx, what: string): never {
   return z.NEVER;
 }
 
-function reject(context: z.RefinementCtx): never {
-  context.addIssue({ code: 'custom', message: 'must be 32 bytes, as 64 hex digits or as base64url' });
+function reject(context: z.RefinementCtx, message: string): never {
+  context.addIssue({ code: 'custom', message });
   return z.NEVER;
 }
 

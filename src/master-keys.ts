@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, linkSync, openSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Config, decodeKey, decodeKeys } from './config.ts';
-import { makeFolder } from './folders.ts';
-import { beginReplacement, type Replacement, syncFolder } from './replace-file.ts';
+import { readOrMake } from './made-file.ts';
+import { beginReplacement, type Replacement } from './replace-file.ts';
 
 const FILE_NAME = 'master.key';
 
@@ -33,7 +33,7 @@ export function loadMasterKeys(config: KeyConfig): MasterKeys {
   const { MASTER_KEY, MASTER_KEY_PREVIOUS, DATA_DIR } = config;
   if (MASTER_KEY) return [MASTER_KEY, ...MASTER_KEY_PREVIOUS];
   const path = madeKeyPath(DATA_DIR);
-  const [first, ...older] = decodeKeys(readIfThere(path) ?? make(DATA_DIR, path)) ?? [];
+  const [first, ...older] = decodeKeys(readOrMake(path, () => `${asText(createMasterKey())}\n`)) ?? [];
   if (!first) throw new Error(`${path} does not hold a master key`);
   return [first, ...older, ...MASTER_KEY_PREVIOUS];
 }
@@ -114,24 +114,6 @@ function readKeyFiles({ current, previous }: KeyFiles): MasterKeys {
   return [first, ...older, ...listed];
 }
 
-function make(dataDir: string, path: string): string {
-  makeFolder(dataDir, 0o700);
-  const temporary = `${path}.${randomBytes(8).toString('hex')}`; // a container's process ids come again
-  const file = openSync(temporary, 'wx', 0o600);
-  try {
-    writeFileSync(file, `${asText(createMasterKey())}\n`);
-    fsyncSync(file);
-    linkSync(temporary, path); // unlike rename, never replaces a key that another process made first
-    syncFolder(dataDir);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  } finally {
-    closeSync(file);
-    unlinkSync(temporary); // also when the disk is full
-  }
-  return readFileSync(path, 'utf8');
-}
-
 export function createMasterKey(): Buffer {
   return randomBytes(32);
 }
@@ -146,14 +128,5 @@ function identityOf(path: string): string {
     return `${ino}:${size}:${mtimeNs}`;
   } catch {
     return 'none';
-  }
-}
-
-function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
   }
 }

@@ -7,6 +7,7 @@ import { makeFolder } from './folders.ts';
 import { internalSocketPath } from './internal-socket.ts';
 import { madeKeyPath } from './master-keys.ts';
 import { tryToListen } from './ports.ts';
+import { madeTokenKeyPath } from './token-key.ts';
 
 /** A predecessor that was killed can take a moment to let go of its port: its workers end by themselves. */
 const PORT_PATIENCE_MS = 3_000;
@@ -24,7 +25,8 @@ export async function findProblems({ values, problems }: Reading): Promise<strin
   const { DATA_DIR, FENCE_FILE, MASTER_KEY, SOCKET_DIR, sqlitePath } = values;
   // Else nothing of ours need be there, nor the folder be writable.
   const isFenceKept = FENCE_FILE !== undefined && dirname(FENCE_FILE) === DATA_DIR;
-  const isDataKept = MASTER_KEY === undefined || values.INTERNAL_PORT === undefined || isFenceKept;
+  const isTokenKeyMade = values.JWT_HEX_SECRET === undefined && values.NODE_ENV !== 'production';
+  const isDataKept = MASTER_KEY === undefined || values.INTERNAL_PORT === undefined || isFenceKept || isTokenKeyMade;
   const made: string[] = [];
   const all = [
     ...problems,
@@ -62,7 +64,7 @@ function removeEmpty(folders: readonly string[]): void {
 function checkFence(path: string, { DATA_DIR, sqlitePath }: Partial<Config>, made: string[]): string[] {
   const taken = [
     ...(sqlitePath ? ['', '-wal', '-shm', '-journal'].map((end) => sqlitePath + end) : []),
-    ...(DATA_DIR ? [madeKeyPath(DATA_DIR), internalSocketPath(DATA_DIR)] : []),
+    ...(DATA_DIR ? [madeKeyPath(DATA_DIR), madeTokenKeyPath(DATA_DIR), internalSocketPath(DATA_DIR)] : []),
   ];
   if (taken.includes(path)) return ['FENCE_FILE must be a file of its own'];
   const problems = dirname(path) === DATA_DIR ? [] : checkFolder('FENCE_FILE', dirname(path), made);

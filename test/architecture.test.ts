@@ -8,7 +8,7 @@ import test from 'ava';
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   main: ['cluster', 'config', 'ipc', 'ops', 'preflight', 'worker-process'],
-  cluster: ['config', 'cores', 'internal-socket', 'ipc', 'ops', 'ports', 'signals', 'slot-broker'],
+  cluster: ['config', 'cores', 'internal-socket', 'ipc', 'ops', 'ports', 'signals', 'slot-broker', 'token-key'],
   'worker-process': ['config', 'hashing', 'ipc', 'ops', 'totals-link', 'worker'],
   worker: [
     'app',
@@ -45,9 +45,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   setup: ['config', 'ops', 'replace-file'],
   hashing: ['errors'],
   http: ['errors', 'folders'],
-  'master-keys': ['config', 'folders', 'replace-file'],
+  'master-keys': ['config', 'made-file', 'replace-file'],
+  'token-key': ['config', 'made-file'],
+  'made-file': ['folders', 'replace-file'],
+  tokens: ['clock'],
   'replace-file': [],
-  preflight: ['config', 'fence', 'folders', 'internal-socket', 'master-keys', 'ports'],
+  preflight: ['config', 'fence', 'folders', 'internal-socket', 'master-keys', 'ports', 'token-key'],
   'allow-list': [],
   clock: [],
   config: ['allow-list'],
@@ -80,7 +83,7 @@ const HOME_OF_PACKAGE: Readonly<Record<string, RegExp>> = {
 };
 
 /** What holds the rules: these parts are told the time and given their chances. */
-const RULES = ['secrets', 'sealing', 'sink', 'webhooks', 'fence', 'web', 'storage', 'http', 'ops'];
+const RULES = ['secrets', 'tokens', 'sealing', 'sink', 'webhooks', 'fence', 'web', 'storage', 'http', 'ops'];
 
 type Import = { from: string; isTypeOnly: boolean; isStatic: boolean };
 type File = { path: string; text: string };

@@ -34,6 +34,8 @@ test('an empty environment gives the documented defaults', (t) => {
     STORAGE_MAX_BYTES: 10_737_418_240,
     EGRESS_ALLOW: [],
     EGRESS_DNS: [],
+    PROXY_USER: 'username',
+    PROXY_OPEN: 'false',
     SECRET_MAX_BYTES: 65_536,
     SECRET_TTL_MAX_SECONDS: 604_800,
     LOG_LEVEL: 'info',
@@ -236,7 +238,7 @@ test('PUBLIC_URL is an http or https address, without a slash at its end', (t) =
   for (const url of bad) t.deepEqual(namedIn(refusal(t, { PUBLIC_URL: url })), ['PUBLIC_URL'], url);
 });
 
-for (const name of ['CREATE_TOKEN', 'INTERNAL_TOKEN'] as const) {
+for (const name of ['CREATE_TOKEN', 'INTERNAL_TOKEN', 'PROXY_TOKEN'] as const) {
   test(`${name} is 1 to 1024 printable characters`, (t) => {
     for (const good of ['x', '!~'.repeat(512)]) t.is(readConfig({ [name]: good })[name], good);
     for (const bad of ['x'.repeat(1025), '0123456789 abcdef', '0123456789äbcdef']) {
@@ -285,7 +287,67 @@ const VALUES_OF_SECRETS = {
   STORAGE_URL: 'mongodb://user:password@127.0.0.1',
   CREATE_TOKEN: 'a token of the tests'.replaceAll(' ', '-'),
   INTERNAL_TOKEN: 'a token of the tests'.replaceAll(' ', '-'),
+  JWT_HEX_SECRET: 'a7'.repeat(64),
+  PROXY_TOKEN: 'a token of the tests'.replaceAll(' ', '-'),
 } as const;
+
+const DEMO_JWT_KEY =
+  'a9ddbcaba8c0ac1a0a812dc0c2f08514b23f2db0a68343cb8199ebb38a6d91e4ebfb378e22ad39c2d01d0b4ec9c34aa91056862ddace3fbbd6852ee60c36acbf';
+
+test('JWT_HEX_SECRET is 64 to 1024 bytes in hex, blanks ignored', (t) => {
+  const key = Buffer.from(DEMO_JWT_KEY, 'hex');
+  for (const text of [
+    DEMO_JWT_KEY,
+    DEMO_JWT_KEY.toUpperCase(),
+    ` ${DEMO_JWT_KEY.replaceAll(/(..)/g, '$1 ')}\n`,
+    DEMO_JWT_KEY.replaceAll(/(.)/g, '$1\t\r\n'),
+  ]) {
+    t.deepEqual(readConfig({ JWT_HEX_SECRET: text }).JWT_HEX_SECRET, key);
+  }
+  t.is(readConfig({ JWT_HEX_SECRET: '00'.repeat(1024) }).JWT_HEX_SECRET?.length, 1024);
+  const short = 'ab'.repeat(63);
+  for (const bad of [
+    short,
+    `${short}a`,
+    `0x${DEMO_JWT_KEY}`,
+    `${DEMO_JWT_KEY}a`,
+    `${short}zz`,
+    'ab'.repeat(1025),
+    ' ',
+  ]) {
+    t.deepEqual(namedIn(refusal(t, { JWT_HEX_SECRET: bad })), ['JWT_HEX_SECRET'], bad);
+  }
+});
+
+test('production refuses the key of the demonstration, however it is written', async (t) => {
+  const production = { NODE_ENV: 'production', MASTER_KEY: KEY.toString('hex') };
+  const path = join(await temporaryFolder(t), 'value');
+  writeFileSync(path, `${DEMO_JWT_KEY}\n`);
+  for (const given of [
+    { JWT_HEX_SECRET: DEMO_JWT_KEY },
+    { JWT_HEX_SECRET: DEMO_JWT_KEY.toUpperCase().replaceAll('F', 'F ') },
+    { JWT_HEX_SECRET_FILE: path },
+  ]) {
+    const message = refusal(t, { ...production, ...given });
+    t.deepEqual(namedIn(message), ['JWT_HEX_SECRET']);
+    t.notRegex(message, /a9ddbc/i);
+    t.truthy(readConfig(given).JWT_HEX_SECRET);
+  }
+  t.truthy(readConfig({ ...production, JWT_HEX_SECRET: `${DEMO_JWT_KEY}00` }).JWT_HEX_SECRET);
+});
+
+test('PROXY_USER is 1 to 256 printable characters; PROXY_OPEN is true or false, and not beside a token', (t) => {
+  for (const good of ['x', 'Роман Романов', '🦊'.repeat(256), 'a"b\\c']) {
+    t.is(readConfig({ PROXY_USER: good }).PROXY_USER, good);
+  }
+  for (const bad of ['x'.repeat(257), 'a\nb', 'a\0b', '\u202e', '\ud800']) {
+    t.deepEqual(namedIn(refusal(t, { PROXY_USER: bad })), ['PROXY_USER'], JSON.stringify(bad));
+  }
+  for (const good of ['true', 'false'] as const) t.is(readConfig({ PROXY_OPEN: good }).PROXY_OPEN, good);
+  for (const bad of ['yes', 'TRUE', '1', 'on']) t.deepEqual(namedIn(refusal(t, { PROXY_OPEN: bad })), ['PROXY_OPEN']);
+  t.deepEqual(namedIn(refusal(t, { PROXY_OPEN: 'true', PROXY_TOKEN: 'x' })), ['PROXY_OPEN']);
+  t.is(readConfig({ PROXY_OPEN: 'false', PROXY_TOKEN: 'x' }).PROXY_TOKEN, 'x');
+});
 
 for (const [name, value] of Object.entries(VALUES_OF_SECRETS) as [keyof typeof VALUES_OF_SECRETS, string][]) {
   test(`${name} can be the content of a file`, async (t) => {

@@ -261,7 +261,7 @@ test.serial('a file that cannot be what it should ends the start, and stays as i
     [join(folder, 'dear'), /^ {2}FENCE_FILE names a file of another kind$/m],
     [join(folder, 'folder'), /^ {2}FENCE_FILE names a file of another kind$/m],
     [join(folder, 'pipe'), /^ {2}FENCE_FILE names a file of another kind$/m],
-    ...['hushbox.db', 'hushbox.db-wal', 'hushbox.db-shm', 'master.key', 'internal.sock'].map(
+    ...['hushbox.db', 'hushbox.db-wal', 'hushbox.db-shm', 'master.key', 'jwt.key', 'internal.sock'].map(
       (name) => [join(folder, name), /^ {2}FENCE_FILE must be a file of its own$/m] as [string, RegExp],
     ),
     [join(folder, 'dear', 'fence.json'), /^ {2}FENCE_FILE is not a folder that can be written to \(E\w+\)$/m],
