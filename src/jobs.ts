@@ -16,6 +16,8 @@ export type JobParts = {
   secrets: SecretStore;
   sink: SinkStore;
   clock: Clock;
+  /** Secrets created at this instant or before have no event. @throws AppError STORAGE_UNAVAILABLE while it is not known. */
+  refusedUntil(): number;
   /** Takes new master keys where there are any. */
   refreshKeys(): void;
   /** So many secrets ended because their time was over. */
@@ -45,9 +47,9 @@ export function startJobs(parts: JobParts): Jobs {
   };
 }
 
-async function sweep({ secrets, clock, onExpired }: JobParts, signal: AbortSignal): Promise<void> {
+async function sweep({ secrets, clock, refusedUntil, onExpired }: JobParts, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    const { wiped, expired } = await secrets.sweep(clock(), SWEEP_STEP);
+    const { wiped, expired } = await secrets.sweep(clock(), SWEEP_STEP, refusedUntil());
     if (expired > 0) onExpired(expired);
     if (wiped < SWEEP_STEP) return;
     await sleep(SWEEP_PAUSE_MS);

@@ -22,7 +22,7 @@ import type { Meters } from './ops/meters.ts';
 import type { HealthParts } from './ops/routes.ts';
 import { createKeyRing, type KeyRing } from './sealing/key-ring.ts';
 import { createClientIds } from './secrets/clients.ts';
-import { createSecrets } from './secrets/secrets.ts';
+import { createSecrets, NO_DELIVERY } from './secrets/secrets.ts';
 import { createSink } from './sink/sink.ts';
 import { openStorage } from './storage/open.ts';
 import { createTelemetry, type Telemetry } from './telemetry.ts';
@@ -82,6 +82,7 @@ export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
     gate: hashing.gate,
     clock,
     onEvent: telemetry.secretEvent,
+    delivery: NO_DELIVERY,
     refusedUntil: fence.refusedUntil,
   });
   const egress = openEgress(parts);
@@ -104,6 +105,7 @@ export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
       secrets: store,
       sink: sinkStore,
       clock,
+      refusedUntil: fence.refusedUntil,
       refreshKeys: ring.refresh,
       onExpired: (count) => meters.count('hushbox_secrets_expired_total', '', count),
       onError: (err) => log.warn({ err }, 'sweep failed, will be tried again'),

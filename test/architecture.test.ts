@@ -33,7 +33,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'totals-link': ['errors', 'ipc', 'ops'],
   jobs: ['clock', 'secrets', 'sink'],
   cli: ['config', 'fence', 'findings', 'master-keys', 'replace-file', 'sealing', 'secrets', 'storage', 'version'],
-  storage: ['clock', 'config', 'errors', 'fence', 'findings', 'folders', 'sealing', 'secrets', 'sink'],
+  storage: ['clock', 'config', 'errors', 'fence', 'findings', 'folders', 'sealing', 'secrets', 'sink', 'webhooks'],
   secrets: ['clock', 'errors', 'http', 'sealing'],
   sink: ['clock', 'errors', 'http'],
   sealing: [],

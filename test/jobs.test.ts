@@ -24,6 +24,7 @@ test('a round takes new master keys and sweeps, until nothing is left', async (t
     secrets,
     sink,
     clock: () => 0,
+    refusedUntil: () => 0,
     refreshKeys: () => void steps.push('keys'),
     onExpired: (count) => void steps.push(`${count} expired`),
     onError: (error) => t.fail(String(error)),

@@ -53,8 +53,8 @@ async function everythingWorks(t: ExecutionContext, place: Place, fixture: Fixtu
 
   await newOnesWork(t, secrets);
   now += 400 * 24 * 3_600_000;
-  t.true((await storage.secrets.sweep(now, 1000)).wiped > 0);
-  t.is((await storage.secrets.sweep(now, 1000)).wiped, 0);
+  t.true((await storage.secrets.sweep(now, 1000, 0)).wiped > 0);
+  t.is((await storage.secrets.sweep(now, 1000, 0)).wiped, 0);
   for (const { receiptKey } of fixture.receipts) {
     await t.throwsAsync(secrets.findReceipt(receiptKey), { code: 'KEY_NOT_FOUND' });
   }

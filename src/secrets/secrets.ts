@@ -4,7 +4,7 @@ import type { KeyRing } from '../sealing/key-ring.ts';
 import { randomBytes } from '../sealing/random.ts';
 import { createOpener, needsPhrase, type Opener, type PhraseKey, SALT_BYTES, sealSecret } from './envelope.ts';
 import { createReceiptKey, createSecretKey, parseReceiptKey, parseSecretKey, type SecretKey } from './keys.ts';
-import type { Found, Receipt, Refusal, SecretStore } from './store.ts';
+import type { ClaimOptions, Found, Notify, Receipt, Refusal, SecretStore } from './store.ts';
 
 /** How often the same reader may be handed the same secret, the first time included. */
 export const MAX_READS = 5;
@@ -40,6 +40,8 @@ export type CreateInput = {
   receipt: boolean;
   /** Whose limits count; undefined for none. */
   client?: Uint8Array | undefined;
+  /** Seals who is to be told of its end, for the record with this id. */
+  notify?: ((id: Uint8Array) => Notify) | undefined;
 };
 export type Created = { secretKey: string; receiptKey: string | undefined; expiresAt: number };
 
@@ -69,12 +71,45 @@ export type Reading = {
   requestId?: string | undefined;
 };
 
+/** Who delivers the events of secrets whose end somebody is to be told of. */
+export type Delivery = {
+  /**
+   * Takes room for the event of a read that is about to end a secret.
+   * @returns undefined where there is none: then the event is due at once, for any process to take from the store.
+   */
+  reserve(notify: Notify, now: number): Reservation | undefined;
+  /** An event was written that is due now. */
+  wake(): void;
+};
+/** Ends with one of the two calls. */
+export type Reservation = {
+  /** Until when the event will be held by this process. */
+  leaseUntil: number;
+  /** The event was written. */
+  start(event: HeldEvent): void;
+  /** It was not, or nobody knows: then it is found in the store, once it is held no more. */
+  cancel(): void;
+};
+/** As `EventStore` gives them. */
+export type HeldEvent = {
+  id: Uint8Array;
+  type: 'read';
+  occurredAt: number;
+  attempts: number;
+  dueAt: number;
+  notify: Notify;
+};
+
+/** Where nobody delivers: events wait in the store. */
+export const NO_DELIVERY: Delivery = { reserve: () => undefined, wake: () => {} };
+
 type Parts = {
   store: SecretStore;
   ring: KeyRing;
   gate: PhraseGate;
   clock: Clock;
   onEvent(event: SecretEvent, requestId?: string): void;
+  delivery: Delivery;
   /**
    * Secrets created at this instant or before may have been read already, and are handed out no more.
    * @throws AppError STORAGE_UNAVAILABLE while it is not known.
@@ -85,7 +120,7 @@ type Reader = { key: SecretKey; idempotencyKey: string | undefined; requestId: s
 type Seen = { found: Found; opener: Opener };
 
 /** The rules of one-time secrets. */
-export function createSecrets({ store, ring, gate, clock, onEvent, refusedUntil }: Parts): Secrets {
+export function createSecrets({ store, ring, gate, clock, onEvent, delivery, refusedUntil }: Parts): Secrets {
   async function find({ id }: SecretKey): Promise<Found> {
     const found = (await store.find(id, clock())) ?? fail('KEY_NOT_FOUND');
     return found.createdAt > refusedUntil() ? found : fail('KEY_NOT_FOUND');
@@ -110,7 +145,22 @@ export function createSecrets({ store, ring, gate, clock, onEvent, refusedUntil 
       return store.reread(id, now, { claimTag: found.claimTag, maxReads: MAX_READS, refundTry });
     }
     const copy = claimTag && { envelope: opener.sealCopy(text, phraseKey), claimTag, until: now + REREAD_MS };
-    return store.claim(id, now, { copy, refundTry, share: found.share });
+    const options = { copy, refundTry, share: found.share };
+    return found.notify ? claimAndTell(id, now, options, found.notify) : store.claim(id, now, options);
+  }
+
+  /** The event is written by the claim: what has no room here is not lost. */
+  async function claimAndTell(id: Uint8Array, now: number, options: ClaimOptions, notify: Notify): Promise<boolean> {
+    const reserved = delivery.reserve(notify, now);
+    const dueAt = reserved?.leaseUntil ?? now;
+    let isWon = false;
+    try {
+      isWon = await store.claim(id, now, { ...options, eventDueAt: dueAt });
+      return isWon;
+    } finally {
+      if (isWon) reserved?.start({ id, type: 'read', occurredAt: now, attempts: 0, dueAt, notify });
+      else reserved?.cancel();
+    }
   }
 
   async function take(reader: Reader, first: Seen, phraseKey?: Uint8Array): Promise<string> {
@@ -166,7 +216,7 @@ export function createSecrets({ store, ring, gate, clock, onEvent, refusedUntil 
   }
 
   return {
-    async create({ secret, phrase, ttlMs, receipt, client }) {
+    async create({ secret, phrase, ttlMs, receipt, client, notify }) {
       const phraseKey = phrase === undefined ? undefined : await hashNew(phrase, client);
       const now = clock();
       const createdAt = Math.max(now, refusedUntil() + 1); // the clock may be behind what is refused
@@ -177,7 +227,7 @@ export function createSecrets({ store, ring, gate, clock, onEvent, refusedUntil 
       const envelope = sealSecret(ring, key.bytes, { id, createdAt, expiresAt }, Buffer.from(secret), phraseKey);
       const creator = client && { client, now, isAdmitted: phraseKey !== undefined };
       const receiptHash = receiptKey?.receiptHash;
-      refuseIf(await store.create({ id, envelope, createdAt, expiresAt, receiptHash, creator }));
+      refuseIf(await store.create({ id, envelope, createdAt, expiresAt, receiptHash, notify: notify?.(id), creator }));
       onEvent('created');
       return { secretKey: key.text, receiptKey: receiptKey?.text, expiresAt };
     },
@@ -209,6 +259,7 @@ export function createSecrets({ store, ring, gate, clock, onEvent, refusedUntil 
       const outcome = (await store.burn(id, receiptHash, clock())) ?? fail('KEY_NOT_FOUND');
       if (outcome === 'not-waiting') fail('NOT_WAITING');
       onEvent('burned', requestId);
+      delivery.wake();
     },
   };
 }

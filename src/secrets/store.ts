@@ -35,7 +35,8 @@ export interface SecretStore {
 
   /**
    * Ends a waiting secret as read; of N callers one gets true. The envelope is gone from the record in the same step,
-   * and so is the record itself unless a receipt or a copy needs it.
+   * and so is the record itself unless a receipt, a copy or an event needs it. With a `notify` its event is written in
+   * that step too.
    */
   claim(id: Uint8Array, now: number, options: ClaimOptions): Promise<boolean>;
 
@@ -49,16 +50,20 @@ export interface SecretStore {
   findReceipt(id: Uint8Array, receiptHash: Uint8Array, now: number): Promise<Receipt | undefined>;
 
   /**
-   * Ends a waiting secret as burned. Whatever the state, a copy kept for rereading is removed.
+   * Ends a waiting secret as burned; with a `notify` its event is written in the same step, due at once. Whatever the
+   * state, a copy kept for rereading is removed.
    * @returns undefined when there is no such receipt, or its time is over.
    */
   burn(id: Uint8Array, receiptHash: Uint8Array, now: number): Promise<'burned' | 'not-waiting' | undefined>;
 
   /**
-   * Wipes up to `limit` records: expired secrets, copies past their window, receipts past their time, and what is kept of
-   * clients that have nothing any more. A sweep that wipes fewer leaves nothing to do.
+   * Wipes up to `limit` records: expired secrets, copies past their window, receipts and events past their time, and what
+   * is kept of clients that have nothing any more. A sweep that wipes fewer leaves nothing to do. The event of a secret
+   * with a `notify` is written in the same step as it expires, due at once.
+   * @param refusedUntil of secrets created at this instant or before nobody knows whether they were read already: they
+   *   have no event.
    */
-  sweep(now: number, limit: number): Promise<Swept>;
+  sweep(now: number, limit: number, refusedUntil: number): Promise<Swept>;
 }
 
 export type NewSecret = {
@@ -68,8 +73,17 @@ export type NewSecret = {
   createdAt: number;
   expiresAt: number;
   receiptHash?: Uint8Array | undefined;
+  notify?: Notify | undefined;
   /** Without one only the limit on everything stored counts. */
   creator?: Creator | undefined;
+};
+
+/** Who is to be told of a secret's end: see src/webhooks/store.ts. */
+export type Notify = {
+  /** Opaque to an engine but for its head, which names the master key as an envelope's does. */
+  sealed: Uint8Array;
+  /** 16 bytes, alike for events that go to the same place. */
+  destination: Uint8Array;
 };
 
 /** On whose account a secret is created: 16 bytes, the instant for the rate, and whether `admit` took one of it before. */
@@ -97,7 +111,14 @@ export type Refusal = { reason: 'rate' | 'quota' | 'full'; retryAfterMs: number 
 export type Share = { client: Uint8Array; bytes: number };
 
 export type Found =
-  | { state: 'waiting'; createdAt: number; expiresAt: number; envelope: Uint8Array; share?: Share | undefined }
+  | {
+      state: 'waiting';
+      createdAt: number;
+      expiresAt: number;
+      envelope: Uint8Array;
+      notify?: Notify | undefined;
+      share?: Share | undefined;
+    }
   | { state: 'copy'; createdAt: number; expiresAt: number; envelope: Uint8Array; claimTag: Uint8Array };
 
 export type TryReservation = { granted: true; triesLeft: number } | { granted: false; retryAfterMs: number };
@@ -108,6 +129,8 @@ export type ClaimOptions = {
   refundTry: boolean;
   /** As found, for engines that do not see it again when they end the secret. */
   share?: Share | undefined;
+  /** Until when the event, if there is one, is held by the caller; without it, it is due at once. */
+  eventDueAt?: number | undefined;
 };
 
 export type Swept = {
@@ -131,7 +154,7 @@ export type Receipt = {
 export const TRY_BURST = 10;
 /** Time in which one try grows back. */
 export const TRY_REFILL_MS = 3_600_000;
-/** How long a receipt outlives its secret. */
+/** How long a receipt outlives its secret; and an event that nobody can deliver. */
 export const RECEIPT_MS = 7 * 24 * 3_600_000;
 
 /** Clocks of workers and hosts, and the order in which their calls arrive, differ by less than this. */
@@ -167,8 +190,18 @@ const HEAD_BYTES = 256;
 const INLINE_BYTES = 768;
 const BLOCK_BYTES = 4096;
 
-/** What a record counts for: its head, and an envelope that is kept in blocks where it is not short. */
-export function storedBytes(envelopeBytes: number): number {
-  const inBlocks = Math.max(0, envelopeBytes - INLINE_BYTES);
-  return HEAD_BYTES + (envelopeBytes - inBlocks) + BLOCK_BYTES * Math.ceil(inBlocks / BLOCK_BYTES);
+/** What a record counts for: its head, and content that is kept in blocks where it is not short. */
+export function storedBytes(contentBytes: number): number {
+  const inBlocks = Math.max(0, contentBytes - INLINE_BYTES);
+  return HEAD_BYTES + (contentBytes - inBlocks) + BLOCK_BYTES * Math.ceil(inBlocks / BLOCK_BYTES);
+}
+
+/** The content of a waiting secret. */
+export function contentBytesOf({ envelope, notify }: Pick<NewSecret, 'envelope' | 'notify'>): number {
+  return envelope.length + (notify ? notifyBytesOf(notify) : 0);
+}
+
+/** The content of an event. */
+export function notifyBytesOf({ sealed, destination }: Notify): number {
+  return sealed.length + destination.length;
 }

@@ -5,10 +5,12 @@ import type { Finding } from '../findings.ts';
 import type { SecretRecords } from '../secrets/records.ts';
 import type { SecretStore, StoreLimits } from '../secrets/store.ts';
 import type { SinkStore } from '../sink/store.ts';
+import type { EventStore } from '../webhooks/store.ts';
 
 /** An opened engine: one store for each module that keeps something. */
 export type Storage = {
   secrets: SecretStore;
+  events: EventStore;
   fence: FenceStore;
   sink: SinkStore;
   /** @throws AppError STORAGE_UNAVAILABLE */

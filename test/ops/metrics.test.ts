@@ -69,7 +69,14 @@ for (const { name, test, place } of ENGINES) {
     for (let n = 0; n < 3; n++) await server.create({ secret: 'x', ttl: { minutes: 1 } });
     server.clock.advance({ minutes: 2 });
     const expired = new Promise<number>((resolve) => {
-      const parts = { secrets, sink, clock: () => server.clock.now, refreshKeys: () => {}, onExpired: resolve };
+      const parts = {
+        secrets,
+        sink,
+        clock: () => server.clock.now,
+        refusedUntil: () => 0,
+        refreshKeys: () => {},
+        onExpired: resolve,
+      };
       const jobs = startJobs({ ...parts, onError: (error) => t.fail(String(error)) });
       t.teardown(() => jobs.stop());
     });

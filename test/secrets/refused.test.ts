@@ -48,7 +48,7 @@ for (const { name, test, place } of ENGINES) {
     const { secret_key } = await create({ secret: 's', phrase: 'p' });
     fence.refusedUntil = clock.now;
     await answerTo(post(`/secrets/${secret_key}`, { phrase: 'p' }));
-    await storage.secrets.sweep(clock.now, 100);
+    await storage.secrets.sweep(clock.now, 100, 0);
     fence.refusedUntil = 0;
     t.is((await post(`/secrets/${secret_key}`, { phrase: 'p' })).status, 200);
   });

@@ -107,7 +107,7 @@ for (const { name, test, place } of ENGINES) {
     const expired = { state: 'expired', created_at, expires_at, ended_at: expires_at, wrong_tries: 0, reads: 0 };
     t.deepEqual(await receiptOf(server, receipt_key), expired);
     await expectError(t, await server.request('DELETE', `/receipts/${receipt_key}`), 409, 'NOT_WAITING');
-    await server.storage.secrets.sweep(server.clock.now + 1000, 100);
+    await server.storage.secrets.sweep(server.clock.now + 1000, 100, 0);
     t.deepEqual(await receiptOf(server, receipt_key), expired);
     server.clock.advance({ days: 7, seconds: -0.001 });
     t.deepEqual(await receiptOf(server, receipt_key), expired);

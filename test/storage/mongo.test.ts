@@ -5,6 +5,7 @@ import { BSON, MongoClient } from 'mongodb';
 import { describeError } from '../../src/ops/log.ts';
 import { NO_LIMITS, type StoreLimits } from '../../src/secrets/store.ts';
 import { openMongo } from '../../src/storage/mongo/open.ts';
+import { INDEXES } from '../../src/storage/mongo/secret-store.ts';
 import { translateFailures } from '../../src/storage/mongo/unavailable.ts';
 import type { Storage } from '../../src/storage/open.ts';
 import { MONGODB } from '../support/storage.ts';
@@ -53,7 +54,7 @@ testMongo('opens while the server is away, and works by itself once it is there'
   await eventually(ping);
   const secret = await createTraced(store);
   t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
-  await eventually(async () => (await indexesAt(url)).length === 4);
+  await eventually(async () => (await indexesAt(url)).length === 1 + INDEXES.length);
 });
 
 testMongo('a server that goes away is told on every verb, and found again without reopening', async (t, url) => {
@@ -160,7 +161,7 @@ testMongo('a write that too few members confirmed is no success', async (t, url)
     reread: () => store.reread(third.id, CREATED_AT, reread),
     burn: () => store.burn(fourth.id, fourth.receiptHash, CREATED_AT),
     burnKnown: () => store.burn(fifth.id, fifth.receiptHash, EXPIRES_AT),
-    sweep: () => store.sweep(EXPIRES_AT + 1000, 100),
+    sweep: () => store.sweep(EXPIRES_AT + 1000, 100, 0),
   });
   await areUnavailable(t, { advance: () => fence.advance(CREATED_AT, []) });
 });
@@ -193,7 +194,7 @@ testMongo('the URL cannot weaken what the promises rest on', async (t, url) => {
   const secret = await createTraced(store);
   for (const call of Object.values({ ...verbsOn(store, secret), ...fenceVerbsOn(fence), ...sinkVerbsOn(sink) }))
     await call();
-  await store.sweep(EXPIRES_AT + 1000, 100);
+  await store.sweep(EXPIRES_AT + 1000, 100, 0);
   await eventually(async () => proxy.commands.some(({ createIndexes }) => createIndexes));
   for (const command of proxy.commands) {
     if (isWrite(command)) t.deepEqual(command.writeConcern, MAJORITY);
@@ -223,7 +224,7 @@ testMongo('no write can insert where it means to change, and none is part of a t
 testMongo('any number of processes make the same indexes, on an empty and on an old database', async (t, url) => {
   const warnings: string[] = [];
   const storages = await times(8, () => openAt(t, url, (warning) => warnings.push(warning)));
-  await eventually(async () => (await indexesAt(url)).length === 4);
+  await eventually(async () => (await indexesAt(url)).length === 1 + INDEXES.length);
   await times(3, async () => createTraced((await openAt(t, url)).secrets));
   await eventually(async () => warnings.length === storages.length);
   const indexes = (await indexesAt(url)).map(({ key, expireAfterSeconds, partialFilterExpression }) => ({
@@ -231,12 +232,16 @@ testMongo('any number of processes make the same indexes, on an empty and on an 
     expireAfterSeconds,
     partialFilterExpression,
   }));
+  const isEvent = { 'event.dueAt': { $exists: true } };
   const none = { expireAfterSeconds: undefined, partialFilterExpression: undefined };
   t.deepEqual(indexes, [
     { ...none, key: { _id: 1 } },
     { ...none, key: { removeAt: 1 }, expireAfterSeconds: 30 },
     { ...none, key: { visibleUntil: 1 }, partialFilterExpression: { receiptHash: { $exists: true } } },
+    { ...none, key: { visibleUntil: 1, state: 1 }, partialFilterExpression: { notify: { $exists: true } } },
     { ...none, key: { client: 1 }, partialFilterExpression: { client: { $exists: true } } },
+    { ...none, key: { 'event.dueAt': 1, 'event.at': 1 }, partialFilterExpression: isEvent },
+    { ...none, key: { 'notify.destination': 1, 'event.dueAt': 1 }, partialFilterExpression: isEvent },
   ]);
   t.true(warnings.every((warning) => warning.includes('standalone')));
 });
@@ -250,7 +255,7 @@ testMongo('an index that is refused is told, once, and the store works without i
   t.regex(warnings[1] ?? '', /refuses the indexes \(error \d+\)/);
   const secret = await createTraced(store);
   t.true(await store.claim(secret.id, CREATED_AT, NO_REFUND));
-  t.is((await store.sweep(EXPIRES_AT, 10)).wiped, 0);
+  t.is((await store.sweep(EXPIRES_AT, 10, 0)).wiped, 0);
 });
 
 testMongo('what a client has is counted anew when it would be refused, once nothing is under way', async (t, url) => {

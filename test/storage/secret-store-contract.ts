@@ -1,6 +1,7 @@
 import type { Engine } from '../support/storage.ts';
 import { budgetContract } from './contract/budget.ts';
 import { contentContract } from './contract/content.ts';
+import { eventContract } from './contract/events.ts';
 import { limitContract } from './contract/limits.ts';
 import { processContract } from './contract/processes.ts';
 import { raceContract } from './contract/races.ts';
@@ -10,7 +11,7 @@ import { sweepContract } from './contract/sweep.ts';
 import type { ContractTest, RawRecords } from './contract/world.ts';
 
 /**
- * Every engine passes this suite: what `SecretStore` promises, with each state at its exact
+ * Every engine passes this suite: what `SecretStore` and `EventStore` promise, with each state at its exact
  * instant. The clock is an argument of every verb, so that nothing sleeps.
  */
 export function secretStoreContract(engine: Engine, rawRecords: RawRecords): void {
@@ -19,8 +20,8 @@ export function secretStoreContract(engine: Engine, rawRecords: RawRecords): voi
   const test: ContractTest = (title, run) =>
     testSerially(`${engine.name}: ${title}`, async (t) => {
       const { url, open } = await engine.place(t);
-      const { secrets, close } = await open();
-      await run(t, { store: secrets, url, open, close, raw: () => rawRecords(url) });
+      const { secrets, events, close } = await open();
+      await run(t, { store: secrets, events, url, open, close, raw: () => rawRecords(url) });
     });
   contentContract(test);
   stateContract(test);
@@ -29,5 +30,6 @@ export function secretStoreContract(engine: Engine, rawRecords: RawRecords): voi
   sweepContract(test);
   recordContract(test);
   limitContract(test);
+  eventContract(test);
   processContract(test);
 }

@@ -143,11 +143,11 @@ test('who reads the file for long holds up no sweep and no write; the one after 
   const other = new DatabaseSync(pathOf(url), { readOnly: true });
   t.teardown(() => other.close());
   other.exec('BEGIN; SELECT * FROM waiting');
-  await store.sweep(CREATED_AT, 100);
+  await store.sweep(CREATED_AT, 100, 0);
   t.deepEqual(await store.reserveTry(secret.id, CREATED_AT), { granted: true, triesLeft: 9 });
   t.true(walBytes() > 0);
   other.exec('COMMIT');
-  await store.sweep(CREATED_AT, 100);
+  await store.sweep(CREATED_AT, 100, 0);
   await store.refundTry(newSecret().id); // answered after the cleaning, and writes nothing
   t.is(walBytes(), 0);
 });
@@ -241,7 +241,7 @@ test('the sums are those of the tables, whatever happened and in whatever order'
     const reread = { claimTag: copy?.claimTag ?? randomBytes(32), maxReads: 2, ...NO_REFUND };
     if (n % 3 === 0) await other.reread(secret.id, CREATED_AT, reread);
     if (n % 11 < 5 && receiptHash) await one.burn(secret.id, receiptHash, CREATED_AT);
-    if (n % 40 === 0) await other.sweep(COPY_UNTIL, 7);
+    if (n % 40 === 0) await other.sweep(COPY_UNTIL, 7, 0);
   });
   const isRight = () => t.deepEqual(sumsIn(url), sumsOfTables(url));
   isRight();
@@ -339,16 +339,19 @@ function sumsIn(url: string): Sums {
 /** What they should be. */
 function sumsOfTables(url: string): Sums {
   const database = new DatabaseSync(pathOf(url), { readOnly: true });
+  const waitingLength = 'length(envelope) + coalesce(length(notify) + length(destination), 0)';
   database.function('stored_bytes', (length) => storedBytes(Number(length)));
   const stored = database
     .prepare(
-      `SELECT coalesce(sum(stored_bytes(length)), 0) AS bytes FROM
-         (SELECT length(envelope) AS length FROM waiting UNION ALL SELECT coalesce(length(envelope), 0) FROM ended)`,
+      `SELECT coalesce(sum(stored_bytes(length)), 0) AS bytes FROM (
+         SELECT ${waitingLength} AS length FROM waiting
+         UNION ALL SELECT coalesce(length(envelope), 0) FROM ended
+         UNION ALL SELECT length(notify) + length(destination) FROM events)`,
     )
     .get()?.bytes as number;
   const clients = database
     .prepare(
-      `SELECT count(*) AS secrets, sum(stored_bytes(length(envelope))) AS bytes
+      `SELECT count(*) AS secrets, sum(stored_bytes(${waitingLength})) AS bytes
        FROM waiting WHERE client IS NOT NULL GROUP BY client ORDER BY client`,
     )
     .all();

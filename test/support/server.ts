@@ -13,7 +13,7 @@ import { measureVerbs } from '../../src/ops/measure.ts';
 import { createMeters } from '../../src/ops/meters.ts';
 import { createTotals } from '../../src/ops/totals.ts';
 import { createKeyRing } from '../../src/sealing/key-ring.ts';
-import { createSecrets } from '../../src/secrets/secrets.ts';
+import { createSecrets, NO_DELIVERY } from '../../src/secrets/secrets.ts';
 import type { StoreLimits } from '../../src/secrets/store.ts';
 import { createSink, type SinkParts } from '../../src/sink/sink.ts';
 import type { Storage } from '../../src/storage/open.ts';
@@ -89,6 +89,7 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
     clock: () => clock.now,
     refusedUntil: options.refusedUntil ?? (() => 0),
     onEvent: telemetry.secretEvent,
+    delivery: NO_DELIVERY,
   });
   const sink = createSink({
     store: measureVerbs(meters, storage.sink),

@@ -5,6 +5,7 @@ import type { Storage } from '../open.ts';
 import { CLIENT_INDEXES, createClients } from './clients.ts';
 import { type Connection, isStandalone, keepConnection } from './connection.ts';
 import { hasCode, NAMESPACE_NOT_FOUND } from './error-codes.ts';
+import { createMongoEventStore } from './event-store.ts';
 import { createMongoFenceStore } from './fence-store.ts';
 import { createRoom } from './room.ts';
 import { createMongoSecretStore, INDEXES } from './secret-store.ts';
@@ -31,6 +32,7 @@ export async function openMongo(
   const prepared = prepare(current, onWarning, closing.signal);
   return {
     secrets: createMongoSecretStore(() => current().secrets, clients, room),
+    events: createMongoEventStore(() => current().secrets),
     fence: createMongoFenceStore(() => current().fence),
     sink: createMongoSinkStore(() => current().claims, room),
     ...translateFailures({

@@ -1,7 +1,16 @@
-import { type Collection, type Filter, type IndexDescription, MongoServerError, MongoWriteConcernError } from 'mongodb';
 import {
+  type Collection,
+  type Document,
+  type Filter,
+  type IndexDescription,
+  MongoServerError,
+  MongoWriteConcernError,
+} from 'mongodb';
+import {
+  contentBytesOf,
   FULL_RETRY_MS,
   type NewSecret,
+  type Notify,
   RECEIPT_MS,
   type Receipt,
   type Refusal,
@@ -13,6 +22,7 @@ import {
   TRY_REFILL_MS,
   triesLeftAt,
 } from '../../secrets/store.ts';
+import type { EventType } from '../../webhooks/store.ts';
 import type { Clients } from './clients.ts';
 import type { Room } from './room.ts';
 import { translateFailures } from './unavailable.ts';
@@ -41,6 +51,10 @@ export type SecretDocument = {
   visibleUntil?: number;
   /** Only with a copy. */
   claimTag?: Uint8Array;
+  /** Who is to be told of the end: there until the event is finished. */
+  notify?: Notify;
+  /** From the end on, only with `notify`: its event. */
+  event?: { type: EventType; at: number; dueAt: number; attempts: number };
   /** When the whole document may go. */
   removeAt: Date;
 };
@@ -48,19 +62,42 @@ export type SecretDocument = {
 /** For a database whose clock is ahead of ours: by itself it must not end a secret before its time. */
 const TTL_GRACE_SECONDS = 30;
 
+const IS_EVENT = { 'event.dueAt': { $exists: true } } as const;
+
 /**
  * The first lets the database remove what is over, even while no worker runs, and serves our own sweep, which is
- * sooner; the second finds content to wipe in documents that a receipt keeps; the third counts what one client has.
+ * sooner; the second and third find content to wipe in documents that a receipt or an event keeps; the next one counts
+ * what one client has. The last two find events: which is due first, and what is due for each destination.
  */
 export const INDEXES: readonly IndexDescription[] = [
   { name: 'remove', key: { removeAt: 1 }, expireAfterSeconds: TTL_GRACE_SECONDS },
   { name: 'wipe', key: { visibleUntil: 1 }, partialFilterExpression: { receiptHash: { $exists: true } } },
+  {
+    name: 'wipe_notifying',
+    key: { visibleUntil: 1, state: 1 },
+    partialFilterExpression: { notify: { $exists: true } },
+  },
   { name: 'client', key: { client: 1 }, partialFilterExpression: { client: { $exists: true } } },
+  { name: 'due', key: { 'event.dueAt': 1, 'event.at': 1 }, partialFilterExpression: IS_EVENT },
+  { name: 'due_there', key: { 'notify.destination': 1, 'event.dueAt': 1 }, partialFilterExpression: IS_EVENT },
 ];
 
 const CONTENT = { envelope: '', visibleUntil: '', claimTag: '', client: '', bytes: '' } as const;
+const FOUND = {
+  state: 1,
+  createdAt: 1,
+  expiresAt: 1,
+  envelope: 1,
+  notify: 1,
+  claimTag: 1,
+  client: 1,
+  bytes: 1,
+} as const;
+const WIPE = { $unset: Object.keys(CONTENT) };
+/** In a pipeline: whether a receipt or an event needs the document. */
+const IS_KEPT = { $or: ['$receiptHash', '$notify'] } as const;
 const ONE_TRY_LESS = { tries: -1, triesFullAt: -TRY_REFILL_MS } as const;
-const UNTRACED = { receiptHash: { $exists: false } } as const;
+const UNTRACED = { receiptHash: { $exists: false }, notify: { $exists: false } } as const;
 /** Neither read nor burned, and not wiped yet. */
 const UNENDED = { state: 'waiting', visibleUntil: { $exists: true } } as const;
 
@@ -103,9 +140,17 @@ export function createMongoSecretStore(
     return wiped;
   }
 
-  async function insert({ id, envelope, createdAt, expiresAt, receiptHash, creator }: NewSecret): Promise<void> {
+  async function insert({
+    id,
+    envelope,
+    notify,
+    createdAt,
+    expiresAt,
+    receiptHash,
+    creator,
+  }: NewSecret): Promise<void> {
     const client = creator?.client;
-    const bytes = storedBytes(envelope.length);
+    const bytes = storedBytes(contentBytesOf({ envelope, notify }));
     try {
       await secrets().insertOne({
         _id: id,
@@ -117,9 +162,10 @@ export function createMongoSecretStore(
         reads: 0,
         ...(receiptHash && { receiptHash }),
         ...(client && { client, bytes }),
+        ...(notify && { notify }),
         envelope,
         visibleUntil: expiresAt,
-        removeAt: new Date(receiptHash ? expiresAt + RECEIPT_MS : expiresAt),
+        removeAt: new Date(receiptHash || notify ? expiresAt + RECEIPT_MS : expiresAt),
       });
     } catch (error) {
       if (client && isSurelyUndone(error)) clients.release([{ client, bytes }]);
@@ -127,20 +173,16 @@ export function createMongoSecretStore(
     }
   }
 
-  async function takeFor({ creator, envelope, expiresAt: until }: NewSecret): Promise<Refusal | undefined> {
-    if (!creator) return undefined;
-    const { client, now, isAdmitted } = creator;
-    return clients.take({
-      client,
-      now,
-      takesRate: !isAdmitted,
-      placeFor: { bytes: storedBytes(envelope.length), until },
-    });
+  async function takeFor(secret: NewSecret): Promise<Refusal | undefined> {
+    if (!secret.creator) return undefined;
+    const { client, now, isAdmitted } = secret.creator;
+    const placeFor = { bytes: storedBytes(contentBytesOf(secret)), until: secret.expiresAt };
+    return clients.take({ client, now, takesRate: !isAdmitted, placeFor });
   }
 
   return translateFailures({
     async create(secret) {
-      const reserved = await room.reserve(storedBytes(secret.envelope.length));
+      const reserved = await room.reserve(storedBytes(contentBytesOf(secret)));
       if (!reserved) return { reason: 'full', retryAfterMs: FULL_RETRY_MS };
       let isStored = false;
       try {
@@ -162,11 +204,10 @@ export function createMongoSecretStore(
     },
 
     async find(id, now) {
-      const projection = { state: 1, createdAt: 1, expiresAt: 1, envelope: 1, claimTag: 1, client: 1, bytes: 1 };
-      const found = await secrets().findOne({ _id: id, visibleUntil: { $gt: now } }, { projection });
+      const found = await secrets().findOne({ _id: id, visibleUntil: { $gt: now } }, { projection: FOUND });
       if (!found?.envelope) return undefined;
-      const { createdAt, expiresAt, envelope, claimTag } = found;
-      if (!claimTag) return { state: 'waiting', createdAt, expiresAt, envelope, share: sharesOf(found)[0] };
+      const { createdAt, expiresAt, envelope, notify, claimTag } = found;
+      if (!claimTag) return { state: 'waiting', createdAt, expiresAt, envelope, notify, share: sharesOf(found)[0] };
       return { state: 'copy', createdAt, expiresAt, envelope, claimTag };
     },
 
@@ -196,7 +237,7 @@ export function createMongoSecretStore(
       await secrets().updateOne({ _id: id, tries: { $gt: 0 } }, { $inc: ONE_TRY_LESS });
     },
 
-    async claim(id, now, { copy, refundTry, share }) {
+    async claim(id, now, { copy, refundTry, share, eventDueAt = now }) {
       const waiting = { _id: id, state: 'waiting', visibleUntil: { $gt: now } } as const;
       const shares = share ? [share] : [];
       if (!copy && (await secrets().deleteOne({ ...waiting, ...UNTRACED })).deletedCount === 1) {
@@ -217,7 +258,8 @@ export function createMongoSecretStore(
             claimTag: copy?.claimTag ?? '$$REMOVE',
             client: '$$REMOVE',
             bytes: '$$REMOVE',
-            removeAt: copy ? { $cond: ['$receiptHash', receiptOverAt, new Date(copy.until)] } : receiptOverAt,
+            event: newEvent('read', now, eventDueAt),
+            removeAt: copy ? { $cond: [IS_KEPT, receiptOverAt, new Date(copy.until)] } : receiptOverAt,
           },
         },
       ]);
@@ -246,33 +288,62 @@ export function createMongoSecretStore(
 
     async burn(id, receiptHash, now) {
       const receipt = { _id: id, receiptHash, removeAt: { $gt: new Date(now) } };
-      const ended = { state: 'burned', endedAt: now, removeAt: new Date(now + RECEIPT_MS) } as const;
       const waiting = { ...receipt, state: 'waiting', visibleUntil: { $gt: now } } as const;
       const found = await secrets().findOne(waiting, { projection: { client: 1, bytes: 1 } });
-      const burned = await secrets().updateOne(waiting, { $set: ended, $unset: CONTENT });
+      const ended = { state: 'burned', endedAt: now, removeAt: new Date(now + RECEIPT_MS) };
+      const event = newEvent('burned', now, now);
+      const burned = await secrets().updateOne(waiting, [{ $set: { ...ended, event } }, WIPE]);
       if (burned.matchedCount === 1) {
         if (found) clients.release(sharesOf(found));
         return 'burned';
       }
-      const known = await secrets().updateOne(receipt, { $unset: CONTENT });
-      return known.matchedCount === 1 ? 'not-waiting' : undefined;
+      // What expired, and was not swept yet, is left to the sweep, which writes its event.
+      const known = await secrets().updateOne({ ...receipt, state: { $ne: 'waiting' } }, { $unset: CONTENT });
+      const isKnown = known.matchedCount === 1 || (await secrets().countDocuments(receipt, { limit: 1 })) === 1;
+      return isKnown ? 'not-waiting' : undefined;
     },
 
-    async sweep(now, limit) {
+    async sweep(now, limit, refusedUntil) {
       const over = { removeAt: { $lte: new Date(now) } };
-      const removable = await findOver(over, limit);
-      const removed = await wipe(removable, over, async (which) => (await secrets().deleteMany(which)).deletedCount);
-      const past = { receiptHash: { $exists: true }, visibleUntil: { $lte: now } };
-      const wipeable = await findOver(past, limit - removable.length);
-      const wiped = await wipe(
-        wipeable,
-        past,
-        async (which) => (await secrets().updateMany(which, { $unset: CONTENT })).modifiedCount,
-      );
-      // Counted as found: when several processes sweep together, what another one wiped says nothing of what is left.
-      return { wiped: removable.length + wipeable.length, expired: removed + wiped };
+      const past = { receiptHash: { $exists: true }, notify: { $exists: false }, visibleUntil: { $lte: now } };
+      const notifying = { notify: { $exists: true }, visibleUntil: { $lte: now } };
+      const tell = [{ $set: ofExpired(now, refusedUntil) }, WIPE];
+      const steps: readonly [Filter<SecretDocument>, Wipe][] = [
+        [over, async (which) => (await secrets().deleteMany(which)).deletedCount],
+        [past, async (which) => (await secrets().updateMany(which, { $unset: CONTENT })).modifiedCount],
+        [notifying, async (which) => (await secrets().updateMany(which, tell)).modifiedCount],
+      ];
+      const swept = { wiped: 0, expired: 0 };
+      for (const [filter, run] of steps) {
+        const found = await findOver(filter, limit - swept.wiped);
+        swept.expired += await wipe(found, filter, run);
+        // Counted as found: when several processes sweep together, what another one wiped says nothing of what is left.
+        swept.wiped += found.length;
+      }
+      return swept;
     },
   } satisfies SecretStore);
+}
+
+/** In an update that ends a secret: its event, where somebody is to be told. */
+function newEvent(type: EventType, at: number, dueAt: number): Document {
+  return { $cond: ['$notify', { type, at, dueAt, attempts: 0 }, '$$REMOVE'] };
+}
+
+/**
+ * In an update that wipes content past its time, of a secret that waited or a copy. A secret that may have been read
+ * already has no event: what was kept for it goes.
+ */
+function ofExpired(now: number, refusedUntil: number): Document {
+  const isEnding = { $eq: ['$state', 'waiting'] };
+  const isTold = { $and: [isEnding, { $gt: ['$createdAt', refusedUntil] }] };
+  const isUntold = { $and: [isEnding, { $lte: ['$createdAt', refusedUntil] }] };
+  const expired = { type: 'expired', at: '$expiresAt', dueAt: now, attempts: 0 };
+  return {
+    event: { $cond: [isTold, expired, { $ifNull: ['$event', '$$REMOVE'] }] },
+    notify: { $cond: [isUntold, '$$REMOVE', '$notify'] },
+    removeAt: { $cond: [{ $and: [isUntold, { $not: ['$receiptHash'] }] }, new Date(now), '$removeAt'] },
+  };
 }
 
 function isUnended({ state, visibleUntil }: Over): boolean {

@@ -19,10 +19,10 @@ export type Ledger = {
   refusalOf(client: Uint8Array | null, bytes: number, now: number, isAdmitted: boolean): Refusal | undefined;
   /** Takes one out of what a client may create in a minute. */
   takeRate(client: Uint8Array, now: number): void;
-  /** A waiting secret came, with an envelope of this length; or (-1) is gone. */
-  countWaiting(by: 1 | -1, envelopeBytes: number, client: Uint8Array | null): void;
-  /** What is kept of an ended one, or by others than secrets, has come, or (-1) is gone. */
-  countEnded(by: 1 | -1, envelopeBytes: number): void;
+  /** A waiting secret came, with content of this length; or (-1) is gone. */
+  countWaiting(by: 1 | -1, contentBytes: number, client: Uint8Array | null): void;
+  /** What is kept of an ended one, its event too, or by others than secrets, has come, or (-1) is gone. */
+  countEnded(by: 1 | -1, contentBytes: number): void;
   /** Inside every transaction, before its commit. */
   save(): void;
   /** Before every transaction: others may have written, and the last one may have been rolled back. */
@@ -83,8 +83,8 @@ export function createLedger(database: DatabaseSync, limits: StoreLimits): Ledge
       account.rateFullAt = Math.max(account.rateFullAt, now) + intervalMs;
       account.isChanged = true;
     },
-    countWaiting(by, envelopeBytes, client) {
-      const bytes = by * storedBytes(envelopeBytes);
+    countWaiting(by, contentBytes, client) {
+      const bytes = by * storedBytes(contentBytes);
       count(bytes);
       if (!client) return;
       const account = accountOf(client);
@@ -92,8 +92,8 @@ export function createLedger(database: DatabaseSync, limits: StoreLimits): Ledge
       account.bytes += bytes;
       account.isChanged = true;
     },
-    countEnded(by, envelopeBytes) {
-      count(by * storedBytes(envelopeBytes));
+    countEnded(by, contentBytes) {
+      count(by * storedBytes(contentBytes));
     },
     save() {
       if (isStoredChanged) saveStored.run(bytesStored());

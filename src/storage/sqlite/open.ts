@@ -2,6 +2,7 @@ import { AppError } from '../../errors.ts';
 import type { StoreLimits } from '../../secrets/store.ts';
 import type { Storage } from '../open.ts';
 import { openReader } from './database.ts';
+import { createSqliteEventStore } from './event-store.ts';
 import { createSqliteFenceStore } from './fence-store.ts';
 import { createFileCheck, FileMoved } from './file-check.ts';
 import { openGroupCommit } from './group-commit.ts';
@@ -36,6 +37,7 @@ export async function openSqlite(
   return {
     secrets: createSqliteSecretStore(commit, reader),
     sink: createSqliteSinkStore(commit, reader),
+    events: createSqliteEventStore(commit, reader),
     fence: {
       ...fence,
       async look() {

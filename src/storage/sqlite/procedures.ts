@@ -2,6 +2,7 @@ import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 
 import { advanced, type FenceMark } from '../../fence/store.ts';
 import { RECEIPT_MS, type Refusal, storedBytes, TRY_GRANTED_MS, TRY_REFILL_MS } from '../../secrets/store.ts';
 import type { Value } from './codec.ts';
+import { createEventProcedures } from './event-procedures.ts';
 import type { Ledger } from './ledger.ts';
 import { createSinkProcedures } from './sink-procedures.ts';
 
@@ -22,6 +23,9 @@ export const PROCEDURE = {
   admit: 9,
   keepClaims: 10,
   sweepClaims: 11,
+  takeDue: 12,
+  finish: 13,
+  postpone: 14,
 } as const;
 
 /** By number, for only numbers and bytes cross to the storage thread. */
@@ -38,13 +42,15 @@ const DONE: readonly Value[] = [];
 
 export function createProcedures(database: DatabaseSync, ledger: Ledger): readonly Procedure[] {
   const sql = (text: string): StatementSync => database.prepare(text);
+  const events = createEventProcedures(database, ledger);
 
   const insertWaiting = sql(
-    `INSERT INTO waiting (id, created_at, expires_at, tries, tries_full_at, receipt, envelope, client)
-     VALUES (?, ?, ?, 0, 0, ?, ?, ?)`,
+    `INSERT INTO waiting (id, created_at, expires_at, tries, tries_full_at, receipt, envelope, client, notify, destination)
+     VALUES (?, ?, ?, 0, 0, ?, ?, ?, ?, ?)`,
   );
   const deleteUntraced = sql(
-    'DELETE FROM waiting WHERE id = ? AND expires_at > ? AND receipt IS NULL RETURNING length(envelope), client',
+    `DELETE FROM waiting WHERE id = ? AND expires_at > ? AND receipt IS NULL AND notify IS NULL
+     RETURNING length(envelope), client`,
   );
   deleteUntraced.setReturnArrays(true); // the way that most secrets go
   const deleteWaiting = sql('DELETE FROM waiting WHERE id = ? AND expires_at > ? RETURNING *');
@@ -137,7 +143,7 @@ export function createProcedures(database: DatabaseSync, ledger: Ledger): readon
 
   /** It waits no longer: what was taken for it is free. */
   function leave(row: Row): void {
-    ledger.countWaiting(-1, (row.envelope as Uint8Array).length, row.client as Uint8Array | null);
+    ledger.countWaiting(-1, contentBytes(row as Waiting), row.client as Uint8Array | null);
   }
 
   /** Takes the copy out of a record that a receipt keeps. @returns false where none does. */
@@ -161,11 +167,14 @@ export function createProcedures(database: DatabaseSync, ledger: Ledger): readon
       client: Uint8Array | null,
       now: number,
       isAdmitted: number,
+      notify: Uint8Array | null,
+      destination: Uint8Array | null,
     ) {
-      const refusal = ledger.refusalOf(client, storedBytes(envelope.length), now, isAdmitted === 1);
+      const bytes = contentBytes({ envelope, notify, destination });
+      const refusal = ledger.refusalOf(client, storedBytes(bytes), now, isAdmitted === 1);
       if (refusal) return valuesOf(refusal);
-      insertWaiting.run(id, createdAt, expiresAt, receipt, envelope, client);
-      ledger.countWaiting(1, envelope.length, client);
+      insertWaiting.run(id, createdAt, expiresAt, receipt, envelope, client, notify, destination);
+      ledger.countWaiting(1, bytes, client);
       if (client && isAdmitted === 0) ledger.takeRate(client, now);
       return DONE;
     },
@@ -194,6 +203,7 @@ export function createProcedures(database: DatabaseSync, ledger: Ledger): readon
       id: Uint8Array,
       now: number,
       refunded: number,
+      eventDueAt: number,
       claimTag: Uint8Array | null,
       copyUntil: number | null,
       copy: Uint8Array | null,
@@ -206,6 +216,8 @@ export function createProcedures(database: DatabaseSync, ledger: Ledger): readon
       const row = deleteWaiting.get(id, now);
       if (!row) return NO;
       leave(row);
+      events.write(row, 'read', now, eventDueAt);
+      if (!row.receipt && !copy) return YES;
       end(row, 'read', now, {
         reads: 1,
         tries: (row.tries as number) - refunded,
@@ -233,6 +245,7 @@ export function createProcedures(database: DatabaseSync, ledger: Ledger): readon
       const row = deleteBurned.get(id, receipt, now);
       if (row) {
         leave(row);
+        events.write(row, 'burned', now, now);
         end(row, 'burned', now);
         return YES;
       }
@@ -243,20 +256,23 @@ export function createProcedures(database: DatabaseSync, ledger: Ledger): readon
     },
 
     /** @returns how many it wiped, and how many of these were waiting until they expired. */
-    sweep(now: number, limit: number, bound: Uint8Array) {
+    sweep(now: number, limit: number, bound: Uint8Array, refusedUntil: number) {
       const expired = deleteExpired.all(bound, now, limit);
       for (const row of expired) {
         leave(row);
-        const isReceiptOver = (row.expires_at as number) + RECEIPT_MS <= now;
-        if (row.receipt && !isReceiptOver) end(row, 'expired', row.expires_at as number);
+        const expiredAt = row.expires_at as number;
+        if (expiredAt + RECEIPT_MS <= now) continue;
+        if ((row.created_at as number) > refusedUntil) events.write(row, 'expired', expiredAt, now);
+        if (row.receipt) end(row, 'expired', expiredAt);
       }
       const left = limit - expired.length;
       const copies = dueCopies.all(now, left);
       for (const { id, bytes } of copies) dropCopyOf(id as Uint8Array, bytes as number);
       const gone = deleteDue.all(now, left - copies.length);
       for (const { bytes } of gone) ledger.countEnded(-1, bytes as number);
-      const idle = deleteIdleClients.run(now, left - copies.length - gone.length).changes;
-      return [expired.length + copies.length + gone.length + Number(idle), expired.length];
+      const givenUp = events.giveUp(now, left - copies.length - gone.length);
+      const idle = deleteIdleClients.run(now, left - copies.length - gone.length - givenUp).changes;
+      return [expired.length + copies.length + gone.length + givenUp + Number(idle), expired.length];
     },
 
     restore(
@@ -295,6 +311,10 @@ export function createProcedures(database: DatabaseSync, ledger: Ledger): readon
       setFence.run(mark, refusedUntil);
       return [id, mark, refusedUntil];
     },
+
+    takeDue: events.takeDue,
+    finish: events.finish,
+    postpone: events.postpone,
   };
   return Object.entries(PROCEDURE)
     .sort(([, a], [, b]) => a - b)
@@ -307,6 +327,12 @@ function marksOf(known: readonly (Uint8Array | number)[]): FenceMark[] {
     databaseId: hex(known[2 * index] as Uint8Array),
     mark: known[2 * index + 1] as number,
   }));
+}
+
+type Waiting = { envelope: Uint8Array; notify: Uint8Array | null; destination: Uint8Array | null };
+
+function contentBytes({ envelope, notify, destination }: Waiting): number {
+  return envelope.length + (notify?.length ?? 0) + (destination?.length ?? 0);
 }
 
 function hex(bytes: Uint8Array): string {

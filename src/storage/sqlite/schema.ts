@@ -6,6 +6,10 @@
  * that the expired are the first rows of `waiting` and need no index of their own. `fence` has one row, see
  * src/fence/store.ts.
  *
+ * `events` holds the ends of secrets that somebody is to be told of, and `destinations` when the first event of each is
+ * due, so that what is due is found at once, however many events wait for a destination that is left out. Triggers keep
+ * that right, whoever writes.
+ *
  * `clients` says what each client has taken of its limits, `stored` what everything counts for: sums over the two
  * tables, and over `claims`, that every transaction keeps right (ledger.ts).
  *
@@ -79,5 +83,46 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
 
   CREATE INDEX claims_received ON claims (received_at);
+  `,
+  `
+  ALTER TABLE waiting ADD COLUMN notify BLOB;
+  ALTER TABLE waiting ADD COLUMN destination BLOB;
+
+  CREATE TABLE events (
+    id          BLOB PRIMARY KEY,
+    type        TEXT NOT NULL CHECK (type IN ('read', 'burned', 'expired')),
+    occurred_at INTEGER NOT NULL,
+    due_at      INTEGER NOT NULL,
+    attempts    INTEGER NOT NULL,
+    destination BLOB NOT NULL,
+    notify      BLOB NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE INDEX events_due ON events (destination, due_at);
+  CREATE INDEX events_old ON events (occurred_at);
+
+  CREATE TABLE destinations (
+    id     BLOB PRIMARY KEY,
+    due_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE INDEX destinations_due ON destinations (due_at);
+
+  CREATE TRIGGER event_comes AFTER INSERT ON events BEGIN
+    INSERT INTO destinations (id, due_at) VALUES (new.destination, new.due_at)
+    ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at WHERE excluded.due_at < due_at;
+  END;
+
+  CREATE TRIGGER event_moves AFTER UPDATE OF due_at ON events BEGIN
+    UPDATE destinations SET due_at = (SELECT min(due_at) FROM events WHERE destination = new.destination)
+    WHERE id = new.destination;
+  END;
+
+  CREATE TRIGGER event_goes AFTER DELETE ON events BEGIN
+    DELETE FROM destinations
+    WHERE id = old.destination AND NOT EXISTS (SELECT 1 FROM events WHERE destination = old.destination);
+    UPDATE destinations SET due_at = (SELECT min(due_at) FROM events WHERE destination = old.destination)
+    WHERE id = old.destination;
+  END;
   `,
 ];

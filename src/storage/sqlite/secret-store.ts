@@ -19,7 +19,7 @@ type Row = readonly SQLOutputValue[];
 /** Secrets in SQLite: writes go to the storage thread in groups, reads are point look-ups on the event loop. */
 export function createSqliteSecretStore(commit: GroupCommit, reader: Reader): SecretStore {
   const waitingById = reader.prepare(
-    'SELECT created_at, expires_at, envelope FROM waiting WHERE id = ? AND expires_at > ?',
+    'SELECT created_at, expires_at, envelope, notify, destination FROM waiting WHERE id = ? AND expires_at > ?',
   );
   const copyById = reader.prepare(
     'SELECT created_at, expires_at, envelope, claim_tag FROM ended WHERE id = ? AND copy_until > ?',
@@ -32,7 +32,7 @@ export function createSqliteSecretStore(commit: GroupCommit, reader: Reader): Se
   );
 
   return {
-    async create({ id, createdAt, expiresAt, receiptHash, envelope, creator }) {
+    async create({ id, createdAt, expiresAt, receiptHash, envelope, notify, creator }) {
       const { client = null, now = 0, isAdmitted = false } = creator ?? {};
       return refusalOf(
         await commit.run(
@@ -45,6 +45,8 @@ export function createSqliteSecretStore(commit: GroupCommit, reader: Reader): Se
           client,
           now,
           Number(isAdmitted),
+          notify?.sealed ?? null,
+          notify?.destination ?? null,
         ),
       );
     },
@@ -55,9 +57,9 @@ export function createSqliteSecretStore(commit: GroupCommit, reader: Reader): Se
 
     async find(id, now) {
       const waiting = await waitingById(id, now);
-      if (waiting) return foundOf('waiting', waiting);
+      if (waiting) return waitingOf(waiting);
       const copy = await copyById(id, now);
-      return copy && foundOf('copy', copy);
+      return copy && copyOf(copy);
     },
 
     async reserveTry(id, now) {
@@ -72,9 +74,9 @@ export function createSqliteSecretStore(commit: GroupCommit, reader: Reader): Se
       await commit.run(PROCEDURE.refundTry, id);
     },
 
-    async claim(id, now, { copy, refundTry }) {
+    async claim(id, now, { copy, refundTry, eventDueAt = now }) {
       const copied = copy ? [copy.claimTag, copy.until, copy.envelope] : [null, null, null];
-      const [won] = await commit.run(PROCEDURE.claim, id, now, Number(refundTry), ...copied);
+      const [won] = await commit.run(PROCEDURE.claim, id, now, Number(refundTry), eventDueAt, ...copied);
       return won === 1;
     },
 
@@ -96,8 +98,8 @@ export function createSqliteSecretStore(commit: GroupCommit, reader: Reader): Se
       return wasWaiting === 1 ? 'burned' : 'not-waiting';
     },
 
-    async sweep(now, limit) {
-      const [wiped, expired] = await commit.run(PROCEDURE.sweep, now, limit, idsExpiringBefore(now));
+    async sweep(now, limit, refusedUntil) {
+      const [wiped, expired] = await commit.run(PROCEDURE.sweep, now, limit, idsExpiringBefore(now), refusedUntil);
       return { wiped: wiped as number, expired: expired as number };
     },
   } satisfies SecretStore;
@@ -108,9 +110,19 @@ function refusalOf([reason, retryAfterMs]: readonly Value[]): Refusal | undefine
   return { reason: REFUSALS[reason as number] as Refusal['reason'], retryAfterMs: retryAfterMs as number };
 }
 
-function foundOf(state: Found['state'], [createdAt, expiresAt, envelope, claimTag]: Row): Found {
+function waitingOf([createdAt, expiresAt, envelope, sealed, destination]: Row): Found {
   return {
-    state,
+    state: 'waiting',
+    createdAt: createdAt as number,
+    expiresAt: expiresAt as number,
+    envelope: envelope as Uint8Array,
+    notify: sealed ? { sealed: sealed as Uint8Array, destination: destination as Uint8Array } : undefined,
+  };
+}
+
+function copyOf([createdAt, expiresAt, envelope, claimTag]: Row): Found {
+  return {
+    state: 'copy',
     createdAt: createdAt as number,
     expiresAt: expiresAt as number,
     envelope: envelope as Uint8Array,

@@ -18,7 +18,7 @@ export function verbsOn(store: SecretStore, { id, receiptHash }: Traced): Verbs 
     reread: () => store.reread(id, CREATED_AT, reread),
     findReceipt: () => store.findReceipt(id, receiptHash, CREATED_AT),
     burn: () => store.burn(id, receiptHash, CREATED_AT),
-    sweep: () => store.sweep(CREATED_AT, 100),
+    sweep: () => store.sweep(CREATED_AT, 100, 0),
   };
 }
 

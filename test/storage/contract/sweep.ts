@@ -98,10 +98,10 @@ export function sweepContract(test: ContractTest): void {
       await times(3, async () => claimCopy(store, await create(store)));
     }
     const steps: number[] = [];
-    do steps.push((await store.sweep(SWEPT_AT, 6)).wiped);
+    do steps.push((await store.sweep(SWEPT_AT, 6, 0)).wiped);
     while (steps.at(-1) === 6 && steps.length < 10);
     t.deepEqual(steps, [6, 6, 4]);
-    t.deepEqual(await store.sweep(SWEPT_AT, 6), { wiped: 0, expired: 0 });
+    t.deepEqual(await store.sweep(SWEPT_AT, 6, 0), { wiped: 0, expired: 0 });
     t.is((await raw()).length, 3 + 5 + 3);
     for (const { id } of waiting) t.is((await store.find(id, SWEPT_AT))?.state, 'waiting');
   });
@@ -111,7 +111,7 @@ export function sweepContract(test: ContractTest): void {
     await times(20, () => createTraced(store));
     await times(20, () => createUntraced(store));
     await times(4, () => sweepAll(store, SWEPT_AT, 7));
-    t.is((await store.sweep(SWEPT_AT, 7)).wiped, 0);
+    t.is((await store.sweep(SWEPT_AT, 7, 0)).wiped, 0);
     t.is((await raw()).length, 20 + 1);
     t.is((await store.find(waiting.id, SWEPT_AT))?.state, 'waiting');
   });
@@ -123,21 +123,21 @@ export function sweepContract(test: ContractTest): void {
     const [read, burned] = [await createTraced(store), await createTraced(store)];
     await store.claim(read.id, CREATED_AT, NO_REFUND);
     await store.burn(burned.id, burned.receiptHash, CREATED_AT);
-    t.deepEqual(await store.sweep(COPY_UNTIL, 100), { wiped: 4, expired: 0 });
-    t.deepEqual(await store.sweep(SWEPT_AT, 100), { wiped: 5, expired: 5 });
-    t.is((await store.sweep(EXPIRES_AT + RECEIPT_MS, 100)).expired, 0);
+    t.deepEqual(await store.sweep(COPY_UNTIL, 100, 0), { wiped: 4, expired: 0 });
+    t.deepEqual(await store.sweep(SWEPT_AT, 100, 0), { wiped: 5, expired: 5 });
+    t.is((await store.sweep(EXPIRES_AT + RECEIPT_MS, 100, 0)).expired, 0);
   });
 
   test('a secret with a receipt expires once, also where it is swept only when both are over', async (t, { store }) => {
     await times(2, () => createTraced(store));
-    t.like(await store.sweep(EXPIRES_AT + RECEIPT_MS, 100), { expired: 2 });
-    t.like(await store.sweep(EXPIRES_AT + RECEIPT_MS, 100), { expired: 0 });
+    t.like(await store.sweep(EXPIRES_AT + RECEIPT_MS, 100, 0), { expired: 2 });
+    t.like(await store.sweep(EXPIRES_AT + RECEIPT_MS, 100, 0), { expired: 0 });
   });
 
   test('of sweeps that run together each counts what it ended itself', async (t, { store }) => {
     await times(30, () => createTraced(store));
     await times(30, () => createUntraced(store));
-    const swept = await times(6, () => store.sweep(SWEPT_AT, 100));
+    const swept = await times(6, () => store.sweep(SWEPT_AT, 100, 0));
     t.is(
       swept.reduce((sum, { expired }) => sum + expired, 0),
       60,

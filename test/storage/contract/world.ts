@@ -6,11 +6,13 @@ import type {
   Creator,
   Found,
   NewSecret,
+  Notify,
   Receipt,
   SecretStore,
   StoreLimits,
 } from '../../../src/secrets/store.ts';
 import type { Storage } from '../../../src/storage/open.ts';
+import type { EventStore, TakenEvent, TakeOptions } from '../../../src/webhooks/store.ts';
 
 /** Every record a store holds, as the engine's own tools show it: all bytes of a row or document in one piece. */
 export type RawRecords = (url: string) => Promise<readonly Buffer[]>;
@@ -18,6 +20,7 @@ export type RawRecords = (url: string) => Promise<readonly Buffer[]>;
 /** An empty store, open, and ways to look at it from outside. */
 export type World = {
   store: SecretStore;
+  events: EventStore;
   url: string;
   open(limits?: Partial<StoreLimits>): Promise<Storage>;
   close(): Promise<void>;
@@ -44,11 +47,29 @@ export function creator(client = CLIENT, now = CREATED_AT): Creator {
   return { client, now, isAdmitted: false };
 }
 
-type Wish = { expiresAt?: number; bytes?: number };
+type Wish = { expiresAt?: number; bytes?: number; notify?: Notify };
 
-export function newSecret({ expiresAt = EXPIRES_AT, bytes = 64 }: Wish = {}): NewSecret {
+export function newSecret({ expiresAt = EXPIRES_AT, bytes = 64, notify }: Wish = {}): NewSecret {
   const { id } = createSecretKey(expiresAt);
-  return { id, envelope: randomBytes(bytes), createdAt: CREATED_AT, expiresAt };
+  return { id, envelope: randomBytes(bytes), createdAt: CREATED_AT, expiresAt, ...(notify && { notify }) };
+}
+
+/** Somebody to be told; of each number one destination. */
+export function newNotify(destination = 0): Notify {
+  const number = Buffer.alloc(16, 'd');
+  number.writeUInt32BE(destination, 12);
+  return { sealed: randomBytes(300), destination: number };
+}
+
+export const LEASE = 45_000;
+
+/** Takes as a dispatcher does that has room for a hundred. */
+export function take(
+  events: EventStore,
+  now: number,
+  options: Partial<TakeOptions> = {},
+): Promise<readonly TakenEvent[]> {
+  return events.takeDue(now, { limit: 100, perDestination: 100, leaseUntil: now + LEASE, without: [], ...options });
 }
 
 /** A waiting secret without a receipt. */
@@ -97,7 +118,7 @@ export async function reserve(store: SecretStore, { id }: NewSecret, now: number
 }
 
 export async function sweepAll(store: SecretStore, now: number, limit = 100): Promise<void> {
-  while ((await store.sweep(now, limit)).wiped === limit);
+  while ((await store.sweep(now, limit, 0)).wiped === limit);
 }
 
 /** All at once. */
