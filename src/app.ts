@@ -6,7 +6,8 @@ import { createResponder, type RequestLog } from './http/respond.ts';
 import { createRouting } from './http/routing.ts';
 import { createDocument } from './openapi.ts';
 import type { Samples } from './ops/families.ts';
-import { documentRoutes, type HealthParts, healthRoutes, metricsRoutes } from './ops/routes.ts';
+import { documentRoutes, type HealthParts, healthRoutes, metricsRoutes, statusRoutes } from './ops/routes.ts';
+import type { Status } from './ops/status.ts';
 import { type SecretLimits, secretRoutes } from './secrets/routes.ts';
 import type { Secrets } from './secrets/secrets.ts';
 import { sinkRoutes } from './sink/routes.ts';
@@ -23,6 +24,7 @@ export type AppParts = HealthParts & {
   sink: Sink;
   proxyToken: string | undefined;
   isProduction: boolean;
+  readStatus(): Promise<Status>;
   publicUrl: string | undefined;
   requestLog: RequestLog;
 };
@@ -59,7 +61,7 @@ const letPass: Middleware = (_ctx, next) => next();
 
 /** Every public route there is. */
 export function createRouters(parts: Omit<AppParts, 'requestLog'>): Router[] {
-  const { secrets, limits, createToken, identify, sink, proxyToken, isProduction, publicUrl } = parts;
+  const { secrets, limits, createToken, identify, sink, proxyToken, isProduction, readStatus, publicUrl } = parts;
   const needsToken = createToken !== undefined;
   const guard: Middleware = needsToken ? requireBearer(createToken) : letPass;
   const sinkGuard = isProduction ? requireBearer(proxyToken, ['authorization', 'proxy-authorization']) : letPass;
@@ -69,6 +71,7 @@ export function createRouters(parts: Omit<AppParts, 'requestLog'>): Router[] {
     sinkRoutes({ sink, guard: sinkGuard }),
     web.routes,
     healthRoutes(parts),
+    statusRoutes({ readStatus, showPage: web.showStatusPage, showErrorPage: web.showStatusErrorPage }),
     documentRoutes(() => createDocument({ limits, needsToken, publicUrl })),
   ];
 }

@@ -35,9 +35,8 @@ export const PROXY_CODES = { TOO_MANY_REQUESTS: 429, NO_WORKER: 502, WORKER_TIME
 
 export type ErrorCode = keyof typeof ERRORS;
 
-/** Those that no operation of the public listener answers with: the internal one's, and of calls out. */
+/** Those of calls out, which no operation answers with. */
 const NOT_PUBLIC: ReadonlySet<string> = new Set<ErrorCode>([
-  'TOTALS_UNAVAILABLE',
   'DESTINATION_FORBIDDEN',
   'UPSTREAM_FAILED',
   'DESTINATION_BUSY',

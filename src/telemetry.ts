@@ -25,7 +25,8 @@ const COUNTER_OF = {
   tries_exhausted: 'hushbox_exhausted_tries_total',
 } as const satisfies Record<SecretEvent, unknown>;
 
-export function createTelemetry(meters: Meters, log: Log): Telemetry {
+/** @param onCounted told of each request that was counted. */
+export function createTelemetry(meters: Meters, log: Log, onCounted: () => void = () => {}): Telemetry {
   const audit = createAudit(log);
   const common = {
     failed: createFailureLog(log),
@@ -36,11 +37,15 @@ export function createTelemetry(meters: Meters, log: Log): Telemetry {
       ...common,
       served(request) {
         measureRequest(meters, request);
+        onCounted();
         log.debug(request, 'request');
       },
     },
     internalRequestLog: { ...common, served: (request) => log.debug(request, 'internal request') },
-    refused: (code) => measureRefusal(meters, code),
+    refused(code) {
+      measureRefusal(meters, code);
+      onCounted();
+    },
     secretEvent(event, requestId) {
       meters.count(COUNTER_OF[event]);
       if (event === 'burned' || event === 'tries_exhausted') audit(`secret.${event}`, requestId);

@@ -4,11 +4,13 @@ import type { ToPrimary } from './ipc.ts';
 import type { Samples } from './ops/families.ts';
 import type { Meters } from './ops/meters.ts';
 
-const TIMES: Times = { reportMs: 1_000, answerMs: 2_000 };
+const TIMES: Times = { reportMs: 1_000, soonMs: 100, answerMs: 2_000 };
 
 type Times = {
   /** From one report to the next. */
   reportMs: number;
+  /** The same, after something was counted. */
+  soonMs: number;
   /** How long the primary may take to answer. */
   answerMs: number;
 };
@@ -17,20 +19,24 @@ type Times = {
 export type TotalsLink = {
   /** Reports what is not yet reported. Resolves when it is on its way. */
   report(): Promise<void>;
-  /** What all workers counted, up to a second ago, and this one up to now. @throws AppError TOTALS_UNAVAILABLE */
+  /** Something was counted: it is reported at once, or 0.1 s after the last report. Costs next to nothing. */
+  touch(): void;
+  /** What all workers counted, up to 0.1 s ago, and this one up to now. @throws AppError TOTALS_UNAVAILABLE */
   ask(): Promise<Samples>;
   /** The primary's answer to question `id`. */
   receive(id: number, totals: Samples): void;
 };
 
-/** Reports once a second from now on. */
+/** Reports once a second from now on, and more often while it is touched. */
 export function createTotalsLink(
   meters: Meters,
   tell: (message: ToPrimary, onSent?: () => void) => void,
-  { reportMs, answerMs }: Times = TIMES,
+  { reportMs, soonMs, answerMs }: Times = TIMES,
 ): TotalsLink {
   let lastId = 0;
   let isOnItsWay = false;
+  let isTouched = false;
+  let isPausing = false;
   let answer = Promise.withResolvers<Samples>();
   let question: Promise<Samples> | undefined;
 
@@ -42,6 +48,24 @@ export function createTotalsLink(
         resolve();
       });
     });
+  }
+
+  function reportAndPause(): void {
+    if (!isOnItsWay) {
+      isTouched = false;
+      void report();
+    }
+    setTimeout(() => {
+      isPausing = false;
+      if (isTouched) touch();
+    }, soonMs).unref();
+  }
+
+  function touch(): void {
+    isTouched = true;
+    if (isPausing) return;
+    isPausing = true;
+    setImmediate(reportAndPause); // when what is counted was answered
   }
 
   async function askOnce(): Promise<Samples> {
@@ -57,6 +81,7 @@ export function createTotalsLink(
   setInterval(() => !isOnItsWay && void report(), reportMs).unref();
   return {
     report,
+    touch,
     ask() {
       question ??= askOnce().finally(() => {
         question = undefined;

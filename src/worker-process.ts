@@ -26,6 +26,7 @@ export async function runWorkerProcess(config: Config, place: Place, log: Log): 
     slots,
     meters,
     readTotals: totals.ask,
+    onCounted: totals.touch,
     log,
     onLost: (err) => die(log, err),
   });

@@ -20,6 +20,7 @@ import type { Log } from './ops/log.ts';
 import { measureProcess, measureVerbs } from './ops/measure.ts';
 import type { Meters } from './ops/meters.ts';
 import type { HealthParts } from './ops/routes.ts';
+import { createStatus } from './ops/status.ts';
 import { createKeyRing, type KeyRing } from './sealing/key-ring.ts';
 import { createClientIds } from './secrets/clients.ts';
 import { createSecrets, NO_DELIVERY } from './secrets/secrets.ts';
@@ -38,6 +39,8 @@ export type WorkerParts = {
   meters: Meters;
   /** What all workers counted. */
   readTotals(): Promise<Samples>;
+  /** There is something new in the meters that others may ask for. */
+  onCounted(): void;
   log: Log;
   onLost(error: Error): void;
 };
@@ -55,7 +58,7 @@ export type RunningWorker = {
 export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
   const { config, log, meters } = parts;
   let isDraining = false;
-  const telemetry = createTelemetry(meters, log);
+  const telemetry = createTelemetry(meters, log, parts.onCounted);
   const storage = await openStorage(config, {
     onLost: parts.onLost,
     onWarning: (warning) => log.warn(warning),
@@ -180,6 +183,7 @@ async function openListeners(
     createToken: config.CREATE_TOKEN,
     proxyToken: undefined,
     isProduction: config.NODE_ENV === 'production',
+    readStatus: createStatus(readTotals, Date.now),
     publicUrl: config.PUBLIC_URL,
     requestLog,
     ...health,

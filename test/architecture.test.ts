@@ -41,7 +41,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   webhooks: ['sealing'],
   web: ['errors', 'http'],
   egress: ['allow-list', 'errors'],
-  ops: ['errors', 'http'],
+  ops: ['clock', 'errors', 'http'],
   setup: ['config', 'ops', 'replace-file'],
   hashing: ['errors'],
   http: ['errors', 'folders'],

@@ -219,6 +219,8 @@ async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, 
   for (let left = 300; left > 0; left--) yield ['receiveCall', await receive(`${left}`)];
 
   yield ['getCreatePage', await get('/')];
+  yield ['getStatus', await get('/status')];
+  yield ['getStatus', await get('/status', { accept: 'text/html' })];
   yield ['isLive', await get('/health/live')];
   yield ['isReady', await get('/health/ready')];
   yield ['getDocument', await get('/openapi.json')];

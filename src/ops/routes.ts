@@ -1,8 +1,11 @@
 import type Router from '@koa/router';
+import type { Context } from 'koa';
 import { AppError } from '../errors.ts';
+import { showErrorsWith } from '../http/respond.ts';
 import { createRouter } from '../http/routing.ts';
 import { EXPOSITION_TYPE, writeExposition } from './exposition.ts';
 import type { Samples } from './families.ts';
+import type { Status } from './status.ts';
 
 export type HealthParts = {
   /** Rejects when the storage does not answer. */
@@ -20,6 +23,30 @@ export function healthRoutes({ ping, isDraining }: HealthParts): Router {
     if (isDraining()) throw new AppError('DRAINING', { retryAfterSeconds: 1 });
     await ping();
     ctx.body = { status: 'ready' };
+  });
+  return router;
+}
+
+export type StatusParts = {
+  readStatus(): Promise<Status>;
+  /** Answers a browser. */
+  showPage(ctx: Context, status: Status): void;
+  showErrorPage(ctx: Context, error: AppError): void;
+};
+
+/** Since when the program runs, and how much it has answered. */
+export function statusRoutes({ readStatus, showPage, showErrorPage }: StatusParts): Router {
+  const router = createRouter();
+  router.get('/status', async (ctx) => {
+    ctx.vary('accept');
+    const isBrowser = ctx.accepts('json', 'html') === 'html';
+    if (isBrowser) showErrorsWith(ctx, showErrorPage);
+    const status = await readStatus();
+    if (isBrowser) showPage(ctx, status);
+    else {
+      const { startedAt, uptimeSeconds, requests } = status;
+      ctx.body = { started_at: new Date(startedAt).toISOString(), uptime_seconds: uptimeSeconds, requests };
+    }
   });
   return router;
 }

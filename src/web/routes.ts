@@ -16,6 +16,8 @@ export type WebParts = {
 /** What a page may tell of a secret before it is read. */
 type Waiting = { needsPhrase: boolean; expiresAt: number };
 
+type Status = { startedAt: number; uptimeSeconds: number; requests: number };
+
 export type Web = {
   /** `GET /`, the page to create a secret, and what the pages load. */
   routes: Router;
@@ -23,6 +25,8 @@ export type Web = {
   showSecretPage(ctx: Context, found: Waiting): void;
   /** Tells that browser why there is nothing to ask. */
   showErrorPage(ctx: Context, error: AppError): void;
+  showStatusPage(ctx: Context, status: Status): void;
+  showStatusErrorPage(ctx: Context): void;
 };
 
 const HTML = 'text/html; charset=utf-8';
@@ -31,8 +35,11 @@ const ASSETS = {
   'page.js': 'text/javascript; charset=utf-8',
   'create.js': 'text/javascript; charset=utf-8',
   'secret.js': 'text/javascript; charset=utf-8',
+  'status.js': 'text/javascript; charset=utf-8',
   'icon.svg': 'image/svg+xml',
 } as const;
+
+const CANNOT_ANSWER = 'Hushbox cannot answer right now';
 
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
@@ -51,6 +58,7 @@ const CONTENT_SECURITY_POLICY = [
 export function createWeb({ limits, publicUrl, needsToken }: WebParts): Web {
   const secretPage = readPageFile('secret.html').toString();
   const errorPage = readPageFile('error.html').toString();
+  const statusPage = readPageFile('status.html').toString();
   const createPage = fill(readPageFile('create.html').toString(), {
     needsToken,
     publicUrl: publicUrl ?? '',
@@ -73,15 +81,39 @@ export function createWeb({ limits, publicUrl, needsToken }: WebParts): Web {
 
     showErrorPage(ctx, { code }) {
       const isGone = code === 'KEY_NOT_FOUND';
-      const title = isGone ? 'There is no secret here' : 'Hushbox cannot answer right now';
-      send(ctx, HTML, fill(errorPage, { root: rootOf(ctx), title, isGone, isAway: !isGone }));
+      const title = isGone ? 'There is no secret here' : CANNOT_ANSWER;
+      send(ctx, HTML, fill(errorPage, { root: rootOf(ctx), title, isGone, isAway: !isGone, isLink: true }));
+    },
+
+    showStatusPage(ctx, { startedAt, uptimeSeconds, requests }) {
+      const start = new Date(startedAt);
+      const values = {
+        root: rootOf(ctx),
+        requests: requests.toLocaleString('en'),
+        uptime: durationText(uptimeSeconds),
+        startedAt: start.toISOString(),
+        startedText: start.toUTCString(),
+      };
+      send(ctx, HTML, fill(statusPage, values));
+    },
+
+    showStatusErrorPage(ctx) {
+      const values = { root: rootOf(ctx), title: CANNOT_ANSWER, isGone: false, isAway: true, isLink: false };
+      send(ctx, HTML, fill(errorPage, values));
     },
   };
 }
 
 /** Relative, so that it also holds behind a proxy that serves us under a path of its own. */
 function rootOf({ path }: Context): string {
-  return path.endsWith('/') ? '../../' : '../';
+  return '../'.repeat(path.split('/').length - 2) || './';
+}
+
+/** As page/status.js writes it. */
+function durationText(seconds: number): string {
+  const days = Math.floor(seconds / 86_400);
+  const time = new Date((seconds % 86_400) * 1000).toISOString().slice(11, 19);
+  return days === 0 ? time : `${days} d ${time}`;
 }
 
 function valuesOf({ needsPhrase, expiresAt }: Waiting): Values {

@@ -8,9 +8,11 @@ import { createHashThreads } from '../../src/hashing/threads.ts';
 import { listen } from '../../src/http/listen.ts';
 import { createHttpServer } from '../../src/http/server.ts';
 import { writeExposition } from '../../src/ops/exposition.ts';
+import type { Samples } from '../../src/ops/families.ts';
 import { createLog } from '../../src/ops/log.ts';
 import { measureVerbs } from '../../src/ops/measure.ts';
 import { createMeters } from '../../src/ops/meters.ts';
+import { createStatus } from '../../src/ops/status.ts';
 import { createTotals } from '../../src/ops/totals.ts';
 import { createKeyRing } from '../../src/sealing/key-ring.ts';
 import { createSecrets, NO_DELIVERY } from '../../src/secrets/secrets.ts';
@@ -54,6 +56,8 @@ export type TestServerOptions = {
   secretMaxBytes?: number;
   ttlMaxSeconds?: number;
   refusedUntil?: () => number;
+  /** In place of what this server counts. */
+  readTotals?: () => Promise<Samples>;
 };
 
 export type TestServer = Api & {
@@ -96,7 +100,15 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
     verify: options.verify ?? (() => undefined),
     clock: () => clock.now,
   });
+  const totals = createTotals();
+  const startedAt = { hushbox_start_time_seconds: { '': [clock.now / 1000] } };
+  const readTotals = (): Samples => {
+    const { counts, gauges } = meters.takeReport();
+    totals.add(counts);
+    return totals.read([startedAt, gauges]);
+  };
   const app = createApp({
+    readStatus: createStatus(options.readTotals ?? (async () => readTotals()), () => clock.now),
     secrets,
     sink,
     proxyToken: options.proxyToken,
@@ -111,12 +123,7 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
   });
   const server = createHttpServer(app.callback(), telemetry.refused);
   await listen(server, { port: 0, host: '127.0.0.1' });
-  const totals = createTotals();
-  const metrics = (): string => {
-    const { counts, gauges } = meters.takeReport();
-    totals.add(counts);
-    return writeExposition(totals.read([gauges]));
-  };
+  const metrics = (): string => writeExposition(readTotals());
   t.teardown(async () => {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));

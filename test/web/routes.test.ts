@@ -10,6 +10,7 @@ const ASSETS = {
   '/assets/page.js': 'text/javascript; charset=utf-8',
   '/assets/create.js': 'text/javascript; charset=utf-8',
   '/assets/secret.js': 'text/javascript; charset=utf-8',
+  '/assets/status.js': 'text/javascript; charset=utf-8',
   '/assets/icon.svg': 'image/svg+xml',
 };
 
@@ -171,7 +172,7 @@ test('nothing else of the disk is served', async (t) => {
 test('HEAD answers as GET does, without the body', async (t) => {
   const { get, request, create } = await start(t);
   const { secret_key } = await create({ secret: 'hello' });
-  for (const path of ['/', `/secrets/${secret_key}`, `/secrets/${UNKNOWN_KEY}`, ...Object.keys(ASSETS)]) {
+  for (const path of ['/', '/status', `/secrets/${secret_key}`, `/secrets/${UNKNOWN_KEY}`, ...Object.keys(ASSETS)]) {
     const [got, head] = await Promise.all([get(path, BROWSER), request('HEAD', path, undefined, BROWSER)]);
     t.is(head.status, got.status, path);
     for (const name of ['content-type', 'content-length', 'content-security-policy', 'cache-control', 'vary']) {
@@ -185,7 +186,8 @@ test('HEAD answers as GET does, without the body', async (t) => {
 test('a page runs and loads only what this server serves as a file', async (t) => {
   const { get, create } = await start(t);
   const { secret_key } = await create({ secret: 'hello', phrase: 'blue' });
-  for (const path of ['/', `/secrets/${secret_key}`, `/secrets/${secret_key}/`, `/secrets/${UNKNOWN_KEY}`]) {
+  const links = [`/secrets/${secret_key}`, `/secrets/${secret_key}/`, `/secrets/${UNKNOWN_KEY}`];
+  for (const path of ['/', '/status', '/status/', ...links]) {
     const response = await get(path, BROWSER);
     const policy = new Map(
       (response.headers.get('content-security-policy') ?? '').split('; ').map((directive) => {

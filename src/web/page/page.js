@@ -26,17 +26,17 @@ export function find(selector, type) {
  * Sends a request to the service. Never throws.
  * @param {string} method
  * @param {string | URL} address
- * @param {{ json?: object, headers?: Record<string, string> }} [options]
+ * @param {{ json?: object, headers?: Record<string, string>, timeoutMs?: number }} [options]
  * @returns {Promise<Answer>}
  */
-export async function ask(method, address, { json, headers = {} } = {}) {
+export async function ask(method, address, { json, headers = {}, timeoutMs = TIMEOUT_MS } = {}) {
   try {
     const response = await fetch(address, {
       method,
       headers: { accept: 'application/json', ...(json && { 'content-type': 'application/json' }), ...headers },
       ...(json && { body: JSON.stringify(json) }),
       redirect: 'error',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(timeoutMs),
     });
     const text = await response.text();
     return {
