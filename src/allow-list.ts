@@ -1,6 +1,8 @@
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
+export type Address = ipaddr.IPv4 | ipaddr.IPv6;
+
 /** Something that `EGRESS_ALLOW` lists: a host's name as URLs have it, or a range of addresses. No port means any. */
 export type AllowEntry = { port?: number } & ({ host: string } | { range: [address: string, bits: number] });
 
@@ -34,6 +36,16 @@ function parseEntry(text: string): AllowEntry | undefined {
   return entry && port !== undefined ? { ...entry, port: Number(port) } : entry;
 }
 
+/**
+ * IPv4 mapped to IPv6 (`::ffff:192.0.2.1`) is IPv4. IPv4-compatible addresses (`::192.0.2.1`) are not, though ipaddr.js
+ * takes them for it.
+ * @returns undefined where it is no address, or has a zone.
+ */
+export function parseAddress(text: string): Address | undefined {
+  if (isIP(text) === 0 || text.includes('%')) return undefined;
+  return ipaddr.process(text.replace(/^::(?=\d+\.)/, '0:0:0:0:0:0:'));
+}
+
 /** As URLs have it: small letters, Punycode, no dot at the end. Not what a URL would take for an address. */
 function withHost(text: string): AllowEntry | undefined {
   const host = URL.parse(`http://${text}/`)?.hostname.replace(/\.$/, '') ?? '';
@@ -42,8 +54,8 @@ function withHost(text: string): AllowEntry | undefined {
 
 function withRange(text: string): AllowEntry | undefined {
   const [address = '', bits, ...more] = text.split('/');
-  if (isIP(address) === 0 || address.includes('%') || more.length > 0) return undefined;
-  const first = ipaddr.process(address); // `::ffff:192.0.2.1` is 192.0.2.1
+  const first = parseAddress(address);
+  if (!first || more.length > 0) return undefined;
   const length = first.kind() === 'ipv4' ? 32 : 128;
   if (bits === undefined) return { range: [first.toString(), length] };
   const skipped = length === 32 && isIP(address) === 6 ? 96 : 0;

@@ -117,6 +117,7 @@ test('EGRESS_ALLOW takes hosts, host:port and CIDRs and nothing else', (t) => {
       [{ range: ['::1', 128] }, { range: ['::1', 128], port: 9000 }, { range: ['fd00::1', 128] }],
     ],
     ['::ffff:10.1.2.3,::ffff:10.0.0.0/104', [{ range: ['10.1.2.3', 32] }, { range: ['10.0.0.0', 8] }]],
+    ['::10.1.2.3', [{ range: ['::a01:203', 128] }]],
     ['0.0.0.0/0,::/0', [{ range: ['0.0.0.0', 0] }, { range: ['::', 0] }]],
   ] as const) {
     t.deepEqual(readConfig({ EGRESS_ALLOW: text }).EGRESS_ALLOW, entries as unknown as Config['EGRESS_ALLOW'], text);

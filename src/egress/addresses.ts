@@ -1,8 +1,7 @@
-import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import ipaddr from 'ipaddr.js';
+import { type Address, parseAddress } from '../allow-list.ts';
 
-export type Address = ipaddr.IPv4 | ipaddr.IPv6;
 export type Range = [first: Address, bits: number];
 
 /**
@@ -40,11 +39,6 @@ const SPECIAL: readonly Range[] = [
 /** All of IPv6 that is given to anybody: loopback, ULA, link-local, NAT64, mapped and compatible IPv4 lie elsewhere. */
 const GLOBAL_UNICAST: Range = ipaddr.parseCIDR('2000::/3');
 const OWN_KEPT_MS = 10_000;
-
-/** IPv4 in IPv6 (`::ffff:192.0.2.1`) is IPv4. @returns undefined where it is none, or has a zone. */
-export function parseAddress(text: string): Address | undefined {
-  return isIP(text) === 0 || text.includes('%') ? undefined : ipaddr.process(text);
-}
 
 export function isIn(address: Address, [first, bits]: Range): boolean {
   return address.kind() === first.kind() && address.match(first as never, bits);

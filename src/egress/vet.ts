@@ -1,6 +1,6 @@
-import type { AllowEntry } from '../allow-list.ts';
+import { type Address, type AllowEntry, parseAddress } from '../allow-list.ts';
 import { AppError } from '../errors.ts';
-import { type Address, createOwnAddresses, isIn, isPublic, parseAddress, type Range } from './addresses.ts';
+import { createOwnAddresses, isIn, isPublic, type Range } from './addresses.ts';
 import { type Destination, isOrdinary, type Rules } from './destination.ts';
 
 type Entry = { port: number | undefined; host: string | undefined; range: Range | undefined };
