@@ -35,8 +35,8 @@ export type Connections = {
 
 /**
  * Connections that are kept for later requests. Each is a client of its own, so that a request is never behind another,
- * nor sent again when a connection that was kept turns out to be closed: undici waits one turn of the event loop before it
- * writes to one, and dials anew where it was.
+ * nor sent again: before undici writes to a connection that rested, it lets the event loop tell that it was closed, and then
+ * dials anew.
  */
 export function createConnections(connect: Connect): Connections {
   const resting = new Map<string, Connection[]>();

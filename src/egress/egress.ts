@@ -1,6 +1,6 @@
 import { connect as netConnect } from 'node:net';
 import type { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import type { AllowEntry } from '../allow-list.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import { attempt } from './attempt.ts';
@@ -142,6 +142,8 @@ export function createEgress(parts: EgressParts): Egress {
     if (isClosed) throw new AppError('DRAINING');
     const key = `${rules.purpose} ${destination.origin}`;
     const connection = connections.take(key, { destination, addresses: verdict.addresses });
+    // A connection that rested may be closed by now: undici waits until what has arrived is handled, and this lets it arrive.
+    if (connection.peer !== '') await turn();
     return attempt({
       connection,
       request,

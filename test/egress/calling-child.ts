@@ -2,17 +2,14 @@ import { parseAllowList } from '../../src/allow-list.ts';
 import { createEgress } from '../../src/egress/egress.ts';
 import { PATIENT, PROXY, textOf } from '../support/calls-out.ts';
 
-/** Sends one request to a port of loopback, as a process of its own with an environment of its own; prints the answer. */
-const allowed = parseAllowList('127.0.0.1') ?? [];
-const egress = createEgress({ allowed, servers: [], onAttempt: () => {} });
-const url = `http://127.0.0.1:${process.argv[2]}/`;
-const answer = await egress.send({
-  url,
-  rules: PROXY,
-  method: 'POST',
-  headers: [],
-  body: Buffer.of(),
-  limits: PATIENT,
-});
-process.stdout.write(`${await textOf(answer.body)}\n`);
+/** Sends a request to each URL given, in a process with an environment of its own; prints each answer, or its code. */
+const egress = createEgress({ allowed: parseAllowList('127.0.0.1') ?? [], servers: [], onAttempt: () => {} });
+for (const url of process.argv.slice(2)) {
+  try {
+    const request = { url, rules: PROXY, method: 'POST', headers: [], body: Buffer.of(), limits: PATIENT } as const;
+    process.stdout.write(`${await textOf((await egress.send(request)).body)}\n`);
+  } catch (error) {
+    process.stdout.write(`${(error as { code?: string }).code}\n`);
+  }
+}
 await egress.close();

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import { type AddressInfo, connect as netConnect, type Server, Socket } from 'node:net';
@@ -122,4 +123,18 @@ function refuse(): Socket {
   const socket = new Socket();
   setImmediate(() => socket.destroy(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })));
   return socket;
+}
+
+/** What a process with these variables besides ours gets from each URL: a line with the answer, or a code. */
+export async function callFromChild(env: Readonly<Record<string, string>>, urls: readonly string[]): Promise<string[]> {
+  const child = spawn(process.execPath, ['--no-warnings', 'test/egress/calling-child.ts', ...urls], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let said = '';
+  child.stdout.on('data', (text) => {
+    said += text;
+  });
+  await once(child, 'close');
+  return said.trim().split('\n');
 }
