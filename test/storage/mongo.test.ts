@@ -9,7 +9,7 @@ import { INDEXES } from '../../src/storage/mongo/secret-store.ts';
 import { translateFailures } from '../../src/storage/mongo/unavailable.ts';
 import type { Storage } from '../../src/storage/open.ts';
 import { MONGODB } from '../support/storage.ts';
-import { areUnavailable, verbsOn } from './contract/failures.ts';
+import { areUnavailable, eventVerbsOn, verbsOn } from './contract/failures.ts';
 import {
   asWaiting,
   CLIENT,
@@ -22,6 +22,7 @@ import {
   MAX_READS,
   NO_REFUND,
   newCopy,
+  newNotify,
   newSecret,
   plain,
   receiptOf,
@@ -58,10 +59,16 @@ testMongo('opens while the server is away, and works by itself once it is there'
 });
 
 testMongo('a server that goes away is told on every verb, and found again without reopening', async (t, url) => {
-  const { proxy, store, fence, sink, ping } = await openThroughProxy(t, url);
+  const { proxy, store, events, fence, sink, ping } = await openThroughProxy(t, url);
   const secret = await createTraced(store);
   await proxy.cut();
-  await areUnavailable(t, { ...verbsOn(store, secret), ...fenceVerbsOn(fence), ...sinkVerbsOn(sink), ping });
+  await areUnavailable(t, {
+    ...verbsOn(store, secret),
+    ...fenceVerbsOn(fence),
+    ...sinkVerbsOn(sink),
+    ...eventVerbsOn(events, secret),
+    ping,
+  });
   await proxy.heal();
   await eventually(ping);
   t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
@@ -69,11 +76,17 @@ testMongo('a server that goes away is told on every verb, and found again withou
 });
 
 testMongo('a server that falls silent is told in bounded time, and found again', async (t, url) => {
-  const { proxy, store, fence, sink, ping } = await openThroughProxy(t, url);
+  const { proxy, store, events, fence, sink, ping } = await openThroughProxy(t, url);
   const secret = await createTraced(store);
   proxy.stall();
   const startedAt = performance.now();
-  await areUnavailable(t, { ...verbsOn(store, secret), ...fenceVerbsOn(fence), ...sinkVerbsOn(sink), ping });
+  await areUnavailable(t, {
+    ...verbsOn(store, secret),
+    ...fenceVerbsOn(fence),
+    ...sinkVerbsOn(sink),
+    ...eventVerbsOn(events, secret),
+    ping,
+  });
   t.true(performance.now() - startedAt < 10_000); // before the driver notices by itself
   await proxy.heal();
   await eventually(ping);
@@ -143,13 +156,18 @@ testMongo('a write whose answer is lost is no success, and is not done twice', a
 
 // What a replica set answers when the majority did not confirm in time: the stand-in is none and never does.
 testMongo('a write that too few members confirmed is no success', async (t, url) => {
-  const { proxy, store, fence, sink } = await openThroughProxy(t, url);
+  const { proxy, store, events, fence, sink } = await openThroughProxy(t, url);
   const secrets = await times(6, () => createTraced(store));
   const [first, second, third, fourth, fifth] = secrets as [Traced, Traced, Traced, Traced, Traced];
   const untraced = await createUntraced(store);
   const reread = { ...(await claimCopy(store, third)), maxReads: MAX_READS, ...NO_REFUND };
+  const told = { ...newSecret({ notify: newNotify() }), receiptHash: randomBytes(32) };
+  await store.create(told);
+  await store.claim(told.id, CREATED_AT, NO_REFUND);
+  const { takeDue, finish, postpone } = eventVerbsOn(events, told);
   const writeConcernError = { code: 64, codeName: 'WriteConcernTimeout', errmsg: 'waiting for replication timed out' };
   proxy.editAnswers((command, answer) => (isWrite(command) ? { ...answer, writeConcernError } : undefined));
+  await areUnavailable(t, { takeDue });
   await areUnavailable(t, {
     firstAdvance: () => fence.advance(CREATED_AT, []),
     keepClaims: sinkVerbsOn(sink).keepClaims,
@@ -162,8 +180,9 @@ testMongo('a write that too few members confirmed is no success', async (t, url)
     burn: () => store.burn(fourth.id, fourth.receiptHash, CREATED_AT),
     burnKnown: () => store.burn(fifth.id, fifth.receiptHash, EXPIRES_AT),
     sweep: () => store.sweep(EXPIRES_AT + 1000, 100, 0),
+    postpone,
   });
-  await areUnavailable(t, { advance: () => fence.advance(CREATED_AT, []) });
+  await areUnavailable(t, { advance: () => fence.advance(CREATED_AT, []), finish });
 });
 
 testMongo('what a server says about a document does not reach the log', async (t, url) => {
@@ -189,10 +208,15 @@ testMongo('what a server says about a document does not reach the log', async (t
 testMongo('the URL cannot weaken what the promises rest on', async (t, url) => {
   const proxy = await startMongoProxy(t, url);
   const weak = 'w=0&journal=false&wtimeoutMS=1&readConcernLevel=local';
-  const { secrets: store, fence, sink, ping } = await openAt(t, `${proxy.url}?${weak}`);
+  const { secrets: store, events, fence, sink, ping } = await openAt(t, `${proxy.url}?${weak}`);
   await eventually(ping);
   const secret = await createTraced(store);
-  for (const call of Object.values({ ...verbsOn(store, secret), ...fenceVerbsOn(fence), ...sinkVerbsOn(sink) }))
+  for (const call of Object.values({
+    ...verbsOn(store, secret),
+    ...fenceVerbsOn(fence),
+    ...sinkVerbsOn(sink),
+    ...eventVerbsOn(events, secret),
+  }))
     await call();
   await store.sweep(EXPIRES_AT + 1000, 100, 0);
   await eventually(async () => proxy.commands.some(({ createIndexes }) => createIndexes));
@@ -210,9 +234,14 @@ testMongo('the URL cannot weaken what the promises rest on', async (t, url) => {
 });
 
 testMongo('no write can insert where it means to change, and none is part of a transaction', async (t, url) => {
-  const { proxy, store, fence, sink } = await openThroughProxy(t, url);
+  const { proxy, store, events, fence, sink } = await openThroughProxy(t, url);
   const secret = await createTraced(store);
-  for (const call of Object.values({ ...verbsOn(store, secret), ...fenceVerbsOn(fence), ...sinkVerbsOn(sink) }))
+  for (const call of Object.values({
+    ...verbsOn(store, secret),
+    ...fenceVerbsOn(fence),
+    ...sinkVerbsOn(sink),
+    ...eventVerbsOn(events, secret),
+  }))
     await call();
   for (const command of proxy.commands) {
     const updates = [command, ...(Array.isArray(command.updates) ? command.updates : [])];

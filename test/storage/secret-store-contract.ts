@@ -1,6 +1,7 @@
 import type { Engine } from '../support/storage.ts';
 import { budgetContract } from './contract/budget.ts';
 import { contentContract } from './contract/content.ts';
+import { eventProcessContract } from './contract/event-processes.ts';
 import { eventContract } from './contract/events.ts';
 import { limitContract } from './contract/limits.ts';
 import { processContract } from './contract/processes.ts';
@@ -32,4 +33,5 @@ export function secretStoreContract(engine: Engine, rawRecords: RawRecords): voi
   limitContract(test);
   eventContract(test);
   processContract(test);
+  eventProcessContract(test);
 }

@@ -1,7 +1,19 @@
 import type { ExecutionContext } from 'ava';
 import { AppError } from '../../../src/errors.ts';
 import type { SecretStore } from '../../../src/secrets/store.ts';
-import { CLIENT, CREATED_AT, creator, MAX_READS, NO_REFUND, newCopy, newSecret, type Traced } from './world.ts';
+import type { EventStore } from '../../../src/webhooks/store.ts';
+import {
+  CLIENT,
+  CREATED_AT,
+  creator,
+  EXPIRES_AT,
+  MAX_READS,
+  NO_REFUND,
+  newCopy,
+  newSecret,
+  type Traced,
+  take,
+} from './world.ts';
 
 type Verbs = Readonly<Record<keyof SecretStore, () => Promise<unknown>>>;
 
@@ -19,6 +31,17 @@ export function verbsOn(store: SecretStore, { id, receiptHash }: Traced): Verbs 
     findReceipt: () => store.findReceipt(id, receiptHash, CREATED_AT),
     burn: () => store.burn(id, receiptHash, CREATED_AT),
     sweep: () => store.sweep(CREATED_AT, 100, 0),
+  };
+}
+
+/** Every verb of events, of a secret that is there. */
+export function eventVerbsOn(events: EventStore, { id }: Traced): Record<keyof EventStore, () => Promise<unknown>> {
+  return {
+    takeDue: () => take(events, CREATED_AT),
+    finish: () => events.finish([id]),
+    postpone: () => events.postpone({ id, dueAt: CREATED_AT }, { dueAt: EXPIRES_AT, attempts: 1 }),
+    nextDueAt: () => events.nextDueAt(),
+    countWaiting: () => events.countWaiting(),
   };
 }
 

@@ -5,9 +5,10 @@ import type { ExecutionContext } from 'ava';
 import { AppError, type ErrorCode } from '../../../src/errors.ts';
 import type { SecretStore, StoreLimits } from '../../../src/secrets/store.ts';
 import type { SinkStore } from '../../../src/sink/store.ts';
+import type { EventStore } from '../../../src/webhooks/store.ts';
 
 /** Their verbs have names of their own. */
-type Stores = SecretStore & SinkStore;
+type Stores = SecretStore & EventStore & SinkStore;
 
 export type Call = { number: number; verb: keyof Stores; values: readonly unknown[] };
 export type Answer = { number: number } & (
@@ -35,6 +36,11 @@ const VERBS = [
   'findReceipt',
   'burn',
   'sweep',
+  'takeDue',
+  'finish',
+  'postpone',
+  'nextDueAt',
+  'countWaiting',
   'keepClaims',
   'listClaims',
   'sweepClaims',
