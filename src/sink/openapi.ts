@@ -1,5 +1,5 @@
 import { type ApiPart, errorAnswers, jsonAnswer, type Operation } from '../http/openapi.ts';
-import { CLAIMS_MAX_BYTES, JTI_MAX_LENGTH, LIST_LENGTH, MAX_OFFSET_SECONDS } from './sink.ts';
+import { CLAIMS_MAX_BYTES, LIST_LENGTH } from './sink.ts';
 import { KEPT_MS } from './store.ts';
 
 const KEPT_DAYS = KEPT_MS / 1000 / 86_400;
@@ -26,7 +26,7 @@ const Claims = {
   required: ['iat', 'jti', 'payload'],
   properties: {
     iat: { type: 'number', description: 'When the token was made, in seconds since the epoch.' },
-    jti: { type: 'string', minLength: 1, maxLength: JTI_MAX_LENGTH, description: 'Of this token alone.' },
+    jti: { type: 'string', minLength: 1, maxLength: 256, description: 'Of this token alone.' },
     payload: {
       type: 'object',
       required: ['user', 'date'],
@@ -40,7 +40,7 @@ const receiveCall: Operation = {
   tags: ['sink'],
   summary: 'Receive a signed call',
   description: [
-    `Takes the token in \`x-my-jwt\`: a JWT under HS512 and this server's key, with \`iat\`, \`jti\` (up to ${JTI_MAX_LENGTH} characters) and \`payload\` with \`user\` and \`date\`, all of it up to ${CLAIMS_MAX_BYTES} bytes. \`UNAUTHORIZED\` where there is none or it is not such a one, also where \`iat\` is more than ${MAX_OFFSET_SECONDS / 60} minutes off, counted in whole seconds.`,
+    `Takes the token in \`x-my-jwt\`: a JWT under HS512 and this server's key, with \`iat\`, \`jti\` (up to 256 characters) and \`payload\` with \`user\` and \`date\`, all of it up to ${CLAIMS_MAX_BYTES} bytes. \`UNAUTHORIZED\` where there is none or it is not such a one, also where \`iat\` is more than 5 minutes off, counted in whole seconds; \`exp\` and \`nbf\` hold where they are there, and a token with an \`aud\` is for somebody else.`,
     `Each \`jti\` is taken once, over all workers and hosts that share a database, for as long as its claims are kept: ${KEPT_DAYS} days. \`payload\` is kept with whatever else is in it; other claims are not.`,
     'The body may be anything, up to 16 MiB: it is read and dropped.',
   ].join('\n\n'),

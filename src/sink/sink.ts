@@ -3,9 +3,6 @@ import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import type { SinkStore } from './store.ts';
 
-/** How far the instant in a token may be from ours, in whole seconds, which is what a token tells. */
-export const MAX_OFFSET_SECONDS = 300;
-export const JTI_MAX_LENGTH = 256;
 export const CLAIMS_MAX_BYTES = 4096;
 export const LIST_LENGTH = 100;
 const FULL_RETRY_SECONDS = 60;
@@ -14,23 +11,23 @@ const SMALLEST_STEP = 1 / 1024;
 
 /** What is kept of a token: of its payload everything, of the rest what every token has. */
 export type Claims = {
-  iat: number;
-  jti: string;
-  payload: { user: string; date: string; [member: string]: unknown };
+  readonly iat: number;
+  readonly jti: string;
+  readonly payload: { readonly user: string; readonly date: string; readonly [member: string]: unknown };
 };
 
 export type SinkParts = {
   store: SinkStore;
-  /** @returns what a token claims; undefined unless its form and its signature are right. */
-  verify(jwt: string): Readonly<Record<string, unknown>> | undefined;
+  /** @returns what a token claims; undefined unless it is right: its signature, its claims and its time. */
+  verify(jwt: string): Claims | undefined;
   clock: Clock;
 };
 
 export type Sink = {
   /**
    * Takes a token, once.
-   * @throws AppError UNAUTHORIZED: none, not signed by us, not with our claims, or of another time; TOKEN_REPLAYED;
-   *   TOO_LARGE: more claims than are kept; STORAGE_FULL.
+   * @throws AppError UNAUTHORIZED: there is none, or it is not right; TOKEN_REPLAYED; TOO_LARGE: more claims than are
+   *   kept; STORAGE_FULL.
    */
   receive(jwt: string | undefined): Promise<Claims>;
   /** The newest claims of the last seven days, in the order in which they came, the last one first. */
@@ -50,10 +47,10 @@ export function createSink({ store, verify, clock }: SinkParts): Sink {
   return {
     async receive(jwt) {
       const now = clock();
-      const claims = claimsOf(jwt === undefined ? undefined : verify(jwt));
-      if (!claims || Math.abs(Math.floor(now / 1000) - claims.iat) > MAX_OFFSET_SECONDS) {
-        throw new AppError('UNAUTHORIZED');
-      }
+      const verified = jwt === undefined ? undefined : verify(jwt);
+      if (!verified) throw new AppError('UNAUTHORIZED');
+      const { user, date, ...others } = verified.payload;
+      const claims = { iat: verified.iat, jti: verified.jti, payload: { user, date, ...others } }; // in this order
       const text = JSON.stringify(claims);
       if (Buffer.byteLength(text) > CLAIMS_MAX_BYTES) {
         throw new AppError('TOO_LARGE', {
@@ -74,19 +71,4 @@ export function createSink({ store, verify, clock }: SinkParts): Sink {
       return (await store.listClaims(clock(), LIST_LENGTH)).map((text) => JSON.parse(text) as Claims);
     },
   };
-}
-
-/** In the order in which they are listed. @returns undefined where one is missing, or is no such thing. */
-function claimsOf({ iat, jti, payload }: Readonly<Record<string, unknown>> = {}): Claims | undefined {
-  if (typeof iat !== 'number' || !Number.isFinite(iat) || typeof jti !== 'string' || !isObject(payload))
-    return undefined;
-  // Of two lone surrogates the hash would be the same.
-  if (jti.length === 0 || jti.length > JTI_MAX_LENGTH || !jti.isWellFormed()) return undefined;
-  const { user, date, ...others } = payload;
-  if (typeof user !== 'string' || typeof date !== 'string') return undefined;
-  return { iat, jti, payload: { user, date, ...others } };
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

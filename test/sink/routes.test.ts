@@ -1,15 +1,14 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
-import { CLAIMS_MAX_BYTES, JTI_MAX_LENGTH } from '../../src/sink/sink.ts';
+import { CLAIMS_MAX_BYTES } from '../../src/sink/sink.ts';
+import { createTokenKey } from '../../src/tokens/form.ts';
+import { signToken } from '../../src/tokens/sign.ts';
+import { verifyToken } from '../../src/tokens/verify.ts';
 import { expectError } from '../secrets/black-box.ts';
-import { startServer, type TestServer } from '../support/server.ts';
-import { ENGINES } from '../support/storage.ts';
+import { createTestClock, startServer, type TestServer, type TestServerOptions } from '../support/server.ts';
+import { ENGINES, type Engine } from '../support/storage.ts';
 
-// What the signature is about is for test/tokens/: here a right token is its claims, in the open.
-const PREFIX = 'right:';
-const verify = (jwt: string): Record<string, unknown> | undefined =>
-  jwt.startsWith(PREFIX) ? JSON.parse(Buffer.from(jwt.slice(PREFIX.length), 'base64url').toString()) : undefined;
-const sign = (claims: object): string => PREFIX + Buffer.from(JSON.stringify(claims)).toString('base64url');
+const KEY = createTokenKey(randomBytes(64));
 
 const PAYLOAD = { user: 'username', date: '2066-01-01' };
 const DAY_SECONDS = 24 * 3600;
@@ -19,14 +18,21 @@ function claimsAt({ clock }: TestServer, claims: object = {}): { iat: number; jt
 }
 
 function send({ post }: TestServer, claims: object, body?: unknown): Promise<Response> {
-  return post('/server/', body, { 'x-my-jwt': sign(claims) });
+  return post('/server/', body, { 'x-my-jwt': signToken(KEY, claims) });
+}
+
+type Start = (t: ExecutionContext, options?: Omit<TestServerOptions, 'place'>) => Promise<TestServer>;
+
+function starterOn(place: Engine['place']): Start {
+  return async (t, options = {}) => {
+    const clock = createTestClock();
+    const verify = (jwt: string): ReturnType<typeof verifyToken> => verifyToken(KEY, jwt, clock.now);
+    return startServer(t, { place: await place(t), clock, verify, ...options });
+  };
 }
 
 for (const { name, test, place } of ENGINES) {
-  const start = async (
-    t: ExecutionContext,
-    options: Partial<Parameters<typeof startServer>[1]> = {},
-  ): Promise<TestServer> => startServer(t, { place: await place(t), verify, ...options });
+  const start = starterOn(place);
 
   test(`${name}: what comes with a right token is listed, the newest first`, async (t) => {
     const server = await start(t);
@@ -81,15 +87,13 @@ for (const { name, test, place } of ENGINES) {
 const [engine] = ENGINES;
 if (!engine) throw new TypeError('no engine');
 const { test, place } = engine;
-const start = async (
-  t: ExecutionContext,
-  options: Partial<Parameters<typeof startServer>[1]> = {},
-): Promise<TestServer> => startServer(t, { place: await place(t), verify, ...options });
+const start = starterOn(place);
 
 test('without a token, or with one that is not right, nothing is taken', async (t) => {
   const server = await start(t);
-  const right = sign(claimsAt(server));
-  for (const token of [undefined, '', 'x', 'Bearer x', right.slice(PREFIX.length)]) {
+  const right = signToken(KEY, claimsAt(server));
+  const foreign = signToken(createTokenKey(randomBytes(64)), claimsAt(server));
+  for (const token of [undefined, '', 'x', foreign, `Bearer ${right}`, `${right}x`, `${right}, ${right}`]) {
     const response = await server.post('/server/', { a: 1 }, token === undefined ? {} : { 'x-my-jwt': token });
     t.is(response.headers.get('www-authenticate'), 'Bearer');
     await expectError(t, response, 401, 'UNAUTHORIZED');
@@ -117,7 +121,7 @@ test('claims that are no such claims are not taken', async (t) => {
   const { iat } = claimsAt(server);
   const wrong: object[] = [
     ...[undefined, null, `${iat}`, [iat], true].map((value) => ({ iat: value })),
-    ...[undefined, null, '', 7, ['x'], {}, 'x'.repeat(JTI_MAX_LENGTH + 1), '\ud800'].map((jti) => ({ jti })),
+    ...[undefined, null, '', 7, ['x'], {}, 'x'.repeat(256 + 1), '\ud800'].map((jti) => ({ jti })),
     ...[undefined, null, 'x', [], [PAYLOAD], {}, { user: 'x' }, { date: 'x' }].map((payload) => ({ payload })),
     ...[null, 7, {}, ['x']].flatMap((value) => [
       { payload: { ...PAYLOAD, user: value } },
@@ -133,7 +137,7 @@ test('claims that are no such claims are not taken', async (t) => {
 test('of other claims the payload is kept whole, the rest is not; too many are refused', async (t) => {
   const server = await start(t);
   const payload = JSON.parse('{"date":"2066-01-01","__proto__":{"x":1},"scopes":["a"],"user":"u"}');
-  const claims = claimsAt(server, { jti: 'x'.repeat(JTI_MAX_LENGTH), iss: 'somebody', payload });
+  const claims = claimsAt(server, { jti: 'x'.repeat(256), iss: 'somebody', payload });
   t.is((await send(server, claims)).status, 201);
   const text = await (await server.get('/server/')).text();
   const kept = '"payload":{"user":"u","date":"2066-01-01","__proto__":{"x":1},"scopes":["a"]}';
