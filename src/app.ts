@@ -8,6 +8,7 @@ import { createDocument } from './openapi.ts';
 import type { Samples } from './ops/families.ts';
 import { documentRoutes, type HealthParts, healthRoutes, metricsRoutes, statusRoutes } from './ops/routes.ts';
 import type { Status } from './ops/status.ts';
+import { type ProxyRouteParts, proxyRoutes } from './proxy/routes.ts';
 import { type SecretLimits, secretRoutes } from './secrets/routes.ts';
 import type { Secrets } from './secrets/secrets.ts';
 import { sinkRoutes } from './sink/routes.ts';
@@ -21,7 +22,10 @@ export type AppParts = HealthParts & {
   createToken: string | undefined;
   /** Whose limits a request counts for; undefined for nobody's. */
   identify(request: IncomingMessage): Uint8Array | undefined;
-  sink: Sink;
+  /** Undefined where there is no key to verify with. */
+  sink: Sink | undefined;
+  /** Signs requests and sends them on; undefined where that is not served. */
+  proxy: Pick<ProxyRouteParts, 'sign' | 'send' | 'timing'> | undefined;
   proxyToken: string | undefined;
   isProduction: boolean;
   readStatus(): Promise<Status>;
@@ -57,18 +61,23 @@ function compose(requestLog: RequestLog, isDraining: () => boolean, middleware: 
   return app;
 }
 
+/** RFC 9110 §11.7. */
+const PROXY_AUTHENTICATION = [['proxy-authorization'], 'PROXY_AUTHENTICATION_REQUIRED'] as const;
 const letPass: Middleware = (_ctx, next) => next();
 
 /** Every public route there is. */
 export function createRouters(parts: Omit<AppParts, 'requestLog'>): Router[] {
-  const { secrets, limits, createToken, identify, sink, proxyToken, isProduction, readStatus, publicUrl } = parts;
+  const { secrets, limits, createToken, identify, sink, proxy, proxyToken, isProduction, readStatus, publicUrl } =
+    parts;
   const needsToken = createToken !== undefined;
   const guard: Middleware = needsToken ? requireBearer(createToken) : letPass;
   const sinkGuard = isProduction ? requireBearer(proxyToken, ['authorization', 'proxy-authorization']) : letPass;
+  const proxyGuard = proxyToken === undefined ? letPass : requireBearer(proxyToken, ...PROXY_AUTHENTICATION);
   const web = createWeb({ limits, publicUrl, needsToken });
   return [
     secretRoutes({ secrets, limits, guard, identify, showPage: web.showSecretPage, showErrorPage: web.showErrorPage }),
-    sinkRoutes({ sink, guard: sinkGuard }),
+    ...(sink ? [sinkRoutes({ sink, guard: sinkGuard })] : []),
+    ...(sink && proxy ? [proxyRoutes({ ...proxy, guard: proxyGuard, receive: sink.receive })] : []),
     web.routes,
     healthRoutes(parts),
     statusRoutes({ readStatus, showPage: web.showStatusPage, showErrorPage: web.showStatusErrorPage }),

@@ -8,6 +8,7 @@ export const ERRORS = {
   NOT_FOUND: { status: 404, title: 'There is nothing at this path' },
   KEY_NOT_FOUND: { status: 404, title: 'Key not found' },
   METHOD_NOT_ALLOWED: { status: 405, title: 'This path does not take this method' },
+  PROXY_AUTHENTICATION_REQUIRED: { status: 407, title: 'This needs a valid token for the proxy' },
   REQUEST_TIMEOUT: { status: 408, title: 'The request took too long to arrive' },
   NOT_WAITING: { status: 409, title: 'This secret is no longer waiting' },
   TOKEN_REPLAYED: { status: 409, title: 'This token was received before' },
@@ -28,6 +29,7 @@ export const ERRORS = {
   MASTER_KEY_UNAVAILABLE: { status: 503, title: 'This secret needs a master key this server does not have' },
   UPSTREAM_TIMEOUT: { status: 504, title: 'The destination took too long' },
   STORAGE_FULL: { status: 507, title: 'There is no room for another secret' },
+  LOOP_DETECTED: { status: 508, title: 'This request has been here before' },
 } as const;
 
 /** What only nginx in front answers with (nginx/nginx.conf), by status. */
@@ -35,14 +37,7 @@ export const PROXY_CODES = { TOO_MANY_REQUESTS: 429, NO_WORKER: 502, WORKER_TIME
 
 export type ErrorCode = keyof typeof ERRORS;
 
-/** Those of calls out, which no operation answers with. */
-const NOT_PUBLIC: ReadonlySet<string> = new Set<ErrorCode>([
-  'DESTINATION_FORBIDDEN',
-  'UPSTREAM_FAILED',
-  'DESTINATION_BUSY',
-  'UPSTREAM_TIMEOUT',
-]);
-export const PUBLIC_CODES = Object.keys(ERRORS).filter((code) => !NOT_PUBLIC.has(code));
+export const PUBLIC_CODES = Object.keys(ERRORS);
 
 type Details = {
   /** Public sentence in place of the code's title. Never holds what the client sent. */

@@ -1,5 +1,6 @@
 import { type ApiPart, SHARED_HEADERS, SHARED_RESPONSES, SHARED_SCHEMAS } from './http/openapi.ts';
 import { describeOperation } from './ops/openapi.ts';
+import { describeProxy } from './proxy/openapi.ts';
 import { describeSecrets } from './secrets/openapi.ts';
 import type { SecretLimits } from './secrets/routes.ts';
 import { describeSink } from './sink/openapi.ts';
@@ -28,6 +29,7 @@ export type ApiOptions = {
 export function createDocument({ limits, needsToken, publicUrl }: ApiOptions): object {
   const parts: readonly ApiPart[] = [
     describeSecrets(limits, needsToken),
+    describeProxy(),
     describeSink(),
     describePages(),
     describeOperation(),
@@ -50,6 +52,12 @@ export function createDocument({ limits, needsToken, publicUrl }: ApiOptions): o
           type: 'http',
           scheme: 'bearer',
           description: 'In production: the PROXY_TOKEN that the server was given.',
+        },
+        proxyAuthorization: {
+          type: 'apiKey',
+          in: 'header',
+          name: 'Proxy-Authorization',
+          description: 'Where the server was given a PROXY_TOKEN: `Bearer` and the token.',
         },
         createToken: { type: 'http', scheme: 'bearer', description: 'Where the server was given a CREATE_TOKEN.' },
       },

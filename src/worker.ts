@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type AppParts, createApp, createInternalApp } from './app.ts';
+import { createCallsOut } from './calls-out.ts';
 import type { Config } from './config.ts';
 import { createEgress, type Egress, OUTCOMES, PURPOSES } from './egress/egress.ts';
 import { createFence, type FenceReport } from './fence/fence.ts';
@@ -24,7 +25,6 @@ import { createStatus } from './ops/status.ts';
 import { createKeyRing, type KeyRing } from './sealing/key-ring.ts';
 import { createClientIds } from './secrets/clients.ts';
 import { createSecrets, NO_DELIVERY } from './secrets/secrets.ts';
-import { createSink } from './sink/sink.ts';
 import { openStorage } from './storage/open.ts';
 import { createTelemetry, type Telemetry } from './telemetry.ts';
 
@@ -97,8 +97,8 @@ export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
   meters.watch('hushbox_fence_refused_secrets', '', () => fence.refusedCount() ?? 0);
   const identify = config.LIMITS === 'on' ? createIdentify(config, ring) : () => undefined;
   const sinkStore = measureVerbs(meters, storage.sink);
-  const sink = createSink({ store: sinkStore, verify: () => undefined, clock });
-  const listeners = await openListeners(parts, telemetry, { secrets, sink, identify }, health);
+  const { sink, proxy } = createCallsOut({ config, sinkStore, clock, send: egress.send });
+  const listeners = await openListeners(parts, telemetry, { secrets, sink, proxy, identify }, health);
   const answers = untilItAnswers(storage.ping, (err) => log.warn({ err }, 'storage does not answer yet'));
   const ready = Promise.all([answers, heartbeat.known]).then(() => {});
   let jobs: Jobs | undefined;
@@ -174,14 +174,14 @@ type Listeners = { public: Listener; internal: Listener };
 async function openListeners(
   { config, addresses, workerNumber, meters, readTotals }: WorkerParts,
   { requestLog, internalRequestLog, refused }: Telemetry,
-  service: Pick<AppParts, 'secrets' | 'sink' | 'identify'>,
+  service: Pick<AppParts, 'secrets' | 'sink' | 'proxy' | 'identify'>,
   health: HealthParts,
 ): Promise<Listeners> {
   const app = createApp({
     ...service,
     limits: { secretMaxBytes: config.SECRET_MAX_BYTES, ttlMaxSeconds: config.SECRET_TTL_MAX_SECONDS },
     createToken: config.CREATE_TOKEN,
-    proxyToken: undefined,
+    proxyToken: config.PROXY_TOKEN,
     isProduction: config.NODE_ENV === 'production',
     readStatus: createStatus(readTotals, Date.now),
     publicUrl: config.PUBLIC_URL,

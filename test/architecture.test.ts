@@ -12,6 +12,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'worker-process': ['config', 'hashing', 'ipc', 'ops', 'totals-link', 'worker'],
   worker: [
     'app',
+    'calls-out',
     'config',
     'egress',
     'fence',
@@ -23,12 +24,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'ops',
     'sealing',
     'secrets',
-    'sink',
     'storage',
     'telemetry',
   ],
-  app: ['http', 'openapi', 'ops', 'secrets', 'sink', 'version', 'web'],
-  openapi: ['http', 'ops', 'secrets', 'sink', 'version', 'web'],
+  app: ['http', 'openapi', 'ops', 'proxy', 'secrets', 'sink', 'version', 'web'],
+  openapi: ['http', 'ops', 'proxy', 'secrets', 'sink', 'version', 'web'],
   telemetry: ['errors', 'http', 'ops', 'secrets'],
   'totals-link': ['errors', 'ipc', 'ops'],
   jobs: ['clock', 'secrets', 'sink'],
@@ -49,6 +49,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'token-key': ['config', 'made-file'],
   'made-file': ['folders', 'replace-file'],
   tokens: ['clock'],
+  proxy: ['egress', 'errors', 'http'],
+  'calls-out': ['app', 'clock', 'config', 'sealing', 'sink', 'token-key', 'tokens'],
   'replace-file': [],
   preflight: ['config', 'fence', 'folders', 'internal-socket', 'master-keys', 'ports', 'token-key'],
   'allow-list': [],
@@ -83,7 +85,7 @@ const HOME_OF_PACKAGE: Readonly<Record<string, RegExp>> = {
 };
 
 /** What holds the rules: these parts are told the time and given their chances. */
-const RULES = ['secrets', 'tokens', 'sealing', 'sink', 'webhooks', 'fence', 'web', 'storage', 'http', 'ops'];
+const RULES = ['secrets', 'tokens', 'proxy', 'sealing', 'sink', 'webhooks', 'fence', 'web', 'storage', 'http', 'ops'];
 
 type Import = { from: string; isTypeOnly: boolean; isStatic: boolean };
 type File = { path: string; text: string };

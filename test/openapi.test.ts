@@ -1,10 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { z } from 'zod';
 import { type AppParts, createRouters } from '../src/app.ts';
-import { ERRORS, PUBLIC_CODES } from '../src/errors.ts';
+import { AppError, ERRORS, type ErrorCode, PUBLIC_CODES } from '../src/errors.ts';
 import type { Answer, Operation, PathItem, Schema } from '../src/http/openapi.ts';
 import { createDocument } from '../src/openapi.ts';
+import { send } from './support/client.ts';
 import { startServer, type TestServer } from './support/server.ts';
 import { ENGINES } from './support/storage.ts';
 
@@ -63,7 +65,7 @@ async function start(t: ExecutionContext, options: object = {}): Promise<TestSer
 }
 
 test('every route is in the document, and every operation of the document is a route', (t) => {
-  const parts = { limits: LIMITS, createToken: undefined, publicUrl: undefined } as AppParts; // nothing is called
+  const parts = { limits: LIMITS, sink: {}, proxy: {} } as AppParts; // nothing is called
   const routes = createRouters(parts).flatMap(({ stack }) =>
     stack.flatMap(({ path, methods }) =>
       methods.filter((method) => method !== 'HEAD').map((method) => `${method} ${path}`.replace(/:(\w+)/g, '{$1}')),
@@ -152,8 +154,19 @@ async function holdAgainst(t: ExecutionContext, operation: Operation, response: 
 }
 
 const TOKEN = 'a-token-of-the-tests';
+/** What sending to these fails with. */
+const FAILURES: Readonly<Record<string, ErrorCode>> = {
+  forbid: 'DESTINATION_FORBIDDEN',
+  fail: 'UPSTREAM_FAILED',
+  late: 'UPSTREAM_TIMEOUT',
+};
 const PHRASE = { phrase: 'some phrase' };
 const HEADER = { 'idempotency-key': 'e13f0c3a9b6d4f7c8a52d0917be4c6f8' };
+
+async function postAsIs(port: number, path: string): Promise<Response> {
+  const { status, headers, body } = await send(`http://127.0.0.1:${port}`, path, {});
+  return new Response(JSON.stringify(body), { status, headers: headers as Record<string, string> });
+}
 
 /** Reaches every answer that a server in good health can give. */
 async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, response: Response]> {
@@ -212,11 +225,20 @@ async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, 
   yield ['receiveCall', await receive('first')];
   yield ['receiveCall', await post('/server', {})];
   yield ['receiveCall', await receive('large')];
+  const forward = (headers = {}): Promise<Response> =>
+    post('/proxy', {}, { 'proxy-authorization': `Bearer ${TOKEN}`, ...headers });
+  yield ['forwardRequest', await forward()];
+  yield ['forwardRequest', await postAsIs(server.port, '/proxy')]; // fetch shows no 407
+  yield ['forwardRequest', await forward({ via: '1.1 hushbox' })];
+  for (const destination of Object.keys(FAILURES)) {
+    yield ['forwardRequest', await forward({ destination })];
+  }
   yield ['listCalls', await get('/server', bearer)];
   yield ['listCalls', await get('/server')];
   for (let left = 10; left > 0; left--) yield ['createSecret', await generate(large)];
   for (let left = 50; left > 0; left--) yield ['createSecret', await generate({ secret: 's' })];
   for (let left = 300; left > 0; left--) yield ['receiveCall', await receive(`${left}`)];
+  yield ['forwardRequest', await forward()];
 
   yield ['getCreatePage', await get('/')];
   yield ['getStatus', await get('/status')];
@@ -231,6 +253,10 @@ test('a healthy server gives the documented answers: each of them, and no others
     createToken: TOKEN,
     isProduction: true,
     proxyToken: TOKEN,
+    proxy: {
+      sign: randomUUID,
+      send: ({ url }: { url: string }) => Promise.reject(new AppError(FAILURES[url] as ErrorCode)),
+    },
     verify: (jwt: string) => ({
       iat: server.clock.now / 1000,
       jti: jwt,
@@ -247,7 +273,7 @@ test('a healthy server gives the documented answers: each of them, and no others
     seen.add(`${name} ${response.status}`);
   }
   // Those of a server in trouble, and those that the HTTP parser gives, have tests of their own.
-  const others = /(^(?!createSecret|readSecret).* 400| 408| 417| 431| 500| 503)$/;
+  const others = /(^(?!createSecret|readSecret).* 400| 408| 417| 431| 500| 503| default)$/;
   const documented = operations.flatMap(({ operation }) =>
     Object.keys(operation.responses).map((status) => `${operation.operationId} ${status}`),
   );

@@ -26,8 +26,8 @@ export async function readJsonObject(request: IncomingMessage, limitBytes: numbe
  * Reads a body that nobody needs, so that who sends all of it first gets an answer.
  * @throws AppError TOO_LARGE; INVALID_REQUEST where it breaks off.
  */
-export async function dropBody(request: IncomingMessage): Promise<void> {
-  await readBytes(request, 0, DRAIN_BYTES);
+export async function dropBody(request: IncomingMessage, limitBytes = DRAIN_BYTES): Promise<void> {
+  await readBytes(request, 0, limitBytes);
 }
 
 function parseJson(text: string): unknown {

@@ -3,6 +3,8 @@ import type { Duplex } from 'node:stream';
 
 /** The newest two answers of each connection, sent or not. */
 const newest = new WeakMap<Duplex, [ServerResponse | undefined, ServerResponse]>();
+/** Requests of clients that wait until they are asked for their body. */
+const waiting = new WeakSet<IncomingMessage>();
 /** Connections on which an answer said that it is the last. */
 const closing = new WeakSet<Duplex>();
 
@@ -26,6 +28,25 @@ export function closeAfter(response: ServerResponse): void {
   if (newest.get(socket)?.[1] !== response) return;
   closing.add(socket);
   response.setHeader('connection', 'close');
+}
+
+/** RFC 9110 §10.1.1: a client that expects 100 Continue is asked for its body when somebody begins to read it. */
+export function askWhenRead(request: IncomingMessage, response: ServerResponse): void {
+  waiting.add(request);
+  request.once('resume', () => {
+    if (!response.headersSent && waiting.delete(request)) response.writeContinue();
+  });
+}
+
+/** Whether the client still waits: nobody knows whether its body will follow. */
+export function isWaiting(request: IncomingMessage): boolean {
+  return waiting.has(request);
+}
+
+/** Whether part of an answer is sent and part of it is not: no other one has a place there. */
+export function isAnswering(socket: Duplex): boolean {
+  const last = newest.get(socket)?.[1];
+  return last?.headersSent === true && !last.writableFinished;
 }
 
 /** Whether an answer has said that it is the last: one more would be nobody's. */

@@ -38,6 +38,7 @@ const RETRY_AFTER = { 'retry-after': { $ref: '#/components/headers/RetryAfter' }
 const HEADERS_OF_STATUS: Readonly<Record<number, Readonly<Record<string, Schema>>>> = {
   401: { 'www-authenticate': { $ref: '#/components/headers/WwwAuthenticate' } },
   405: { allow: { $ref: '#/components/headers/Allow' } },
+  407: { 'proxy-authenticate': { $ref: '#/components/headers/ProxyAuthenticate' } },
   429: RETRY_AFTER,
   503: RETRY_AFTER,
   507: RETRY_AFTER,
@@ -73,6 +74,7 @@ export const SHARED_HEADERS: Readonly<Record<string, Schema>> = {
     required: true,
     schema: { type: 'string', examples: ['HEAD, GET, POST, OPTIONS'] },
   },
+  ProxyAuthenticate: { description: 'How to authenticate.', required: true, schema: { const: 'Bearer' } },
   WwwAuthenticate: { description: 'How to authenticate.', required: true, schema: { const: 'Bearer' } },
 };
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Context, Middleware } from 'koa';
 import { AppError, ERRORS, type ErrorCode } from '../errors.ts';
-import { closeAfter } from './connections.ts';
+import { closeAfter, isWaiting } from './connections.ts';
 
 /** What a request leaves behind. `route` is a pattern: paths carry keys. */
 export type Served = {
@@ -65,6 +65,7 @@ const IS_ORDINARY: ReadonlySet<ErrorCode> = new Set([
   'UPSTREAM_FAILED',
   'UPSTREAM_TIMEOUT',
   'DESTINATION_BUSY',
+  'LOOP_DETECTED',
 ]);
 
 /** Outermost: gives the request an id and the answer its headers, and turns errors into answers. */
@@ -74,23 +75,28 @@ export function createResponder(log: RequestLog, isDraining: () => boolean): Mid
     const requestId = randomUUID();
     let code: ErrorCode | undefined;
     ctx.state.requestId = requestId;
+    ctx.state.isDraining = isDraining;
     try {
       await next();
     } catch (error) {
       const known = error instanceof AppError ? error : new AppError('INTERNAL', { cause: error });
       code = known.code;
       if (ERRORS[known.code].status >= 500 && !IS_ORDINARY.has(known.code)) log.failed(requestId, known);
+      if (ctx.headerSent) breakOff(ctx, known);
       ctx.status = ERRORS[known.code].status;
       const page = ctx.state.errorPage as ErrorPage | undefined;
       if (page) page(ctx, known);
       else ctx.body = errorBody(known, requestId);
       if (ctx.status === 401) ctx.set('www-authenticate', 'Bearer'); // RFC 9110 §15.5.2
+      if (ctx.status === 407) ctx.set('proxy-authenticate', 'Bearer');
       if (known.retryAfterSeconds !== undefined) ctx.set('retry-after', String(known.retryAfterSeconds));
       // What is left of the body is not worth keeping the connection for.
       if (known.code === 'TOO_LARGE') closeAfter(ctx.res);
     }
-    if (isDraining()) closeAfter(ctx.res);
-    send(ctx, requestId);
+    if (!ctx.headerSent) {
+      closeWhereNeeded(ctx);
+      send(ctx, requestId);
+    }
     log.served({
       requestId,
       method: ctx.method,
@@ -100,6 +106,29 @@ export function createResponder(log: RequestLog, isDraining: () => boolean): Mid
       durationMs: performance.now() - startedAt,
     });
   };
+}
+
+/**
+ * Begins an answer that is not ours to put together, whose body the caller sends: from here on an error breaks it off.
+ * @param headers name, value, name, value; those of every answer come on top.
+ * @throws TypeError when one of them cannot be sent; then nothing was.
+ */
+export function sendHead(ctx: Context, status: number, headers: readonly string[]): void {
+  closeWhereNeeded(ctx);
+  ctx.res.writeHead(status, [...headers, ...Object.entries(commonHeaders(ctx.state.requestId)).flat()]);
+  ctx.respond = false;
+}
+
+function closeWhereNeeded(ctx: Context): void {
+  if (ctx.state.isDraining() || isWaiting(ctx.req)) closeAfter(ctx.res);
+}
+
+/** An answer that was begun cannot become another one: its client has to see that it is not whole. */
+function breakOff({ app, req, res }: Context, error: AppError): void {
+  app.emit('error', error);
+  // Without a length and without chunks, as HTTP/1.0 has it, an end is an end.
+  if (req.httpVersion === '1.0') req.socket.resetAndDestroy();
+  else res.destroy();
 }
 
 /** JSON goes out in one step, a tenth cheaper than header by header through Koa; Koa sends the rest: pages, 204. */

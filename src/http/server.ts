@@ -10,7 +10,7 @@ import {
 } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { AppError, ERRORS, type ErrorCode } from '../errors.ts';
-import { afterPending, begin, closeAfter, isClosing } from './connections.ts';
+import { afterPending, askWhenRead, begin, closeAfter, isAnswering, isClosing } from './connections.ts';
 import { errorBody, jsonAnswer } from './respond.ts';
 
 /** What the HTTP parser refuses, by Node's error code; anything else malformed is INVALID_REQUEST. */
@@ -29,6 +29,11 @@ const ALLOW = { allow: 'GET, HEAD, POST, DELETE, OPTIONS' } as const;
  * @param onRefused told of requests that are refused before they reach the listener.
  */
 export function createHttpServer(listener: RequestListener, onRefused: (code: ErrorCode) => void = () => {}): Server {
+  const take: RequestListener = (request, response) => {
+    if (!begin(request, response)) return;
+    if (isHttp1(request) && hasSoundEncoding(request) && hasSoundTarget(request)) listener(request, response);
+    else refuse(response, 'INVALID_REQUEST', onRefused);
+  };
   const server = createServer(
     {
       maxHeaderSize: 16_384,
@@ -39,12 +44,12 @@ export function createHttpServer(listener: RequestListener, onRefused: (code: Er
       requireHostHeader: false, // checked below: Node would answer without a body
       noDelay: true,
     },
-    (request, response) => {
-      if (!begin(request, response)) return;
-      if (isHttp1(request) && hasSoundEncoding(request) && hasSoundTarget(request)) listener(request, response);
-      else refuse(response, 'INVALID_REQUEST', onRefused);
-    },
+    take,
   );
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    askWhenRead(request, response);
+    take(request, response);
+  });
   server.timeout = 65_000; // nothing came and nothing could be sent for so long: longer than any answer takes
   // A client that has said all it wanted to say, and closes its side, still waits for the answer.
   Object.assign(server, { httpAllowHalfOpen: true });
@@ -115,7 +120,7 @@ const LINGER_MS = 2_000;
 
 /** Answers on the bare socket, where there is no request to answer, unless the last answer was given, and closes it. */
 function answerRaw(socket: Duplex, code: ErrorCode, onRefused: OnRefused, extra: Record<string, string> = {}): void {
-  if (!socket.writable || socket.destroyed) {
+  if (!socket.writable || socket.destroyed || isAnswering(socket)) {
     socket.destroy();
     return;
   }

@@ -47,6 +47,8 @@ export type TestServerOptions = {
   createToken?: string;
   proxyToken?: string;
   isProduction?: boolean;
+  /** Default: none. */
+  proxy?: AppParts['proxy'];
   /** Default: no token is right. */
   verify?: SinkParts['verify'];
   /** Default: nobody's limits count. */
@@ -111,6 +113,7 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
     readStatus: createStatus(options.readTotals ?? (async () => readTotals()), () => clock.now),
     secrets,
     sink,
+    proxy: options.proxy,
     proxyToken: options.proxyToken,
     isProduction: options.isProduction ?? false,
     limits: { secretMaxBytes, ttlMaxSeconds },

@@ -1,0 +1,82 @@
+import { createServer as createHttp, type RequestListener } from 'node:http';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import type { ExecutionContext } from 'ava';
+import { parseAllowList } from '../../src/allow-list.ts';
+import { createEgress } from '../../src/egress/egress.ts';
+import type { Timing } from '../../src/proxy/forward.ts';
+import { randomBytes } from '../../src/sealing/random.ts';
+import { createTokenKey } from '../../src/tokens/form.ts';
+import { createCallClaims, signToken } from '../../src/tokens/sign.ts';
+import { verifyToken } from '../../src/tokens/verify.ts';
+import { startServer, type TestServer, type TestServerOptions } from '../support/server.ts';
+import { ENGINES } from '../support/storage.ts';
+
+export const KEY_BYTES = Buffer.alloc(64, 0x6b);
+const KEY = createTokenKey(KEY_BYTES);
+
+/** The whole application with a proxy, that may go to loopback. */
+export async function startProxy(
+  t: ExecutionContext,
+  options: Partial<TestServerOptions> & { user?: string; allow?: string; timing?: Timing } = {},
+): Promise<TestServer> {
+  const { user = 'username', allow = '127.0.0.1', timing, ...others } = options;
+  const [sqlite] = ENGINES;
+  if (!sqlite) throw new TypeError('no engine');
+  const claimsOf = createCallClaims({ clock: Date.now, randomBytes });
+  const egress = createEgress({ allowed: parseAllowList(allow) ?? [], servers: [], onAttempt: () => {} });
+  const clock = { now: Date.now(), advance: () => {} };
+  const server = await startServer(t, {
+    place: await sqlite.place(t),
+    clock,
+    verify: (token) => verifyToken(KEY, token, Date.now()),
+    proxy: { sign: () => signToken(KEY, claimsOf(user)), send: egress.send, ...(timing && { timing }) },
+    ...others,
+  });
+  t.teardown(() => egress.close());
+  return server;
+}
+
+export type Upstream = { url: string; port: number; sockets: ReadonlySet<Socket> };
+
+/** A destination that speaks HTTP. */
+export async function httpUpstream(t: ExecutionContext, listener: RequestListener): Promise<Upstream> {
+  return open(t, createHttp({ keepAliveTimeout: 60_000 }, listener));
+}
+
+/** A destination that says what it likes. `onHead` is called when the head of a request has arrived, with what followed. */
+export async function rawUpstream(
+  t: ExecutionContext,
+  onHead: (socket: Socket, head: string, rest: Buffer) => void,
+): Promise<Upstream> {
+  return open(
+    t,
+    createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+      let received = Buffer.alloc(0);
+      let isOver = false;
+      socket.on('error', () => {});
+      socket.on('data', (chunk) => {
+        if (isOver) return;
+        received = Buffer.concat([received, chunk]);
+        const end = received.indexOf('\r\n\r\n');
+        if (end < 0) return;
+        isOver = true;
+        onHead(socket, received.subarray(0, end).toString('latin1'), received.subarray(end + 4));
+      });
+    }),
+  );
+}
+
+async function open(t: ExecutionContext, server: ReturnType<typeof createServer>): Promise<Upstream> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(async () => {
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  const { port } = server.address() as AddressInfo;
+  return { url: `http://127.0.0.1:${port}/`, port, sockets };
+}
