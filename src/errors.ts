@@ -5,6 +5,7 @@ export const ERRORS = {
   PHRASE_REQUIRED: { status: 403, title: 'This secret needs a phrase' },
   WRONG_PHRASE: { status: 403, title: 'Wrong phrase' },
   DESTINATION_FORBIDDEN: { status: 403, title: 'Requests are not sent to this destination' },
+  NOTIFY_FORBIDDEN: { status: 403, title: 'This server takes no address to notify, for anybody can create secrets' },
   NOT_FOUND: { status: 404, title: 'There is nothing at this path' },
   KEY_NOT_FOUND: { status: 404, title: 'Key not found' },
   METHOD_NOT_ALLOWED: { status: 405, title: 'This path does not take this method' },

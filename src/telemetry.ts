@@ -6,6 +6,7 @@ import type { Log } from './ops/log.ts';
 import { measureRefusal, measureRequest } from './ops/measure.ts';
 import type { Meters } from './ops/meters.ts';
 import type { SecretEvent } from './secrets/secrets.ts';
+import { DELIVERY_RESULTS, type DeliveryResult } from './webhooks/dispatcher.ts';
 
 /** Where the parts of a worker tell what they do: it is counted, logged and, where it has to be, audited. */
 export type Telemetry = {
@@ -14,6 +15,8 @@ export type Telemetry = {
   internalRequestLog: RequestLog;
   refused(code: ErrorCode): void;
   secretEvent(event: SecretEvent, requestId?: string): void;
+  /** @param ageMs of the event. */
+  webhookResult(result: DeliveryResult, ageMs: number): void;
 };
 
 const COUNTER_OF = {
@@ -28,6 +31,7 @@ const COUNTER_OF = {
 /** @param onCounted told of each request that was counted. */
 export function createTelemetry(meters: Meters, log: Log, onCounted: () => void = () => {}): Telemetry {
   const audit = createAudit(log);
+  for (const result of DELIVERY_RESULTS) meters.count('hushbox_webhook_results_total', result, 0);
   const common = {
     failed: createFailureLog(log),
     broken: (err: unknown) => log.debug({ err }, 'connection broken'),
@@ -49,6 +53,11 @@ export function createTelemetry(meters: Meters, log: Log, onCounted: () => void 
     secretEvent(event, requestId) {
       meters.count(COUNTER_OF[event]);
       if (event === 'burned' || event === 'tries_exhausted') audit(`secret.${event}`, requestId);
+    },
+    webhookResult(result, ageMs) {
+      meters.count('hushbox_webhook_results_total', result);
+      if (result === 'delivered') meters.observe('hushbox_webhook_delay_seconds', '', Math.max(0, ageMs) / 1000);
+      if (result === 'given_up') audit('webhook.given_up');
     },
   };
 }

@@ -23,13 +23,20 @@ import type { Meters } from './ops/meters.ts';
 import type { HealthParts } from './ops/routes.ts';
 import { createStatus } from './ops/status.ts';
 import { createKeyRing, type KeyRing } from './sealing/key-ring.ts';
+import { randomBytes } from './sealing/random.ts';
 import { createClientIds } from './secrets/clients.ts';
-import { createSecrets, NO_DELIVERY } from './secrets/secrets.ts';
+import { createSecrets } from './secrets/secrets.ts';
 import { openStorage } from './storage/open.ts';
 import { createTelemetry, type Telemetry } from './telemetry.ts';
+import { createCallClaims } from './tokens/sign.ts';
+import { createAttempt } from './webhooks/attempt.ts';
+import { createDispatcher, type Dispatcher } from './webhooks/dispatcher.ts';
+import type { EventStore } from './webhooks/store.ts';
+import { createWebhooks } from './webhooks/webhooks.ts';
 
 const PING_INTERVAL_MS = 500;
 const GATE_CHECK_MS = 10;
+const COUNT_WAITING_MS = 15_000;
 
 export type WorkerParts = {
   config: Config;
@@ -79,16 +86,22 @@ export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
   const lookForKeys = watchMasterKeys(config, (err) => log.error({ err }, 'the changed master keys cannot be read'));
   const ring = createKeyRing(masterKeys, lookForKeys);
   const store = measureVerbs(meters, storage.secrets);
+  const egress = openEgress(parts);
+  const dispatcher = openDispatcher(parts, { ring, egress, telemetry, events: storage.events });
   const secrets = createSecrets({
     store,
     ring,
     gate: hashing.gate,
     clock,
     onEvent: telemetry.secretEvent,
-    delivery: NO_DELIVERY,
+    notifier: createWebhooks({
+      ring,
+      egress,
+      isOpen: config.NODE_ENV !== 'production' || config.CREATE_TOKEN !== undefined,
+    }),
+    delivery: dispatcher,
     refusedUntil: fence.refusedUntil,
   });
-  const egress = openEgress(parts);
   const ping = async () => {
     await storage.ping();
     fence.refusedUntil();
@@ -104,13 +117,17 @@ export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
   let jobs: Jobs | undefined;
   void ready.then(() => {
     if (isDraining) return;
+    dispatcher.start();
     jobs = startJobs({
       secrets: store,
       sink: sinkStore,
       clock,
       refusedUntil: fence.refusedUntil,
       refreshKeys: ring.refresh,
-      onExpired: (count) => meters.count('hushbox_secrets_expired_total', '', count),
+      onExpired(count) {
+        meters.count('hushbox_secrets_expired_total', '', count);
+        dispatcher.wake(); // some of them may have an event
+      },
       onError: (err) => log.warn({ err }, 'sweep failed, will be tried again'),
     });
   });
@@ -122,8 +139,9 @@ export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
       await listeners.public.drain(options);
       await listeners.internal.drain(options); // until now it tells how the end goes on
       await stopped;
-      await egress.close();
       await hashing.settle(options.cut);
+      await dispatcher.stop(options.cut);
+      await egress.close();
       await heartbeat.stop();
       await hashing.close();
       await storage.close();
@@ -167,6 +185,40 @@ function openEgress({ config, meters }: WorkerParts): Egress {
   meters.watch('hushbox_egress_under_way', '', () => egress.size);
   meters.watch('hushbox_egress_waiting', '', () => egress.waiting);
   return egress;
+}
+
+type DispatcherNeeds = { ring: KeyRing; egress: Egress; telemetry: Telemetry; events: EventStore };
+
+function openDispatcher(
+  { config, log, meters, workerNumber }: WorkerParts,
+  { ring, egress, telemetry, events }: DispatcherNeeds,
+): Dispatcher {
+  const clock = Date.now;
+  const store = measureVerbs(meters, events);
+  const onError = (err: unknown): void => log.warn({ err }, 'an event was not delivered, will be tried again');
+  const claimsFor = createCallClaims({ clock, randomBytes });
+  const attempt = createAttempt({ ring, egress, clock, onError, createClaims: () => claimsFor(config.PROXY_USER) });
+  if (workerNumber === 1) watchWaiting(meters, events); // one worker counts for all
+  return createDispatcher({
+    store,
+    attempt,
+    clock,
+    random: Math.random,
+    onResult: (result, { occurredAt }) => telemetry.webhookResult(result, clock() - occurredAt),
+    onError,
+  });
+}
+
+function watchWaiting(meters: Meters, events: EventStore): void {
+  let waiting: Awaited<ReturnType<EventStore['countWaiting']>> = { events: 0, oldestAt: undefined };
+  const look = async (): Promise<void> => {
+    waiting = await events.countWaiting();
+  };
+  setInterval(() => void look().catch(() => {}), COUNT_WAITING_MS).unref(); // the store's own metrics tell of failures
+  meters.watch('hushbox_webhook_events_waiting', '', () => waiting.events);
+  meters.watch('hushbox_webhook_oldest_event_seconds', '', () =>
+    waiting.oldestAt === undefined ? 0 : Math.max(0, Date.now() - waiting.oldestAt) / 1000,
+  );
 }
 
 type Listeners = { public: Listener; internal: Listener };

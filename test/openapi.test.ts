@@ -184,6 +184,7 @@ async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, 
   yield ['createSecret', await generate({ secret: 's' })];
   yield ['createSecret', await generate({ secret: '' })];
   yield ['createSecret', await post('/generate', { secret: 's' })];
+  yield ['createSecret', await generate({ secret: 's', notify: 'http://127.0.0.1/' })];
   yield ['createSecret', await generate({ secret: 'x'.repeat(LIMITS.secretMaxBytes + 1) })];
   yield ['createSecret', await generate('x', { 'content-encoding': 'gzip' })];
 

@@ -10,6 +10,7 @@ const NO_LABELS = [] as const;
 const HTTP_BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10] as const;
 const STORAGE_BOUNDS = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5] as const;
 const DELAY_BOUNDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5] as const;
+const EVENT_BOUNDS = [0.01, 0.05, 0.1, 0.5, 1, 5, 30, 300, 3600, 21_600, 86_400] as const;
 const BATCH_BOUNDS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 1024] as const;
 
 /**
@@ -104,6 +105,29 @@ export const FAMILIES = {
     type: 'counter',
     labels: NO_LABELS,
     help: 'Requests refused as BUSY because every place was taken.',
+  },
+  hushbox_webhook_results_total: {
+    type: 'counter',
+    labels: ['result'],
+    help:
+      'How attempts to deliver an event ended: `delivered`, `gone` (410), `refused` (another status), `unreachable`, ' +
+      '`forbidden` (the address), `damaged`, `later` (not tried), `cut` (handed back); and events `given_up`.',
+  },
+  hushbox_webhook_delay_seconds: {
+    type: 'histogram',
+    labels: NO_LABELS,
+    bounds: EVENT_BOUNDS,
+    help: 'From an event until it is delivered.',
+  },
+  hushbox_webhook_events_waiting: {
+    type: 'gauge',
+    labels: NO_LABELS,
+    help: 'Events that are not delivered yet, those under way included.',
+  },
+  hushbox_webhook_oldest_event_seconds: {
+    type: 'gauge',
+    labels: NO_LABELS,
+    help: 'The age of the oldest of them; 0 without one.',
   },
   hushbox_egress_attempts_total: {
     type: 'counter',

@@ -7,7 +7,7 @@ import {
   orPage,
   type Schema,
 } from '../http/openapi.ts';
-import { IDEMPOTENCY_KEY, PHRASE_MAX_BYTES, type SecretLimits } from './routes.ts';
+import { IDEMPOTENCY_KEY, NOTIFY_MAX_LENGTH, PHRASE_MAX_BYTES, type SecretLimits } from './routes.ts';
 import { MAX_READS, REREAD_MS } from './secrets.ts';
 import { RECEIPT_MS, TRY_BURST, TRY_REFILL_MS } from './store.ts';
 
@@ -20,6 +20,7 @@ const REFILL_HOURS = TRY_REFILL_MS / 1000 / HOUR_SECONDS;
 const CREATED_AT = '2026-11-21T00:00:00.000Z';
 const EXPIRES_AT = '2026-11-24T04:05:00.000Z';
 const SECRET_KEY = 'awUM7NPCPrt1t6HnvLS644X6szXOo18S9n5ChXlDiN4IZkao';
+const WEBHOOK_SECRET = `whsec_${Buffer.alloc(64, 'an example, not a secret').toString('base64')}`;
 const RECEIPT_KEY = 'receipt_awUM7ESVWhZnsrN7P4_8tEMnmaIiFiGQJJqEo4_eieUo_waEg6LBygp44DYB1Wi-';
 
 /** The paths of one-time secrets, with the limits of this server. */
@@ -47,6 +48,7 @@ const createSecret = (needsToken: boolean): Operation => ({
   requestBody: jsonBody('NewSecret', true, {
     least: { secret: 'some secret' },
     most: { secret: 'some secret', phrase: 'some phrase', ttl: { days: 3, hours: 4, minutes: 5 }, receipt: true },
+    notified: { secret: 'some secret', notify: 'https://hooks.example/hushbox' },
   }),
   responses: {
     201: {
@@ -54,6 +56,7 @@ const createSecret = (needsToken: boolean): Operation => ({
         secret_key: SECRET_KEY,
         expires_at: EXPIRES_AT,
         receipt_key: RECEIPT_KEY,
+        webhook_secret: WEBHOOK_SECRET,
       }),
       links: {
         look: linkTo('lookAtSecret', 'secret_key'),
@@ -64,11 +67,14 @@ const createSecret = (needsToken: boolean): Operation => ({
     },
     ...errorAnswers([
       'UNAUTHORIZED',
+      'NOTIFY_FORBIDDEN',
+      'DESTINATION_FORBIDDEN',
       'TOO_LARGE',
       'UNSUPPORTED_ENCODING',
       'RATE_LIMITED',
       'QUOTA_EXCEEDED',
       'BUSY',
+      'DESTINATION_BUSY',
       'STORAGE_UNAVAILABLE',
       'STORAGE_FULL',
     ]),
@@ -205,6 +211,13 @@ function inputSchemas({ secretMaxBytes, ttlMaxSeconds }: SecretLimits): ApiPart[
         },
         ttl: { $ref: '#/components/schemas/Lifetime' },
         receipt: { type: 'boolean', default: false, description: 'Whether to answer with a `receipt_key` too.' },
+        notify: {
+          type: 'string',
+          format: 'uri',
+          maxLength: NOTIFY_MAX_LENGTH,
+          description:
+            'https URL that is told once of its end, with the headers of Standard Webhooks: `secret.read`, `secret.burned` or `secret.expired`. Delivered at least once, tried again for 24 h; 410 stops it. Plain http and special addresses (`DESTINATION_FORBIDDEN`) only where the server lists them. A server for production takes it only where creating needs a token (`NOTIFY_FORBIDDEN`).',
+        },
       },
     },
     Lifetime: {
@@ -239,6 +252,11 @@ const answerSchemas: ApiPart['schemas'] = {
         type: 'string',
         pattern: '^receipt_[A-Za-z0-9_-]{64}$',
         description: 'Only where `receipt` was true.',
+      },
+      webhook_secret: {
+        type: 'string',
+        pattern: '^whsec_[A-Za-z0-9+/]{86}==$',
+        description: 'Only with `notify`: 64 bytes, by which its receiver knows that an event is from here.',
       },
     },
   },

@@ -11,6 +11,7 @@ import type { Secrets } from './secrets.ts';
 import type { Receipt } from './store.ts';
 
 export const PHRASE_MAX_BYTES = 1024;
+export const NOTIFY_MAX_LENGTH = 2048;
 export const IDEMPOTENCY_KEY = /^[\x20-\x7e]{22,128}$/;
 
 export type SecretLimits = { secretMaxBytes: number; ttlMaxSeconds: number };
@@ -41,12 +42,13 @@ export function secretRoutes(parts: SecretRouteParts): Router {
 
   router.post('/generate', guard, async (ctx) => {
     const client = identify(ctx.req); // while the peer is there
-    const { secret, phrase, ttl, receipt } = validate(NewSecret, await readJsonObject(ctx.req, limitBytes));
+    const { secret, phrase, ttl, receipt, notify } = validate(NewSecret, await readJsonObject(ctx.req, limitBytes));
     const created = await secrets.create({
       secret,
       phrase,
       ttlMs: ttl ?? limits.ttlMaxSeconds * 1000,
       receipt: receipt ?? false,
+      notify,
       client,
     });
     ctx.status = 201;
@@ -54,6 +56,7 @@ export function secretRoutes(parts: SecretRouteParts): Router {
       secret_key: created.secretKey,
       expires_at: iso(created.expiresAt),
       ...(created.receiptKey && { receipt_key: created.receiptKey }),
+      ...(created.webhookSecret && { webhook_secret: created.webhookSecret }),
     };
   });
 
@@ -110,7 +113,18 @@ function newSecretSchema({ secretMaxBytes, ttlMaxSeconds }: SecretLimits) {
       .refine((ttlMs) => ttlMs <= ttlMaxSeconds * 1000, { error: `must be at most ${ttlMaxSeconds} seconds in all` })
       .optional(),
     receipt: z.boolean({ error: 'must be true or false' }).optional(),
+    notify: z
+      .string({ error: 'must be text' })
+      .max(NOTIFY_MAX_LENGTH, { error: `must not be longer than ${NOTIFY_MAX_LENGTH} characters` })
+      .refine(isCallable, { error: 'must be an http or https URL without blanks and credentials' })
+      .optional(),
   });
+}
+
+/** Whether it can be called at all; whether it may be is asked later. */
+function isCallable(text: string): boolean {
+  const url = /[\0- ]/.test(text) ? null : URL.parse(text);
+  return url !== null && /^https?:$/.test(url.protocol) && !url.username && !url.password;
 }
 
 const Reading = z.strictObject({ phrase: text(PHRASE_MAX_BYTES).optional() });

@@ -40,15 +40,20 @@ export type CreateInput = {
   receipt: boolean;
   /** Whose limits count; undefined for none. */
   client?: Uint8Array | undefined;
-  /** Seals who is to be told of its end, for the record with this id. */
-  notify?: ((id: Uint8Array) => Notify) | undefined;
+  /** The URL that is to be told of its end. */
+  notify?: string | undefined;
 };
-export type Created = { secretKey: string; receiptKey: string | undefined; expiresAt: number };
+export type Created = {
+  secretKey: string;
+  receiptKey: string | undefined;
+  webhookSecret: string | undefined;
+  expiresAt: number;
+};
 
 export type Secrets = {
   /**
    * Stores a secret. Durable once it resolves.
-   * @throws AppError RATE_LIMITED, QUOTA_EXCEEDED, STORAGE_FULL; BUSY with a phrase.
+   * @throws AppError RATE_LIMITED, QUOTA_EXCEEDED, STORAGE_FULL; BUSY with a phrase; with `notify` as `Notifier.check`.
    */
   create(input: CreateInput): Promise<Created>;
   /** Looks without reading. @throws AppError KEY_NOT_FOUND */
@@ -69,6 +74,14 @@ export type Reading = {
   phrase?: string | undefined;
   idempotencyKey?: string | undefined;
   requestId?: string | undefined;
+};
+
+/** Who can be told of the end of a secret. */
+export type Notifier = {
+  /** @throws AppError NOTIFY_FORBIDDEN, INVALID_REQUEST, DESTINATION_FORBIDDEN, DESTINATION_BUSY */
+  check(url: string): Promise<void>;
+  /** What is stored with a new secret, and what its event will be signed with. */
+  subscribe(url: string, key: { id: Uint8Array; text: string }): { notify: Notify; webhookSecret: string };
 };
 
 /** Who delivers the events of secrets whose end somebody is to be told of. */
@@ -100,15 +113,13 @@ export type HeldEvent = {
   notify: Notify;
 };
 
-/** Where nobody delivers: events wait in the store. */
-export const NO_DELIVERY: Delivery = { reserve: () => undefined, wake: () => {} };
-
 type Parts = {
   store: SecretStore;
   ring: KeyRing;
   gate: PhraseGate;
   clock: Clock;
   onEvent(event: SecretEvent, requestId?: string): void;
+  notifier: Notifier;
   delivery: Delivery;
   /**
    * Secrets created at this instant or before may have been read already, and are handed out no more.
@@ -120,7 +131,9 @@ type Reader = { key: SecretKey; idempotencyKey: string | undefined; requestId: s
 type Seen = { found: Found; opener: Opener };
 
 /** The rules of one-time secrets. */
-export function createSecrets({ store, ring, gate, clock, onEvent, delivery, refusedUntil }: Parts): Secrets {
+export function createSecrets(parts: Parts): Secrets {
+  const { store, ring, gate, clock, onEvent, notifier, delivery, refusedUntil } = parts;
+
   async function find({ id }: SecretKey): Promise<Found> {
     const found = (await store.find(id, clock())) ?? fail('KEY_NOT_FOUND');
     return found.createdAt > refusedUntil() ? found : fail('KEY_NOT_FOUND');
@@ -206,18 +219,30 @@ export function createSecrets({ store, ring, gate, clock, onEvent, delivery, ref
     });
   }
 
-  /** What is refused costs no hash: so the rate is asked first, once there is a place in the queue. */
-  function hashNew(phrase: string, client: Uint8Array | undefined): Promise<PhraseKey> {
+  /**
+   * What costs more than storing, a hash or a look for an address, is not done for a creation that is refused: so the
+   * rate is asked first. A place in the queue of hashes is not kept waiting for an address.
+   */
+  async function prepare({ phrase, notify, client }: CreateInput): Promise<PhraseKey | undefined> {
+    const admit = async (): Promise<void> => {
+      if (client) refuseIf(await store.admit(client, clock()));
+    };
+    if (notify !== undefined) {
+      await admit();
+      await notifier.check(notify);
+    }
+    if (phrase === undefined) return undefined;
     const salt = randomBytes(SALT_BYTES);
     return gate.run(salt.toString('hex'), async (hashPhrase) => {
-      if (client) refuseIf(await store.admit(client, clock()));
+      if (notify === undefined) await admit();
       return { salt, key: await hashPhrase(normalise(phrase), salt) };
     });
   }
 
   return {
-    async create({ secret, phrase, ttlMs, receipt, client, notify }) {
-      const phraseKey = phrase === undefined ? undefined : await hashNew(phrase, client);
+    async create(input) {
+      const { secret, ttlMs, receipt, client } = input;
+      const phraseKey = await prepare(input);
       const now = clock();
       const createdAt = Math.max(now, refusedUntil() + 1); // the clock may be behind what is refused
       const expiresAt = now + ttlMs;
@@ -225,11 +250,19 @@ export function createSecrets({ store, ring, gate, clock, onEvent, delivery, ref
       const { id } = key;
       const receiptKey = receipt ? createReceiptKey(id) : undefined;
       const envelope = sealSecret(ring, key.bytes, { id, createdAt, expiresAt }, Buffer.from(secret), phraseKey);
-      const creator = client && { client, now, isAdmitted: phraseKey !== undefined };
+      const isAdmitted = phraseKey !== undefined || input.notify !== undefined;
+      const creator = client && { client, now, isAdmitted };
       const receiptHash = receiptKey?.receiptHash;
-      refuseIf(await store.create({ id, envelope, createdAt, expiresAt, receiptHash, notify: notify?.(id), creator }));
+      const webhook = input.notify === undefined ? undefined : notifier.subscribe(input.notify, key);
+      const notify = webhook?.notify;
+      refuseIf(await store.create({ id, envelope, createdAt, expiresAt, receiptHash, notify, creator }));
       onEvent('created');
-      return { secretKey: key.text, receiptKey: receiptKey?.text, expiresAt };
+      return {
+        secretKey: key.text,
+        receiptKey: receiptKey?.text,
+        webhookSecret: webhook?.webhookSecret,
+        expiresAt,
+      };
     },
 
     async look(text) {

@@ -1,7 +1,5 @@
 import { hash } from 'node:crypto';
-
-/** How a secret ended: it has one event in its life. */
-export type EventType = 'read' | 'burned' | 'expired';
+import type { EventType } from './store.ts';
 
 /**
  * What an event calls its secret: the first 32 hex digits of SHA-256 over the secret key's text. Whoever has the key

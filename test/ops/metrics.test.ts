@@ -64,8 +64,8 @@ for (const { name, test, place } of ENGINES) {
   });
 
   test(`${name}: jobs tell how many secrets expired`, async (t) => {
-    const { secrets, sink } = await (await place(t)).open();
-    const server = await startServer(t, { place: { url: '', open: async () => ({ secrets, sink }) as never } });
+    const { secrets, sink, events } = await (await place(t)).open();
+    const server = await startServer(t, { place: { url: '', open: async () => ({ secrets, sink, events }) as never } });
     for (let n = 0; n < 3; n++) await server.create({ secret: 'x', ttl: { minutes: 1 } });
     server.clock.advance({ minutes: 2 });
     const expired = new Promise<number>((resolve) => {

@@ -3,10 +3,11 @@ import type { ExecutionContext } from 'ava';
 import test from 'ava';
 import { createKeyRing } from '../../src/sealing/key-ring.ts';
 import { createClientIds } from '../../src/secrets/clients.ts';
-import { createSecrets, NO_DELIVERY } from '../../src/secrets/secrets.ts';
+import { createSecrets } from '../../src/secrets/secrets.ts';
 import { until } from '../support/program.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { ENGINES, SQLITE } from '../support/storage.ts';
+import { NO_WEBHOOKS } from '../support/webhooks.ts';
 
 const CLIENT = Buffer.alloc(16, 'c');
 const OTHER = Buffer.alloc(16, 'o');
@@ -121,7 +122,7 @@ test('what is refused costs no hash, and what is hashed was admitted', async (t)
           return randomBytes(32);
         }),
     },
-    delivery: NO_DELIVERY,
+    ...NO_WEBHOOKS,
   });
   const create = (client: Uint8Array | undefined) =>
     secrets.create({ secret: 's', phrase: 'p', ttlMs: 60_000, receipt: false, client });

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import type { ExecutionContext } from 'ava';
+import { parseAllowList } from '../../src/allow-list.ts';
 import { type AppParts, createApp } from '../../src/app.ts';
+import { createEgress } from '../../src/egress/egress.ts';
 import { createGate } from '../../src/hashing/gate.ts';
 import { createHashQueue } from '../../src/hashing/hash-queue.ts';
 import { createHashThreads } from '../../src/hashing/threads.ts';
@@ -15,11 +17,15 @@ import { createMeters } from '../../src/ops/meters.ts';
 import { createStatus } from '../../src/ops/status.ts';
 import { createTotals } from '../../src/ops/totals.ts';
 import { createKeyRing } from '../../src/sealing/key-ring.ts';
-import { createSecrets, NO_DELIVERY } from '../../src/secrets/secrets.ts';
+import { createSecrets } from '../../src/secrets/secrets.ts';
 import type { StoreLimits } from '../../src/secrets/store.ts';
 import { createSink, type SinkParts } from '../../src/sink/sink.ts';
 import type { Storage } from '../../src/storage/open.ts';
 import { createTelemetry } from '../../src/telemetry.ts';
+import { createCallClaims } from '../../src/tokens/sign.ts';
+import { createAttempt } from '../../src/webhooks/attempt.ts';
+import { createDispatcher } from '../../src/webhooks/dispatcher.ts';
+import { createWebhooks } from '../../src/webhooks/webhooks.ts';
 import { type Api, createApi } from './api.ts';
 import { expectNoLeaks, remember } from './leaks.ts';
 import { createLocalSlots } from './slots.ts';
@@ -60,12 +66,17 @@ export type TestServerOptions = {
   refusedUntil?: () => number;
   /** In place of what this server counts. */
   readTotals?: () => Promise<Samples>;
+  /** As the variable. */
+  egressAllow?: string;
+  takesNotify?: boolean;
 };
 
 export type TestServer = Api & {
   port: number;
   clock: TestClock;
   storage: Storage;
+  /** Looks for events that are due. */
+  wake(): void;
   /** Everything logged so far, at level trace. */
   logged(): string;
   /** As Prometheus reads them. */
@@ -88,14 +99,33 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
   const gate = createGate(createHashQueue(createLocalSlots(2), threads.hashAll).hash);
   const meters = createMeters();
   const telemetry = createTelemetry(meters, log);
+  const ring = createKeyRing(masterKeys);
+  const now = (): number => clock.now;
+  const egress = createEgress({
+    allowed: parseAllowList(options.egressAllow ?? '') ?? [],
+    servers: [],
+    onAttempt: () => {},
+  });
+  const claimsFor = createCallClaims({ clock: now, randomBytes });
+  const onError = (err: unknown): void => log.error({ err }, 'delivery');
+  const dispatcher = createDispatcher({
+    store: measureVerbs(meters, storage.events),
+    attempt: createAttempt({ ring, egress, clock: now, onError, createClaims: () => claimsFor('username') }),
+    clock: now,
+    random: () => 0.5,
+    onResult: (result, { occurredAt }) => telemetry.webhookResult(result, clock.now - occurredAt),
+    onError,
+  });
+  dispatcher.start();
   const secrets = createSecrets({
     store: measureVerbs(meters, storage.secrets),
-    ring: createKeyRing(masterKeys),
+    ring,
     gate,
     clock: () => clock.now,
     refusedUntil: options.refusedUntil ?? (() => 0),
     onEvent: telemetry.secretEvent,
-    delivery: NO_DELIVERY,
+    notifier: createWebhooks({ ring, egress, isOpen: options.takesNotify ?? true }),
+    delivery: dispatcher,
   });
   const sink = createSink({
     store: measureVerbs(meters, storage.sink),
@@ -130,6 +160,8 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
   t.teardown(async () => {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
+    await dispatcher.stop(AbortSignal.abort());
+    await egress.close();
     await threads.close();
     remember(options.createToken);
     remember(options.proxyToken);
@@ -137,5 +169,5 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
   });
   const { port } = server.address() as AddressInfo;
   const base = `http://127.0.0.1:${port}`;
-  return { ...createApi(base), port, clock, storage, logged: () => lines.join(''), metrics };
+  return { ...createApi(base), port, clock, storage, wake: dispatcher.wake, logged: () => lines.join(''), metrics };
 }

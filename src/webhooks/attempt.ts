@@ -1,0 +1,134 @@
+import type { Readable } from 'node:stream';
+import type { Clock } from '../clock.ts';
+import type { Egress, EgressAnswer } from '../egress/egress.ts';
+import { AppError } from '../errors.ts';
+import type { KeyRing } from '../sealing/key-ring.ts';
+import { createTokenKey } from '../tokens/form.ts';
+import { type CallClaims, signToken } from '../tokens/sign.ts';
+import { formatPayload } from './payload.ts';
+import { RULES } from './rules.ts';
+import { parseRetryAfter } from './schedule.ts';
+import { openSubscription, type Subscription } from './sealed.ts';
+import { signMessage } from './signature.ts';
+import type { TakenEvent } from './store.ts';
+
+export const OUTCOMES = [
+  'delivered',
+  /** 410: nobody wants it any more. */
+  'gone',
+  /** What is stored does not open: it was changed, or is damaged. */
+  'damaged',
+  /** Another status than 2xx. */
+  'refused',
+  /** No answer: no connection, no such name, too slow. */
+  'unreachable',
+  /** The address is one that must not be called, now. */
+  'forbidden',
+  /** Not tried: the master key is missing, or too much is under way to the address. */
+  'later',
+  /** Broken off by us, or not begun in time. */
+  'cut',
+] as const;
+
+/** How an attempt to deliver an event ended. */
+export type Outcome = {
+  result: (typeof OUTCOMES)[number];
+  /** What the receiver asked for. */
+  retryAfterMs?: number | undefined;
+};
+
+const LIMITS = { connectMs: 5_000, headersMs: 15_000, bodyMs: 2_000, totalMs: 15_000 };
+/** How much of an answer is read, so that its connection can serve the next request; nobody looks at it. */
+const ANSWER_MAX_BYTES = 65_536;
+const ANSWER_MS = 2_000;
+const TOKEN_SECONDS = 300;
+const USER_AGENT = 'Hushbox-Webhooks/1';
+
+export type AttemptParts = {
+  ring: Pick<KeyRing, 'find'>;
+  egress: Pick<Egress, 'send'>;
+  /** What the token of a call says, but for whom it is. */
+  createClaims(): CallClaims;
+  clock: Clock;
+  /** An attempt failed in a way that nobody thought of. */
+  onError(error: unknown): void;
+};
+
+/** @returns a function that tries to deliver an event, once. It never rejects; `signal` makes its outcome `cut`. */
+export function createAttempt(parts: AttemptParts): (event: TakenEvent, signal: AbortSignal) => Promise<Outcome> {
+  return async (event, signal) => {
+    let subscription: Subscription | undefined;
+    try {
+      subscription = openSubscription(parts.ring, event.id, event.notify.sealed);
+    } catch {
+      return { result: 'damaged' };
+    }
+    if (!subscription) return { result: 'later' };
+    try {
+      return await call(parts, event, subscription, signal);
+    } catch (error) {
+      return signal.aborted ? { result: 'cut' } : outcomeOf(error, parts.onError);
+    }
+  };
+}
+
+async function call(
+  { egress, createClaims, clock }: AttemptParts,
+  { type, occurredAt }: TakenEvent,
+  { url, secret, webhookId, fingerprint }: Subscription,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const body = formatPayload(type, occurredAt, fingerprint);
+  const claims = createClaims();
+  const message = { id: webhookId, timestampSeconds: claims.iat, body };
+  const token = { ...claims, aud: new URL(url).origin, exp: claims.iat + TOKEN_SECONDS };
+  const headers = {
+    'content-type': 'application/json',
+    'user-agent': USER_AGENT,
+    ...signMessage(secret, message),
+    'x-my-jwt': signToken(createTokenKey(secret), token),
+  };
+  const answer = await egress.send({
+    url,
+    rules: RULES,
+    method: 'POST',
+    headers: Object.entries(headers).flat(),
+    body: Buffer.from(body),
+    signal,
+    limits: LIMITS,
+  });
+  await readToItsEnd(answer.body);
+  return judge(answer, clock());
+}
+
+/** The verdict is the status: an answer that breaks off, drips or does not end changes nothing in it. */
+async function readToItsEnd(body: Readable): Promise<void> {
+  const timer = setTimeout(() => body.destroy(), ANSWER_MS);
+  try {
+    let received = 0;
+    for await (const chunk of body) {
+      received += (chunk as Buffer).length;
+      if (received > ANSWER_MAX_BYTES) break; // which destroys it
+    }
+  } catch {
+    // broken off
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function judge({ status, headers }: EgressAnswer, now: number): Outcome {
+  if (status >= 200 && status < 300) return { result: 'delivered' };
+  if (status === 410) return { result: 'gone' };
+  const isPatient = status === 429 || status === 503;
+  const retryAfter = headers.find(([name]) => name.toLowerCase() === 'retry-after')?.[1];
+  return { result: 'refused', retryAfterMs: isPatient ? parseRetryAfter(retryAfter, now) : undefined };
+}
+
+function outcomeOf(error: unknown, onError: (error: unknown) => void): Outcome {
+  const code = error instanceof AppError ? error.code : undefined;
+  if (code === 'DESTINATION_FORBIDDEN') return { result: 'forbidden' };
+  if (code === 'DESTINATION_BUSY') return { result: 'later', retryAfterMs: 0 };
+  if (code !== 'UPSTREAM_FAILED' && code !== 'UPSTREAM_TIMEOUT') onError(error);
+  return { result: 'unreachable' };
+}

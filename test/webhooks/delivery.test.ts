@@ -1,0 +1,147 @@
+import { createHash } from 'node:crypto';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import type { ExecutionContext } from 'ava';
+import { jwtVerify } from 'jose';
+import { Webhook } from 'standardwebhooks';
+import { until } from '../support/program.ts';
+import { startServer, type TestServer, type TestServerOptions } from '../support/server.ts';
+import { ENGINES } from '../support/storage.ts';
+
+type Call = { path: string | undefined; headers: IncomingHttpHeaders; body: string };
+type Receiver = { url: string; calls: Call[]; answer: { status: number; headers?: Record<string, string> } };
+
+/** A real receiver on loopback. */
+async function startReceiver(t: ExecutionContext): Promise<Receiver> {
+  const receiver: Receiver = { url: '', calls: [], answer: { status: 204 } };
+  const server = createServer(async (request, response) => {
+    const { url: path, headers } = request;
+    receiver.calls.push({ path, headers, body: await text(request) });
+    response.writeHead(receiver.answer.status, receiver.answer.headers).end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  receiver.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook?a=1`;
+  return receiver;
+}
+
+type Created = { secret_key: string; receipt_key: string; webhook_secret: string };
+
+async function create(server: TestServer, notify: string): Promise<Created> {
+  const response = await server.post('/generate', { secret: 's', receipt: true, ttl: { minutes: 1 }, notify });
+  if (response.status !== 201) throw new Error(await response.text());
+  return (await response.json()) as Created;
+}
+
+for (const { name, place, test: runs } of ENGINES) {
+  const start = async (t: ExecutionContext, options: Partial<TestServerOptions> = {}): Promise<TestServer> =>
+    startServer(t, { place: await place(t), egressAllow: '127.0.0.1', ...options });
+
+  runs(
+    `${name}: who is to be notified of a read is told at once, signed both ways, and not told the key`,
+    async (t) => {
+      const [server, receiver] = [await start(t), await startReceiver(t)];
+      const { secret_key: key, webhook_secret: secret } = await create(server, receiver.url);
+      t.is((await server.post(`/secrets/${key}`)).status, 200);
+      await until('the event', () => receiver.calls.length === 1);
+      const [{ path, headers, body }] = receiver.calls as [Call];
+      t.is(path, '/hook?a=1');
+      t.deepEqual(JSON.parse(body), {
+        type: 'secret.read',
+        timestamp: new Date(server.clock.now).toISOString(),
+        data: { secret_id: createHash('sha256').update(key).digest('hex').slice(0, 32) },
+      });
+      const bytes = Buffer.from(secret.slice('whsec_'.length), 'base64');
+      t.is(bytes.length, 64);
+      const { payload, protectedHeader } = await jwtVerify(String(headers['x-my-jwt']), bytes, {
+        currentDate: new Date(server.clock.now),
+        audience: new URL(receiver.url).origin,
+      });
+      t.deepEqual(protectedHeader, { alg: 'HS512', typ: 'JWT' });
+      t.is(payload.exp, (payload.iat as number) + 300);
+      t.deepEqual(payload.payload, { user: 'username', date: '2066-01-01' });
+      const timestamp = new Date(Number(headers['webhook-timestamp']) * 1000);
+      t.is(timestamp.getTime(), server.clock.now);
+      const id = String(headers['webhook-id']);
+      t.is(new Webhook(secret).sign(id, timestamp, body), String(headers['webhook-signature']));
+      t.false(JSON.stringify({ headers, body }).includes(key));
+      await until('its end', async () => (await server.storage.events.countWaiting()).events === 0);
+      t.false(server.logged().includes(receiver.url));
+    },
+  );
+
+  runs(`${name}: burned and expired secrets have their events too`, async (t) => {
+    const [server, receiver] = [await start(t), await startReceiver(t)];
+    const burned = await create(server, receiver.url);
+    await create(server, receiver.url);
+    t.is((await server.request('DELETE', `/receipts/${burned.receipt_key}`)).status, 204);
+    await until('the first', () => receiver.calls.length === 1);
+    server.clock.advance({ minutes: 2 });
+    await server.storage.secrets.sweep(server.clock.now, 100, 0);
+    server.wake();
+    await until('the second', () => receiver.calls.length === 2);
+    t.deepEqual(
+      receiver.calls.map(({ body }) => (JSON.parse(body) as { type: string }).type),
+      ['secret.burned', 'secret.expired'],
+    );
+  });
+
+  runs(`${name}: what failed is tried again under the same id and with the same bytes; 410 ends it`, async (t) => {
+    const [server, receiver] = [await start(t), await startReceiver(t)];
+    receiver.answer = { status: 302, headers: { location: receiver.url } };
+    const { secret_key: key } = await create(server, receiver.url);
+    await server.post(`/secrets/${key}`);
+    await until('a first attempt', () => receiver.calls.length === 1);
+    await until('its end', async () => ((await server.storage.events.nextDueAt()) ?? 0) === server.clock.now + 5_000);
+    receiver.answer = { status: 410 };
+    server.clock.advance({ seconds: 5 });
+    server.wake();
+    await until('a second attempt', () => receiver.calls.length === 2);
+    await until('its end', async () => (await server.storage.events.countWaiting()).events === 0);
+    const [first, second] = receiver.calls;
+    t.is(first?.body, second?.body);
+    t.is(first?.headers['webhook-id'], second?.headers['webhook-id']);
+    t.not(first?.headers['webhook-signature'], second?.headers['webhook-signature']);
+    t.not(first?.headers['x-my-jwt'], second?.headers['x-my-jwt']);
+  });
+
+  runs(`${name}: what cannot be notified is refused, and nothing is stored`, async (t) => {
+    const open = await start(t, { egressAllow: '127.0.0.2' });
+    const post = async (notify: unknown, server = open) => {
+      const response = await server.post('/generate', { secret: 's', notify });
+      const { Error: sentence, code } = (await response.json()) as { Error: string; code: string };
+      return { status: response.status, code, isNamed: sentence.includes('notify') };
+    };
+    const refused = { status: 403, code: 'DESTINATION_FORBIDDEN' };
+    for (const url of [
+      'http://127.0.0.1/',
+      'https://127.1/',
+      'https://[::1]/',
+      'https://10.0.0.1/',
+      'https://localhost/',
+      'http://1.1.1.1/',
+    ]) {
+      t.like(await post(url), refused, url);
+    }
+    for (const bad of [
+      '',
+      'no URL',
+      'ftp://a.example/',
+      'https://u:p@a.example/',
+      'https:// a.example/',
+      `https://a.example/${'x'.repeat(2048)}`,
+      1,
+      null,
+    ]) {
+      t.like(await post(bad), { status: 400, code: 'INVALID_REQUEST', isNamed: true }, String(bad));
+    }
+    const closed = await start(t, { takesNotify: false });
+    t.like(await post('https://127.0.0.1/', closed), { status: 403, code: 'NOTIFY_FORBIDDEN' });
+    t.like(await post('no URL', closed), { status: 400 });
+    t.is((await closed.post('/generate', { secret: 's' })).status, 201);
+  });
+}
