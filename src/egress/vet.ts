@@ -13,12 +13,12 @@ export type Vet = (destination: Destination, rules: Rules, found: readonly Addre
  * Where a host is listed by its name, whatever it resolves to is meant. Else every address must be public or listed: one
  * that is neither, and all are refused but those that are listed. What is allowed to listed destinations alone (plain http
  * for webhooks, unusual ports) goes to listed addresses alone.
+ * @param isOwn whether it is an address of this machine: these count as not public, whatever they are.
  * @returns none where there are none.
  * @throws AppError DESTINATION_FORBIDDEN.
  */
-export function createVet(allowed: readonly AllowEntry[]): Vet {
+export function createVet(allowed: readonly AllowEntry[], isOwn = createOwnAddresses()): Vet {
   const entries = allowed.map(toEntry);
-  const isOwn = createOwnAddresses();
   const isOpen = (address: Address): boolean => isPublic(address) && !isOwn(address);
 
   return (destination, rules, found) => {

@@ -1,6 +1,11 @@
 import { writeFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { type Address, parseAddress, parseAllowList } from '../../src/allow-list.ts';
+import { createOwnAddresses } from '../../src/egress/addresses.ts';
+import { parseDestination } from '../../src/egress/destination.ts';
+import { createVet } from '../../src/egress/vet.ts';
 import {
   callFromChild,
   isLoopback,
@@ -242,6 +247,19 @@ test('webhooks take plain http only where it is listed', async (t) => {
   }
   await startEgress(t, { servers: [server], allow: PUBLIC }).egress.check(`http://${PUBLIC}/`, WEBHOOKS);
   await startEgress(t, { servers: [server], allow: 'public.example' }).egress.check('http://public.example/', WEBHOOKS);
+});
+
+test('the addresses of this machine are not for others, be they public', (t) => {
+  const isOwn = createOwnAddresses();
+  const addresses = Object.values(networkInterfaces()).flatMap((all = []) => all.map(({ address }) => address));
+  t.true(addresses.length > 0);
+  for (const address of addresses) t.true(isOwn(parseAddress(address) as Address), address);
+  const far = parseAddress(PUBLIC) as Address;
+  t.false(isOwn(far));
+  const destination = parseDestination(`https://${PUBLIC}/`, PROXY);
+  t.deepEqual(createVet([])(destination, PROXY, [far]), [far]);
+  t.throws(() => createVet([], () => true)(destination, PROXY, [far]), { code: 'DESTINATION_FORBIDDEN' } as object);
+  t.deepEqual(createVet(parseAllowList(PUBLIC) ?? [], () => true)(destination, PROXY, [far]), [far]);
 });
 
 test('a redirect is an answer: nobody follows it', async (t) => {

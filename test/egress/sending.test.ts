@@ -45,8 +45,12 @@ function flow(limit = Number.POSITIVE_INFINITY): { source: Readable; taken(): nu
   return { source, taken: () => taken };
 }
 
-async function until(isTrue: () => boolean): Promise<void> {
-  while (!isTrue()) await sleep(5);
+async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  const giveUpAt = performance.now() + PATIENT.bodyMs / 2;
+  while (!(await isTrue())) {
+    if (performance.now() > giveUpAt) throw new Error('it never came to that');
+    await sleep(5);
+  }
 }
 
 test('what is sent arrives, and the answer comes back as it was, header by header', async (t) => {
@@ -224,13 +228,17 @@ test('who does not connect, answer or go on in time is given up, and all that th
     socket.once('data', () => socket.write(`${HEAD}content-length: 9\r\n\r\nbegun`)),
   );
   const dripping = await startRaw(t, (socket) => {
-    socket.once('data', () => socket.write(`${HEAD}content-length: 999999\r\n\r\n`));
-    const timer = setInterval(() => socket.write('.'), 20);
-    socket.on('close', () => clearInterval(timer));
+    socket.once('data', () => {
+      socket.write(`${HEAD}content-length: 999999\r\n\r\n`);
+      const timer = setInterval(() => socket.write('.'), 20);
+      socket.on('close', () => clearInterval(timer));
+    });
   });
   const hinting = await startRaw(t, (socket) => {
-    const timer = setInterval(() => socket.write('HTTP/1.1 103 Early Hints\r\n\r\n'), 20);
-    socket.on('close', () => clearInterval(timer));
+    socket.once('data', () => {
+      const timer = setInterval(() => socket.write('HTTP/1.1 103 Early Hints\r\n\r\n'), 20);
+      socket.on('close', () => clearInterval(timer));
+    });
   });
   const { post, egress, counted } = start(t);
   const short = 150;
@@ -249,12 +257,11 @@ test('who does not connect, answer or go on in time is given up, and all that th
   t.pass();
 });
 
-async function untilEmpty(server: Upstream['server']): Promise<void> {
-  let count = 1;
-  while (count > 0) {
-    count = await new Promise<number>((resolve) => server.getConnections((_error, found) => resolve(found)));
-    if (count > 0) await sleep(5);
-  }
+/** Until nobody is connected to it any more. */
+function untilEmpty(server: Upstream['server']): Promise<void> {
+  const count = (): Promise<number> =>
+    new Promise((resolve) => server.getConnections((_error, found) => resolve(found)));
+  return until(async () => (await count()) === 0);
 }
 
 test('an address that does not answer at all is given up, and its socket closed', async (t) => {

@@ -17,7 +17,7 @@ import {
 export const PROXY: Rules = { purpose: 'proxy', anyPlainHttp: true, member: 'Destination' };
 export const WEBHOOKS: Rules = { purpose: 'webhooks', anyPlainHttp: false, member: 'notify' };
 /** Far beyond what a busy machine takes. */
-export const PATIENT = { connectMs: 20_000, headersMs: 20_000, bodyMs: 20_000, totalMs: 60_000 };
+export const PATIENT = { connectMs: 60_000, headersMs: 60_000, bodyMs: 60_000, totalMs: 90_000 };
 
 export type CallsOut = {
   egress: Egress;
