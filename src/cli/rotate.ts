@@ -9,6 +9,7 @@ import {
   type MasterKeys,
   writeNewKey,
 } from '../master-keys.ts';
+import { RECEIPT_MS } from '../secrets/store.ts';
 import { openRecords } from '../storage/open.ts';
 import { countSealed, describeSealed, fingerprintsOf, type SealedCount } from './sealed.ts';
 import { count, describe, EXIT, type Exit, Failure, instant, isDatabaseThere, type Terminal } from './terminal.ts';
@@ -52,7 +53,8 @@ async function writeKey(terminal: Terminal, config: Config, path: string): Promi
 
 /** Says when the old key can go. What fails here changes nothing of what was done. */
 async function tellNeeds(terminal: Terminal, config: Config, fingerprint: string): Promise<void> {
-  const latest = instant(terminal.now() + config.SECRET_TTL_MAX_SECONDS * 1000 + SETTLED_MS);
+  // A webhook is tried until seven days after the end of its secret.
+  const latest = instant(terminal.now() + config.SECRET_TTL_MAX_SECONDS * 1000 + RECEIPT_MS + SETTLED_MS);
   const inAnyCase = `in any case it can go after ${latest}`;
   try {
     const { byKey, isComplete } = await look(terminal, config);

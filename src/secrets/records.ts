@@ -8,6 +8,12 @@ export interface SecretRecords {
   /** Sealed content that a reader could still act on at `now`, in the order of the ids. */
   listSealed(page: Page): Promise<readonly SealedRecord[]>;
 
+  /**
+   * Who is to be told of ends at `now`, in the order of the ids: of secrets that wait, or of which an event waits. Empty in
+   * a storage of a version that told nobody.
+   */
+  listNotifying(page: Page): Promise<readonly SealedRecord[]>;
+
   /** What receipts tell at `now` of secrets that have ended by then, in the order of the ids. */
   listEnded(page: Page): Promise<readonly EndedRecord[]>;
 
@@ -29,11 +35,11 @@ export type Page = {
 
 export type SealedRecord = {
   id: Uint8Array;
-  state: 'waiting' | 'copy';
+  state: 'waiting' | 'copy' | 'notifying';
   createdAt: number;
-  /** From then on it is invisible. */
+  /** From then on it is invisible, or given up. */
   visibleUntil: number;
-  /** The first bytes of the envelope, as many as tell its format and its master key. */
+  /** The first bytes of what is sealed, as many as tell its format and its master key. */
   envelopeHead: Uint8Array;
 };
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { SETTLED_MS } from '../../src/cli/rotate.ts';
 import { masterKeyIdOf } from '../../src/sealing/key-ring.ts';
+import { createSecretKey } from '../../src/secrets/keys.ts';
 import { secretsAt } from '../fixtures/fixture.ts';
 import { hushbox } from '../support/hushbox.ts';
 import { remember } from '../support/leaks.ts';
@@ -99,6 +100,29 @@ for (const engine of ENGINES) {
     t.deepEqual(keysIn(path('master.key')), [current, needed]);
     settle(path('master.key'));
     t.is((await hushbox(['rotate-master-key', '--prune'], env)).stdout, 'Every key is needed, or seals.\n');
+  });
+
+  testEngine(`${engine.name}: a key that the webhook of a read secret needs is told, and not pruned`, async (t) => {
+    const { place, env, path } = await world(t, engine);
+    const [current, needed] = [newKey(), newKey()];
+    writeFileSync(path('master.key'), `${current}\n${needed}\n`, { mode: 0o600 });
+    const { secrets, events, fence, close } = await place.open();
+    await fence.advance(Date.now(), []);
+    const sealed = Buffer.concat([Buffer.of(1, 0), Buffer.from(fingerprint(needed), 'hex'), randomBytes(200)]);
+    const createdAt = Date.now();
+    const expiresAt = createdAt + HOUR;
+    const { id } = createSecretKey(expiresAt);
+    const notify = { sealed, destination: randomBytes(16) };
+    await secrets.create({ id, envelope: randomBytes(64), createdAt, expiresAt, notify });
+    await secrets.claim(id, createdAt, { refundTry: false });
+    settle(path('master.key'));
+    t.is((await hushbox(['rotate-master-key', '--prune'], env)).stdout, 'Every key is needed, or seals.\n');
+    const { stdout } = await hushbox(['rotate-master-key', '--status'], env);
+    t.regex(stdout, new RegExp(`^${fingerprint(needed)} {2}reads: 1 webhook sealed with it`, 'm'));
+    await events.finish([id]);
+    await close();
+    const { stdout: freed } = await hushbox(['rotate-master-key', '--prune'], env);
+    t.is(freed, `${fingerprint(needed)}  is gone: nothing was sealed with it.\n`);
   });
 
   testEngine(`${engine.name}: a key that stored secrets need and nobody has is told, with exit status 1`, async (t) => {

@@ -15,6 +15,7 @@ test('looking at a file that nobody has open, of an older version too, leaves no
   copyFileSync(V1, path);
   const records = await openRecords({ sqlitePath: path, STORAGE_URL: '' }, 'look');
   t.is((await records.listSealed(ALL)).length, 11);
+  t.deepEqual(await records.listNotifying(ALL), []);
   t.true((await records.listEnded(ALL)).length > 3);
   t.deepEqual(readdirSync(folder), ['hushbox.db']);
   await records.close();

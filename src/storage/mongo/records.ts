@@ -1,7 +1,7 @@
 import { type Collection, type Filter, MongoBulkWriteError } from 'mongodb';
 import { HEAD_BYTES } from '../../sealing/head.ts';
 import type { EndedRecord, SealedRecord, SecretRecords } from '../../secrets/records.ts';
-import { RECEIPT_MS } from '../../secrets/store.ts';
+import { type Notify, RECEIPT_MS } from '../../secrets/store.ts';
 import type { Records } from '../open.ts';
 import { connectPatiently, keepConnection } from './connection.ts';
 import { DUPLICATE_KEY, hasCode } from './error-codes.ts';
@@ -36,6 +36,15 @@ function createMongoRecords(secrets: () => Collection<SecretDocument>): SecretRe
         if (document.envelope) found.push(sealedOf(document));
       }
       return found;
+    },
+
+    async listNotifying({ now, after, limit }) {
+      const filter = { ...laterThan(after), notify: { $exists: true }, removeAt: { $gt: new Date(now) } };
+      const projection = { createdAt: 1, removeAt: 1, notify: 1 };
+      return secrets()
+        .find(filter, { projection, limit, sort: { _id: 1 } })
+        .map(notifyingOf)
+        .toArray();
     },
 
     async listEnded({ now, after, limit }) {
@@ -83,6 +92,16 @@ function sealedOf({ _id, createdAt, visibleUntil, claimTag, envelope }: SecretDo
     createdAt,
     visibleUntil: visibleUntil as number,
     envelopeHead: (envelope as Uint8Array).slice(0, HEAD_BYTES),
+  };
+}
+
+function notifyingOf({ _id, createdAt, removeAt, notify }: SecretDocument): SealedRecord {
+  return {
+    id: _id,
+    state: 'notifying',
+    createdAt,
+    visibleUntil: removeAt.getTime(),
+    envelopeHead: (notify as Notify).sealed.slice(0, HEAD_BYTES),
   };
 }
 

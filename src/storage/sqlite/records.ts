@@ -24,6 +24,15 @@ const SEALED = `
     SELECT id, 'copy', created_at, copy_until, substr(envelope, 1, ${HEAD_BYTES})
     FROM ended WHERE id > :after AND copy_until > :now ORDER BY id LIMIT :limit)
   ORDER BY id LIMIT :limit`;
+const NOTIFYING = `
+  SELECT * FROM (
+    SELECT id, 'notifying' AS state, created_at, expires_at + ${RECEIPT_MS} AS visible_until,
+      substr(notify, 1, ${HEAD_BYTES}) AS head
+    FROM waiting WHERE id > :after AND notify IS NOT NULL AND expires_at + ${RECEIPT_MS} > :now ORDER BY id LIMIT :limit)
+  UNION ALL SELECT * FROM (
+    SELECT id, 'notifying', occurred_at, occurred_at + ${RECEIPT_MS}, substr(notify, 1, ${HEAD_BYTES})
+    FROM events WHERE id > :after AND occurred_at + ${RECEIPT_MS} > :now ORDER BY id LIMIT :limit)
+  ORDER BY id LIMIT :limit`;
 const ENDED = `
   SELECT * FROM (
     SELECT id, receipt, state, created_at, expires_at, ended_at, tries, reads
@@ -45,6 +54,10 @@ export async function openSqliteRecords(path: string, use: 'look' | 'restore'): 
       return looker.all(SEALED, { now, after, limit }).map(sealedOf);
     },
 
+    async listNotifying({ now, after = FIRST, limit }) {
+      return isTable(looker, 'events') ? looker.all(NOTIFYING, { now, after, limit }).map(sealedOf) : [];
+    },
+
     async listEnded({ now, after = FIRST, limit }) {
       return looker.all(ENDED, { now, after, limit }).map(endedOf);
     },
@@ -57,8 +70,9 @@ export async function openSqliteRecords(path: string, use: 'look' | 'restore'): 
     },
 
     async findMark() {
-      const isThere = looker.all("SELECT 1 FROM sqlite_schema WHERE name = 'fence'", {}).length > 0;
-      const [row] = isThere ? looker.all('SELECT database_id, mark, refused_until FROM fence WHERE mark > 0', {}) : [];
+      const [row] = isTable(looker, 'fence')
+        ? looker.all('SELECT database_id, mark, refused_until FROM fence WHERE mark > 0', {})
+        : [];
       return row && stateOf([row.database_id, row.mark, row.refused_until] as Value[]);
     },
 
@@ -69,11 +83,18 @@ export async function openSqliteRecords(path: string, use: 'look' | 'restore'): 
   };
 }
 
-/** A connection for looking that is opened anew when a service starts meanwhile. */
-function createLooker(path: string): {
+type Looker = {
   all(sql: string, values: Record<string, Uint8Array | number>): Row[];
   close(): void;
-} {
+};
+
+/** Not in every version. */
+function isTable(looker: Looker, name: 'fence' | 'events'): boolean {
+  return looker.all(`SELECT 1 FROM sqlite_schema WHERE name = '${name}'`, {}).length > 0;
+}
+
+/** A connection for looking that is opened anew when a service starts meanwhile. */
+function createLooker(path: string): Looker {
   let hadWal = hasWal(path);
   let database: DatabaseSync | undefined;
 

@@ -14,6 +14,7 @@ import {
   EXPIRES_AT,
   HOUR,
   NO_REFUND,
+  newNotify,
   newSecret,
   plain,
   receiptOf,
@@ -52,6 +53,33 @@ export function recordContract(test: ContractTest): void {
     t.is(await ids(EXPIRES_AT - 1), 9);
     t.is(await ids(EXPIRES_AT), 5);
     t.is(await ids(EXPIRES_AT + HOUR), 0);
+  });
+
+  test('who is to be told is listed once, from creation until the event is finished', async (t, world) => {
+    const { store, events } = world;
+    const [waiting, other] = [await createTraced(store, withNotify()), await createUntraced(store, withNotify())];
+    const [read, burned] = [await createUntraced(store, withNotify()), await createTraced(store, withNotify())];
+    const copied = await createUntraced(store, withNotify());
+    await createTraced(store);
+    await store.claim(read.id, CREATED_AT, NO_REFUND);
+    await claimCopy(store, copied);
+    await store.burn(burned.id, burned.receiptHash, CREATED_AT);
+    const records = await openAt(t, world, 'look');
+    const list = async (now: number, limit = 100) =>
+      listAll(limit, (page) => records.listNotifying({ ...page, now })) as Promise<{ envelopeHead: string }[]>;
+    const headsOf = (secrets: readonly NewSecret[]) =>
+      secrets
+        .toSorted((a, b) => Buffer.compare(a.id, b.id))
+        .map(({ notify }) => Buffer.from(notify?.sealed.subarray(0, 10) ?? []).toString('hex'));
+    const heads = async (now: number, limit?: number) => (await list(now, limit)).map((one) => one.envelopeHead);
+    const all = [waiting, other, read, burned, copied];
+    for (const limit of [1, 2, 5, 100]) t.deepEqual(await heads(CREATED_AT, limit), headsOf(all));
+    await sweepAll(store, EXPIRES_AT + 1000);
+    t.deepEqual(await heads(EXPIRES_AT + 1000, 2), headsOf(all));
+    await events.finish([read.id, burned.id]);
+    t.deepEqual(await heads(EXPIRES_AT), headsOf([waiting, other, copied]));
+    t.deepEqual(await heads(CREATED_AT + RECEIPT_MS), headsOf([waiting, other]));
+    t.deepEqual(await heads(EXPIRES_AT + RECEIPT_MS), []);
   });
 
   test('every receipt of an ended secret is listed as it tells, swept or not, until it is over', async (t, world) => {
@@ -129,6 +157,10 @@ export function recordContract(test: ContractTest): void {
     t.true(await store.reread(copied.id, CREATED_AT, { claimTag: copy.claimTag, maxReads: 5, ...NO_REFUND }));
     t.like(await receiptOf(store, burned, CREATED_AT), { state: 'burned' });
   });
+}
+
+function withNotify(): { notify: NonNullable<NewSecret['notify']> } {
+  return { notify: newNotify() };
 }
 
 async function openAt(t: ExecutionContext, { url }: World, use: 'look' | 'restore'): Promise<Records> {
