@@ -194,7 +194,10 @@ export function blackBoxSuite(name: string, test: TestFn, open: (t: ExecutionCon
       [{ secret: 's', phrase: 'x'.repeat(1025) }, /^phrase must not be longer than 1024/],
       [{ secret: 's', phrase: 'é'.repeat(513) }, /^phrase must not be longer than 1024/],
       [{ secret: 's', receipt: 'true' }, /^receipt must be true or false/],
-      [{ secret: 's', hunter2: 1 }, /^The body has an unknown member; allowed are: secret, phrase, ttl, receipt$/],
+      [
+        { secret: 's', hunter2: 1 },
+        /^The body has an unknown member; allowed are: secret, phrase, ttl, receipt, notify$/,
+      ],
       [{ secret: 5, phrase: 5 }, /^secret must be text; phrase must be text$/],
     ];
     for (const [body, message] of bad) {
