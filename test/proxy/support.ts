@@ -50,7 +50,7 @@ export async function rawUpstream(
 ): Promise<Upstream> {
   return open(
     t,
-    createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+    createServer({ noDelay: true }, (socket) => {
       let received = Buffer.alloc(0);
       let isOver = false;
       socket.on('error', () => {});
