@@ -23,7 +23,7 @@ export type Gates = {
 };
 
 /** @param places how many may be inside of one gate. */
-export function createGates(places: number): Gates {
+export function createGates(places: number, waitMs = WAIT_MS): Gates {
   const gates = new Map<string, Gate>();
   let inside = 0;
   let waiting = 0;
@@ -73,7 +73,7 @@ export function createGates(places: number): Gates {
         reject(error);
       };
       const leave = (): void => giveUp(signal?.reason);
-      const timer = setTimeout(() => giveUp(busy()), WAIT_MS).unref();
+      const timer = setTimeout(() => giveUp(busy()), waitMs).unref();
       const waiter: Waiter = {
         keys,
         let() {
