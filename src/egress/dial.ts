@@ -23,19 +23,23 @@ export function pickDialled(addresses: readonly string[]): string[] {
  * the certificates that Node trusts.
  * @returns gives up.
  */
-export function dial({ destination, addresses }: Target, connect: Connect, done: Done): (error: Error) => void {
+export function dial({ destination, addresses }: Target, connect: Connect, tell: Done): (error: Error) => void {
   const { host, port, isTls } = destination;
   const found = pickDialled(addresses).map((address) => ({ address, family: isIP(address) }));
   const socket = connect({
     host: found.length === 1 ? (found[0]?.address as string) : host, // nothing is looked up for an address
-    lookup: (_host, _options, tell) => tell(null, found),
+    lookup: (_host, _options, answer) => answer(null, found),
     port,
     autoSelectFamily: true,
     autoSelectFamilyAttemptTimeout: TRY_MS,
     noDelay: true,
   });
-  const fail = (error: Error): void => done(error);
-  socket.on('error', fail);
+  let isTold = false; // what breaks later is for who has the socket then
+  const done: Done = (error, connected) => {
+    if (!isTold) tell(error, connected);
+    isTold = true;
+  };
+  socket.on('error', (error) => done(error));
   socket.once('connect', () => {
     if (!addresses.includes(peerOf(socket)) || socket.remotePort !== port) {
       socket.destroy(Object.assign(new Error('connected to an address that was not vetted'), { code: 'NOT_VETTED' }));

@@ -142,8 +142,7 @@ export function createEgress(parts: EgressParts): Egress {
     if (isClosed) throw new AppError('DRAINING');
     const key = `${rules.purpose} ${destination.origin}`;
     const connection = connections.take(key, { destination, addresses: verdict.addresses });
-    // A connection that rested may be closed by now: undici waits until what has arrived is handled, and this lets it arrive.
-    if (connection.peer !== '') await turn();
+    if (connection.peer !== '') await letCloseArrive();
     return attempt({
       connection,
       request,
@@ -195,6 +194,15 @@ export function createEgress(parts: EgressParts): Egress {
       return gates.waiting;
     },
   };
+}
+
+/**
+ * A connection that rested may be closed by now, which the event loop tells only when it has looked at its sockets. It does
+ * that between two turns of its other work.
+ */
+async function letCloseArrive(): Promise<void> {
+  await turn();
+  await turn();
 }
 
 const OUTCOME_OF: Readonly<Partial<Record<ErrorCode, Outcome>>> = {

@@ -199,7 +199,7 @@ test('a request that may have been sent is not sent again', async (t) => {
   t.is(requests, 2);
 });
 
-test('a kept connection that the other side has closed costs no request', async (t) => {
+test('a kept connection that the other side has closed or reset costs no request', async (t) => {
   let last: Socket | undefined;
   const upstream = await startWeb(t, (request, response) => {
     last = request.socket;
@@ -209,7 +209,8 @@ test('a kept connection that the other side has closed costs no request', async 
   for (let turn = 1; turn <= 20; turn++) {
     t.deepEqual(await post(at(upstream)), { status: 200, text: 'kept' });
     t.is(upstream.connections, turn);
-    await new Promise((resolve) => last?.end(() => resolve(undefined)));
+    if (turn % 2 === 0) last?.resetAndDestroy();
+    else await new Promise((resolve) => last?.end(() => resolve(undefined)));
   }
 });
 
