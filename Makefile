@@ -10,7 +10,7 @@ NODE_WANTED := 24
 # `docker compose`, or `docker-compose` where only that is there. COMPOSE=… takes another.
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
-.PHONY: help build run up down logs test check bench docs clean
+.PHONY: help build run demo up down logs test check bench docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,12 @@ build: node_modules/.installed ## install what is needed, Node 24 itself include
 # The recipe's shell becomes the program, which then watches make: see src/make-watch.ts.
 run: build ## serve on http://127.0.0.1:8000
 	@exec env HUSHBOX_MAKE_PID=$$PPID $(NODE) src/main.ts
+
+# Variables that are set win over those of the file; so do those that are set as files.
+demo: build ## as run, with data of its own and settings that everybody knows
+	@echo 'A demonstration: everybody knows its settings (demo.env). Keep nothing real in it.'
+	@exec env HUSHBOX_MAKE_PID=$$PPID $${STORAGE_URL_FILE:+STORAGE_URL=} $${JWT_HEX_SECRET_FILE:+JWT_HEX_SECRET=} \
+	  $(NODE) --env-file=demo.env src/main.ts
 
 up: ## serve in containers, with nginx and MongoDB; waits until ready
 	@COMPOSE='$(COMPOSE)' scripts/up

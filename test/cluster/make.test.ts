@@ -1,8 +1,15 @@
 import { spawnSync } from 'node:child_process';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
+import { parseEnvironment } from '../../src/config.ts';
+import { createTokenKey } from '../../src/tokens/form.ts';
+import { signToken } from '../../src/tokens/sign.ts';
 import { createSecret, openUpload, readSecret, send } from '../support/client.ts';
 import { isAlive, launch, type Program, type ReadyProgram, start, until, untilReplaced } from '../support/program.ts';
+import { temporaryFolder } from '../support/storage.ts';
 
 const hasMake = spawnSync('make', ['--version'], { encoding: 'utf8' }).stdout?.startsWith('GNU Make') ?? false;
 /** What is watched of make shows on Linux alone. */
@@ -12,6 +19,8 @@ const withTerminal = hasScript ? test.serial : test.serial.skip;
 
 /** As `make run`, where everything is installed: a test installs nothing. */
 const MAKE_RUN = ['make', '--old-file=node_modules/.installed', 'run'] as const;
+
+const MAKE_DEMO = ['make', '--old-file=node_modules/.installed', 'demo'] as const;
 
 function makeRun(t: ExecutionContext): Promise<ReadyProgram> {
   return start(t, { command: MAKE_RUN });
@@ -35,6 +44,57 @@ withMake('make run serves, and ends as the program does', async (t) => {
   process.kill(program.primary(), 'SIGTERM');
   t.deepEqual(await program.exit, { code: 0, signal: null });
   t.deepEqual(program.processes(), []);
+});
+
+const demoEnv = (): Record<string, string> =>
+  Object.fromEntries(
+    readFileSync('demo.env', 'utf8')
+      .split('\n')
+      .filter((line) => line && !line.startsWith('#'))
+      .map((line) => line.split('=', 2) as [string, string]),
+  );
+
+withMake('make demo serves with the key that everybody knows, says so, and ends as the program does', async (t) => {
+  const program = await start(t, { command: MAKE_DEMO });
+  const { JWT_HEX_SECRET = '', ...others } = demoEnv();
+  t.deepEqual(Object.keys(others), ['STORAGE_URL']);
+  const key = createTokenKey(Buffer.from(JWT_HEX_SECRET, 'hex'));
+  const payload = { user: 'username', date: '2026-11-21' };
+  const claims = { iat: Math.floor(Date.now() / 1000), jti: randomUUID(), payload };
+  const call = { headers: { 'x-my-jwt': signToken(key, claims) } };
+  t.is((await send(program.base, '/server/', {}, call)).status, 201);
+  t.regex(program.stdout(), /^A demonstration: .*\nHushbox is ready on /);
+  const workers = program.workers();
+  process.kill(program.primary(), 'SIGHUP');
+  await untilReplaced(program, workers);
+  t.is((await send(program.base, '/server/', {}, call)).status, 409);
+  program.signal('SIGTERM');
+  await endsCleanly(t, program);
+});
+
+withMake('make demo keeps its data apart; variables that are set win, also those that name a file', async (t) => {
+  const folder = await temporaryFolder(t);
+  const own = join(folder, 'own.key');
+  const hex = randomBytes(64).toString('hex');
+  writeFileSync(own, hex, { mode: 0o600 });
+  writeFileSync(join(folder, 'url'), `sqlite:${join(folder, 'own.db')}`);
+  const env = { JWT_HEX_SECRET_FILE: own, STORAGE_URL: '', STORAGE_URL_FILE: join(folder, 'url') };
+  const program = await start(t, { command: MAKE_DEMO, folder, env });
+  const payload = { user: 'username', date: '2026-11-21' };
+  const claims = { iat: Math.floor(Date.now() / 1000), jti: randomUUID(), payload };
+  const statusOf = async (key: string): Promise<number> => {
+    const headers = { 'x-my-jwt': signToken(createTokenKey(Buffer.from(key, 'hex')), claims) };
+    return (await send(program.base, '/server/', {}, { headers })).status;
+  };
+  t.is(await statusOf(demoEnv().JWT_HEX_SECRET as string), 401);
+  t.is(await statusOf(hex), 201);
+  t.true(existsSync(join(folder, 'own.db')));
+  t.is(demoEnv().STORAGE_URL, 'sqlite:./data/demo/hushbox.db');
+});
+
+test('make demo has the key that production refuses', (t) => {
+  const { problems } = parseEnvironment({ ...demoEnv(), NODE_ENV: 'production', MASTER_KEY: '0'.repeat(64) });
+  t.deepEqual(problems, ['JWT_HEX_SECRET must not be the one of the demonstration in production']);
 });
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {

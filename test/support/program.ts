@@ -234,6 +234,6 @@ function numberOf(worker: number): number {
 
 /** The primary and its workers have the same command line. */
 function isProgram(pid: number): boolean {
-  const [file = '', script] = read(pid, 'cmdline').split('\0');
-  return /\bnode$/.test(file) && script?.endsWith('src/main.ts') === true;
+  const [file = '', ...args] = read(pid, 'cmdline').split('\0');
+  return /\bnode$/.test(file) && args.find((arg) => !arg.startsWith('--'))?.endsWith('src/main.ts') === true;
 }
