@@ -173,11 +173,12 @@ test.serial('a database that is none ends the start, with one line that says so'
 });
 
 test.serial(
-  'with a master key, an internal port and a fence file given and the database elsewhere, no data folder is made',
+  'with both keys, an internal port and a fence file given and the database elsewhere, no data folder is made',
   async (t) => {
     const folder = await temporaryFolder(t);
     const env = {
       MASTER_KEY: KEY,
+      JWT_HEX_SECRET: KEY.repeat(2),
       STORAGE_URL: 'mongodb://127.0.0.1:1/',
       DATA_DIR: join(folder, 'none'),
       INTERNAL_PORT: String(await findFreePort()),
