@@ -45,6 +45,7 @@ check: build ## types, lint, generated files, tests with coverage
 bench: build ## measure, and draw docs/benchmarks.svg
 	@$(NODE) bench/run.ts
 	@$(NODE) bench/nginx.ts
+	@$(NODE) bench/proxy.ts
 
 docs: build ## regenerate docs/configuration.md and docs/openapi.json
 	@$(NODE) scripts/generate-docs.ts

@@ -115,7 +115,9 @@ export function createResponder(log: RequestLog, isDraining: () => boolean): Mid
  */
 export function sendHead(ctx: Context, status: number, headers: readonly string[]): void {
   closeWhereNeeded(ctx);
-  ctx.res.writeHead(status, [...headers, ...Object.entries(commonHeaders(ctx.state.requestId)).flat()]);
+  const all = [...headers];
+  for (const [name, value] of Object.entries(commonHeaders(ctx.state.requestId))) all.push(name, value);
+  ctx.res.writeHead(status, all);
   ctx.respond = false;
 }
 
