@@ -1,33 +1,11 @@
 import { createHash } from 'node:crypto';
-import { createServer, type IncomingHttpHeaders } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { text } from 'node:stream/consumers';
 import type { ExecutionContext } from 'ava';
 import { jwtVerify } from 'jose';
 import { Webhook } from 'standardwebhooks';
 import { until } from '../support/program.ts';
+import { type Call, startReceiver } from '../support/receiver.ts';
 import { startServer, type TestServer, type TestServerOptions } from '../support/server.ts';
 import { ENGINES } from '../support/storage.ts';
-
-type Call = { path: string | undefined; headers: IncomingHttpHeaders; body: string };
-type Receiver = { url: string; calls: Call[]; answer: { status: number; headers?: Record<string, string> } };
-
-/** A real receiver on loopback. */
-async function startReceiver(t: ExecutionContext): Promise<Receiver> {
-  const receiver: Receiver = { url: '', calls: [], answer: { status: 204 } };
-  const server = createServer(async (request, response) => {
-    const { url: path, headers } = request;
-    receiver.calls.push({ path, headers, body: await text(request) });
-    response.writeHead(receiver.answer.status, receiver.answer.headers).end();
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.teardown(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  receiver.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook?a=1`;
-  return receiver;
-}
 
 type Created = { secret_key: string; receipt_key: string; webhook_secret: string };
 
