@@ -3,9 +3,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
-import { send } from '../support/client.ts';
 import { createLedger } from '../support/ledger.ts';
-import { kill, type ReadyProgram, start, until } from '../support/program.ts';
+import { kill, start, untilOneIsReady } from '../support/program.ts';
 import { temporaryFolder } from '../support/storage.ts';
 
 const { MONGODB_TEST_URL, RIG_DIR } = process.env;
@@ -58,16 +57,6 @@ async function survivesChaos(t: ExecutionContext, database: Database, kills: num
   t.deepEqual(ledger.violations, []);
   const { created, read, claimed, reread, burned } = ledger.counts;
   for (const count of [created, read, claimed, reread, burned]) t.true((count ?? 0) > 0);
-}
-
-/** Some worker serves. With none of them left to kill there would be no chaos, but a crash loop. */
-async function untilOneIsReady({ base }: ReadyProgram): Promise<void> {
-  await until('a ready worker', () =>
-    send(base, '/health/ready', undefined, { timeoutMs: 5_000 }).then(
-      ({ status }) => status === 200,
-      () => false,
-    ),
-  );
 }
 
 test.serial('kill -9 of workers and of the program loses nothing and brings nothing back (sqlite)', async (t) => {

@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
+import { send } from './client.ts';
 import { expectNoLeaks, remember } from './leaks.ts';
 import { temporaryFolder } from './storage.ts';
 
@@ -142,6 +143,16 @@ export async function untilReplaced(program: Program, before: readonly number[])
     const now = program.workers();
     return now.length === before.length && !now.some((pid) => before.includes(pid));
   });
+}
+
+/** Some worker serves. With none of them left to kill there would be no chaos, but a crash loop. */
+export async function untilOneIsReady({ base }: Pick<ReadyProgram, 'base'>): Promise<void> {
+  await until('a ready worker', () =>
+    send(base, '/health/ready', undefined, { timeoutMs: 5_000 }).then(
+      ({ status }) => status === 200,
+      () => false,
+    ),
+  );
 }
 
 /** A port that nobody listens on; somebody else could, until it is used. */
