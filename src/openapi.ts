@@ -6,6 +6,7 @@ import type { SecretLimits } from './secrets/routes.ts';
 import { describeSink } from './sink/openapi.ts';
 import { VERSION } from './version.ts';
 import { describePages } from './web/openapi.ts';
+import { describeWebhooks } from './webhooks/openapi.ts';
 
 const DESCRIPTION = `
 Hands over a secret exactly once.
@@ -29,6 +30,7 @@ export type ApiOptions = {
 export function createDocument({ limits, needsToken, publicUrl }: ApiOptions): object {
   const parts: readonly ApiPart[] = [
     describeSecrets(limits, needsToken),
+    describeWebhooks(),
     describeProxy(),
     describeSink(),
     describePages(),
@@ -46,6 +48,7 @@ export function createDocument({ limits, needsToken, publicUrl }: ApiOptions): o
     security: [],
     tags: parts.map(({ tag }) => tag),
     paths: Object.assign({}, ...parts.map(({ paths }) => paths)),
+    webhooks: Object.assign({}, ...parts.map(({ webhooks }) => webhooks)),
     components: {
       securitySchemes: {
         proxyToken: {

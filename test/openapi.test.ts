@@ -6,7 +6,10 @@ import { type AppParts, createRouters } from '../src/app.ts';
 import { AppError, ERRORS, type ErrorCode, PUBLIC_CODES } from '../src/errors.ts';
 import type { Answer, Operation, PathItem, Schema } from '../src/http/openapi.ts';
 import { createDocument } from '../src/openapi.ts';
+import type { Created } from './support/api.ts';
 import { send } from './support/client.ts';
+import { until } from './support/program.ts';
+import { type Call, startReceiver } from './support/receiver.ts';
 import { startServer, type TestServer } from './support/server.ts';
 import { ENGINES } from './support/storage.ts';
 
@@ -14,6 +17,7 @@ type Header = { required: boolean; schema: Schema };
 type Document = {
   servers: { url: string }[];
   paths: Record<string, PathItem>;
+  webhooks: Record<string, PathItem>;
   components: {
     headers: Record<string, Header>;
     responses: Record<string, Answer>;
@@ -23,9 +27,14 @@ type Document = {
 
 const LIMITS = { secretMaxBytes: 65_536, ttlMaxSeconds: 604_800 };
 const document = createDocument({ limits: LIMITS, needsToken: true, publicUrl: undefined }) as Document;
-const operations = Object.entries(document.paths).flatMap(([path, item]) =>
-  Object.entries(item).map(([method, operation]) => ({ name: `${method.toUpperCase()} ${path}`, operation })),
-);
+const operations = operationsIn(document.paths);
+const webhooks = operationsIn(document.webhooks);
+
+function operationsIn(items: Record<string, PathItem>): { name: string; operation: Operation }[] {
+  return Object.entries(items).flatMap(([path, item]) =>
+    Object.entries(item).map(([method, operation]) => ({ name: `${method.toUpperCase()} ${path}`, operation })),
+  );
+}
 
 function resolve<T>(value: T | { $ref: string }): T {
   if (typeof value !== 'object' || value === null || !('$ref' in value)) return value as T;
@@ -92,7 +101,7 @@ test('every error code is documented under its status, and no other', (t) => {
 });
 
 test('every reference and link leads somewhere, and operations have names of their own', (t) => {
-  const names = operations.map(({ operation }) => operation.operationId);
+  const names = [...operations, ...webhooks].map(({ operation }) => operation.operationId);
   t.is(new Set(names).size, names.length);
   for (const value of everythingIn(document)) {
     t.notThrows(() => resolve(value));
@@ -103,7 +112,7 @@ test('every reference and link leads somewhere, and operations have names of the
 
 test('every example is valid', (t) => {
   let count = 0;
-  for (const operation of operations) {
+  for (const operation of [...operations, ...webhooks]) {
     for (const { schema, examples = {} } of contentsOf(operation).flatMap(Object.values)) {
       for (const { value } of Object.values(examples) as { value: unknown }[]) {
         t.notThrows(() => checkOf(schema).parse(value), operation.name);
@@ -279,6 +288,42 @@ test('a healthy server gives the documented answers: each of them, and no others
     Object.keys(operation.responses).map((status) => `${operation.operationId} ${status}`),
   );
   t.deepEqual([...seen].sort(), documented.filter((answer) => !others.test(answer)).sort());
+});
+
+/** Ends a secret in one of three ways. */
+const ENDS: Readonly<Record<string, (server: TestServer, created: Created) => Promise<unknown>>> = {
+  'secret.read': ({ post }, { secret_key }) => post(`/secrets/${secret_key}`),
+  'secret.burned': ({ request }, { receipt_key }) => request('DELETE', `/receipts/${receipt_key}`),
+  async 'secret.expired'({ clock, storage, wake }) {
+    clock.advance({ days: 8 });
+    await storage.secrets.sweep(clock.now, 100, 0);
+    wake();
+  },
+};
+const EVENT = '#/components/schemas/SecretEvent';
+/** What every request has. */
+const OF_HTTP = ['connection', 'content-length', 'content-type', 'host'];
+
+test('each event comes as the document says: its headers, all of them, and its body', async (t) => {
+  const [server, receiver] = [await start(t, { egressAllow: '127.0.0.1' }), await startReceiver(t)];
+  t.deepEqual(Object.keys(document.webhooks), Object.keys(ENDS));
+  for (const { name: event, operation } of webhooks) {
+    const type = event.replace('POST ', '');
+    const created = await server.create({ secret: 's', receipt: true, notify: receiver.url });
+    await ENDS[type]?.(server, created);
+    await until(type, () => receiver.calls.length === 1);
+    const { headers, body } = receiver.calls.pop() as Call;
+    const { parameters = [], requestBody } = operation;
+    const documented = parameters as unknown as { name: string; schema: Schema }[];
+    for (const { name, schema } of documented) {
+      const value = headers[name];
+      t.notThrows(() => checkOf(schema).parse(schema.type === 'integer' ? Number(value) : value), name);
+    }
+    t.deepEqual(Object.keys(headers).sort(), [...OF_HTTP, ...documented.map(({ name }) => name)].sort());
+    const schema = requestBody?.content['application/json']?.schema as Schema;
+    t.notThrows(() => checkOf(schema).parse(JSON.parse(body)), body);
+    t.deepEqual(Object.keys(JSON.parse(body)).sort(), [...new Set(membersOf({ $ref: EVENT }))].sort());
+  }
 });
 
 test('the server accepts what the document calls right, within the range of lifetimes, and nothing else', async (t) => {

@@ -27,6 +27,8 @@ export type PathItem = Readonly<Record<string, Operation>>;
 export type ApiPart = {
   tag: { name: string; description: string };
   paths: Readonly<Record<string, PathItem>>;
+  /** Requests that it sends by itself, by the names of their events. */
+  webhooks?: Readonly<Record<string, PathItem>>;
   schemas: Readonly<Record<string, Schema>>;
 };
 

@@ -216,7 +216,7 @@ function inputSchemas({ secretMaxBytes, ttlMaxSeconds }: SecretLimits): ApiPart[
           format: 'uri',
           maxLength: NOTIFY_MAX_LENGTH,
           description:
-            'https URL that is told once of its end, with the headers of Standard Webhooks: `secret.read`, `secret.burned` or `secret.expired`. Delivered at least once, tried again for 24 h; 410 stops it. Plain http and special addresses (`DESTINATION_FORBIDDEN`) only where the server lists them. A server for production takes it only where creating needs a token (`NOTIFY_FORBIDDEN`).',
+            'https URL that is told of its end: see the webhooks `secret.read`, `secret.burned` and `secret.expired`. Plain http and special addresses (`DESTINATION_FORBIDDEN`) only where the server lists them. A server for production takes it only where creating needs a token (`NOTIFY_FORBIDDEN`).',
         },
       },
     },

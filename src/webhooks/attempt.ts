@@ -37,12 +37,12 @@ export type Outcome = {
   retryAfterMs?: number | undefined;
 };
 
-const LIMITS = { connectMs: 5_000, headersMs: 15_000, bodyMs: 2_000, totalMs: 15_000 };
+export const LIMITS = { connectMs: 5_000, headersMs: 15_000, bodyMs: 2_000, totalMs: 15_000 };
 /** How much of an answer is read, so that its connection can serve the next request; nobody looks at it. */
-const ANSWER_MAX_BYTES = 65_536;
+export const ANSWER_MAX_BYTES = 65_536;
 const ANSWER_MS = 2_000;
-const TOKEN_SECONDS = 300;
-const USER_AGENT = 'Hushbox-Webhooks/1';
+export const TOKEN_SECONDS = 300;
+export const USER_AGENT = 'Hushbox-Webhooks/1';
 
 export type AttemptParts = {
   ring: Pick<KeyRing, 'find'>;
