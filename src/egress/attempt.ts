@@ -5,6 +5,7 @@ import type { Connection } from './connections.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { EgressAnswer, EgressRequest } from './egress.ts';
 import { lend } from './lent-body.ts';
+import type { Count } from './spent-buffers.ts';
 
 const ANSWER_BUFFER_BYTES = 65_536;
 /** What only our own code can do wrong. */
@@ -17,6 +18,8 @@ export type Attempt = {
   /** What is left of the time to connect, and of all. */
   connectMs: number;
   totalMs: number;
+  /** Of bodies, both ways. */
+  count: Count;
   /** Called once, as soon as the connection is free again or lost. */
   onEnd(isReusable: boolean): void;
 };
@@ -26,7 +29,7 @@ export type Attempt = {
  * @throws AppError UPSTREAM_FAILED, UPSTREAM_TIMEOUT; or the signal's reason.
  */
 export function attempt(parts: Attempt): Promise<EgressAnswer> {
-  const { connection, request, deadlines } = parts;
+  const { connection, request, deadlines, count } = parts;
   const { limits, signal } = request;
   const head = Promise.withResolvers<EgressAnswer>();
   let control: Dispatcher.DispatchController | undefined;
@@ -92,6 +95,7 @@ export function attempt(parts: Attempt): Promise<EgressAnswer> {
     },
     onResponseData(controller, chunk) {
       deadline.allow(limits.bodyMs);
+      count(chunk.length);
       bytesLeft -= chunk.length;
       const isTooMuch = bytesLeft < 0;
       const isFull = body?.push(isTooMuch ? chunk.subarray(0, bytesLeft) : chunk) === false;
@@ -116,7 +120,7 @@ export function attempt(parts: Attempt): Promise<EgressAnswer> {
       path: connection.target.destination.path,
       method: request.method,
       headers: request.headers as string[],
-      body: request.body instanceof Readable ? lend(request.body) : request.body,
+      body: request.body instanceof Readable ? lend(request.body, count) : request.body,
     },
     handler,
   );

@@ -10,6 +10,7 @@ import { type Destination, parseDestination, type Rules } from './destination.ts
 import { type Connect, pickDialled } from './dial.ts';
 import { createGates } from './gates.ts';
 import { createNames } from './names.ts';
+import { createCollector } from './spent-buffers.ts';
 import { createVet } from './vet.ts';
 
 /** Requests to one destination at once: an origin, and an address with its port. Of each worker. */
@@ -107,6 +108,7 @@ export function createEgress(parts: EgressParts): Egress {
   const connections = createConnections(parts.connect ?? netConnect);
   const gates = createGates(PLACES);
   const deadlines = createDeadlines();
+  const count = createCollector();
   const verdicts = new Map<string, Verdict>();
   let isClosed = false;
 
@@ -147,6 +149,7 @@ export function createEgress(parts: EgressParts): Egress {
       connection,
       request,
       deadlines,
+      count,
       connectMs: limits.connectMs - (foundAt - startedAt),
       totalMs: limits.totalMs - (performance.now() - startedAt),
       onEnd(isReusable) {
