@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import test from 'ava';
@@ -302,7 +303,6 @@ for (const [name, start, version] of [
       socket.write(start);
       broken = () => void socket.destroy();
     });
-    const { connect } = await import('node:net');
     const socket = connect(server.port, '127.0.0.1');
     let text = '';
     let error: NodeJS.ErrnoException | undefined;
@@ -347,16 +347,23 @@ test('a client that stops sending is 408, and the call to the destination ends',
   await until('its end', () => raw.isClosed() && sockets.size === 0);
 });
 
-test('a destination that takes nothing of the body is not held against the client', async (t) => {
+test('a destination that takes nothing of the body stops the client, and is not held against it', async (t) => {
   const server = await startProxy(t, { timing: { senderMs: 200 } });
   const { url } = await rawUpstream(t, (socket) => {
     socket.pause();
     setTimeout(() => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'), 1_500);
   });
-  const raw = await converse({ port: server.port });
-  raw.send(`${head(url, 'Content-Length: 80000000')}${'x'.repeat(30_000_000)}`);
-  await raw.untilAnswered(1);
-  t.is(raw.answers()[0]?.status, 200);
+  const socket = connect(server.port, '127.0.0.1');
+  let text = '';
+  socket.on('data', (chunk) => {
+    text += chunk;
+  });
+  socket.write(`${head(url, 'Content-Length: 200000000')}${'x'.repeat(100_000_000)}`);
+  await until('an answer', () => text !== '');
+  t.regex(text, /^HTTP\/1\.1 200 /);
+  const taken = socket.bytesWritten - socket.writableLength;
+  t.true(taken < 30_000_000, `what is held in between is bounded: ${taken}`); // the kernel's buffers on both ways hold some
+  socket.destroy();
 });
 
 test('a client that takes nothing stops the destination too: what is held in between is bounded', async (t) => {
@@ -373,7 +380,6 @@ test('a client that takes nothing stops the destination too: what is held in bet
     };
     pump();
   });
-  const { connect } = await import('node:net');
   const socket = connect(server.port, '127.0.0.1');
   socket.pause().write(head(url, 'Content-Length: 0'));
   let before = -1;
@@ -386,38 +392,6 @@ test('a client that takes nothing stops the destination too: what is held in bet
   socket.resume();
   await until('the rest', () => written >= 200_000_000);
   socket.destroy();
-});
-
-test('bodies of any length pass through both ways in little memory', async (t) => {
-  const server = await startProxy(t);
-  const total = 200 * 1024 * 1024;
-  const { url } = await httpUpstream(t, (request, response) => void request.pipe(response));
-  const outgoing = httpRequest({
-    port: server.port,
-    method: 'POST',
-    path: '/proxy/',
-    headers: { destination: url, 'content-length': total },
-  });
-  const chunk = Buffer.alloc(65_536, 1);
-  let sent = 0;
-  let received = 0;
-  let most = 0;
-  const before = process.memoryUsage().rss;
-  const pump = (): void => {
-    while (sent < total) {
-      sent += chunk.length;
-      if (!outgoing.write(chunk)) return void outgoing.once('drain', pump);
-    }
-    outgoing.end();
-  };
-  pump();
-  const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
-  for await (const part of response) {
-    received += part.length;
-    if (received % 16 < 8) most = Math.max(most, process.memoryUsage().rss - before);
-  }
-  t.is(received, total);
-  t.true(most < 150_000_000, `${most}`); // client, proxy and destination in one process
 });
 
 test('no call is made twice, whatever becomes of it', async (t) => {

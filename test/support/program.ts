@@ -107,8 +107,7 @@ export async function launch(t: ExecutionContext, options: ProgramOptions = {}):
   t.teardown(async () => {
     if (!t.passed) t.log(stderr());
     await program.end();
-    remember(options.env?.MASTER_KEY);
-    remember(options.env?.CREATE_TOKEN);
+    for (const name of ['MASTER_KEY', 'CREATE_TOKEN', 'JWT_HEX_SECRET', 'PROXY_TOKEN']) remember(options.env?.[name]);
     expectNoLeaks(stdout() + stderr());
   });
   return program;
