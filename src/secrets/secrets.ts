@@ -289,7 +289,7 @@ export function createSecrets(parts: Parts): Secrets {
 
     async burn(text, requestId) {
       const { id, receiptHash } = parseReceiptKey(text) ?? fail('KEY_NOT_FOUND');
-      const outcome = (await store.burn(id, receiptHash, clock())) ?? fail('KEY_NOT_FOUND');
+      const outcome = (await store.burn(id, receiptHash, clock(), refusedUntil())) ?? fail('KEY_NOT_FOUND');
       if (outcome === 'not-waiting') fail('NOT_WAITING');
       onEvent('burned', requestId);
       delivery.wake();

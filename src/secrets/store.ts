@@ -52,9 +52,16 @@ export interface SecretStore {
   /**
    * Ends a waiting secret as burned; with a `notify` its event is written in the same step, due at once. Whatever the
    * state, a copy kept for rereading is removed.
+   * @param refusedUntil of secrets created at this instant or before nobody knows whether they were read already: one
+   *   that waits goes with its receipt and without event, and undefined is returned.
    * @returns undefined when there is no such receipt, or its time is over.
    */
-  burn(id: Uint8Array, receiptHash: Uint8Array, now: number): Promise<'burned' | 'not-waiting' | undefined>;
+  burn(
+    id: Uint8Array,
+    receiptHash: Uint8Array,
+    now: number,
+    refusedUntil: number,
+  ): Promise<'burned' | 'not-waiting' | undefined>;
 
   /**
    * Wipes up to `limit` records: expired secrets, copies past their window, receipts and events past their time, and what

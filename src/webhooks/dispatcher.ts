@@ -141,8 +141,7 @@ export function createDispatcher({ store, attempt, clock, random, onResult, onEr
     isAwaited = limit === 0 || without.length > 0;
     if (limit === 0) return false;
     const now = clock();
-    const nextDueAt = await store.nextDueAt(); // looking costs less than taking
-    if (nextDueAt === undefined || nextDueAt > now) return false;
+    if (!(await store.hasDue(now))) return false; // looking costs less than taking
     const leaseUntil = now + LEASE_MS;
     const taken = await store.takeDue(now, { limit, perDestination: TAKE_EACH, leaseUntil, without });
     const homeless = taken.filter((event) => {

@@ -24,8 +24,8 @@ export interface EventStore {
    */
   postpone(held: Pick<TakenEvent, 'id' | 'dueAt'>, next: Pick<TakenEvent, 'dueAt' | 'attempts'>): Promise<boolean>;
 
-  /** When the first event is due, held ones included; undefined when there is none. */
-  nextDueAt(): Promise<number | undefined>;
+  /** Whether any event is due at `now`. Costs next to nothing where none is, so that it can be asked often. */
+  hasDue(now: number): Promise<boolean>;
 
   /** Events that are not finished, held ones included, and when the oldest of them occurred. */
   countWaiting(): Promise<{ events: number; oldestAt: number | undefined }>;

@@ -45,7 +45,7 @@ async function fill(t: ExecutionContext, place: Place): Promise<{ ended: Traced[
   await createUntraced(store, later);
   await store.claim(read.id, now, NO_REFUND);
   await store.claim(copied.id, now, { copy: newCopy(now + HOUR), ...NO_REFUND });
-  await store.burn(burned.id, burned.receiptHash, now);
+  await store.burn(burned.id, burned.receiptHash, now, 0);
   t.like(await receiptOf(store, read, now), { state: 'read' });
   await close();
   return { ended: [read, copied, burned], waiting };
@@ -108,7 +108,7 @@ test.serial('many records go page by page', async (t) => {
   const secrets = await Promise.all(
     Array.from({ length: 1_234 }, () => createTraced(store, { expiresAt: now + HOUR })),
   );
-  await Promise.all(secrets.map(({ id, receiptHash }) => store.burn(id, receiptHash, now)));
+  await Promise.all(secrets.map(({ id, receiptHash }) => store.burn(id, receiptHash, now, 0)));
   await close();
   const { stdout } = await hushbox(['backup', '-'], environmentOf(source));
   t.regex((await hushbox(['restore', '-'], environmentOf(target), stdout)).stdout, /^1,234 of 1,234 receipts/);

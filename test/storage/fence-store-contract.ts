@@ -102,7 +102,7 @@ export function fenceStoreContract(engine: Engine): void {
     const [read, burned, copied] = await times(3, () => createTraced(secrets));
     if (!read || !burned || !copied) throw new TypeError();
     await secrets.claim(read.id, NOW, NO_REFUND);
-    await secrets.burn(burned.id, burned.receiptHash, NOW);
+    await secrets.burn(burned.id, burned.receiptHash, NOW, 0);
     await claimCopy(secrets, copied);
     await createUntraced(secrets, { expiresAt: NOW + MINUTE });
     t.is(await fence.countRefused(CREATED_AT - 1, NOW), 0);

@@ -141,7 +141,7 @@ testMongo('a write whose answer is lost is no success, and is not done twice', a
     claim: () => store.claim(read.id, CREATED_AT, { copy: newCopy(), ...NO_REFUND }),
     claimUntraced: () => store.claim(untraced.id, CREATED_AT, NO_REFUND),
     reread: () => store.reread(copied.id, CREATED_AT, reread),
-    burn: () => store.burn(burned.id, burned.receiptHash, CREATED_AT),
+    burn: () => store.burn(burned.id, burned.receiptHash, CREATED_AT, 0),
     reserveTry: () => store.reserveTry(tried.id, CREATED_AT),
   });
   await proxy.heal();
@@ -149,7 +149,7 @@ testMongo('a write whose answer is lost is no success, and is not done twice', a
   for (const { id } of [read, untraced]) t.false(await store.claim(id, CREATED_AT, NO_REFUND));
   t.like(await receiptOf(store, read, CREATED_AT), { state: 'read', reads: 1 });
   t.like(await receiptOf(store, copied, CREATED_AT), { state: 'read', reads: 2 });
-  t.is(await store.burn(burned.id, burned.receiptHash, CREATED_AT), 'not-waiting');
+  t.is(await store.burn(burned.id, burned.receiptHash, CREATED_AT, 0), 'not-waiting');
   t.deepEqual(await store.reserveTry(tried.id, CREATED_AT), { granted: true, triesLeft: 8 });
   t.deepEqual(plain(await store.find(fresh.id, CREATED_AT)), asWaiting(fresh));
 });
@@ -177,8 +177,8 @@ testMongo('a write that too few members confirmed is no success', async (t, url)
     reserveTry: () => store.reserveTry(second.id, CREATED_AT),
     refundTry: () => store.refundTry(second.id),
     reread: () => store.reread(third.id, CREATED_AT, reread),
-    burn: () => store.burn(fourth.id, fourth.receiptHash, CREATED_AT),
-    burnKnown: () => store.burn(fifth.id, fifth.receiptHash, EXPIRES_AT),
+    burn: () => store.burn(fourth.id, fourth.receiptHash, CREATED_AT, 0),
+    burnKnown: () => store.burn(fifth.id, fifth.receiptHash, EXPIRES_AT, 0),
     sweep: () => store.sweep(EXPIRES_AT + 1000, 100, 0),
     postpone,
   });

@@ -28,6 +28,7 @@ import {
   hasLeft,
   NO_REFUND,
   newCopy,
+  newNotify,
   newSecret,
   plain,
   sweepAll,
@@ -113,7 +114,7 @@ test('what was read, burned or expired is gone from every file of the database a
   for (const [index, secret] of secrets.entries()) {
     const [end, writer] = [index % 5, index % 2 ? store : other];
     if (end === 0) await writer.claim(secret.id, CREATED_AT, NO_REFUND);
-    else if (end === 1) await writer.burn(secret.id, secret.receiptHash, CREATED_AT);
+    else if (end === 1) await writer.burn(secret.id, secret.receiptHash, CREATED_AT, 0);
     else if (end === 2) copies.push(await claimCopy(writer, secret));
     // the others expire
   }
@@ -222,7 +223,7 @@ test('a file takes what it may to the byte, and all of the room comes back', asy
 
 test('the sums are those of the tables, whatever happened and in whatever order', async (t) => {
   const { url, open } = await SQLITE.place(t);
-  const { secrets: store } = await open({ clientMaxSecrets: 25 });
+  const { secrets: store, events } = await open({ clientMaxSecrets: 25 });
   const second = await openInProcess(t, url, [], { clientMaxSecrets: 25 });
   const clients = [undefined, Buffer.alloc(16, 'a'), Buffer.alloc(16, 'b')];
   const sizes = [1, 64, 768, 769, 5_000, 70_000];
@@ -230,7 +231,7 @@ test('the sums are those of the tables, whatever happened and in whatever order'
     const [one, other] = n % 2 ? [store, second] : [second, store];
     const receiptHash = n % 5 < 2 ? randomBytes(32) : undefined;
     const secret = {
-      ...newSecret({ bytes: sizes[n % 6] as number }),
+      ...newSecret({ bytes: sizes[n % 6] as number, ...(n % 4 === 1 && { notify: newNotify(n) }) }),
       receiptHash,
       creator: clients[n % 3] && creator(clients[n % 3]),
     };
@@ -240,12 +241,15 @@ test('the sums are those of the tables, whatever happened and in whatever order'
     if (n % 7 < 4) await Promise.all([one, other].map((by) => by.claim(secret.id, CREATED_AT, { copy, ...NO_REFUND })));
     const reread = { claimTag: copy?.claimTag ?? randomBytes(32), maxReads: 2, ...NO_REFUND };
     if (n % 3 === 0) await other.reread(secret.id, CREATED_AT, reread);
-    if (n % 11 < 5 && receiptHash) await one.burn(secret.id, receiptHash, CREATED_AT);
+    const refusedUntil = n % 11 === 3 ? CREATED_AT : 0;
+    if (n % 11 < 5 && receiptHash) await one.burn(secret.id, receiptHash, CREATED_AT, refusedUntil);
+    if (n % 9 < 5) await Promise.all([events, second].map((by) => by.finish([secret.id])));
     if (n % 40 === 0) await other.sweep(COPY_UNTIL, 7, 0);
   });
   const isRight = () => t.deepEqual(sumsIn(url), sumsOfTables(url));
   isRight();
   t.true(sumsIn(url).stored > 100_000 && sumsIn(url).clients.length === 2);
+  t.true((await events.countWaiting()).events > 5);
   for (const now of [COPY_UNTIL, EXPIRES_AT + 1000, EXPIRES_AT + RECEIPT_MS]) {
     await sweepAll(store, now);
     isRight();

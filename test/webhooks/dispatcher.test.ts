@@ -214,7 +214,7 @@ test('a store that is away stops nothing for good', async (t) => {
   let calls = 0;
   const memory = createEventStore([event(1)]);
   const world = createWorld(t, [], {
-    nextDueAt: memory.nextDueAt,
+    hasDue: memory.hasDue,
     takeDue(now, options) {
       calls += 1;
       return calls === 1 ? Promise.reject(new Error('away')) : memory.takeDue(now, options);

@@ -27,8 +27,8 @@ export function createEventStore(events: readonly TakenEvent[] = []): EventStore
       all.set(hexOf(id), { ...event, ...next });
       return true;
     },
-    async nextDueAt() {
-      return all.size === 0 ? undefined : Math.min(...[...all.values()].map(({ dueAt }) => dueAt));
+    async hasDue(now) {
+      return [...all.values()].some(({ dueAt }) => dueAt <= now);
     },
     async countWaiting() {
       const oldestAt = all.size === 0 ? undefined : Math.min(...[...all.values()].map(({ occurredAt }) => occurredAt));

@@ -16,12 +16,13 @@ type EventDocument = Pick<SecretDocument, '_id'> & Required<Pick<SecretDocument,
 /**
  * Events in MongoDB: members of their secrets' documents, so that who ends a secret writes the event with it. Taking
  * begins at a random destination and goes once around, page by page, past the rest of each: processes that take at the
- * same time meet seldom, and no destination hides another.
+ * same time meet seldom, and no destination hides another. That there is an event is said in every filter, for only then
+ * do the partial indexes serve it, whatever else it says.
  */
 export function createMongoEventStore(secrets: () => Collection<SecretDocument>): EventStore {
   async function findDue(now: number, where: object, without: readonly Uint8Array[]): Promise<EventDocument[]> {
     const destination = { ...where, ...(without.length > 0 && { $nin: without }) };
-    const filter = { 'event.dueAt': { $lte: now }, 'notify.destination': destination };
+    const filter = { 'event.dueAt': { $exists: true, $lte: now }, 'notify.destination': destination };
     const found = secrets().find(filter as Filter<SecretDocument>, {
       projection: { notify: 1, event: 1 },
       sort: { 'notify.destination': 1, 'event.dueAt': 1 },
@@ -75,24 +76,21 @@ export function createMongoEventStore(secrets: () => Collection<SecretDocument>)
       return (await secrets().updateOne(held, next)).matchedCount === 1;
     },
 
-    async nextDueAt() {
-      const options = { projection: { 'event.dueAt': 1 }, sort: { 'event.dueAt': 1 } } as const;
-      return (await secrets().findOne(ANY, options))?.event?.dueAt;
+    async hasDue(now) {
+      const due = { 'event.dueAt': { $exists: true, $lte: now } };
+      return (await secrets().findOne(due, { projection: { _id: 1 } })) !== null;
     },
 
     async countWaiting() {
       const sum = { _id: null, events: { $sum: 1 }, oldestAt: { $min: '$event.at' } };
       const options = { maxTimeMS: COUNT_MS };
       const [counted] = await secrets()
-        .aggregate([{ $match: ANY }, { $group: sum }], options)
+        .aggregate([{ $match: { 'event.dueAt': { $exists: true } } }, { $group: sum }], options)
         .toArray();
       return { events: counted?.events ?? 0, oldestAt: counted?.oldestAt };
     },
   } satisfies EventStore);
 }
-
-/** So that the partial index serves it. */
-const ANY = { 'event.dueAt': { $gte: 0 } } as const;
 
 /** Of each destination so many, at random: whoever else takes at this moment has the same page. */
 function chooseOf(page: readonly EventDocument[], perDestination: number): EventDocument[] {

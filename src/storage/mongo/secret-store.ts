@@ -286,10 +286,15 @@ export function createMongoSecretStore(
       return record ? receiptOf(record, now) : undefined;
     },
 
-    async burn(id, receiptHash, now) {
+    async burn(id, receiptHash, now, refusedUntil) {
       const receipt = { _id: id, receiptHash, removeAt: { $gt: new Date(now) } };
       const waiting = { ...receipt, state: 'waiting', visibleUntil: { $gt: now } } as const;
-      const found = await secrets().findOne(waiting, { projection: { client: 1, bytes: 1 } });
+      const found = await secrets().findOne(waiting, { projection: { createdAt: 1, client: 1, bytes: 1 } });
+      if (found && found.createdAt <= refusedUntil) {
+        const { deletedCount } = await secrets().deleteOne(waiting);
+        if (deletedCount === 1) clients.release(sharesOf(found));
+        return undefined;
+      }
       const ended = { state: 'burned', endedAt: now, removeAt: new Date(now + RECEIPT_MS) };
       const event = newEvent('burned', now, now);
       const burned = await secrets().updateOne(waiting, [{ $set: { ...ended, event } }, WIPE]);

@@ -11,7 +11,7 @@ const COUNT_STEP = 500;
 
 /** Events in SQLite: what changes them goes to the storage thread, as secrets do. */
 export function createSqliteEventStore(commit: GroupCommit, reader: Reader): EventStore {
-  const firstDue = reader.prepare('SELECT min(due_at) FROM destinations');
+  const dueDestination = reader.prepare('SELECT 1 FROM destinations WHERE due_at <= ? LIMIT 1');
   const oldest = reader.prepare('SELECT min(occurred_at) FROM events');
   const countStep = reader.prepare(
     `SELECT max(id), count(*) FROM (SELECT id FROM events WHERE id > ? ORDER BY id LIMIT ${COUNT_STEP})`,
@@ -43,8 +43,8 @@ export function createSqliteEventStore(commit: GroupCommit, reader: Reader): Eve
       return wasHeld === 1;
     },
 
-    async nextDueAt() {
-      return ((await firstDue())?.[0] as number | null) ?? undefined;
+    async hasDue(now) {
+      return (await dueDestination(now)) !== undefined;
     },
 
     async countWaiting() {

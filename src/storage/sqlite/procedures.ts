@@ -241,10 +241,11 @@ export function createProcedures(database: DatabaseSync, ledger: Ledger): readon
     },
 
     /** @returns nothing when there is no such receipt; else whether it was waiting. */
-    burn(id: Uint8Array, receipt: Uint8Array, now: number) {
+    burn(id: Uint8Array, receipt: Uint8Array, now: number, refusedUntil: number) {
       const row = deleteBurned.get(id, receipt, now);
       if (row) {
         leave(row);
+        if ((row.created_at as number) <= refusedUntil) return [];
         events.write(row, 'burned', now, now);
         end(row, 'burned', now);
         return YES;

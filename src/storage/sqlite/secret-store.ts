@@ -92,8 +92,8 @@ export function createSqliteSecretStore(commit: GroupCommit, reader: Reader): Se
       return receipt && (receipt.endedAt ?? now) + RECEIPT_MS > now ? receipt : undefined;
     },
 
-    async burn(id, receiptHash, now) {
-      const [wasWaiting] = await commit.run(PROCEDURE.burn, id, receiptHash, now);
+    async burn(id, receiptHash, now, refusedUntil) {
+      const [wasWaiting] = await commit.run(PROCEDURE.burn, id, receiptHash, now, refusedUntil);
       if (wasWaiting === undefined) return undefined;
       return wasWaiting === 1 ? 'burned' : 'not-waiting';
     },

@@ -65,14 +65,14 @@ export function contentContract(test: ContractTest): void {
     t.false(await store.claim(id, CREATED_AT, { copy: newCopy(), ...NO_REFUND }));
     t.false(await store.reread(id, CREATED_AT, { claimTag: randomBytes(32), maxReads: MAX_READS, ...NO_REFUND }));
     t.is(await store.findReceipt(id, receiptHash, CREATED_AT), undefined);
-    t.is(await store.burn(id, receiptHash, CREATED_AT), undefined);
+    t.is(await store.burn(id, receiptHash, CREATED_AT, 0), undefined);
   });
 
   test('a receipt is shown, and burns, only by its own hash', async (t, { store }) => {
     const other = await createTraced(store);
     for (const { id } of [await createTraced(store), await createUntraced(store)]) {
       t.is(await store.findReceipt(id, other.receiptHash, CREATED_AT), undefined);
-      t.is(await store.burn(id, other.receiptHash, CREATED_AT), undefined);
+      t.is(await store.burn(id, other.receiptHash, CREATED_AT, 0), undefined);
       t.is((await store.find(id, CREATED_AT))?.state, 'waiting');
     }
   });
@@ -96,7 +96,7 @@ export function contentContract(test: ContractTest): void {
     t.deepEqual(await receiptOf(store, secret, EXPIRES_AT), { ...read, wrongTries: 3, reads: 2 });
 
     const burned = await createTraced(store);
-    await store.burn(burned.id, burned.receiptHash, CREATED_AT + HOUR);
+    await store.burn(burned.id, burned.receiptHash, CREATED_AT + HOUR, 0);
     const burnedAt = { endedAt: CREATED_AT + HOUR };
     t.deepEqual(await receiptOf(store, burned, EXPIRES_AT), { ...start, state: 'burned', ...burnedAt });
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
 import { type NewSecret, RECEIPT_MS, type SecretStore } from '../../../src/secrets/store.ts';
 import type { EventStore, EventType, TakenEvent } from '../../../src/webhooks/store.ts';
@@ -26,6 +27,7 @@ import {
 /** The first second in which everything that expires at `EXPIRES_AT` can be swept. */
 const SWEPT_AT = EXPIRES_AT + 1000;
 const ENDED_AT = CREATED_AT + HOUR;
+const NEVER = Number.POSITIVE_INFINITY;
 
 type Kind = { title: string; create: typeof createUntraced; hasCopy: boolean };
 /** What else may need the record that an event may share. */
@@ -53,11 +55,11 @@ function readContract(test: ContractTest, { title, create, hasCopy }: Kind): voi
     const secret = await create(store, { notify });
     const found = await store.find(secret.id, CREATED_AT);
     t.deepEqual(hexOf(found?.state === 'waiting' ? found.notify : undefined), hexOf(notify));
-    t.is(await events.nextDueAt(), undefined);
+    t.false(await events.hasDue(NEVER));
     t.true(await store.claim(secret.id, ENDED_AT, { copy: newCopyIf(), ...NO_REFUND }));
     t.false(hasLeft(await raw(), secret.envelope));
     t.deepEqual(await events.countWaiting(), { events: 1, oldestAt: ENDED_AT });
-    t.is(await events.nextDueAt(), ENDED_AT);
+    await isDueAt(t, events, ENDED_AT);
     const taken = await take(events, ENDED_AT);
     t.deepEqual(taken.map(hexOf), [hexOf(eventOf(secret, 'read', ENDED_AT, ENDED_AT + LEASE))]);
     await events.finish([secret.id]);
@@ -83,7 +85,7 @@ function readContract(test: ContractTest, { title, create, hasCopy }: Kind): voi
       t.is(countOf(await times(8, () => store.reread(secret.id, ENDED_AT, reread)), true), MAX_READS - 1);
       t.false(hasLeft(await raw(), copy.envelope));
     }
-    if (secret.receiptHash) await store.burn(secret.id, secret.receiptHash, ENDED_AT);
+    if (secret.receiptHash) await store.burn(secret.id, secret.receiptHash, ENDED_AT, 0);
     await sweepAll(store, copyUntil);
     await sweepAll(store, SWEPT_AT);
     await sweepAll(store, ENDED_AT + RECEIPT_MS - 1);
@@ -92,7 +94,7 @@ function readContract(test: ContractTest, { title, create, hasCopy }: Kind): voi
     ]);
     await sweepAll(store, ENDED_AT + RECEIPT_MS);
     t.is((await raw()).length, 0);
-    t.is(await events.nextDueAt(), undefined);
+    t.false(await events.hasDue(NEVER));
   });
 
   test(`the copy of a read ${title} goes in its time while the event waits`, async (t, { store, events, raw }) => {
@@ -115,7 +117,7 @@ function endContract(test: ContractTest): void {
     await createUntraced(store);
     await createTraced(store);
     await store.claim(read.id, ENDED_AT, { ...NO_REFUND, eventDueAt: ENDED_AT });
-    await store.burn(burned.id, burned.receiptHash, ENDED_AT);
+    await store.burn(burned.id, burned.receiptHash, ENDED_AT, 0);
     await sweepAll(store, SWEPT_AT);
     t.deepEqual(await events.countWaiting(), { events: 0, oldestAt: undefined });
   });
@@ -124,21 +126,37 @@ function endContract(test: ContractTest): void {
     const secret = await createUntraced(store, { notify: newNotify() });
     await store.claim(secret.id, ENDED_AT, { ...NO_REFUND, eventDueAt: ENDED_AT + LEASE });
     t.deepEqual(await take(events, ENDED_AT + LEASE - 1), []);
-    t.is(await events.nextDueAt(), ENDED_AT + LEASE);
+    await isDueAt(t, events, ENDED_AT + LEASE);
     t.is((await take(events, ENDED_AT + LEASE)).length, 1);
   });
 
   test('burning writes its event, once, and one that is due at once', async (t, { store, events, raw }) => {
     const secret = await createTraced(store, { notify: newNotify() });
-    t.is(await store.burn(secret.id, secret.receiptHash, ENDED_AT), 'burned');
-    t.is(await store.burn(secret.id, secret.receiptHash, ENDED_AT), 'not-waiting');
+    t.is(await store.burn(secret.id, secret.receiptHash, ENDED_AT, 0), 'burned');
+    t.is(await store.burn(secret.id, secret.receiptHash, ENDED_AT, 0), 'not-waiting');
     t.false(hasLeft(await raw(), secret.envelope));
     const expected = eventOf(secret, 'burned', ENDED_AT, ENDED_AT + LEASE);
     t.deepEqual((await take(events, ENDED_AT)).map(hexOf), [hexOf(expected)]);
     await events.finish([secret.id]);
     t.like(await receiptOf(store, secret, ENDED_AT), { state: 'burned' });
     await sweepAll(store, SWEPT_AT);
-    t.is(await events.nextDueAt(), undefined);
+    t.false(await events.hasDue(NEVER));
+  });
+
+  test('what may have been read already is burned without event, and nothing of it is left', async (t, world) => {
+    const { store, events, raw } = world;
+    for (const notify of [newNotify(), undefined]) {
+      const secret = await createTraced(store, notify && { notify });
+      t.is(await store.burn(secret.id, secret.receiptHash, ENDED_AT, CREATED_AT), undefined);
+      t.is((await raw()).length, 0);
+      t.is(await receiptOf(store, secret, ENDED_AT), undefined);
+    }
+    t.false(await events.hasDue(NEVER));
+    const later = await createTraced(store, { notify: newNotify() });
+    t.is(await store.burn(later.id, randomBytes(32), ENDED_AT, CREATED_AT), undefined, 'by another key');
+    t.is(await store.burn(later.id, later.receiptHash, ENDED_AT, CREATED_AT - 1), 'burned');
+    t.is(await store.burn(later.id, later.receiptHash, ENDED_AT, CREATED_AT), 'not-waiting');
+    t.deepEqual(await events.countWaiting(), { events: 1, oldestAt: ENDED_AT });
   });
 
   for (const create of [createTraced, createUntraced]) {
@@ -146,8 +164,8 @@ function endContract(test: ContractTest): void {
       const secret = await create(store, { notify: newNotify() });
       // Neither who is late nor who burns what is over takes the event away.
       t.false(await store.claim(secret.id, EXPIRES_AT, NO_REFUND));
-      if (secret.receiptHash) t.is(await store.burn(secret.id, secret.receiptHash, EXPIRES_AT), 'not-waiting');
-      t.is(await events.nextDueAt(), undefined);
+      if (secret.receiptHash) t.is(await store.burn(secret.id, secret.receiptHash, EXPIRES_AT, 0), 'not-waiting');
+      t.false(await events.hasDue(NEVER));
       t.like(await store.sweep(SWEPT_AT, 100, 0), { wiped: 1, expired: 1 });
       t.deepEqual(await store.sweep(SWEPT_AT, 100, 0), { wiped: 0, expired: 0 });
       t.false(hasLeft(await raw(), secret.envelope));
@@ -162,7 +180,7 @@ function endContract(test: ContractTest): void {
       const secret = await create(store, { notify: newNotify() });
       t.is((await store.sweep(SWEPT_AT, 100, CREATED_AT)).expired, 1);
       await store.sweep(SWEPT_AT, 100, CREATED_AT);
-      t.is(await events.nextDueAt(), undefined);
+      t.false(await events.hasDue(NEVER));
       t.false(hasLeft(await raw(), (secret.notify as NonNullable<NewSecret['notify']>).sealed));
       t.is((await raw()).length, secret.receiptHash ? 1 : 0);
       await create(store, { notify: newNotify() });
@@ -174,7 +192,7 @@ function endContract(test: ContractTest): void {
       await create(store, { notify: newNotify() });
       t.is((await store.sweep(EXPIRES_AT + RECEIPT_MS, 100, 0)).expired, 1);
       await sweepAll(store, EXPIRES_AT + RECEIPT_MS);
-      t.is(await events.nextDueAt(), undefined);
+      t.false(await events.hasDue(NEVER));
       t.is((await raw()).length, 0);
     });
   }
@@ -207,7 +225,7 @@ function raceContract(test: ContractTest): void {
       const secret = await createTraced(store, { notify: newNotify() });
       const copy = round % 2 ? newCopy(last + MINUTE) : undefined;
       const claim = () => times(3, () => store.claim(secret.id, last, { copy, ...NO_REFUND }));
-      const burn = () => times(3, () => store.burn(secret.id, secret.receiptHash, last));
+      const burn = () => times(3, () => store.burn(secret.id, secret.receiptHash, last, 0));
       const sweep = () => times(3, () => sweepAll(store, SWEPT_AT));
       const steps = [claim, burn, sweep];
       await Promise.all([0, 1, 2].map((index) => steps[(index + round) % 3]?.()));
@@ -226,12 +244,12 @@ function takeContract(test: ContractTest): void {
     const [held] = (await take(events, ENDED_AT)) as [TakenEvent];
     t.deepEqual(await take(events, held.dueAt - 1), []);
     t.true(await events.postpone(held, { dueAt: ENDED_AT + HOUR, attempts: 1 }));
-    t.is(await events.nextDueAt(), ENDED_AT + HOUR);
+    await isDueAt(t, events, ENDED_AT + HOUR);
     t.deepEqual(await take(events, ENDED_AT + HOUR - 1), []);
     const [again] = (await take(events, ENDED_AT + HOUR)) as [TakenEvent];
     t.deepEqual(hexOf(again), hexOf({ ...held, attempts: 1, dueAt: ENDED_AT + HOUR + LEASE }));
     t.false(await events.postpone(held, { dueAt: CREATED_AT, attempts: 2 }), 'of another lease');
-    t.is(await events.nextDueAt(), again.dueAt);
+    await isDueAt(t, events, again.dueAt);
     t.true(await events.postpone(again, { dueAt: ENDED_AT, attempts: 1 }), 'what was not begun is given back');
     t.is((await take(events, ENDED_AT + HOUR)).length, 1);
   });
@@ -289,6 +307,10 @@ function takeContract(test: ContractTest): void {
     }
     t.is(seen.size, 15);
   });
+}
+
+async function isDueAt(t: ExecutionContext, events: EventStore, dueAt: number): Promise<void> {
+  t.deepEqual([await events.hasDue(dueAt - 1), await events.hasDue(dueAt)], [false, true]);
 }
 
 async function hasOneEvent(t: ExecutionContext, events: EventStore, type: EventType): Promise<void> {

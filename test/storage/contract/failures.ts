@@ -29,7 +29,7 @@ export function verbsOn(store: SecretStore, { id, receiptHash }: Traced): Verbs 
     claim: () => store.claim(id, CREATED_AT, { copy: newCopy(), ...NO_REFUND }),
     reread: () => store.reread(id, CREATED_AT, reread),
     findReceipt: () => store.findReceipt(id, receiptHash, CREATED_AT),
-    burn: () => store.burn(id, receiptHash, CREATED_AT),
+    burn: () => store.burn(id, receiptHash, CREATED_AT, 0),
     sweep: () => store.sweep(CREATED_AT, 100, 0),
   };
 }
@@ -40,7 +40,7 @@ export function eventVerbsOn(events: EventStore, { id }: Traced): Record<keyof E
     takeDue: () => take(events, CREATED_AT),
     finish: () => events.finish([id]),
     postpone: () => events.postpone({ id, dueAt: CREATED_AT }, { dueAt: EXPIRES_AT, attempts: 1 }),
-    nextDueAt: () => events.nextDueAt(),
+    hasDue: () => events.hasDue(CREATED_AT),
     countWaiting: () => events.countWaiting(),
   };
 }

@@ -128,7 +128,7 @@ export function limitContract(test: ContractTest): void {
         ...(n === 3 && { receiptHash: undefined }),
       }));
       for (const secret of secrets) t.is(await store.create(secret), undefined);
-      const [first, second, third, untraced] = secrets as [Traced, Traced, Traced, NewSecret];
+      const [first, second, third, untraced, fifth] = secrets as [Traced, Traced, Traced, NewSecret, Traced];
       const isOneFree = async (what: string): Promise<void> => {
         t.is(await create(store), 'stored', what);
         t.is(await create(store), 'quota', what);
@@ -144,10 +144,12 @@ export function limitContract(test: ContractTest): void {
       await isOneFree('after reading one without a receipt');
       await read(store, second, newCopy());
       await isOneFree('after reading with a copy');
-      t.is(await store.burn(third.id, third.receiptHash, CREATED_AT), 'burned');
+      t.is(await store.burn(third.id, third.receiptHash, CREATED_AT, 0), 'burned');
       await isOneFree('after burning');
+      t.is(await store.burn(fifth.id, fifth.receiptHash, CREATED_AT, CREATED_AT), undefined);
+      await isOneFree('after burning one that may have been read');
       for (const { id } of [first, second]) t.false(await store.claim(id, CREATED_AT, NO_REFUND));
-      t.is(await store.burn(third.id, third.receiptHash, CREATED_AT), 'not-waiting');
+      t.is(await store.burn(third.id, third.receiptHash, CREATED_AT, 0), 'not-waiting');
       t.is(await create(store), 'quota', 'nothing is freed twice');
 
       await sweepAll(store, EXPIRES_AT + 1000);
@@ -187,7 +189,7 @@ export function limitContract(test: ContractTest): void {
         );
       }
       for (const secret of [second, third]) await read(store, secret);
-      t.is(await store.burn(fourth.id, fourth.receiptHash, CREATED_AT), 'burned');
+      t.is(await store.burn(fourth.id, fourth.receiptHash, CREATED_AT, 0), 'burned');
       await sweepAll(store, EXPIRES_AT + 8 * 24 * HOUR);
       await until('room', async () => (await create(store)) === 'stored');
     },

@@ -138,5 +138,5 @@ async function inRounds(race: (index: number) => Promise<void>): Promise<void> {
 }
 
 function burn(store: SecretStore, { id, receiptHash }: NewSecret): ReturnType<SecretStore['burn']> {
-  return store.burn(id, receiptHash as Uint8Array, CREATED_AT);
+  return store.burn(id, receiptHash as Uint8Array, CREATED_AT, 0);
 }

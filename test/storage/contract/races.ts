@@ -62,7 +62,7 @@ export function raceContract(test: ContractTest): void {
       const copy = round % 2 ? newCopy(last + MINUTE) : undefined;
       const [claims, burns, late] = await Promise.all([
         times(20, () => store.claim(secret.id, last, { copy, ...NO_REFUND })),
-        times(20, () => store.burn(secret.id, secret.receiptHash, last)),
+        times(20, () => store.burn(secret.id, secret.receiptHash, last, 0)),
         times(20, () => store.claim(secret.id, EXPIRES_AT, NO_REFUND)),
         round % 4 < 2 && sweepAll(store, EXPIRES_AT + 1000),
       ]);

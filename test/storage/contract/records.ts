@@ -34,7 +34,7 @@ export function recordContract(test: ContractTest): void {
     const [traced, untraced] = [await createTraced(store), await createUntraced(store)];
     const copies = [await claimCopy(store, traced), await claimCopy(store, untraced)];
     const burned = await createTraced(store);
-    await store.burn(burned.id, burned.receiptHash, CREATED_AT);
+    await store.burn(burned.id, burned.receiptHash, CREATED_AT, 0);
     const records = await openAt(t, world, 'look');
 
     const waiting = [...late, ...early].map((secret) => sealed(secret, 'waiting', secret.expiresAt, secret.envelope));
@@ -63,7 +63,7 @@ export function recordContract(test: ContractTest): void {
     await createTraced(store);
     await store.claim(read.id, CREATED_AT, NO_REFUND);
     await claimCopy(store, copied);
-    await store.burn(burned.id, burned.receiptHash, CREATED_AT);
+    await store.burn(burned.id, burned.receiptHash, CREATED_AT, 0);
     const records = await openAt(t, world, 'look');
     const list = async (now: number, limit = 100) =>
       listAll(limit, (page) => records.listNotifying({ ...page, now })) as Promise<{ envelopeHead: string }[]>;
@@ -113,7 +113,7 @@ export function recordContract(test: ContractTest): void {
         t.false(await store.claim(id, now, NO_REFUND));
         t.is(await store.reserveTry(id, now), undefined);
       }
-      t.is(await store.burn(id, receiptHash, EXPIRES_AT), 'not-waiting');
+      t.is(await store.burn(id, receiptHash, EXPIRES_AT, 0), 'not-waiting');
     }
     t.deepEqual(await listAll(2, (page) => records.listEnded({ ...page, now: EXPIRES_AT })), sorted(given));
     t.is((await records.listSealed({ now: CREATED_AT, limit: 10 })).length, 0);
@@ -141,7 +141,7 @@ export function recordContract(test: ContractTest): void {
     const [waiting, copied, burned] = [await createTraced(store), await createTraced(store), await createTraced(store)];
     await reserve(store, waiting, CREATED_AT, 2);
     const copy = await claimCopy(store, copied);
-    await store.burn(burned.id, burned.receiptHash, CREATED_AT);
+    await store.burn(burned.id, burned.receiptHash, CREATED_AT, 0);
     const before = (await world.raw()).map(String).sort();
     const records = await openAt(t, world, 'restore');
     const others = [waiting, copied, burned].map(({ id }) => ({ ...newEnded('read'), id }));
@@ -188,7 +188,7 @@ async function endSome({ store }: World): Promise<EndedRecord[]> {
   const [read, copied, burned, tried, expired] = secrets as [Traced, Traced, Traced, Traced, Traced];
   await store.claim(read.id, CREATED_AT, NO_REFUND);
   await claimCopy(store, copied);
-  await store.burn(burned.id, burned.receiptHash, CREATED_AT);
+  await store.burn(burned.id, burned.receiptHash, CREATED_AT, 0);
   await reserve(store, tried, CREATED_AT, 3);
   await store.claim(tried.id, CREATED_AT, { refundTry: true });
   await reserve(store, expired, CREATED_AT, 2);

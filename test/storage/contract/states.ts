@@ -197,11 +197,11 @@ async function observe(store: SecretStore, life: Life, { at, hasReceipt, isSwept
     isClaimedWithCopy: await store.claim(fourth.secret.id, at, { copy: newCopy(at + MINUTE), ...NO_REFUND }),
     isRereadByAnother: await store.reread(second.secret.id, at, another),
     isReread: await store.reread(second.secret.id, at, reread),
-    burn: await store.burn(third.secret.id, receiptHash, at),
+    burn: await store.burn(third.secret.id, receiptHash, at, 0),
     foundAfterBurn: (await store.find(third.secret.id, at))?.state,
   };
 }
 
 async function burn(store: SecretStore, { id, receiptHash }: NewSecret): Promise<undefined> {
-  await store.burn(id, receiptHash as Uint8Array, ENDED_AT);
+  await store.burn(id, receiptHash as Uint8Array, ENDED_AT, 0);
 }

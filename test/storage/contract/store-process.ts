@@ -39,7 +39,7 @@ const VERBS = [
   'takeDue',
   'finish',
   'postpone',
-  'nextDueAt',
+  'hasDue',
   'countWaiting',
   'keepClaims',
   'listClaims',

@@ -28,7 +28,7 @@ export function sweepContract(test: ContractTest): void {
     ['reading', ({ store }, { id }) => store.claim(id, CREATED_AT, NO_REFUND)],
     ['reading with a copy', ({ store }, { id }) => store.claim(id, CREATED_AT, { copy: newCopy(), ...NO_REFUND })],
     ['expiry and sweep', ({ store }) => sweepAll(store, SWEPT_AT)],
-    ['burning', ({ store }, { id, receiptHash }) => store.burn(id, receiptHash, CREATED_AT)],
+    ['burning', ({ store }, { id, receiptHash }) => store.burn(id, receiptHash, CREATED_AT, 0)],
   ];
   for (const [title, end] of ends) {
     test(`the bytes of a secret are gone from the record after ${title}`, async (t, world) => {
@@ -61,7 +61,7 @@ export function sweepContract(test: ContractTest): void {
   test('the bytes of a copy are gone from the record after burning', async (t, { store, raw }) => {
     const secret = await createTraced(store);
     const copy = await claimCopy(store, secret);
-    t.is(await store.burn(secret.id, secret.receiptHash, CREATED_AT), 'not-waiting');
+    t.is(await store.burn(secret.id, secret.receiptHash, CREATED_AT, 0), 'not-waiting');
     t.false(hasLeft(await raw(), copy.envelope));
     t.false(hasLeft(await raw(), copy.claimTag));
   });
@@ -72,7 +72,7 @@ export function sweepContract(test: ContractTest): void {
     await createTraced(store); // expires
     await store.claim(read.id, last, NO_REFUND);
     await claimCopy(store, copied, last, last + MINUTE);
-    await store.burn(burned.id, burned.receiptHash, last);
+    await store.burn(burned.id, burned.receiptHash, last, 0);
     for (const [now, count] of [
       [SWEPT_AT, 4],
       [last + RECEIPT_MS - 1, 4],
@@ -122,7 +122,7 @@ export function sweepContract(test: ContractTest): void {
     await times(2, async () => claimCopy(store, await createUntraced(store)));
     const [read, burned] = [await createTraced(store), await createTraced(store)];
     await store.claim(read.id, CREATED_AT, NO_REFUND);
-    await store.burn(burned.id, burned.receiptHash, CREATED_AT);
+    await store.burn(burned.id, burned.receiptHash, CREATED_AT, 0);
     t.deepEqual(await store.sweep(COPY_UNTIL, 100, 0), { wiped: 4, expired: 0 });
     t.deepEqual(await store.sweep(SWEPT_AT, 100, 0), { wiped: 5, expired: 5 });
     t.is((await store.sweep(EXPIRES_AT + RECEIPT_MS, 100, 0)).expired, 0);
