@@ -23,11 +23,11 @@ async function openBatch(t: ExecutionContext) {
 }
 
 function creating({ id, createdAt, expiresAt, envelope }: NewSecret): Call {
-  return { procedure: PROCEDURE.create, values: [id, createdAt, expiresAt, null, envelope, null, 0, 0] };
+  return { procedure: PROCEDURE.create, values: [id, createdAt, expiresAt, null, envelope, null, 0, 0, null, null] };
 }
 
 function claiming({ id }: NewSecret): Call {
-  return { procedure: PROCEDURE.claim, values: [id, CREATED_AT, 0, null, null, null] };
+  return { procedure: PROCEDURE.claim, values: [id, CREATED_AT, 0, CREATED_AT, null, null, null] };
 }
 
 /** SQLite's result code, which is 0 where all went well. */

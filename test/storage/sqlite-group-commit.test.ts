@@ -21,7 +21,7 @@ async function openStore(t: ExecutionContext, patience?: typeof IMPATIENT) {
   t.teardown(() => locker.close());
   const create = (bytes = 64) => {
     const { id, createdAt, expiresAt, envelope } = newSecret({ bytes });
-    return commit.run(PROCEDURE.create, id, createdAt, expiresAt, null, envelope, null, 0, 0);
+    return commit.run(PROCEDURE.create, id, createdAt, expiresAt, null, envelope, null, 0, 0, null, null);
   };
   const lock = () => locker.exec('BEGIN IMMEDIATE');
   const unlock = () => locker.exec('COMMIT');
