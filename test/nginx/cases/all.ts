@@ -1,3 +1,4 @@
+import { addCalls } from './calls.ts';
 import type { Add, HostileCase } from './case.ts';
 import { addContent } from './content.ts';
 import { addFraming } from './framing.ts';
@@ -11,6 +12,6 @@ export function listCases(): readonly HostileCase[] {
     if (cases.has(name)) throw new TypeError(`there are two cases named ${name}`);
     cases.set(name, { name, pieces: Array.isArray(pieces) ? pieces : [pieces as string], ...options });
   };
-  for (const addSome of [addFraming, addLines, addHeaders, addContent]) addSome(add);
+  for (const addSome of [addFraming, addLines, addHeaders, addContent, addCalls]) addSome(add);
   return [...cases.values()];
 }

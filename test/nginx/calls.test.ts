@@ -1,0 +1,220 @@
+import { once } from 'node:events';
+import { createServer, request as sendRequest } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ExecutionContext } from 'ava';
+import { send } from '../support/client.ts';
+import { remember } from '../support/leaks.ts';
+import { type Nginx, startNginx, withNginx } from '../support/nginx.ts';
+import { start, until } from '../support/program.ts';
+import { converse } from '../support/raw.ts';
+import { temporaryFolder } from '../support/storage.ts';
+import { echo, startUpstream } from '../support/upstream.ts';
+
+// Calls out through nginx: what is special about them there. What the service does with them: test/proxy/.
+
+const MIB = 1024 * 1024;
+
+async function startWith(t: ExecutionContext, listener: Parameters<typeof startUpstream>[3]): Promise<Nginx> {
+  const sockets = await temporaryFolder(t);
+  await startUpstream(t, sockets, 1, listener);
+  return startNginx(t, { sockets, workers: 1 });
+}
+
+for (const [path, way] of [
+  ['/proxy', 'with a length'],
+  ['/proxy/', 'in chunks'],
+  ['/proxy/?x=1', 'with a length'],
+] as const) {
+  withNginx(`an answer ${way} to ${path} arrives piece by piece, as the worker sends it`, async (t) => {
+    const pieces = new PassThrough();
+    const nginx = await startWith(t, (_request, response) => {
+      if (way === 'with a length') response.setHeader('content-length', 'first last'.length);
+      pieces.pipe(response);
+    });
+    pieces.write('first ');
+    const outgoing = sendRequest(`${nginx.base}${path}`, { method: 'POST' }).end();
+    const [response] = await once(outgoing, 'response');
+    t.is(String((await once(response, 'data'))[0]), 'first ');
+    pieces.end('last'); // not before the first one is there
+    t.is(String((await once(response, 'data'))[0]), 'last');
+  });
+}
+
+withNginx('a body goes to the worker piece by piece, and may be longer than any other', async (t) => {
+  let received = 0;
+  const nginx = await startWith(t, (request, response) => {
+    request.on('data', (chunk: Buffer) => {
+      received += chunk.length;
+    });
+    request.on('end', () => response.end('taken'));
+  });
+  const outgoing = sendRequest(`${nginx.base}/proxy/`, { method: 'POST' });
+  const answered = once(outgoing, 'response');
+  outgoing.write('x');
+  await until('the first byte', () => received === 1);
+  const piece = Buffer.alloc(MIB);
+  for (let sent = 0; sent < 40; sent++) if (!outgoing.write(piece)) await once(outgoing, 'drain');
+  outgoing.end();
+  const [response] = await answered;
+  t.is(response.statusCode, 200);
+  t.is(received, 40 * MIB + 1);
+  response.resume();
+  const large = { body: 'x'.repeat(17 * MIB) };
+  t.is((await send(nginx.base, '/server/', large)).status, 413, 'elsewhere 16 MiB are the most');
+});
+
+withNginx('a destination may be slower to take a body than a worker', async (t) => {
+  const sockets = await temporaryFolder(t);
+  await startUpstream(t, sockets, 1, (request, response) => {
+    setTimeout(() => request.resume().on('end', () => response.end()), 1_000);
+  });
+  const soon = (_name: string, text: string) => text.replace('proxy_send_timeout 20s', 'proxy_send_timeout 200ms');
+  const nginx = await startNginx(t, { sockets, workers: 1, edit: soon });
+  const large = { body: 'x'.repeat(12 * MIB) };
+  t.is((await send(nginx.base, '/proxy/', large)).status, 200);
+  const elsewhere = await send(nginx.base, '/generate', large).catch(() => ({ status: 0 })); // broken off, mostly
+  t.true([0, 504].includes(elsewhere.status));
+});
+
+withNginx('a client that leaves takes its call along, answered or not; elsewhere the worker goes on', async (t) => {
+  const begun: string[] = [];
+  const left: string[] = [];
+  const nginx = await startWith(t, (request, response) => {
+    const url = request.url as string;
+    begun.push(url);
+    response.on('close', () => left.push(url));
+    if (url.endsWith('?answered')) response.flushHeaders();
+  });
+  for (const path of ['/generate', '/proxy/', '/proxy/?answered']) {
+    const conversation = await converse({ port: nginx.port });
+    conversation.send(`POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}`);
+    await until('the request', () => begun.includes(path));
+    conversation.reset();
+    if (path !== '/generate') await until('the end of the call', () => left.includes(path));
+  }
+  await sleep(100);
+  t.deepEqual(left, ['/proxy/', '/proxy/?answered']);
+});
+
+withNginx('an answer that breaks off at the worker is a broken one for the client', async (t) => {
+  const nginx = await startWith(t, (request, response) => {
+    if (request.headers['x-way'] === 'length') response.setHeader('content-length', 100);
+    response.write('half');
+    setTimeout(() => response.destroy(), 50);
+  });
+  for (const way of ['length', 'chunks']) {
+    const options = { method: 'POST', headers: { 'x-way': way } };
+    await t.throwsAsync(send(nginx.base, '/proxy/', {}, options), { message: /broke off|aborted/ }, way);
+  }
+});
+
+withNginx("what a stranger's answer tells nginx means nothing to it; date, server and the rest arrive", async (t) => {
+  const headers = {
+    'x-accel-redirect': '/generate',
+    'x-accel-limit-rate': '1',
+    'x-accel-expires': '1000',
+    'x-accel-buffering': 'yes',
+    'x-accel-charset': 'koi8-r',
+    date: 'Thu, 01 Jan 1970 00:00:00 GMT',
+    server: 'somebody',
+    'content-type': 'text/html; charset=utf-8',
+    'x-more': 'y',
+    'x-large': 'x'.repeat(15_000),
+  };
+  const body = 'x'.repeat(10_000);
+  const nginx = await startWith(t, (request, response) => {
+    response.writeHead(request.url === '/proxy/' ? 203 : 500, headers).end(body);
+  });
+  const answer = await send(nginx.base, '/proxy/', {});
+  t.is(answer.status, 203);
+  t.is(answer.body.text, body);
+  const { date, server, 'content-type': type, 'x-more': more, 'x-large': large } = headers;
+  t.like(answer.headers, { date, server, 'content-type': type, 'x-more': more, 'x-large': large });
+  t.deepEqual(
+    Object.keys(answer.headers).filter((name) => name.startsWith('x-accel')),
+    [],
+  );
+});
+
+withNginx("an error of a destination or of the worker is not taken for nginx's own", async (t) => {
+  const nginx = await startWith(t, (request, response) => {
+    response.writeHead(Number(request.headers['x-status']), { 'x-of': 'the worker' }).end('a text of its own');
+  });
+  for (const status of [400, 401, 404, 407, 413, 429, 500, 502, 503, 504, 508]) {
+    const answer = await send(nginx.base, '/proxy/', {}, { method: 'POST', headers: { 'x-status': `${status}` } });
+    t.like(answer, { status, body: { text: 'a text of its own' }, headers: { 'x-of': 'the worker' } });
+  }
+});
+
+withNginx('a call that a worker broke off is not made again', async (t) => {
+  const sockets = await temporaryFolder(t);
+  let calls = 0;
+  for (const number of [1, 2]) {
+    await startUpstream(t, sockets, number, (request) => {
+      calls += 1;
+      request.socket.destroy();
+    });
+  }
+  const nginx = await startNginx(t, { sockets });
+  for (let n = 1; n <= 6; n++) {
+    t.like(await send(nginx.base, '/proxy/', { n }), { status: 502, body: { code: 'NO_WORKER' } });
+    t.is(calls, n);
+  }
+});
+
+withNginx('the worker learns what Connection names, for it must not go further; elsewhere it does not', async (t) => {
+  const nginx = await startWith(t, echo);
+  for (const [path, expected] of [
+    ['/proxy/', 'x-own, close'],
+    ['/generate', undefined],
+  ] as const) {
+    const conversation = await converse({ port: nginx.port });
+    conversation.send(`POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: x-own, close\r\nX-Own: y\r\n\r\n`);
+    await conversation.untilAnswered(1);
+    const { headers } = JSON.parse(conversation.answers()[0]?.text ?? '{}');
+    t.is(headers.connection, expected);
+    conversation.reset();
+  }
+});
+
+withNginx('the first call of a user, and one to a destination, through nginx; neither is in a log', async (t) => {
+  const seen: { headers: NodeJS.Dict<string | string[]>; body: string }[] = [];
+  const destination = createServer(async (request, response) => {
+    let body = '';
+    for await (const chunk of request) body += chunk;
+    seen.push({ headers: request.headers, body });
+    response.writeHead(418, { 'x-accel-redirect': '/generate', 'set-cookie': 'a=b' }).end('from there');
+  }).listen(0, '127.0.0.1');
+  await once(destination, 'listening');
+  t.teardown(() => destination.close());
+  const { port } = destination.address() as AddressInfo;
+  const folder = await temporaryFolder(t);
+  const sockets = join(folder, 's');
+  const env = { SOCKET_DIR: sockets, EGRESS_ALLOW: `127.0.0.1:${port}`, NODE_ENV: 'development' };
+  await start(t, { folder, env });
+  const nginx = await startNginx(t, { sockets });
+
+  t.is((await send(nginx.base, '/proxy/', { a: 1 })).status, 201);
+  const { body } = await send(nginx.base, '/server/');
+  t.like(Object.values(body)[0], { payload: { user: 'username', date: new Date().toISOString().slice(0, 10) } });
+
+  const url = `http://127.0.0.1:${port}/hooks/a-path-worth-hiding?token=a-token-worth-hiding`;
+  remember('a-path-worth-hiding');
+  remember('a-token-worth-hiding');
+  const headers = { destination: url, connection: 'x-own', 'x-own': 'mine', 'x_my.name': 'kept', cookie: 'c=d' };
+  const answer = await send(nginx.base, '/proxy/', { a: 'ключ' }, { headers });
+  t.like(answer, { status: 418, body: { text: 'from there' } });
+  t.is(answer.headers['set-cookie'], undefined);
+  t.is(answer.headers['x-accel-redirect'], undefined);
+  t.is(seen[0]?.body, '{"a":"ключ"}');
+  t.like(seen[0]?.headers, { 'x_my.name': 'kept', 'x-own': undefined, cookie: undefined, destination: undefined });
+  t.like(seen[0]?.headers, { 'x-forwarded-for': '127.0.0.1', 'x-forwarded-proto': 'http', via: '1.1 hushbox' });
+  t.regex(String(seen[0]?.headers['x-my-jwt']), /^[\w-]+\.[\w-]+\.[\w-]{86}$/);
+  remember(String(seen[0]?.headers['x-my-jwt']));
+  await until('the last line', () => nginx.requests().length === 3);
+  const routes = nginx.requests().map(({ route, status }) => `${route} ${status}`);
+  t.deepEqual(routes, ['/proxy 201', '/server 200', '/proxy 418']);
+});
