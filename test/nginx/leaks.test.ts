@@ -39,6 +39,8 @@ function requests(): string[] {
       `{"phrase":"${makeKey()}"}`,
     ),
     read(`/secrets/${makeKey()}?${makeKey()}`, `Referer: http://x/secrets/${makeKey()}\r\nCookie: a=${makeKey()}\r\n`),
+    read(`/proxy/?${makeKey()}`, `Destination: http://x.invalid/${makeKey()}\r\nx-my-jwt: ${makeKey()}\r\n`, makeKey()),
+    read('/proxy', `Destination: http://${makeKey()}@x/\r\nProxy-Authorization: Bearer ${makeKey()}\r\n`),
     `GET /secrets/${makeKey()} HTTP/1.1\r\nHost: ${makeKey()}\r\nUser-Agent: ${makeKey()}\r\nX-Forwarded-For: ${makeKey()}\r\n\r\n`,
     `DELETE /receipts/${makeKey()} HTTP/1.1\r\nHost: x\r\n\r\n`,
     `GET http://x/secrets/${makeKey()} HTTP/1.0\r\n\r\n`,
