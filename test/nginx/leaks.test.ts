@@ -99,7 +99,7 @@ withNginx('sockets that are not there', async (t) => {
     nginx.requests().map(({ status }) => status),
     Array(requests().length).fill(502),
   );
-  t.deepEqual([...new Set(nginx.requests().map(({ route }) => route))], ['/secrets/:key', '/receipts/:key']);
+  t.deepEqual([...new Set(nginx.requests().map(({ route }) => route))], ['/secrets/:key', '/proxy', '/receipts/:key']);
 });
 
 withNginx('requests that nginx refuses', async (t) => {
