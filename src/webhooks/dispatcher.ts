@@ -145,7 +145,7 @@ export function createDispatcher({ store, attempt, clock, random, onResult, onEr
     const leaseUntil = now + LEASE_MS;
     const taken = await store.takeDue(now, { limit, perDestination: TAKE_EACH, leaseUntil, without });
     const homeless = taken.filter((event) => {
-      if (stopping.signal.aborted || !lines.hold(event.notify.destination)) return true;
+      if (!lines.hold(event.notify.destination)) return true;
       lines.add(event.notify.destination, event);
       return false;
     });
@@ -185,8 +185,7 @@ export function createDispatcher({ store, attempt, clock, random, onResult, onEr
       return {
         leaseUntil: now + LEASE_MS,
         start(event) {
-          // Where the worker ends meanwhile another takes it, when the lease is over.
-          if (stopping.signal.aborted) return lines.drop(destination);
+          // While the worker stops it is handed back, or its lease ends: then another takes it.
           lines.add(destination, event);
           begin();
         },

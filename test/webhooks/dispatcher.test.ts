@@ -22,10 +22,14 @@ type World = {
   until(isSo: () => boolean): Promise<void>;
 };
 
+/** So much chance that the store is not looked at again within a test, but where something wakes the dispatcher. */
+const NEVER = 1e5;
+
 function createWorld(
   t: ExecutionContext,
   events: readonly TakenEvent[] = [],
   changes: Partial<EventStore> = {},
+  random = 0.5,
 ): World {
   const clock = { now: START };
   const store = Object.assign(createEventStore(events), changes);
@@ -33,7 +37,7 @@ function createWorld(
   const dispatcher = createDispatcher({
     store,
     clock: () => clock.now,
-    random: () => 0.5,
+    random: () => random,
     onResult: (result) => results.push(result),
     onError: (error) => errors.push(error),
     attempt: (event, signal) =>
@@ -64,6 +68,38 @@ function event(number: number, changes: Partial<TakenEvent> = {}): TakenEvent {
 function held(number: number): TakenEvent {
   return event(number, { dueAt: START + LEASE });
 }
+
+/** Of another destination. */
+function elsewhere(number: number, destination: string, changes: Partial<TakenEvent> = {}): TakenEvent {
+  return event(number, { notify: { ...event(0).notify, destination: Buffer.alloc(16, destination) }, ...changes });
+}
+
+/** Starts a dispatcher that rests: it has looked at the store and found nothing. */
+async function startAtRest(t: ExecutionContext, changes: Partial<EventStore> = {}): Promise<World> {
+  let looks = 0;
+  const memory = createEventStore();
+  const hasDue: EventStore['hasDue'] = (now) => {
+    looks += 1;
+    return memory.hasDue(now);
+  };
+  const world = createWorld(t, [], { ...memory, hasDue, ...changes }, NEVER);
+  world.dispatcher.start();
+  await world.until(() => looks === 1);
+  for (let turns = 0; turns < 10; turns++) await turn();
+  return world;
+}
+
+/** Reads of secrets whose events are written and start. */
+function readAll({ dispatcher, store, clock }: World, events: readonly TakenEvent[]): void {
+  for (const one of events) {
+    const reserved = dispatcher.reserve(one.notify, clock.now);
+    if (!reserved) throw new Error('there is no room');
+    store.all.set(hexOf(one.id), { ...one, dueAt: reserved.leaseUntil });
+    reserved.start({ ...one, dueAt: reserved.leaseUntil });
+  }
+}
+
+const numbers = (count: number, from = 0): number[] => Array.from({ length: count }, (_, index) => from + index);
 
 function only({ store }: World): TakenEvent | undefined {
   return [...store.all.values()][0];
@@ -253,4 +289,237 @@ test('what is under way when time is over is cut, and due for others at once', a
   await world.dispatcher.stop(AbortSignal.abort());
   t.true(world.attempts[0]?.signal.aborted);
   t.like(only(world), { dueAt: START, attempts: 0 });
+});
+
+test('no sooner than its end is written down is an attempt over: for the next in line, and for who stops', async (t) => {
+  const written = Promise.withResolvers<void>();
+  const world = createWorld(t, [], { finish: () => written.promise });
+  readAll(
+    world,
+    numbers(9).map((number) => event(number)),
+  );
+  world.attempts[0]?.end({ result: 'delivered' });
+  await world.until(() => world.results.length === 1);
+  for (let turns = 0; turns < 10; turns++) await turn();
+  t.is(world.attempts.length, 8);
+  let isStopped = false;
+  const stopped = world.dispatcher.stop(AbortSignal.abort()).then(() => {
+    isStopped = true;
+  });
+  await world.until(() => world.results.length === 8);
+  for (let turns = 0; turns < 10; turns++) await turn();
+  t.false(isStopped);
+  written.resolve();
+  await stopped;
+  t.true(isStopped);
+});
+
+test('what was handed back has left its place', async (t) => {
+  const world = createWorld(t);
+  for (const number of numbers(250)) {
+    readAll(world, [event(number)]);
+    world.attempts[number]?.end({ result: 'cut' });
+    await world.until(() => world.results.length === number + 1);
+    for (let turns = 0; turns < 5; turns++) await turn();
+  }
+  t.deepEqual(world.results, Array(250).fill('cut'));
+});
+
+for (const result of ['refused', 'unreachable', 'forbidden'] as const) {
+  test(`after three attempts that were ${result} a destination has one event at a time, until one is delivered`, async (t) => {
+    const world = createWorld(t);
+    const endNext = async (outcome: Outcome): Promise<void> => {
+      const number = world.results.length;
+      readAll(world, [event(number)]);
+      world.attempts[number]?.end(outcome);
+      await world.until(() => world.results.length === number + 1);
+      for (let turns = 0; turns < 5; turns++) await turn();
+    };
+    for (const _ of numbers(3)) await endNext({ result });
+    const reserved = world.dispatcher.reserve(event(50).notify, START);
+    t.is(world.dispatcher.reserve(event(51).notify, START), undefined);
+    reserved?.cancel();
+    await endNext({ result: 'delivered' });
+    for (const number of numbers(10, 60)) t.not(world.dispatcher.reserve(event(number).notify, START), undefined);
+  });
+}
+
+for (const result of ['later', 'cut', 'gone', 'damaged'] as const) {
+  test(`that attempts were ${result} is not held against their destination`, async (t) => {
+    const world = createWorld(t);
+    readAll(
+      world,
+      numbers(5).map((number) => event(number)),
+    );
+    for (const { end } of world.attempts) end({ result });
+    await world.until(() => world.results.length === 5);
+    for (let turns = 0; turns < 10; turns++) await turn();
+    for (const _ of numbers(10)) t.not(world.dispatcher.reserve(event(9).notify, START), undefined);
+  });
+}
+
+test('what had no room is taken from the store as soon as there is some', async (t) => {
+  const world = await startAtRest(t);
+  readAll(
+    world,
+    numbers(200).map((number) => event(number)),
+  );
+  t.is(world.dispatcher.reserve(event(200).notify, START), undefined);
+  world.store.all.set(hexOf(event(200).id), event(200)); // by its read, as due now
+  await world.until(() => {
+    for (const { end } of world.attempts.splice(0)) end({ result: 'delivered' });
+    return world.store.all.size === 0;
+  });
+  t.is(world.results.length, 201);
+});
+
+test('what the store had too much of for one destination is taken as soon as there is room', async (t) => {
+  const world = createWorld(
+    t,
+    numbers(300).map((number) => event(number)),
+    {},
+    NEVER,
+  );
+  world.dispatcher.start();
+  await world.until(() => {
+    for (const { end } of world.attempts.splice(0)) end({ result: 'delivered' });
+    return world.store.all.size === 0;
+  });
+  t.is(world.results.length, 300);
+});
+
+test('an end that cannot be written down is tried for as long as the event is held', async (t) => {
+  let tries = 0;
+  const finish: EventStore['finish'] = async () => {
+    tries += 1;
+    throw new Error('away');
+  };
+  const world = createWorld(t, [], { finish });
+  readAll(world, [event(1)]);
+  world.attempts[0]?.end({ result: 'delivered' });
+  await world.until(() => tries === 1);
+  world.clock.now += LEASE;
+  await world.until(() => tries === 2);
+  readAll(world, [event(2)]);
+  for (let turns = 0; turns < 100; turns++) await turn();
+  await world.dispatcher.stop(new AbortController().signal);
+  t.is(tries, 2);
+  t.is(world.errors.length, 2);
+});
+
+test('an end that cannot be written down does not keep a worker that stops', async (t) => {
+  const world = createWorld(t, [], { finish: () => Promise.reject(new Error('away')) });
+  readAll(world, [event(1)]);
+  world.attempts[0]?.end({ result: 'delivered' });
+  await world.until(() => world.errors.length === 1);
+  await world.dispatcher.stop(AbortSignal.abort());
+  t.is(world.errors.length, 2);
+});
+
+test('what waited for too long is handed back and taken anew, with a lease of its own', async (t) => {
+  const world = await startAtRest(t);
+  readAll(
+    world,
+    numbers(9).map((number) => event(number)),
+  );
+  world.clock.now += LEASE - 19_999;
+  world.dispatcher.wake();
+  const last = hexOf(event(8).id);
+  await world.until(() => world.store.all.get(last)?.dueAt === world.clock.now + LEASE);
+  world.attempts[0]?.end({ result: 'delivered' });
+  await world.until(() => world.attempts.length === 9);
+  t.is(world.attempts[8]?.event.dueAt, world.clock.now + LEASE);
+});
+
+test('a worker that has no room takes nothing, and what it took without room it hands back', async (t) => {
+  const world = await startAtRest(t);
+  const destinations = ['b', 'c', 'd', 'e', 'f'];
+  readAll(
+    world,
+    destinations.map((destination, number) => elsewhere(number, destination)),
+  );
+  for (const { end } of world.attempts) end({ result: 'delivered' });
+  await world.until(() => world.store.all.size === 0);
+  for (const destination of destinations) {
+    const { notify } = elsewhere(0, destination);
+    for (const _ of numbers(200)) t.truthy(world.dispatcher.reserve(notify, START));
+  }
+  world.store.all.set('due', event(1000));
+  world.dispatcher.wake();
+  for (let turns = 0; turns < 100; turns++) await turn();
+  t.deepEqual([...world.store.all.values()], [event(1000)]);
+});
+
+test('what was taken while its place was given to others is handed back for a while', async (t) => {
+  const memory = createEventStore([event(1)]);
+  let isTaken = false;
+  const world = createWorld(t, [], {
+    ...memory,
+    async takeDue(now, options) {
+      const taken = await memory.takeDue(now, options);
+      if (!isTaken) for (const _ of numbers(200)) world.dispatcher.reserve(event(2).notify, START);
+      isTaken = true;
+      return taken;
+    },
+  });
+  world.dispatcher.start();
+  await world.until(() => isTaken && [...memory.all.values()][0]?.dueAt !== START + LEASE);
+  t.like([...memory.all.values()][0], { dueAt: START + 5_000, attempts: 0 });
+  t.is(world.attempts.length, 0);
+});
+
+test('however often it is woken, the store is asked every 25 ms at most', async (t) => {
+  let looks = 0;
+  const world = createWorld(t, [], {
+    async hasDue() {
+      looks += 1;
+      return false;
+    },
+  });
+  world.dispatcher.start();
+  const startedAt = performance.now();
+  for (let turns = 0; turns < 1_000; turns++) {
+    world.dispatcher.wake();
+    await turn();
+  }
+  t.true(looks <= 3 + (performance.now() - startedAt) / 20, `${looks}`);
+});
+
+test('what comes while a worker stops is handed back too', async (t) => {
+  const taken = Promise.withResolvers<void>();
+  const memory = createEventStore([event(1), event(2)]);
+  const world = createWorld(t, [], {
+    ...memory,
+    async takeDue(now, options) {
+      await taken.promise;
+      return memory.takeDue(now, { ...options, limit: 1 });
+    },
+  });
+  world.dispatcher.start();
+  const reserved = world.dispatcher.reserve(event(3).notify, START);
+  memory.all.set(hexOf(event(3).id), held(3));
+  for (let turns = 0; turns < 10; turns++) await turn();
+  const stopped = world.dispatcher.stop(new AbortController().signal);
+  reserved?.start(held(3));
+  taken.resolve();
+  await stopped;
+  t.is(world.attempts.length, 0);
+  t.deepEqual(
+    [...memory.all.values()].map(({ dueAt }) => dueAt),
+    [START, START, START],
+  );
+});
+
+test('who must stop at once cuts at once', async (t) => {
+  const world = createWorld(t);
+  readAll(world, [event(1)]);
+  const now = new AbortController();
+  const stopped = world.dispatcher.stop(now.signal);
+  for (let turns = 0; turns < 10; turns++) await turn();
+  t.false(world.attempts[0]?.signal.aborted);
+  now.abort();
+  for (let turns = 0; turns < 10; turns++) await turn();
+  t.true(world.attempts[0]?.signal.aborted);
+  await stopped;
+  t.like(only(world), { dueAt: START });
 });

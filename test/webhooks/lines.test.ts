@@ -142,3 +142,25 @@ test('what is remembered of destinations is bounded', (t) => {
   beginAll(lines);
   t.is(lines.listFull(1).length, 2_000 - 8);
 });
+
+test('of destinations that hold something none is forgotten', (t) => {
+  const lines = createLines<Item>();
+  teach(lines, 'first', 'succeeded');
+  fill(lines, 'first', 3);
+  const before = beginAll(lines);
+  for (const to of named('f', MANY)) teach(lines, to, 'failed');
+  t.is(fill(lines, 'first', MANY), 197);
+  for (const { end } of before) end('succeeded');
+  t.is(fill(lines, 'first', MANY), 3);
+});
+
+test('nothing is remembered of destinations of which nothing is known', (t) => {
+  const lines = createLines<Item>();
+  teach(lines, 'known', 'failed', 'failed', 'failed');
+  for (const to of named('u', MANY)) teach(lines, to, 'unknown');
+  for (const to of named('v', MANY)) {
+    lines.hold(of(to));
+    lines.drop(of(to));
+  }
+  t.is(fill(lines, 'known', 2), 1);
+});
