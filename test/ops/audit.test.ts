@@ -1,6 +1,8 @@
 import test from 'ava';
 import { createAudit } from '../../src/ops/audit.ts';
 import { createLog } from '../../src/ops/log.ts';
+import { until } from '../support/program.ts';
+import { startReceiver } from '../support/receiver.ts';
 import { startServer } from '../support/server.ts';
 import { ENGINES } from '../support/storage.ts';
 
@@ -59,5 +61,25 @@ for (const { name, test, place } of ENGINES) {
     }
     t.is((await post(`/secrets/${secret_key}`, { phrase: PHRASE })).status, 200);
     t.is(auditLines(logged()).length, 2);
+  });
+
+  test(`${name}: a webhook that is given up is an event, without its address and anybody's request`, async (t) => {
+    const receiver = await startReceiver(t);
+    const server = await startServer(t, { place: await place(t), egressAllow: '127.0.0.1' });
+    const { create, post, storage, clock, wake, logged } = server;
+    receiver.answer = { status: 500 };
+    const { secret_key } = await create({ secret: 'x', notify: receiver.url });
+    await post(`/secrets/${secret_key}`);
+    await until('a first failure', () => storage.events.hasDue(clock.now + 5_000)); // no more held, but postponed
+    t.deepEqual(auditLines(logged()), []);
+    clock.advance({ hours: 25 });
+    wake();
+    await until('the end', async () => (await storage.events.countWaiting()).events === 0);
+    const [event, ...others] = auditLines(logged());
+    t.deepEqual(Object.keys(event ?? {}).sort(), ['audit', 'level', 'pid', 'time']);
+    t.is(event?.audit, 'webhook.given_up');
+    t.deepEqual(others, []);
+    t.is(receiver.calls.length, 2);
+    t.true(server.metrics().includes('hushbox_webhook_results_total{result="given_up"} 1'));
   });
 }
