@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import { Webhook } from 'standardwebhooks';
-import { until } from '../support/program.ts';
+import { findFreePort, until } from '../support/program.ts';
 import { startReceiver } from '../support/receiver.ts';
 import { createTestClock, startServer, type TestServer } from '../support/server.ts';
 import { ENGINES, temporaryFolder } from '../support/storage.ts';
@@ -146,6 +146,24 @@ test('the check of the token takes ours, for that origin and that secret', async
   const changed = Buffer.from(payload, 'base64url').toString().replace('username', 'somebody');
   const forged = [head, Buffer.from(changed).toString('base64url'), signature].join('.');
   await t.throwsAsync(check(secret, { 'x-my-jwt': forged }, origin));
+});
+
+testWith('curl')('the receiver to try it with prints the event', async (t) => {
+  const server = await start(t);
+  const port = await findFreePort();
+  const receiver = spawn('sh', ['-c', `exec ${blockWith('require("http")').replace('3000', String(port))}`]);
+  t.teardown(() => receiver.kill('SIGKILL'));
+  let printed = '';
+  receiver.stdout.setEncoding('utf8').on('data', (text: string) => {
+    printed += text;
+  });
+  const url = `http://127.0.0.1:${port}/`;
+  await until('the receiver', async () => (await fetch(url).catch(() => undefined))?.status === 200);
+  const script = blockWith('/secrets/$KEY').replaceAll('http://127.0.0.1:8000', server.base);
+  const shell = await promisify(execFile)('sh', ['-c', script.replace('http://127.0.0.1:3000/', url)]);
+  t.is(shell.stdout, '{"secret":"some secret"}');
+  await until('the event', () => printed.includes('"type":"secret.read"'));
+  t.regex(printed, /'webhook-id': 'msg_/);
 });
 
 type Adapter = { url: string; folder: string; send(message: Message): Promise<number> };
