@@ -164,3 +164,14 @@ test('nothing is remembered of destinations of which nothing is known', (t) => {
   }
   t.is(fill(lines, 'known', 2), 1);
 });
+
+test('forgotten first is whose last outcome is oldest', (t) => {
+  const lines = createLines<Item>();
+  teach(lines, 'a', 'failed', 'failed', 'failed');
+  teach(lines, 'b', 'failed', 'failed', 'failed');
+  for (const to of named('f', 1_998)) teach(lines, to, 'failed');
+  teach(lines, 'a', 'failed');
+  for (const to of named('g', 1_000)) teach(lines, to, 'failed');
+  t.is(fill(lines, 'a', 2), 1);
+  t.is(fill(lines, 'b', 2), 2);
+});
