@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ExecutionContext } from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { createKeyRing } from '../../src/sealing/key-ring.ts';
 import { createSecrets } from '../../src/secrets/secrets.ts';
 import type { Storage } from '../../src/storage/open.ts';
@@ -19,6 +19,8 @@ const WORKERS = 3;
 const CLIENTS = 12;
 /** How long the load takes, where the machine is fast enough, so that something is under way whenever something is killed. */
 const LOAD_MS = 5_000 + EVENTS * 4;
+/** Half of it to half more. */
+const KILL_EVERY_MS = 200 + EVENTS / 12;
 const MIN_KILLS = 8;
 /** A worker that is killed holds its events for so long. */
 const LEASE_MS = 45_000;
@@ -82,7 +84,7 @@ function createExpiring({ secrets: store }: Storage, masterKey: Buffer, ledger: 
 async function killUntil(t: ExecutionContext, run: Run, options: ProgramOptions, signal: AbortSignal): Promise<string> {
   const kills = { workers: 0, programs: 0 };
   for (let n = 0; n < MIN_KILLS || !signal.aborted; n++) {
-    await sleep(100 + Math.random() * 400);
+    await sleep(KILL_EVERY_MS * (0.5 + Math.random()));
     if (n % 5 === 4) {
       await run.program.end();
       run.program = await start(t, options);
@@ -115,7 +117,7 @@ async function share(count: number, work: (n: number) => Promise<void>): Promise
 for (const { name, test: runs, place: placeOf } of ENGINES) {
   const title = `${name}: kill -9 at random: each end is told at least once, always under the same id, and none is left`;
   runs(title, async (t) => {
-    t.timeout(LEASE_MS * 6 + EVENTS * 40);
+    t.timeout(LEASE_MS * 6 + EVENTS * 100);
     const place = await placeOf(t);
     const masterKey = randomBytes(32);
     const env: Record<string, string> = {
@@ -123,6 +125,7 @@ for (const { name, test: runs, place: placeOf } of ENGINES) {
       MASTER_KEY: masterKey.toString('hex'),
       WORKERS: String(WORKERS),
       EGRESS_ALLOW: '127.0.0.1',
+      LOG_LEVEL: 'info', // else there are too many lines to look through
     };
     const program = await start(t, { env });
     env.HTTP_PORT = new URL(program.base).port;
@@ -150,3 +153,18 @@ for (const { name, test: runs, place: placeOf } of ENGINES) {
     t.is(run.ledger.counts.told, EVENTS);
   });
 }
+
+test('production takes an address to be told only from those who have CREATE_TOKEN', async (t) => {
+  const env = { NODE_ENV: 'production', MASTER_KEY: randomBytes(32).toString('hex'), EGRESS_ALLOW: '127.0.0.1' };
+  const create = async (createToken?: string): Promise<unknown[]> => {
+    const { base } = await start(t, {
+      env: { ...env, WORKERS: '1', ...(createToken && { CREATE_TOKEN: createToken }) },
+    });
+    const headers = createToken ? { authorization: `Bearer ${createToken}` } : {};
+    const { status, body } = await send(base, '/generate', { secret: 's', notify: 'http://127.0.0.1/' }, { headers });
+    const { status: without } = await send(base, '/generate', { secret: 's' }, { headers });
+    return [status, body.code, typeof body.webhook_secret, without];
+  };
+  t.deepEqual(await create(), [403, 'NOTIFY_FORBIDDEN', 'undefined', 201]);
+  t.deepEqual(await create(randomBytes(16).toString('hex')), [201, undefined, 'string', 201]);
+});

@@ -1,8 +1,8 @@
 /**
- * What must be in no log: every secret, phrase, key, token and header value that a test sent or was given. Each program
+ * What must be in no log: every secret, phrase, key, token, address to be told and header value that a test sent or was given. Each program
  * and each server of the suite is searched for all of them when it ends.
  */
-const SECRET_MEMBERS = new Set(['secret', 'phrase', 'secret_key', 'receipt_key']);
+const SECRET_MEMBERS = new Set(['secret', 'phrase', 'secret_key', 'receipt_key', 'notify', 'webhook_secret']);
 const SECRET_HEADERS = new Set([
   'idempotency-key',
   'authorization',
@@ -42,6 +42,13 @@ export function rememberBody(body: unknown): void {
 
 export function rememberHeaders(headers: Readonly<Record<string, unknown>>): void {
   for (const [name, value] of Object.entries(headers)) if (SECRET_HEADERS.has(name.toLowerCase())) remember(value);
+}
+
+/** Remembers what only the receiver of an event is told. */
+export function rememberCall(headers: Readonly<Record<string, unknown>>): void {
+  remember(headers['webhook-id']);
+  remember(String(headers['webhook-signature']).slice('v1,'.length));
+  remember(String(headers['x-my-jwt']).split('.')[2]);
 }
 
 /** For a teardown, where nothing can be asserted any more: an error fails the test. */

@@ -77,6 +77,8 @@ export type TestServer = Api & {
   storage: Storage;
   /** Looks for events that are due. */
   wake(): void;
+  /** Delivers no more events; a store that it shares has them for others. */
+  stopDelivery(): Promise<void>;
   /** Everything logged so far, at level trace. */
   logged(): string;
   /** As Prometheus reads them. */
@@ -169,5 +171,14 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
   });
   const { port } = server.address() as AddressInfo;
   const base = `http://127.0.0.1:${port}`;
-  return { ...createApi(base), port, clock, storage, wake: dispatcher.wake, logged: () => lines.join(''), metrics };
+  return {
+    ...createApi(base),
+    port,
+    clock,
+    storage,
+    wake: dispatcher.wake,
+    stopDelivery: () => dispatcher.stop(AbortSignal.abort()),
+    logged: () => lines.join(''),
+    metrics,
+  };
 }

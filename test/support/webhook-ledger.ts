@@ -6,7 +6,7 @@ import type { ExecutionContext } from 'ava';
 import { Webhook } from 'standardwebhooks';
 import { fingerprintOf } from '../../src/webhooks/payload.ts';
 import type { EventType } from '../../src/webhooks/store.ts';
-import { remember } from './leaks.ts';
+import { remember, rememberCall } from './leaks.ts';
 
 /** So many receivers, each an origin of its own. */
 const RECEIVERS = 6;
@@ -42,7 +42,7 @@ export async function startWebhookLedger(t: ExecutionContext): Promise<WebhookLe
     const { type, data } = JSON.parse(body) as { type: string; data: { secret_id: string } };
     const entry = entries.get(data.secret_id);
     const id = String(headers['webhook-id']);
-    remember(id);
+    rememberCall(headers);
     if (!entry) {
       violations.push(`of a secret that nobody ended: ${body}`);
       return true;

@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
 import { jwtVerify } from 'jose';
 import { Webhook } from 'standardwebhooks';
 import { until } from '../support/program.ts';
 import { type Call, startReceiver } from '../support/receiver.ts';
-import { startServer, type TestServer, type TestServerOptions } from '../support/server.ts';
+import { createTestClock, startServer, type TestServer, type TestServerOptions } from '../support/server.ts';
 import { ENGINES } from '../support/storage.ts';
 
 type Created = { secret_key: string; receipt_key: string; webhook_secret: string };
@@ -13,6 +13,11 @@ async function create(server: TestServer, notify: string): Promise<Created> {
   const response = await server.post('/generate', { secret: 's', receipt: true, ttl: { minutes: 1 }, notify });
   if (response.status !== 201) throw new Error(await response.text());
   return (await response.json()) as Created;
+}
+
+/** Whether the first event there is becomes due so many ms from now, and no sooner. */
+async function isDueIn({ storage: { events }, clock }: TestServer, ms: number): Promise<boolean> {
+  return (await events.hasDue(clock.now + ms)) && !(await events.hasDue(clock.now + ms - 1));
 }
 
 for (const { name, place, test: runs } of ENGINES) {
@@ -87,6 +92,45 @@ for (const { name, place, test: runs } of ENGINES) {
     t.not(first?.headers['x-my-jwt'], second?.headers['x-my-jwt']);
   });
 
+  runs(`${name}: a receiver that asks for patience is called no sooner, and a day later at the latest`, async (t) => {
+    const [server, receiver] = [await start(t), await startReceiver(t)];
+    const { clock } = server;
+    receiver.answer = { status: 503, headers: { 'retry-after': '3600' } };
+    const { secret_key: key } = await create(server, receiver.url);
+    await server.post(`/secrets/${key}`);
+    await until('a first attempt', () => receiver.calls.length === 1);
+    await until('its end', () => isDueIn(server, 3_600_000));
+    clock.advance({ hours: 1 });
+    receiver.answer = { status: 429, headers: { 'retry-after': '999999' } };
+    server.wake();
+    await until('a second attempt', () => receiver.calls.length === 2);
+    await until('its end', () => isDueIn(server, 23 * 3_600_000));
+    t.is(receiver.calls.length, 2);
+  });
+
+  runs(`${name}: an event whose master key is away waits for it, and no attempt is counted`, async (t) => {
+    const shared = await place(t);
+    const [old, key] = [randomBytes(32), randomBytes(32)] as const;
+    const clock = createTestClock();
+    const receiver = await startReceiver(t);
+    const options = { place: shared, clock, egressAllow: '127.0.0.1' };
+    const before = await startServer(t, { ...options, masterKeys: [old] });
+    const { receipt_key: receipt } = await create(before, receiver.url);
+    const without = await startServer(t, { ...options, masterKeys: [key] });
+    await before.stopDelivery();
+    t.is((await before.request('DELETE', `/receipts/${receipt}`)).status, 204);
+    without.wake();
+    await until('it to be put off', () => /result="later"\} 1/.test(without.metrics()));
+    await until('its end', () => isDueIn(without, 60_000));
+    t.is(receiver.calls.length, 0);
+    await without.stopDelivery();
+    clock.advance({ minutes: 1 });
+    const withBoth = await startServer(t, { ...options, masterKeys: [key, old] });
+    withBoth.wake();
+    await until('the event', () => receiver.calls.length === 1);
+    await until('its end', async () => (await before.storage.events.countWaiting()).events === 0);
+  });
+
   runs(`${name}: what cannot be notified is refused, and nothing is stored`, async (t) => {
     const open = await start(t, { egressAllow: '127.0.0.2' });
     const post = async (notify: unknown, server = open) => {
@@ -118,7 +162,9 @@ for (const { name, place, test: runs } of ENGINES) {
       t.like(await post(bad), { status: 400, code: 'INVALID_REQUEST', isNamed: true }, String(bad));
     }
     const closed = await start(t, { takesNotify: false });
-    t.like(await post('https://127.0.0.1/', closed), { status: 403, code: 'NOTIFY_FORBIDDEN' });
+    const forbidden = { status: 403, code: 'NOTIFY_FORBIDDEN' };
+    t.like(await post('https://127.0.0.1/', closed), forbidden);
+    t.like(await post('https://10.0.0.1/', closed), forbidden); // said before anybody looks where that is
     t.like(await post('no URL', closed), { status: 400 });
     t.is((await closed.post('/generate', { secret: 's' })).status, 201);
   });
