@@ -36,7 +36,7 @@ function judgeSealed(held: readonly string[], { byKey, isComplete }: SealedCount
     ok(`${count(total, 'secret')} waiting.`),
     ...missing.map(([fingerprint, sealed]) =>
       problem(
-        `The master key ${fingerprint} is not here: ${describeSealed(sealed)}. To who reads these the answer is 503.`,
+        `The master key ${fingerprint} is not here: ${describeSealed(sealed)}. Who reads such a secret gets 503, and webhooks wait.`,
         'Put it into MASTER_KEY_PREVIOUS; without it they are lost, and nothing else.',
       ),
     ),
