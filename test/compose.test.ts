@@ -52,14 +52,16 @@ test('there are as many workers as nginx has sockets for', (t) => {
   t.is(sockets, Number(/WORKERS: (\d+)/.exec(WEB)?.[1]));
 });
 
-test('one service publishes a port; the network of MongoDB is internal and nginx is not in it', (t) => {
+test('one service publishes a port; MongoDB has no way out; nginx reaches neither it nor web but by sockets', (t) => {
   t.is(COMPOSE.match(/^ *ports:/gm)?.length, 1);
   t.regex(COMPOSE, /^ {2}nginx:\n(?: {4}.*\n)* {4}ports:/m);
-  t.regex(COMPOSE, /^ {2}nginx:\n(?: {4}.*\n)* {4}networks: \[front\]/m);
-  for (const service of ['web', 'mongo', 'setup']) {
-    t.regex(COMPOSE, new RegExp(`^ {2}${service}:\\n(?: {4}.*\\n)* {4}networks: \\[back\\]`, 'm'));
+  const networks = { nginx: 'front', web: 'back, out', mongo: 'back', setup: 'back' };
+  for (const [service, names] of Object.entries(networks)) {
+    t.regex(COMPOSE, new RegExp(`^ {2}${service}:\\n(?: {4}.*\\n)* {4}networks: \\[${names}\\]$`, 'm'), service);
   }
+  t.is(COMPOSE.match(/^ *networks: /gm)?.length, Object.keys(networks).length);
   t.regex(COMPOSE, /^ {2}back:\n {4}internal: true$/m);
+  t.regex(COMPOSE, /^ {2}out: \{\}$/m);
 });
 
 test('only what names itself goes into the image: no key, no data, no history', (t) => {

@@ -11,6 +11,7 @@ import { expectNoLeaks, remember } from '../support/leaks.ts';
 import { createLedger } from '../support/ledger.ts';
 import { type Load, startLoad } from '../support/observed-load.ts';
 import { until } from '../support/program.ts';
+import { callsSuite } from './calls.ts';
 
 // The whole set-up of docker-compose.yml, on what CONTAINERS names: `CONTAINERS='docker compose' npx ava test/containers`.
 
@@ -278,6 +279,15 @@ withContainers("the operator's commands work inside; a changed master key leaves
   t.is((await readSecret(here.base, key)).status, 200);
   t.is((await readSecret(here.base, newer)).status, 200);
 });
+
+callsSuite(
+  withContainers,
+  () => here,
+  async (settings) => {
+    await keepLogs();
+    await here.make('up', settings);
+  },
+);
 
 withContainers('no secret, phrase, key or password is in a log of any service', async (t) => {
   await sleep(1_500); // nginx writes its log once a second
