@@ -25,6 +25,7 @@ const ANSWERS: readonly RegExp[] = [
   /^\{"secret":"some secret"\}$/,
   /^\{"state":"waiting","created_at":"[\dT:.-]+Z","expires_at":"[\dT:.-]+Z","wrong_tries":0,"reads":0\}$/,
   /^\{"secret_key":"[\w-]{48}","expires_at":"[\dT:.-]+Z","webhook_secret":"whsec_[\w+/]{86}=="\}$/,
+  /^\{"started_at":"[\dT:.-]+Z","uptime_seconds":[\d.]+,"requests":\d+\}$/,
 ];
 
 withCurl("the README's commands, pasted in a row, answer what it says", async (t) => {
