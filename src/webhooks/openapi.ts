@@ -3,7 +3,7 @@ import { ANSWER_MAX_BYTES, LIMITS, TOKEN_SECONDS, USER_AGENT } from './attempt.t
 import type { EventType } from './store.ts';
 
 const ANSWER_SECONDS = LIMITS.totalMs / 1000;
-const FINGERPRINT = '0bb43f8ce8ad5bd4b23a9d85e4d8e43b';
+const FINGERPRINT = '6f6d7ddca03bc453bed3c561bfad81eb';
 const MEANINGS: Readonly<Record<EventType, string>> = {
   read: 'A secret was read',
   burned: 'A secret was burned with its receipt key',

@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import { Webhook } from 'standardwebhooks';
+import { fingerprintOf } from '../../src/webhooks/payload.ts';
 import { findFreePort, until } from '../support/program.ts';
 import { startReceiver } from '../support/receiver.ts';
 import { createTestClock, startServer, type TestServer } from '../support/server.ts';
@@ -164,6 +165,15 @@ testWith('curl')('the receiver to try it with prints the event', async (t) => {
   t.is(shell.stdout, '{"secret":"some secret"}');
   await until('the event', () => printed.includes('"type":"secret.read"'));
   t.regex(printed, /'webhook-id': 'msg_/);
+});
+
+test("the document's example of an event is of the key that it shows, and of one moment", (t) => {
+  const [key, secretId] = [/^KEY=([\w-]{48})$/m, /"secret_id":"([0-9a-f]{32})"/].map(
+    (form) => form.exec(DOCUMENT)?.[1],
+  );
+  t.is(fingerprintOf(key ?? ''), secretId as string);
+  const sentAt = Number(/^webhook-timestamp: (\d+)$/m.exec(DOCUMENT)?.[1]);
+  t.is(/"timestamp":"([^"]+)"/.exec(DOCUMENT)?.[1], new Date(sentAt * 1000).toISOString());
 });
 
 type Adapter = { url: string; folder: string; send(message: Message): Promise<number> };
