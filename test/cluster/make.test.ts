@@ -56,6 +56,8 @@ const demoEnv = (): Record<string, string> =>
 
 withMake('make demo serves with the key that everybody knows, says so, and ends as the program does', async (t) => {
   const program = await start(t, { command: MAKE_DEMO });
+  t.is((await send(program.base, '/proxy/', { a: 1 })).status, 201);
+  t.like(Object.values((await send(program.base, '/server/')).body)[0], { payload: { user: 'username' } });
   const { JWT_HEX_SECRET = '', ...others } = demoEnv();
   t.deepEqual(Object.keys(others), ['STORAGE_URL']);
   const key = createTokenKey(Buffer.from(JWT_HEX_SECRET, 'hex'));
