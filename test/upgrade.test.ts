@@ -2,10 +2,13 @@ import { copyFileSync, globSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { BSON, MongoClient } from 'mongodb';
+import { parseSecretKey } from '../src/secrets/keys.ts';
 import type { Secrets } from '../src/secrets/secrets.ts';
-import { type Fixture, secretsAt } from './fixtures/fixture.ts';
+import type { Storage } from '../src/storage/open.ts';
+import { type Fixture, secretsAt, sinkAt, type Told, webhookIn } from './fixtures/fixture.ts';
 import { MONGODB, type Place, SQLITE } from './support/storage.ts';
 
+const MINUTE = 60_000;
 const FOLDER = new URL('fixtures/', import.meta.url).pathname;
 
 function fixturesOf(engine: string): { name: string; fixture: Fixture }[] {
@@ -31,12 +34,22 @@ for (const { name, fixture } of fixturesOf('mongodb')) {
   });
 }
 
-test('there is a fixture of each engine, with secrets of every kind in it', (t) => {
+test('there are fixtures of each engine, with records of every kind in them', (t) => {
   for (const engine of ['sqlite', 'mongodb']) {
-    const [first] = fixturesOf(engine);
-    t.true((first?.fixture.secrets.length ?? 0) >= 10);
-    const states = new Set(first?.fixture.receipts.map(({ receipt }) => receipt.state));
-    t.deepEqual([...states].sort(), ['burned', 'expired', 'read', 'waiting']);
+    const fixtures = fixturesOf(engine);
+    t.deepEqual(
+      fixtures.map(({ name }) => name),
+      [`${engine}-v1`, `${engine}-v2`],
+    );
+    for (const { fixture } of fixtures) {
+      t.true(fixture.secrets.length >= 10);
+      const states = new Set(fixture.receipts.map(({ receipt }) => receipt.state));
+      t.deepEqual([...states].sort(), ['burned', 'expired', 'read', 'waiting']);
+    }
+    const newest = fixtures.at(-1)?.fixture;
+    t.deepEqual([...new Set(newest?.events?.map(({ type }) => type))].sort(), ['burned', 'expired', 'read']);
+    t.true(newest?.secrets.some(({ webhook }) => webhook));
+    t.is(newest?.claims?.length, 2);
   }
 });
 
@@ -46,7 +59,9 @@ async function everythingWorks(t: ExecutionContext, place: Place, fixture: Fixtu
   const secrets = secretsAt(storage.secrets, fixture.masterKeys, () => now);
 
   await receiptsTell(t, secrets, fixture);
+  await claimsAreThere(t, storage, fixture, now);
   await eachIsReadOnce(t, secrets, fixture);
+  await eachEndIsTold(t, storage, fixture, now);
   for (const { receiptKey, receipt } of fixture.receipts) {
     if (receipt.state === 'waiting') t.like(await secrets.findReceipt(receiptKey), { state: 'read', reads: 1 });
   }
@@ -55,6 +70,7 @@ async function everythingWorks(t: ExecutionContext, place: Place, fixture: Fixtu
   now += 400 * 24 * 3_600_000;
   t.true((await storage.secrets.sweep(now, 1000, 0)).wiped > 0);
   t.is((await storage.secrets.sweep(now, 1000, 0)).wiped, 0);
+  t.is(await storage.sink.sweepClaims(now, 1000), fixture.claims?.length ?? 0);
   for (const { receiptKey } of fixture.receipts) {
     await t.throwsAsync(secrets.findReceipt(receiptKey), { code: 'KEY_NOT_FOUND' });
   }
@@ -82,6 +98,34 @@ async function eachIsReadOnce(t: ExecutionContext, secrets: Secrets, fixture: Fi
     }
     await t.throwsAsync(secrets.read(secretKey, { phrase, idempotencyKey }), isGone, title);
   }
+}
+
+/** Those that ended before, those that are read now, and those that expired; each under the id that it always had. */
+async function eachEndIsTold(t: ExecutionContext, storage: Storage, fixture: Fixture, now: number): Promise<void> {
+  await storage.secrets.sweep(now, 1000, 0);
+  const read = fixture.secrets.flatMap(({ secretKey, webhook }): Told[] => {
+    const id = parseSecretKey(secretKey)?.id.toString('hex') as string;
+    return webhook ? [{ ...webhook, id, type: 'read', occurredAt: now, attempts: 0 }] : [];
+  });
+  // What somebody held when the fixture was made is held no more by then.
+  const options = { limit: 200, perDestination: 200, leaseUntil: now + 2 * MINUTE, without: [] };
+  const taken = await storage.events.takeDue(now + MINUTE, options);
+  const told = taken.map((event): Told => {
+    const { id, type, occurredAt, attempts } = event;
+    const webhook = webhookIn(fixture.masterKeys, event);
+    return { ...webhook, id: Buffer.from(id).toString('hex'), type, occurredAt, attempts };
+  });
+  const byId = (one: Told, other: Told): number => (one.id < other.id ? -1 : 1);
+  t.deepEqual(told.sort(byId), [...(fixture.events ?? []), ...read].sort(byId));
+  await storage.events.finish(taken.map(({ id }) => id));
+  t.is((await storage.events.countWaiting()).events, 0);
+}
+
+async function claimsAreThere(t: ExecutionContext, storage: Storage, fixture: Fixture, now: number): Promise<void> {
+  const { claims = [] } = fixture;
+  const sink = sinkAt(storage.sink, () => now);
+  t.deepEqual(await sink.list(), claims);
+  for (const one of claims) await t.throwsAsync(sink.receive(JSON.stringify(one)), { code: 'TOKEN_REPLAYED' });
 }
 
 async function newOnesWork(t: ExecutionContext, secrets: Secrets): Promise<void> {

@@ -17,11 +17,25 @@ import {
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { readBackup } from '../../src/cli/backup-file.ts';
+import type { NewSecret } from '../../src/secrets/store.ts';
 import { openRecords } from '../../src/storage/open.ts';
-import { createTraced, createUntraced, NO_REFUND, newCopy, receiptOf, type Traced } from '../storage/contract/world.ts';
+import {
+  CREATED_AT,
+  createTraced,
+  createUntraced,
+  NO_REFUND,
+  newCopy,
+  newNotify,
+  receiptOf,
+  sweepAll,
+  type Traced,
+  take,
+  times,
+} from '../storage/contract/world.ts';
 import { send } from '../support/client.ts';
 import { hushbox } from '../support/hushbox.ts';
 import { start } from '../support/program.ts';
+import { copyDatabase } from '../support/put-back.ts';
 import { ENGINES, MONGODB, type Place, SQLITE, temporaryFolder } from '../support/storage.ts';
 
 const MASTER_KEY = 'a7'.repeat(32);
@@ -31,24 +45,29 @@ function environmentOf({ url }: Place): Record<string, string> {
   return { STORAGE_URL: url, MASTER_KEY };
 }
 
+type Filled = { ended: Traced[]; waiting: Traced; hidden: readonly Uint8Array[] };
+
 /** Three that ended, each in its way, with a receipt; and what must be in no backup. */
-async function fill(t: ExecutionContext, place: Place): Promise<{ ended: Traced[]; waiting: Traced }> {
+async function fill(t: ExecutionContext, place: Place): Promise<Filled> {
   const { secrets: store, close } = await place.open();
   const now = Date.now();
   const later = { expiresAt: now + HOUR };
-  const [read, copied, burned] = [
+  const [read, copied, burned, waiting] = [
+    await createTraced(store, { ...later, notify: newNotify() }),
     await createTraced(store, later),
-    await createTraced(store, later),
-    await createTraced(store, later),
+    await createTraced(store, { ...later, notify: newNotify() }),
+    await createTraced(store, { ...later, notify: newNotify() }),
   ];
-  const waiting = await createTraced(store, later);
+  const untraced = await createUntraced(store, { ...later, notify: newNotify() });
   await createUntraced(store, later);
-  await store.claim(read.id, now, NO_REFUND);
+  for (const { id } of [read, untraced]) await store.claim(id, now, NO_REFUND);
   await store.claim(copied.id, now, { copy: newCopy(now + HOUR), ...NO_REFUND });
   await store.burn(burned.id, burned.receiptHash, now, 0);
   t.like(await receiptOf(store, read, now), { state: 'read' });
   await close();
-  return { ended: [read, copied, burned], waiting };
+  const ended = [read, copied, burned];
+  const all = [...ended, waiting, untraced];
+  return { ended, waiting, hidden: all.flatMap(({ envelope, notify }) => [envelope, notify?.sealed ?? envelope]) };
 }
 
 const PAIRS = ENGINES.flatMap((from) => ENGINES.map((to) => [from, to] as const));
@@ -57,7 +76,7 @@ for (const [from, to] of PAIRS) {
   runs(`what receipts tell goes from ${from.name} to ${to.name}, and no secret does`, async (t) => {
     const [source, target] = [await from.place(t), await to.place(t)];
     const file = join(await temporaryFolder(t), 'backup');
-    const { ended, waiting } = await fill(t, source);
+    const { ended, waiting, hidden } = await fill(t, source);
     const backup = await hushbox(['backup', file], environmentOf(source));
     t.like(backup, { code: 0, stdout: '' });
     t.regex(backup.stderr, /Wrote 3 receipts.*left out on purpose/s);
@@ -65,14 +84,13 @@ for (const [from, to] of PAIRS) {
     const text = readFileSync(file, 'utf8');
     for (const { id } of ended) t.true(text.includes(Buffer.from(id).toString('base64url')));
     t.false(text.includes(Buffer.from(waiting.id).toString('base64url')));
-    for (const { envelope } of [...ended, waiting])
-      t.false(text.includes(Buffer.from(envelope).toString('base64url').slice(4, 40)));
+    for (const bytes of hidden) t.false(text.includes(Buffer.from(bytes).toString('base64url').slice(4, 40)));
 
     const first = await hushbox(['restore', file], environmentOf(target));
     t.like(first, { code: 0, stderr: '' });
     t.regex(first.stdout, /^3 of 3 receipts put back/);
     t.regex((await hushbox(['restore', file], environmentOf(target))).stdout, /^0 of 3 receipts/);
-    const { secrets: store } = await target.open();
+    const { secrets: store, events } = await target.open();
     const { secrets: origin } = await source.open();
     for (const secret of ended) {
       const now = Date.now();
@@ -80,6 +98,31 @@ for (const [from, to] of PAIRS) {
       t.is(await store.find(secret.id, now), undefined);
     }
     t.is(await receiptOf(store, waiting, Date.now()), undefined);
+    await sweepAll(store, Date.now() + 2 * HOUR);
+    t.deepEqual(await events.countWaiting(), { events: 0, oldestAt: undefined }, 'nobody is told of what was put back');
+  });
+}
+
+for (const { name, place: placeOf, test: runs } of ENGINES) {
+  const title = 'a copy of the database has the events that waited, under the same id; of what is refused none';
+  (runs.serial ?? runs)(`${name}: ${title}`, async (t) => {
+    const place = await placeOf(t);
+    const { secrets: store, events, close } = await place.open();
+    const now = Date.now();
+    const [read, unread] = await times(2, () => createUntraced(store, { expiresAt: now + HOUR, notify: newNotify() }));
+    await store.claim((read as NewSecret).id, now, NO_REFUND);
+    const putBack = await copyDatabase(t, place.url);
+    const told = await take(events, now);
+    await events.finish(told.map(({ id }) => id));
+    await store.claim((unread as NewSecret).id, now, NO_REFUND);
+    await close();
+    await putBack();
+
+    const { secrets: again, events: repeated } = await place.open();
+    await sweepAll(again, now + 2 * HOUR, 100, CREATED_AT);
+    t.is(told.length, 1);
+    t.deepEqual(await take(repeated, now), told);
+    t.deepEqual(await repeated.countWaiting(), { events: 1, oldestAt: now });
   });
 }
 

@@ -130,6 +130,20 @@ function endContract(test: ContractTest): void {
     t.is((await take(events, ENDED_AT + LEASE)).length, 1);
   });
 
+  test('an event that is held from the start delays none of its destination', async (t, { store, events }) => {
+    const [first, held] = [
+      await createUntraced(store, { notify: newNotify() }),
+      await createUntraced(store, { notify: newNotify() }),
+    ];
+    await store.claim(first.id, ENDED_AT, NO_REFUND);
+    await store.claim(held.id, ENDED_AT, { ...NO_REFUND, eventDueAt: ENDED_AT + LEASE });
+    await isDueAt(t, events, ENDED_AT);
+    t.deepEqual(
+      (await take(events, ENDED_AT)).map(({ id }) => hexOf(id)),
+      [hexOf(first.id)],
+    );
+  });
+
   test('burning writes its event, once, and one that is due at once', async (t, { store, events, raw }) => {
     const secret = await createTraced(store, { notify: newNotify() });
     t.is(await store.burn(secret.id, secret.receiptHash, ENDED_AT, 0), 'burned');
@@ -190,7 +204,8 @@ function endContract(test: ContractTest): void {
 
     test(`what nobody swept for seven days goes without event: ${create.name}`, async (t, { store, events, raw }) => {
       await create(store, { notify: newNotify() });
-      t.is((await store.sweep(EXPIRES_AT + RECEIPT_MS, 100, 0)).expired, 1);
+      t.is((await store.sweep(EXPIRES_AT + RECEIPT_MS, 1, 0)).expired, 1);
+      t.false(await events.hasDue(NEVER));
       await sweepAll(store, EXPIRES_AT + RECEIPT_MS);
       t.false(await events.hasDue(NEVER));
       t.is((await raw()).length, 0);
@@ -295,6 +310,15 @@ function takeContract(test: ContractTest): void {
     t.deepEqual(by(await take(events, SWEPT_AT, { perDestination: 3 })), [3, 1, 1, 2, 1, 1]);
     t.deepEqual(by(await take(events, SWEPT_AT, { without: without.slice(1) })), [37, 0, 0, 0, 0, 0]);
     t.deepEqual(await take(events, SWEPT_AT), []);
+  });
+
+  test('however many destinations are left out, the others are found', async (t, { store, events }) => {
+    for (let destination = 0; destination < 6; destination++) await endSome(store, 2, destination);
+    await endSome(store, 1, 6, ENDED_AT + 1);
+    const without = Array.from({ length: 6 }, (_, destination) => newNotify(destination).destination);
+    t.is((await take(events, SWEPT_AT, { limit: 1, without })).length, 1);
+    t.deepEqual(await take(events, SWEPT_AT, { limit: 1, without }), []);
+    t.is((await take(events, SWEPT_AT)).length, 12);
   });
 
   test('a destination with very many waiting hides no other', async (t, { store, events }) => {

@@ -117,8 +117,8 @@ export async function reserve(store: SecretStore, { id }: NewSecret, now: number
   }
 }
 
-export async function sweepAll(store: SecretStore, now: number, limit = 100): Promise<void> {
-  while ((await store.sweep(now, limit, 0)).wiped === limit);
+export async function sweepAll(store: SecretStore, now: number, limit = 100, refusedUntil = 0): Promise<void> {
+  while ((await store.sweep(now, limit, refusedUntil)).wiped === limit);
 }
 
 /** All at once. */
