@@ -46,6 +46,7 @@ bench: build ## measure, and draw docs/benchmarks.svg
 	@$(NODE) bench/run.ts
 	@$(NODE) bench/nginx.ts
 	@$(NODE) bench/proxy.ts
+	@$(NODE) bench/webhooks.ts
 
 docs: build ## regenerate docs/configuration.md and docs/openapi.json
 	@$(NODE) scripts/generate-docs.ts

@@ -5,8 +5,10 @@ const MAX_HELD_EACH = 200;
 /** Of destinations whose last delivery did not succeed, together: places are left for those where it did. */
 const MAX_HELD_UNPROVEN = 500;
 /** Deliveries under way, and of those the ones to one destination, and to unproven ones together. */
-const MAX_UNDER_WAY = 64;
+const MAX_UNDER_WAY = 88;
 const MAX_UNDER_WAY_EACH = 8;
+/** More than that to destinations whose last delivery succeeded, together: many events of one place need not wait. */
+const MAX_UNDER_WAY_EXTRA = 24;
 const MAX_UNDER_WAY_UNPROVEN = 32;
 /** After so many failures in a row a destination is tried one event at a time, */
 const FAILING_AFTER = 3;
@@ -56,7 +58,7 @@ export function createLines<Item>(): Lines<Item> {
   /** Those with items, first those that had their turn longest ago. */
   const waiting = new Set<Line<Item>>();
   const held = { all: 0, unproven: 0 };
-  const underWay = { all: 0, unproven: 0, failing: 0 };
+  const underWay = { all: 0, unproven: 0, failing: 0, extra: 0 };
 
   function lineOf(destination: Uint8Array): Line<Item> {
     const key = keyOf(destination);
@@ -81,7 +83,8 @@ export function createLines<Item>(): Lines<Item> {
 
   function mayBegin(line: Line<Item>): boolean {
     if (isFailing(line) && (line.underWay > 0 || underWay.failing >= MAX_UNDER_WAY_FAILING)) return false;
-    return line.underWay < MAX_UNDER_WAY_EACH && (isProven(line) || underWay.unproven < MAX_UNDER_WAY_UNPROVEN);
+    if (isProven(line)) return !needsExtra(line) || underWay.extra < MAX_UNDER_WAY_EXTRA;
+    return !needsExtra(line) && underWay.unproven < MAX_UNDER_WAY_UNPROVEN;
   }
 
   function count(line: Line<Item>, by: number): void {
@@ -108,6 +111,7 @@ export function createLines<Item>(): Lines<Item> {
     const kinds: (keyof typeof underWay)[] = ['all'];
     if (!isProven(line)) kinds.push('unproven');
     if (isFailing(line)) kinds.push('failing');
+    if (needsExtra(line)) kinds.push('extra');
     line.underWay += 1;
     for (const kind of kinds) underWay[kind] += 1;
     return {
@@ -164,6 +168,10 @@ export function createLines<Item>(): Lines<Item> {
 /** Its last delivery succeeded. */
 function isProven({ failures }: { failures: number | undefined }): boolean {
   return failures === 0;
+}
+
+function needsExtra({ underWay }: { underWay: number }): boolean {
+  return underWay >= MAX_UNDER_WAY_EACH;
 }
 
 function isFailing({ failures = 0 }: { failures: number | undefined }): boolean {

@@ -43,18 +43,34 @@ test('what was added comes in order, and each destination has its turn', (t) => 
   t.deepEqual(order, ['a0', 'b0', 'a1', 'b1', 'a2']);
 });
 
-test('to one destination eight are under way, in all 64', (t) => {
+test('to one destination eight are under way, 24 more where the last one succeeded', (t) => {
   const lines = createLines<Item>();
   fill(lines, 'a', 100);
   const begun = beginAll(lines);
   t.is(begun.length, 8);
   begun[0]?.end('succeeded');
-  t.is(beginAll(lines).length, 1);
+  t.is(beginAll(lines).length, 25);
+  begun[1]?.end('failed');
+  t.is(beginAll(lines).length, 0);
+});
+
+test('those 24 are for all destinations together, and come back; there are 64 places besides', (t) => {
+  const lines = createLines<Item>();
   const proven = named('p', 20);
   for (const to of proven) teach(lines, to, 'succeeded');
-  for (const to of proven) fill(lines, to, 8);
+  fill(lines, 'p0', 100);
+  const begun = beginAll(lines);
+  t.is(begun.length, 32);
+  fill(lines, 'p1', 20);
+  t.is(beginAll(lines).length, 8);
+  for (const to of proven.slice(2)) fill(lines, to, 2);
+  t.is(beginAll(lines).length, 36);
+  for (const to of proven) fill(lines, to, 20);
   beginAll(lines);
-  t.is(lines.underWay, 64);
+  t.is(lines.underWay, 88);
+  for (const { end } of begun) end('succeeded');
+  const waiting = beginAll(lines);
+  t.is(waiting.length, 32);
 });
 
 test('a destination holds 200 places, all of them together 1000', (t) => {
@@ -77,7 +93,7 @@ test('after three failures in a row one event at a time is tried, until one succ
   t.is(others.length, 0);
   t.deepEqual(lines.listFull(1), [of('a')]);
   probe?.end('succeeded');
-  t.is(beginAll(lines).length, 8);
+  t.is(beginAll(lines).length, 18); // all there are
 });
 
 test('a failing destination that holds nothing is given one place', (t) => {
@@ -104,7 +120,7 @@ test('however many new destinations hang, half of the places are for those that 
   t.is(lines.room, 500);
   t.is(beginAll(lines).length, 32);
   t.is(fill(lines, 'good', MANY), 200);
-  t.is(beginAll(lines).length, 8);
+  t.is(beginAll(lines).length, 32);
 });
 
 test('an end that says nothing of the destination changes nothing but the place', (t) => {
