@@ -1,8 +1,9 @@
 import { once } from 'node:events';
-import { createServer, request as sendRequest } from 'node:http';
+import { createServer, type RequestListener, request as sendRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import { send } from '../support/client.ts';
@@ -21,6 +22,22 @@ async function startWith(t: ExecutionContext, listener: Parameters<typeof startU
   const sockets = await temporaryFolder(t);
   await startUpstream(t, sockets, 1, listener);
   return startNginx(t, { sockets, workers: 1 });
+}
+
+/** nginx before a program that may call one destination. */
+async function startProgram(t: ExecutionContext, listener: RequestListener): Promise<{ nginx: Nginx; origin: string }> {
+  const destination = createServer(listener).listen(0, '127.0.0.1');
+  await once(destination, 'listening');
+  t.teardown(() => {
+    destination.closeAllConnections();
+    destination.close();
+  });
+  const { port } = destination.address() as AddressInfo;
+  const folder = await temporaryFolder(t);
+  const sockets = join(folder, 's');
+  const env = { SOCKET_DIR: sockets, WORKERS: '1', EGRESS_ALLOW: `127.0.0.1:${port}`, NODE_ENV: 'development' };
+  await start(t, { folder, env });
+  return { nginx: await startNginx(t, { sockets, workers: 1 }), origin: `http://127.0.0.1:${port}` };
 }
 
 for (const [path, way] of [
@@ -180,28 +197,41 @@ withNginx('the worker learns what Connection names, for it must not go further; 
   }
 });
 
+withNginx(
+  'who is answered before the body is sent gets the whole answer, from the worker or a destination',
+  async (t) => {
+    const answer = 'x'.repeat(300_000);
+    const { nginx, origin } = await startProgram(t, (_request, response) => void response.writeHead(403).end(answer));
+    for (const [destination, status, length] of [
+      [origin, 403, answer.length],
+      ['http://10.0.0.1/', 403, undefined],
+    ] as const) {
+      const outgoing = sendRequest(`${nginx.base}/proxy/`, { method: 'POST', headers: { destination } });
+      outgoing.on('error', () => {}); // of what is still sent then
+      const answered = once(outgoing, 'response');
+      for (let sent = 0; sent < 12; sent++) outgoing.write(Buffer.alloc(MIB));
+      const [response] = await answered;
+      t.is(response.statusCode, status);
+      const received = await text(response);
+      if (length === undefined) t.is(JSON.parse(received).code, 'DESTINATION_FORBIDDEN');
+      else t.is(received.length, length);
+      outgoing.destroy();
+    }
+  },
+);
+
 withNginx('the first call of a user, and one to a destination, through nginx; neither is in a log', async (t) => {
   const seen: { headers: NodeJS.Dict<string | string[]>; body: string }[] = [];
-  const destination = createServer(async (request, response) => {
-    let body = '';
-    for await (const chunk of request) body += chunk;
-    seen.push({ headers: request.headers, body });
+  const { nginx, origin } = await startProgram(t, async (request, response) => {
+    seen.push({ headers: request.headers, body: await text(request) });
     response.writeHead(418, { 'x-accel-redirect': '/generate', 'set-cookie': 'a=b' }).end('from there');
-  }).listen(0, '127.0.0.1');
-  await once(destination, 'listening');
-  t.teardown(() => destination.close());
-  const { port } = destination.address() as AddressInfo;
-  const folder = await temporaryFolder(t);
-  const sockets = join(folder, 's');
-  const env = { SOCKET_DIR: sockets, EGRESS_ALLOW: `127.0.0.1:${port}`, NODE_ENV: 'development' };
-  await start(t, { folder, env });
-  const nginx = await startNginx(t, { sockets });
+  });
 
   t.is((await send(nginx.base, '/proxy/', { a: 1 })).status, 201);
   const { body } = await send(nginx.base, '/server/');
   t.like(Object.values(body)[0], { payload: { user: 'username', date: new Date().toISOString().slice(0, 10) } });
 
-  const url = `http://127.0.0.1:${port}/hooks/a-path-worth-hiding?token=a-token-worth-hiding`;
+  const url = `${origin}/hooks/a-path-worth-hiding?token=a-token-worth-hiding`;
   remember('a-path-worth-hiding');
   remember('a-token-worth-hiding');
   const headers = { destination: url, connection: 'x-own', 'x-own': 'mine', 'x_my.name': 'kept', cookie: 'c=d' };
