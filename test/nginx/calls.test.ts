@@ -14,7 +14,7 @@ import { converse } from '../support/raw.ts';
 import { temporaryFolder } from '../support/storage.ts';
 import { echo, startUpstream } from '../support/upstream.ts';
 
-// Calls out through nginx: what is special about them there. What the service does with them: test/proxy/.
+// Calls out and the status through nginx: what is special about them there. What the service does with them: test/proxy/.
 
 const MIB = 1024 * 1024;
 
@@ -247,4 +247,19 @@ withNginx('the first call of a user, and one to a destination, through nginx; ne
   await until('the last line', () => nginx.requests().length === 3);
   const routes = nginx.requests().map(({ route, status }) => `${route} ${status}`);
   t.deepEqual(routes, ['/proxy 201', '/server 200', '/proxy 418']);
+});
+
+withNginx('the status passes: for programs, as a page, and with what the page needs', async (t) => {
+  const { nginx } = await startProgram(t, (_request, response) => void response.end());
+  const figures = await send(nginx.base, '/status');
+  t.like(figures, { status: 200, headers: { vary: 'accept' } });
+  t.deepEqual(Object.keys(figures.body), ['started_at', 'uptime_seconds', 'requests']);
+  const page = await send(nginx.base, '/status/', undefined, { headers: { accept: 'text/html' } });
+  t.like(page.headers, { vary: 'accept', 'content-type': 'text/html; charset=utf-8' });
+  t.is((await send(nginx.base, '/assets/status.js')).status, 200);
+  await until('the last line', () => nginx.requests().length === 3);
+  t.deepEqual(
+    nginx.requests().map(({ route }) => route),
+    ['/status', '/status', '/assets/status.js'],
+  );
 });
