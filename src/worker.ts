@@ -3,9 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type AppParts, createApp, createInternalApp } from './app.ts';
 import { createCallsOut } from './calls-out.ts';
 import type { Config } from './config.ts';
-import { createEgress, type Egress, OUTCOMES, PURPOSES } from './egress/egress.ts';
-import { createFence, type FenceReport } from './fence/fence.ts';
-import { startHeartbeat } from './fence/heartbeat.ts';
+import { createDelivery, type Delivery } from './delivery.ts';
+import { createFence, type Fence, type FenceReport } from './fence/fence.ts';
+import { type Heartbeat, startHeartbeat } from './fence/heartbeat.ts';
 import { createGate, type Gate, MAX_PLACES } from './hashing/gate.ts';
 import { createHashQueue } from './hashing/hash-queue.ts';
 import type { Slots } from './hashing/slots.ts';
@@ -23,20 +23,13 @@ import type { Meters } from './ops/meters.ts';
 import type { HealthParts } from './ops/routes.ts';
 import { createStatus } from './ops/status.ts';
 import { createKeyRing, type KeyRing } from './sealing/key-ring.ts';
-import { randomBytes } from './sealing/random.ts';
 import { createClientIds } from './secrets/clients.ts';
 import { createSecrets } from './secrets/secrets.ts';
-import { openStorage } from './storage/open.ts';
+import { openStorage, type Storage } from './storage/open.ts';
 import { createTelemetry, type Telemetry } from './telemetry.ts';
-import { createCallClaims } from './tokens/sign.ts';
-import { createAttempt } from './webhooks/attempt.ts';
-import { createDispatcher, type Dispatcher } from './webhooks/dispatcher.ts';
-import type { EventStore } from './webhooks/store.ts';
-import { createWebhooks } from './webhooks/webhooks.ts';
 
 const PING_INTERVAL_MS = 500;
 const GATE_CHECK_MS = 10;
-const COUNT_WAITING_MS = 15_000;
 
 export type WorkerParts = {
   config: Config;
@@ -63,90 +56,118 @@ export type RunningWorker = {
 
 /** Opens the storage, builds the parts, listens. */
 export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
-  const { config, log, meters } = parts;
+  const { config, meters } = parts;
   let isDraining = false;
-  const telemetry = createTelemetry(meters, log, parts.onCounted);
-  const storage = await openStorage(config, {
-    onLost: parts.onLost,
-    onWarning: (warning) => log.warn(warning),
-    onCommit: (calls) => meters.observe('hushbox_storage_batch_calls', '', calls),
-  });
-  const masterKeys = loadMasterKeys(config); // not made for a storage that is none
-  const clock = Date.now;
-  const fence = createFence({
-    store: storage.fence,
-    path: config.FENCE_FILE,
-    clock,
-    uptime: () => performance.now(),
-    isMarker: parts.workerNumber === 1, // one of those that share a fence file
-    report: reportTo(log),
-  });
+  const telemetry = createTelemetry(meters, parts.log, parts.onCounted);
+  const storage = await openMeasuredStorage(parts);
+  const ring = openRing(parts); // not made for a storage that is none
+  const fence = openFence(parts, storage.fence);
   const heartbeat = startHeartbeat(fence);
   const hashing = createHashing(parts);
-  const lookForKeys = watchMasterKeys(config, (err) => log.error({ err }, 'the changed master keys cannot be read'));
-  const ring = createKeyRing(masterKeys, lookForKeys);
-  const store = measureVerbs(meters, storage.secrets);
-  const egress = openEgress(parts);
-  const dispatcher = openDispatcher(parts, { ring, egress, telemetry, events: storage.events });
+  const delivery = createDelivery(parts, { ring, telemetry, events: storage.events });
   const secrets = createSecrets({
-    store,
+    store: storage.secrets,
     ring,
     gate: hashing.gate,
-    clock,
+    clock: Date.now,
     onEvent: telemetry.secretEvent,
-    notifier: createWebhooks({
-      ring,
-      egress,
-      isOpen: config.NODE_ENV !== 'production' || config.CREATE_TOKEN !== undefined,
-    }),
-    delivery: dispatcher,
+    notifier: delivery.notifier,
+    delivery: delivery.dispatcher,
     refusedUntil: fence.refusedUntil,
   });
-  const ping = async () => {
+  const ping = async (): Promise<void> => {
     await storage.ping();
     fence.refusedUntil();
   };
-  const health = { ping, isDraining: () => isDraining };
-  meters.watch('hushbox_fence_refused_secrets', '', () => fence.refusedCount() ?? 0);
   const identify = config.LIMITS === 'on' ? createIdentify(config, ring) : () => undefined;
-  const sinkStore = measureVerbs(meters, storage.sink);
-  const { sink, proxy } = createCallsOut({ config, sinkStore, clock, send: egress.send });
-  const listeners = await openListeners(parts, telemetry, { secrets, sink, proxy, identify }, health);
-  const answers = untilItAnswers(storage.ping, (err) => log.warn({ err }, 'storage does not answer yet'));
-  const ready = Promise.all([answers, heartbeat.known]).then(() => {});
+  const callsOut = createCallsOut({ config, sinkStore: storage.sink, clock: Date.now, send: delivery.egress.send });
+  const health = { ping, isDraining: () => isDraining };
+  const listeners = await openListeners(parts, telemetry, { secrets, ...callsOut, identify }, health);
+  const ready = Promise.all([untilItAnswers(storage.ping, parts.log), heartbeat.known]).then(() => {});
   let jobs: Jobs | undefined;
   void ready.then(() => {
     if (isDraining) return;
-    dispatcher.start();
-    jobs = startJobs({
-      secrets: store,
-      sink: sinkStore,
-      clock,
-      refusedUntil: fence.refusedUntil,
-      refreshKeys: ring.refresh,
-      onExpired(count) {
-        meters.count('hushbox_secrets_expired_total', '', count);
-        dispatcher.wake(); // some of them may have an event
-      },
-      onError: (err) => log.warn({ err }, 'sweep failed, will be tried again'),
-    });
+    delivery.dispatcher.start();
+    jobs = startWorkerJobs(parts, { storage, ring, fence, delivery });
   });
   return {
     ready,
     async stop(options) {
       isDraining = true;
-      const stopped = jobs?.stop(); // its last step may take as long as a request
-      await listeners.public.drain(options);
-      await listeners.internal.drain(options); // until now it tells how the end goes on
-      await stopped;
-      await hashing.settle(options.cut);
-      await dispatcher.stop(options.cut);
-      await egress.close();
-      await heartbeat.stop();
-      await hashing.close();
-      await storage.close();
+      await close(options, { listeners, jobs, hashing, delivery, heartbeat, storage });
     },
   };
+}
+
+async function openMeasuredStorage({ config, log, meters, onLost }: WorkerParts): Promise<Storage> {
+  const storage = await openStorage(config, {
+    onLost,
+    onWarning: (warning) => log.warn(warning),
+    onCommit: (calls) => meters.observe('hushbox_storage_batch_calls', '', calls),
+  });
+  return {
+    ...storage,
+    secrets: measureVerbs(meters, storage.secrets),
+    events: measureVerbs(meters, storage.events),
+    sink: measureVerbs(meters, storage.sink),
+  };
+}
+
+function openRing({ config, log }: WorkerParts): KeyRing {
+  const masterKeys = loadMasterKeys(config);
+  const lookForKeys = watchMasterKeys(config, (err) => log.error({ err }, 'the changed master keys cannot be read'));
+  return createKeyRing(masterKeys, lookForKeys);
+}
+
+function openFence({ config, log, meters, workerNumber }: WorkerParts, store: Storage['fence']): Fence {
+  const fence = createFence({
+    store,
+    path: config.FENCE_FILE,
+    clock: Date.now,
+    uptime: () => performance.now(),
+    isMarker: workerNumber === 1, // one of those that share a fence file
+    report: reportTo(log),
+  });
+  meters.watch('hushbox_fence_refused_secrets', '', () => fence.refusedCount() ?? 0);
+  return fence;
+}
+
+type JobNeeds = { storage: Storage; ring: KeyRing; fence: Fence; delivery: Delivery };
+
+function startWorkerJobs({ log, meters }: WorkerParts, { storage, ring, fence, delivery }: JobNeeds): Jobs {
+  return startJobs({
+    secrets: storage.secrets,
+    sink: storage.sink,
+    clock: Date.now,
+    refusedUntil: fence.refusedUntil,
+    refreshKeys: ring.refresh,
+    onExpired(count) {
+      meters.count('hushbox_secrets_expired_total', '', count);
+      delivery.dispatcher.wake(); // some of them may have an event
+    },
+    onError: (err) => log.warn({ err }, 'sweep failed, will be tried again'),
+  });
+}
+
+type Closing = {
+  listeners: Listeners;
+  jobs: Jobs | undefined;
+  hashing: Hashing;
+  delivery: Delivery;
+  heartbeat: Heartbeat;
+  storage: Storage;
+};
+
+async function close(options: DrainOptions, parts: Closing): Promise<void> {
+  const stopped = parts.jobs?.stop(); // its last step may take as long as a request
+  await parts.listeners.public.drain(options);
+  await parts.listeners.internal.drain(options); // until now it tells how the end goes on
+  await stopped;
+  await parts.hashing.settle(options.cut);
+  await parts.delivery.stop(options.cut);
+  await parts.heartbeat.stop();
+  await parts.hashing.close();
+  await parts.storage.close();
 }
 
 type Hashing = {
@@ -171,54 +192,6 @@ function createHashing({ slots, meters }: WorkerParts): Hashing {
     },
     close: threads.close,
   };
-}
-
-function openEgress({ config, meters }: WorkerParts): Egress {
-  for (const purpose of PURPOSES) {
-    for (const outcome of OUTCOMES) meters.count('hushbox_egress_attempts_total', `${purpose} ${outcome}`, 0);
-  }
-  const egress = createEgress({
-    allowed: config.EGRESS_ALLOW,
-    servers: config.EGRESS_DNS,
-    onAttempt: (purpose, outcome) => meters.count('hushbox_egress_attempts_total', `${purpose} ${outcome}`),
-  });
-  meters.watch('hushbox_egress_under_way', '', () => egress.size);
-  meters.watch('hushbox_egress_waiting', '', () => egress.waiting);
-  return egress;
-}
-
-type DispatcherNeeds = { ring: KeyRing; egress: Egress; telemetry: Telemetry; events: EventStore };
-
-function openDispatcher(
-  { config, log, meters, workerNumber }: WorkerParts,
-  { ring, egress, telemetry, events }: DispatcherNeeds,
-): Dispatcher {
-  const clock = Date.now;
-  const store = measureVerbs(meters, events);
-  const onError = (err: unknown): void => log.warn({ err }, 'an event was not delivered, will be tried again');
-  const claimsFor = createCallClaims({ clock, randomBytes });
-  const attempt = createAttempt({ ring, egress, clock, onError, createClaims: () => claimsFor(config.PROXY_USER) });
-  if (workerNumber === 1) watchWaiting(meters, events); // one worker counts for all
-  return createDispatcher({
-    store,
-    attempt,
-    clock,
-    random: Math.random,
-    onResult: (result, { occurredAt }) => telemetry.webhookResult(result, clock() - occurredAt),
-    onError,
-  });
-}
-
-function watchWaiting(meters: Meters, events: EventStore): void {
-  let waiting: Awaited<ReturnType<EventStore['countWaiting']>> = { events: 0, oldestAt: undefined };
-  const look = async (): Promise<void> => {
-    waiting = await events.countWaiting();
-  };
-  setInterval(() => void look().catch(() => {}), COUNT_WAITING_MS).unref(); // the store's own metrics tell of failures
-  meters.watch('hushbox_webhook_events_waiting', '', () => waiting.events);
-  meters.watch('hushbox_webhook_oldest_event_seconds', '', () =>
-    waiting.oldestAt === undefined ? 0 : Math.max(0, Date.now() - waiting.oldestAt) / 1000,
-  );
 }
 
 type Listeners = { public: Listener; internal: Listener };
@@ -283,12 +256,12 @@ function createIdentify({ TRUSTED_PROXIES, SOCKET_DIR }: Config, ring: KeyRing):
   return (request) => idOf(findNetwork(request));
 }
 
-async function untilItAnswers(ping: () => Promise<void>, onFailure: (error: unknown) => void): Promise<void> {
+async function untilItAnswers(ping: () => Promise<void>, log: Log): Promise<void> {
   for (let isFirst = true; ; isFirst = false) {
     try {
       return await ping();
-    } catch (error) {
-      if (isFirst) onFailure(error);
+    } catch (err) {
+      if (isFirst) log.warn({ err }, 'storage does not answer yet');
     }
     await new Promise((resolve) => setTimeout(resolve, PING_INTERVAL_MS).unref());
   }
