@@ -4,8 +4,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import test from 'ava';
 import { listSettings } from '../src/config.ts';
-import { startServer } from './support/server.ts';
-import { ENGINES } from './support/storage.ts';
+import { startProxy } from './proxy/support.ts';
 import { testWith } from './support/tools.ts';
 
 const DOCUMENTS = globSync(['*.md', 'docs/**/*.md', 'nginx/*.md']).map((path) => ({
@@ -25,13 +24,12 @@ const ANSWERS: readonly RegExp[] = [
   /^\{"secret":"some secret"\}$/,
   /^\{"state":"waiting","created_at":"[\dT:.-]+Z","expires_at":"[\dT:.-]+Z","wrong_tries":0,"reads":0\}$/,
   /^\{"secret_key":"[\w-]{48}","expires_at":"[\dT:.-]+Z","webhook_secret":"whsec_[\w+/]{86}=="\}$/,
+  /^\{"iat":\d+,"jti":"[\w-]{22}","payload":\{"user":"username","date":"[\d-]{10}"\}\}\[\{.*\}\]$/,
   /^\{"started_at":"[\dT:.-]+Z","uptime_seconds":[\d.]+,"requests":\d+\}$/,
 ];
 
 withCurl("the README's commands, pasted in a row, answer what it says", async (t) => {
-  const [sqlite] = ENGINES;
-  if (!sqlite) throw new TypeError('no engine');
-  const { base, get } = await startServer(t, { place: await sqlite.place(t) });
+  const { base, get } = await startProxy(t);
   const blocks = [...README.matchAll(/^```sh\n(.*?)^```/gms)].map(([, block = '']) => block);
   const asked = blocks.filter((block) => block.includes('curl'));
   const script = asked
