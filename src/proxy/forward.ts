@@ -51,6 +51,7 @@ export async function forward(ctx: Context, url: string, token: string, send: Se
     });
     await passBack(ctx, answer);
   } catch (error) {
+    if (req.readableFlowing !== null) drop(req); // the next request on the connection is behind it
     // Nobody is left to read it: a code of its own would be of no use.
     throw error === gone ? new AppError('INVALID_REQUEST', { detail: 'The request broke off' }) : error;
   } finally {
@@ -96,7 +97,10 @@ async function passBack(ctx: Context, { status, headers, body }: EgressAnswer): 
     return;
   }
   if (whole) res.write(whole);
-  else await pour(body, res);
+  else {
+    if (body.readableLength === 0) res.flushHeaders(); // the rest may take its time
+    await pour(body, res);
+  }
   if (!req.complete) await readRest(req);
   res.end();
 }
@@ -105,6 +109,7 @@ async function passBack(ctx: Context, { status, headers, body }: EgressAnswer): 
 function pour(source: Readable, response: ServerResponse): Promise<void> {
   return new Promise((resolve, reject) => {
     const onDrain = (): void => void source.resume();
+    if (source.errored) return reject(source.errored); // it will not be told again
     source.on('data', (chunk: Buffer) => {
       if (!response.write(chunk)) source.pause();
     });
@@ -115,6 +120,11 @@ function pour(source: Readable, response: ServerResponse): Promise<void> {
       resolve();
     }
   });
+}
+
+/** Reads on, whoever read it before and stops now. */
+function drop(request: IncomingMessage): void {
+  request.on('pause', () => request.resume()).resume();
 }
 
 /** RFC 9112 §9.6: closed while the client sends, the connection would take the answer with it. */
@@ -130,7 +140,7 @@ function readRest(request: IncomingMessage): Promise<void> {
       bytes += chunk.length;
       if (bytes > LINGER_BYTES) end();
     });
-    request.on('pause', () => request.resume()).resume(); // whoever read it before
+    drop(request);
     request.once('end', end).once('close', end);
   });
 }

@@ -70,12 +70,18 @@ export function headersToSend({ rawHeaders, httpVersion }: IncomingMessage, toke
   return sent;
 }
 
-/** The headers an answer comes back with, in a flat list, without §2's. @param status of 204, a length says nothing. */
+/**
+ * The headers an answer comes back with, in a flat list, without those that every answer has.
+ * @param status of 204, a length says nothing.
+ * @throws TypeError when the body is encoded in a way that nobody asked for, and that the client would not be told of.
+ */
 export function headersToReturn(headers: readonly Pair[], status: number): string[] {
   const returned: string[] = [];
   const named = namedByConnection(headers);
   for (const [name, value] of headers) {
     const plain = plainName(name);
+    if (plain === 'transfer-encoding' && value.toLowerCase() !== 'chunked')
+      throw new TypeError('an encoding of the way');
     if (plain === 'content-length') {
       if (status !== 204) returned.push(name, value);
     } else if (!isOfConnection(plain, named) && !NOT_RETURNED.has(plain) && !NOT_RETURNED_PREFIX.test(plain)) {

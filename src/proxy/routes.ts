@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer';
+import type { IncomingMessage } from 'node:http';
 import type Router from '@koa/router';
 import type { Middleware } from 'koa';
 import { AppError } from '../errors.ts';
@@ -22,8 +24,7 @@ export function proxyRoutes({ guard, sign, send, receive, timing }: ProxyRoutePa
   const router = createRouter();
   router.post('/proxy', guard, async (ctx) => {
     if (isLoop(ctx.req)) throw new AppError('LOOP_DETECTED');
-    const [destination, ...more] = valuesOf(ctx.req, 'destination');
-    if (more.length > 0) throw new AppError('INVALID_REQUEST', { detail: 'Destination must be given once' });
+    const destination = findDestination(ctx.req);
     if (destination !== undefined) return forward(ctx, destination, sign(), send, timing);
     await dropBody(ctx.req, Number.POSITIVE_INFINITY);
     ctx.body = await receive(sign());
@@ -33,4 +34,15 @@ export function proxyRoutes({ guard, sign, send, receive, timing }: ProxyRoutePa
     }
   });
   return router;
+}
+
+/** @throws AppError INVALID_REQUEST when there are two, or one that is no text. */
+function findDestination(request: IncomingMessage): string | undefined {
+  const [destination, ...more] = valuesOf(request, 'destination');
+  if (more.length > 0) throw new AppError('INVALID_REQUEST', { detail: 'Destination must be given once' });
+  if (destination === undefined || /^[\x20-\x7e]*$/.test(destination)) return destination;
+  // What is typed goes out as UTF-8, and Node takes each of its bytes for a character.
+  const bytes = Buffer.from(destination, 'latin1');
+  if (!isUtf8(bytes)) throw new AppError('INVALID_REQUEST', { detail: 'Destination must be UTF-8' });
+  return bytes.toString();
 }

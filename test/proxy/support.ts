@@ -1,4 +1,10 @@
-import { createServer as createHttp, type RequestListener } from 'node:http';
+import {
+  Agent,
+  createServer as createHttp,
+  request as httpRequest,
+  type IncomingMessage,
+  type RequestListener,
+} from 'node:http';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import type { ExecutionContext } from 'ava';
 import { parseAllowList } from '../../src/allow-list.ts';
@@ -13,6 +19,36 @@ import { ENGINES } from '../support/storage.ts';
 
 export const KEY_BYTES = Buffer.alloc(64, 0x6b);
 const KEY = createTokenKey(KEY_BYTES);
+
+export type Answer = { status: number; raw: string[]; headers: IncomingMessage['headers']; body: Buffer };
+type Options = { method?: string; path?: string; headers?: Record<string, string | string[]>; body?: string | Buffer };
+
+/** One request as it is; fetch would join headers and follow redirects. @throws what broke the answer. */
+export function call({ port }: TestServer, options: Options = {}): Promise<Answer> {
+  const { method = 'POST', path = '/proxy/', headers = {}, body = '' } = options;
+  return new Promise((resolve, reject) => {
+    const outgoing = httpRequest({ port, method, path, headers, agent: new Agent() }, async (response) => {
+      const chunks: Buffer[] = [];
+      try {
+        for await (const chunk of response) chunks.push(chunk);
+      } catch (error) {
+        reject(error);
+      }
+      const { statusCode: status = 0, rawHeaders: raw } = response;
+      resolve({ status, raw, headers: response.headers, body: Buffer.concat(chunks) });
+    });
+    outgoing.on('error', reject);
+    outgoing.end(body);
+  });
+}
+
+export function codeOf({ body }: Answer): string {
+  return (JSON.parse(body.toString()) as { code: string }).code;
+}
+
+/** A request on the wire, with whatever follows its head. */
+export const head = (destination: string, ...lines: string[]): string =>
+  ['POST /proxy/ HTTP/1.1', 'Host: x', `Destination: ${destination}`, ...lines, '', ''].join('\r\n');
 
 /** The whole application with a proxy, that may go to loopback. */
 export async function startProxy(
