@@ -182,6 +182,7 @@ test('a call has 5 s to connect, 30 s until the answer begins and for each pause
 });
 
 test('an answer that has broken by the time it is passed back breaks off', async (t) => {
+  t.timeout(30_000); // less than any connection lives
   const body = new Readable({ read() {} });
   const send = async () => {
     body.once('error', () => {}).destroy(new AppError('UPSTREAM_FAILED'));

@@ -78,7 +78,9 @@ test('the length goes on with the body, and where there is none the body is chun
   await sleep(50);
   raw.send('def');
   await raw.untilAnswered(1);
-  raw.send(`${head(url, 'Transfer-Encoding: chunked')}3\r\nabc\r\n`);
+  raw.send(head(url, 'Transfer-Encoding: chunked'));
+  await sleep(50);
+  raw.send('3\r\nabc\r\n');
   await sleep(50);
   raw.send('3\r\ndef\r\n0\r\nX-Trailer: t\r\n\r\n');
   await raw.untilAnswered(2);
