@@ -66,6 +66,7 @@ function readContract(test: ContractTest, { title, create, hasCopy }: Kind): voi
     t.deepEqual(await events.countWaiting(), { events: 0, oldestAt: undefined });
     for (const bytes of [notify.sealed, notify.destination]) t.false(hasLeft(await raw(), bytes));
     t.is(hasLeft(await raw(), secret.id), secret.receiptHash !== undefined || hasCopy);
+    await sweepAll(store, copyUntil - 1);
     t.is((await store.find(secret.id, ENDED_AT))?.state, hasCopy ? 'copy' : undefined);
     await sweepAll(store, copyUntil);
     t.is((await raw()).length, secret.receiptHash ? 1 : 0);
