@@ -19,15 +19,14 @@ const WORKERS = 3;
 const CLIENTS = 12;
 /** How long the load takes, where the machine is fast enough, so that something is under way whenever something is killed. */
 const LOAD_MS = 5_000 + EVENTS * 4;
-/** Half of it to half more. */
-const KILL_EVERY_MS = 200 + EVENTS / 12;
-const MIN_KILLS = 8;
+/** One kill for so many ends, half of it to half more: what a busy machine does slowly is not killed more often for that. */
+const ENDS_PER_KILL = Math.max(15, EVENTS / 40);
 /** A worker that is killed holds its events for so long. */
 const LEASE_MS = 45_000;
 /** Of what expires; up to twice as long. */
 const EXPIRES_MS = 3_000;
 
-type Run = { program: ReadyProgram; ledger: WebhookLedger; agent: Agent };
+type Run = { program: ReadyProgram; ledger: WebhookLedger; agent: Agent; ended: number };
 
 /** One request, until it is answered by a worker that lives. @returns how it went, and whether an earlier one may have counted. */
 async function insist(
@@ -80,12 +79,13 @@ function createExpiring({ secrets: store }: Storage, masterKey: Buffer, ledger: 
   };
 }
 
-/** kill -9 of workers (four in five) and of the whole program, until told to stop, but so often at least. */
+/** kill -9 of workers (four in five) and of the whole program, until told to stop. */
 async function killUntil(t: ExecutionContext, run: Run, options: ProgramOptions, signal: AbortSignal): Promise<string> {
   const kills = { workers: 0, programs: 0 };
-  for (let n = 0; n < MIN_KILLS || !signal.aborted; n++) {
-    await sleep(KILL_EVERY_MS * (0.5 + Math.random()));
-    if (n % 5 === 4) {
+  for (let n = 1; !signal.aborted; n++) {
+    const next = run.ended + ENDS_PER_KILL * (0.5 + Math.random());
+    while (run.ended < next && !signal.aborted) await sleep(5);
+    if (n % 5 === 0) {
       await run.program.end();
       run.program = await start(t, options);
       kills.programs += 1;
@@ -97,6 +97,7 @@ async function killUntil(t: ExecutionContext, run: Run, options: ProgramOptions,
       kills.workers += 1;
     }
   }
+  t.true(kills.workers > 5 && kills.programs > 1);
   return `${kills.workers} workers and ${kills.programs} programs killed`;
 }
 
@@ -129,15 +130,16 @@ for (const { name, test: runs, place: placeOf } of ENGINES) {
     };
     const program = await start(t, { env });
     env.HTTP_PORT = new URL(program.base).port;
-    const run: Run = { program, ledger: await startWebhookLedger(t), agent: new Agent({ keepAlive: true }) };
+    const run: Run = { program, ledger: await startWebhookLedger(t), agent: new Agent({ keepAlive: true }), ended: 0 };
     t.teardown(() => run.agent.destroy());
     const storage = await place.open();
     const expire = createExpiring(storage, masterKey, run.ledger);
 
     const stopping = new AbortController();
-    const load = share(EVENTS, (n) =>
-      n % 5 === 0 ? expire() : createAndEnd(run, n % 5 === 1 ? 'burned' : 'read'),
-    ).finally(() => stopping.abort());
+    const load = share(EVENTS, async (n) => {
+      await (n % 5 === 0 ? expire() : createAndEnd(run, n % 5 === 1 ? 'burned' : 'read'));
+      run.ended += 1;
+    }).finally(() => stopping.abort());
     const [kills] = await Promise.all([killUntil(t, run, { folder: program.folder, env }, stopping.signal), load]);
     await untilOneIsReady(run.program);
 
