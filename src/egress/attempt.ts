@@ -8,6 +8,8 @@ import { lend } from './lent-body.ts';
 import type { Count } from './spent-buffers.ts';
 
 const ANSWER_BUFFER_BYTES = 65_536;
+/** Heads before the answer's own (1xx); each costs time, and nothing else counts them. */
+const MAX_INTERIM = 100;
 /** What only our own code can do wrong. */
 const WRONG_USE = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED']);
 
@@ -35,6 +37,7 @@ export function attempt(parts: Attempt): Promise<EgressAnswer> {
   let control: Dispatcher.DispatchController | undefined;
   let body: Readable | undefined;
   let isEnded = false;
+  let interim = 0;
   let bytesLeft = limits.answerBytes ?? Number.POSITIVE_INFINITY;
 
   const deadline = deadlines.start(parts.connectMs, parts.totalMs, () => stop(new AppError('UPSTREAM_TIMEOUT')));
@@ -88,7 +91,11 @@ export function attempt(parts: Attempt): Promise<EgressAnswer> {
     },
     onBodySent: () => deadline.allow(limits.headersMs),
     onResponseStart(controller, status) {
-      if (status < 200) return;
+      if (status < 200) {
+        interim += 1;
+        if (interim > MAX_INTERIM) stop(new AppError('UPSTREAM_FAILED', { cause: new Error('no end of 1xx') }));
+        return;
+      }
       deadline.allow(limits.bodyMs);
       body = openBody();
       head.resolve({ status, headers: readHeaders(controller.rawHeaders as Buffer[]), body });

@@ -326,6 +326,19 @@ test('an answer that breaks off is a body that fails, not one that ends', async 
   t.is(egress.size, 0);
 });
 
+test('an answer may begin with 100 heads of 1xx; one more is taken for a flood, and ends it', async (t) => {
+  const hints = (count: number): string => 'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(count);
+  const whole = `${HEAD}content-length: 2\r\n\r\nOK`;
+  const patient = await startRaw(t, (socket) => socket.on('data', () => socket.write(hints(100) + whole)));
+  const flooding = await startRaw(t, (socket) => socket.on('data', () => socket.write(hints(101) + whole)));
+  const { egress, post } = start(t);
+  for (let turn = 0; turn < 2; turn++) t.deepEqual(await post(at(patient)), { status: 200, text: 'OK' });
+  t.is(patient.connections, 1);
+  t.is(await post(at(flooding)), 'UPSTREAM_FAILED');
+  await untilEmpty(flooding.server);
+  t.is(egress.size, 0);
+});
+
 test('an answer that nobody reads ends nothing but itself', async (t) => {
   const upstream = await startRaw(t, (socket) =>
     socket.once('data', () => socket.end(`${HEAD}content-length: 9\r\n\r\nbegun`)),
