@@ -88,14 +88,15 @@ export function secretRoutes(parts: SecretRouteParts): Router {
   return router;
 }
 
+const Text = z
+  .string({ error: 'must be text' })
+  .refine((value) => value.isWellFormed(), { error: 'must not hold lone surrogates' });
+
 const text = (maxBytes: number, params?: object) =>
-  z
-    .string({ error: 'must be text' })
-    .refine((value) => value.isWellFormed(), { error: 'must not hold lone surrogates' })
-    .refine((value) => Buffer.byteLength(value) <= maxBytes, {
-      error: `must not be longer than ${maxBytes} bytes of UTF-8`,
-      ...params,
-    });
+  Text.refine((value) => Buffer.byteLength(value) <= maxBytes, {
+    error: `must not be longer than ${maxBytes} bytes of UTF-8`,
+    ...params,
+  });
 
 const WholeNumber = z
   .int({ error: 'must be a whole number' })
@@ -113,9 +114,7 @@ function newSecretSchema({ secretMaxBytes, ttlMaxSeconds }: SecretLimits) {
       .refine((ttlMs) => ttlMs <= ttlMaxSeconds * 1000, { error: `must be at most ${ttlMaxSeconds} seconds in all` })
       .optional(),
     receipt: z.boolean({ error: 'must be true or false' }).optional(),
-    notify: z
-      .string({ error: 'must be text' })
-      .max(NOTIFY_MAX_LENGTH, { error: `must not be longer than ${NOTIFY_MAX_LENGTH} characters` })
+    notify: Text.max(NOTIFY_MAX_LENGTH, { error: `must not be longer than ${NOTIFY_MAX_LENGTH} characters` })
       .refine(isCallable, { error: 'must be an http or https URL without blanks and credentials' })
       .optional(),
   });

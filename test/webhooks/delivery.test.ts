@@ -155,6 +155,7 @@ for (const { name, place, test: runs } of ENGINES) {
       'ftp://a.example/',
       'https://u:p@a.example/',
       'https:// a.example/',
+      'https://a.example/\ud800',
       `https://a.example/${'x'.repeat(2048)}`,
       1,
       null,
