@@ -16,6 +16,8 @@ import { KEY } from './cases/case.ts';
 const run = promisify(execFile);
 /** The linter; GIXY names it where it is not on the PATH. */
 const GIXY = process.env.GIXY ?? 'gixy';
+/** On purpose: nothing of an answer waits there, and the worker has its own deadlines for slow clients. */
+const UNBUFFERED_PROXY = /(\nlocation ~ \^\/proxy\/\?\$ \{\n[^}]*?) +proxy_buffering off;\n/;
 const withGixy = (isInstalled(GIXY, '--version') ? test : test.skip) as TestFn;
 
 for (const server of ['plain.conf', 'tls.conf'] as const) {
@@ -27,9 +29,10 @@ for (const server of ['plain.conf', 'tls.conf'] as const) {
     t.notRegex(stderr, /\[(?:warn|error|crit|alert|emerg)\]/);
   });
 
-  withGixy(`the linter finds nothing in it, with ${server}`, async (t) => {
+  withGixy(`the linter finds nothing in it but that /proxy is not buffered, with ${server}`, async (t) => {
     const folder = await temporaryFolder(t);
-    await configure(folder, { sockets: folder, server, log: `${folder}/access.log requests` });
+    const edit = (_name: string, text: string) => text.replace(UNBUFFERED_PROXY, '$1');
+    await configure(folder, { sockets: folder, server, log: `${folder}/access.log requests`, edit });
     const { stdout } = await run(GIXY, [join(folder, 'nginx', 'nginx.conf')]);
     t.regex(stdout, /No issues found/);
   });
