@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type { Context } from 'koa';
 import type { EgressAnswer, EgressRequest, Rules } from '../egress/egress.ts';
@@ -13,6 +14,8 @@ const LIMITS = { connectMs: 5_000, headersMs: 30_000, bodyMs: 30_000, totalMs: 6
 /** So long a client may send nothing of its body while the destination waits for it. */
 const SENDER_MS = 30_000;
 const SENDER_CHECKS = 6;
+/** A client that has closed its side, and to which nothing was sent for so long, has left. */
+const CLOSED_MS = 1_000;
 /** What is left of a body after the answer is read and dropped, so long or so much, for the answer to arrive. */
 const LINGER_MS = 2_000;
 const LINGER_BYTES = 16 * 1024 * 1024;
@@ -35,6 +38,7 @@ export async function forward(ctx: Context, url: string, token: string, send: Se
   const gone = new Error('the client left');
   const leave = (): void => leaving.abort(gone);
   res.once('close', leave);
+  const closed = watchClosed(req.socket, leave);
   const sender = watchSender(req, timing?.senderMs ?? SENDER_MS, () => {
     closeAfter(res);
     leaving.abort(new AppError('REQUEST_TIMEOUT'));
@@ -56,6 +60,7 @@ export async function forward(ctx: Context, url: string, token: string, send: Se
     throw error === gone ? new AppError('INVALID_REQUEST', { detail: 'The request broke off' }) : error;
   } finally {
     sender?.stop();
+    closed.stop();
     res.off('close', leave);
   }
 }
@@ -143,6 +148,20 @@ function readRest(request: IncomingMessage): Promise<void> {
     drop(request);
     request.once('end', end).once('close', end);
   });
+}
+
+/**
+ * Calls when the client has closed its side and nothing goes to it any more. One that left looks the same from here until
+ * something is sent.
+ */
+function watchClosed(socket: Socket, onGone: () => void): { stop(): void } {
+  let seen: number | undefined;
+  const timer = setInterval(() => {
+    if (!socket.readableEnded || socket.writableLength > 0) return;
+    if (socket.bytesWritten === seen) onGone();
+    seen = socket.bytesWritten;
+  }, CLOSED_MS);
+  return { stop: () => clearInterval(timer) };
 }
 
 /** Calls once, when nothing has come for so long though somebody waits for it. */

@@ -12,6 +12,8 @@ export type Conversation = {
   send(bytes: string | Buffer): void;
   /** Closes our side. */
   end(): void;
+  /** Closes both sides, as a client does that no longer waits. */
+  close(): void;
   /** Resets the connection. */
   reset(): void;
   /** The answers so far, without 100 Continue. */
@@ -48,6 +50,7 @@ export async function converse(target: RawTarget, { isHead = false } = {}): Prom
   const conversation: Conversation = {
     send: (bytes) => void socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes),
     end: () => void socket.end(),
+    close: () => void socket.destroy(),
     reset: () => void ('path' in target ? socket.destroy() : socket.resetAndDestroy()), // only TCP knows resets
     answers: () => parseAnswers(received, isHead).answers,
     rest: () => parseAnswers(received, isHead).rest,
