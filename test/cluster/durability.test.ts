@@ -16,7 +16,7 @@ type Event = 'request' | 'write' | 'sync' | 'answer';
  * @param syncing the threads in a sync of the WAL whose end stands in a line of its own, for others were traced meanwhile.
  */
 function eventOf(line: string, syncing: Set<string>): Event | undefined {
-  if (/ read\(.*"POST \//.test(line)) return 'request';
+  if (/ read(?:\(| resumed>).*"POST \//.test(line)) return 'request';
   if (/ writev?\(.*"HTTP\/1\.1 20[01] /.test(line)) return 'answer';
   if (/ pwrite64\(\d+<[^>]*\.db-wal>/.test(line)) return 'write';
   if (/ f(data)?sync\(\d+<[^>]*\.db-wal>\)\s+= 0/.test(line)) return 'sync';

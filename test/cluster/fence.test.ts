@@ -14,7 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { startMongoProxy } from '../storage/mongo-proxy.ts';
 import { createSecret, readSecret, send } from '../support/client.ts';
-import { launch, type ReadyProgram, start, until } from '../support/program.ts';
+import { launch, type ReadyProgram, start, until, untilOneIsReady } from '../support/program.ts';
 import { copyDatabase } from '../support/put-back.ts';
 import { MONGODB, temporaryFolder } from '../support/storage.ts';
 
@@ -132,7 +132,7 @@ test.serial('another file put in the place of the database while the service run
     await sleep(50);
   }
   await until('new workers', () => program.workers().every((pid) => !before.includes(pid)));
-  await until('an answer', async () => (await send(program.base, '/health/ready')).status === 200);
+  await untilOneIsReady(program);
   await isRefused(t, program.base, key);
   const fresh = await createSecret(program.base, { secret: 'fresh' });
   t.is((await readSecret(program.base, fresh)).status, 200);
