@@ -26,8 +26,9 @@ export type Connections = {
   /**
    * One that rests and is connected to an address that may still be dialled; or one that dials when it has a request.
    * @param key of those that may serve each other's requests.
+   * @param isFresh none that rests.
    */
-  take(key: string, target: Target): Connection;
+  take(key: string, target: Target, isFresh: boolean): Connection;
   /** To be called when it has no request any more. */
   put(connection: Connection, isReusable: boolean): void;
   close(): Promise<void>;
@@ -35,7 +36,7 @@ export type Connections = {
 
 /**
  * Connections that are kept for later requests. Each is a client of its own, so that a request is never behind another,
- * nor sent again: before undici writes to a connection that rested, it lets the event loop tell that it was closed, and then
+ * nor sent again by itself: before undici writes to a connection that rested, it lets the event loop tell that it was closed, and then
  * dials anew.
  */
 export function createConnections(connect: Connect): Connections {
@@ -82,8 +83,8 @@ export function createConnections(connect: Connect): Connections {
   }
 
   return {
-    take(key, target) {
-      const rested = resting.get(key)?.findLast(({ peer }) => target.addresses.includes(peer));
+    take(key, target, isFresh) {
+      const rested = isFresh ? undefined : resting.get(key)?.findLast(({ peer }) => target.addresses.includes(peer));
       if (!rested) return open(key, target);
       forget(rested);
       rested.target = target;

@@ -48,6 +48,11 @@ export type EgressRequest = {
   headers: readonly string[];
   /** A stream is not destroyed when the request fails; its length is that of a `content-length` among the headers, if any. */
   body: Readable | Uint8Array;
+  /**
+   * Where it fails on a connection that was kept from an earlier request, it is sent once more, on a new one: the other side may
+   * have closed at that moment, and may have read it all the same. Only for a body that is no stream.
+   */
+  isRepeatable?: boolean;
   /** Ends everything at once; the reason is what `send` throws, and what `body` ends with. */
   signal?: AbortSignal;
   limits: EgressLimits;
@@ -70,7 +75,8 @@ export type Egress = {
    */
   check(url: string, rules: Rules): Promise<void>;
   /**
-   * One attempt: vets the destination, dials an address that was vetted, sends. Never sent twice, no redirect is followed.
+   * One attempt: vets the destination, dials an address that was vetted, sends. Not sent twice but for `isRepeatable`, no
+   * redirect is followed.
    * @returns the head of the answer, as soon as it is there.
    * @throws AppError as `check`; UPSTREAM_FAILED, alike for everything that is not a matter of time: refused, reset, broken,
    * TLS, no such name; UPSTREAM_TIMEOUT; DESTINATION_BUSY.
@@ -129,7 +135,7 @@ export function createEgress(parts: EgressParts): Egress {
     return verdict;
   }
 
-  async function start(request: EgressRequest): Promise<EgressAnswer> {
+  async function start(request: EgressRequest, isFresh = false): Promise<EgressAnswer> {
     const { url, rules, limits, signal } = request;
     const startedAt = performance.now();
     signal?.throwIfAborted();
@@ -143,19 +149,26 @@ export function createEgress(parts: EgressParts): Egress {
     if (entered) await entered;
     if (isClosed) throw new AppError('DRAINING');
     const key = `${rules.purpose} ${destination.origin}`;
-    const connection = connections.take(key, { destination, addresses: verdict.addresses });
+    const connection = connections.take(key, { destination, addresses: verdict.addresses }, isFresh);
     if (connection.peer !== '') await letCloseArrive();
-    return attempt({
+    const wasKept = connection.peer !== '';
+    const leftMs = (): number => limits.totalMs - (performance.now() - startedAt);
+    const answer = attempt({
       connection,
       request,
       deadlines,
       count,
       connectMs: limits.connectMs - (foundAt - startedAt),
-      totalMs: limits.totalMs - (performance.now() - startedAt),
+      totalMs: leftMs(),
       onEnd(isReusable) {
         gates.leave(verdict.gates);
         connections.put(connection, isReusable);
       },
+    });
+    if (!wasKept || !request.isRepeatable) return answer;
+    return answer.catch((error) => {
+      if (!isFailure(error)) throw error;
+      return start({ ...request, limits: { ...limits, totalMs: leftMs() } }, true);
     });
   }
 
@@ -238,6 +251,10 @@ async function within<Value>(promise: Promise<Value>, ms: number, signal: AbortS
   } finally {
     clearTimeout(timer);
   }
+}
+
+function isFailure(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'UPSTREAM_FAILED';
 }
 
 function isTimeout(error: unknown): boolean {

@@ -94,6 +94,7 @@ async function call(
     method: 'POST',
     headers: Object.entries(headers).flat(),
     body: Buffer.from(body),
+    isRepeatable: true, // under the same webhook-id
     signal,
     limits: LIMITS,
   });

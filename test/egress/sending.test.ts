@@ -214,6 +214,39 @@ test('a kept connection that the other side has closed or reset costs no request
   }
 });
 
+test('what may be repeated is sent once more, on a new connection, where a kept one failed; nothing else is', async (t) => {
+  const answered = new Set<Socket>();
+  let requests = 0;
+  const upstream = await startWeb(t, (request, response) => {
+    requests += 1;
+    request.resume().once('end', () => {
+      const mustBreak = answered.has(request.socket) || request.url === '/broken';
+      answered.add(request.socket);
+      if (mustBreak) request.socket.resetAndDestroy();
+      else response.end('there');
+    });
+  });
+  const { post, egress, counted } = start(t);
+  const there = { status: 200, text: 'there' };
+  const repeatable = { isRepeatable: true };
+  t.deepEqual(await post(at(upstream), repeatable), there);
+  t.deepEqual(await post(at(upstream), repeatable), there); // broken, and there
+  t.is(requests, 3);
+  t.is(await post(at(upstream)), 'UPSTREAM_FAILED'); // the same, not repeatable
+  t.is(requests, 4);
+  t.is(await post(`${at(upstream)}broken`, repeatable), 'UPSTREAM_FAILED'); // on a new connection
+  t.is(requests, 5);
+  await post(at(upstream), repeatable);
+  t.is(await post(`${at(upstream)}broken`, repeatable), 'UPSTREAM_FAILED'); // on a kept one, and a new one
+  t.is(requests, 8);
+  await Promise.all([post(at(upstream)), post(at(upstream))]); // two are kept now, and neither is a new one
+  t.deepEqual(await post(at(upstream), repeatable), there);
+  t.is(requests, 12);
+  const outcomes = ['answered', 'answered', 'failed', 'failed', 'answered', 'failed', ...new Array(3).fill('answered')];
+  t.is(counted.join(), outcomes.map((outcome) => `proxy ${outcome}`).join());
+  t.is(egress.size, 0);
+});
+
 test('connections are kept, for each purpose its own', async (t) => {
   const upstream = await startWeb(t, (_request, response) => response.end('kept'));
   const { post } = start(t);

@@ -111,6 +111,23 @@ for (const status of [200, 201, 204, 299]) {
   });
 }
 
+test('a connection that was kept and breaks costs no attempt: the same comes once more, on a new one', async (t) => {
+  const answered = new Set<Socket>();
+  const seen: string[] = [];
+  const receiver = await startWeb(t, async (request, response) => {
+    seen.push(`${request.headers['webhook-id']} ${await textOf(request)}`);
+    if (answered.has(request.socket)) return void request.socket.resetAndDestroy();
+    answered.add(request.socket);
+    response.end();
+  });
+  const world = start(t);
+  t.deepEqual(await world.attempt(at(receiver)), { result: 'delivered' });
+  t.deepEqual(await world.attempt(at(receiver)), { result: 'delivered' });
+  t.is(seen.length, 3);
+  t.is(seen[1], seen[2]);
+  t.deepEqual(world.errors, []);
+});
+
 test('410 is the end of it', async (t) => {
   t.deepEqual(await outcomeAt(t, answer(410)), { result: 'gone' });
 });
