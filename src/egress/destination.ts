@@ -32,15 +32,16 @@ const BAD_PORTS: ReadonlySet<number> = new Set([
  * than MAX_URL_LENGTH.
  */
 export function parseDestination(text: string, { member }: Rules): Destination {
+  if (text.length > MAX_URL_LENGTH) {
+    throw new AppError('INVALID_REQUEST', { detail: `${member} must be at most ${MAX_URL_LENGTH} characters long` });
+  }
   // URL drops blanks around it, and tabs and ends of lines anywhere: who sends these means something else.
   const hasBlanks = /[\0- ]/.test(text);
-  const url = text.length > MAX_URL_LENGTH || hasBlanks ? null : URL.parse(text);
+  const url = hasBlanks ? null : URL.parse(text);
   const isTls = url?.protocol === 'https:';
   const host = url?.hostname.replace(/^\[|\.$|\]$/g, '');
   if (!url || !host || url.username || url.password || !(isTls || url.protocol === 'http:')) {
-    throw new AppError('INVALID_REQUEST', {
-      detail: `${member} must be an http or https URL without credentials, at most ${MAX_URL_LENGTH} characters long`,
-    });
+    throw new AppError('INVALID_REQUEST', { detail: `${member} must be an http or https URL without credentials` });
   }
   const port = Number(url.port || (isTls ? 443 : 80));
   return { origin: url.origin, isTls, host, port, path: url.pathname + url.search };
