@@ -141,7 +141,7 @@ function isOurs(via: string): boolean {
   return withoutComments(via)
     .split(',')
     .some((hop) => {
-      const [, by = ''] = hop.trim().split(/\s+/);
+      const [version = '', by = version] = hop.trim().split(/\s+/); // a name alone is wrong, but a name
       return by.replace(/:\d*$/, '').toLowerCase() === OWN_NAME;
     });
 }

@@ -118,6 +118,7 @@ for (const [via, expected] of [
   [['1.0 fred', '1.1 hushbox'], true],
   [['1.0 fred (a, (nested, \\) comment)), 1.1 hushbox'], true],
   [['1.0 fred (never closed, 1.1 hushbox'], true],
+  [['1.0 fred, hushbox'], true],
   [['1.0 fred'], false],
   [['1.0 hushbox.example'], false],
   [['1.0 my-hushbox'], false],
