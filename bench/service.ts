@@ -10,7 +10,14 @@ const ROOT = new URL('..', import.meta.url).pathname;
 const CLOCK_TICKS_PER_SECOND = 100;
 
 export type Service = { port: number; pid: number; workerPid: number; cpuSeconds(): number; stop(): Promise<void> };
-export type ServiceOptions = { entry?: string; env?: Record<string, string>; cores?: string; storageUrl?: string };
+export type ServiceOptions = {
+  entry?: string;
+  env?: Record<string, string>;
+  cores?: string;
+  storageUrl?: string;
+  /** The larger, the more others go first. */
+  niceness?: number;
+};
 
 /** Starts a service on a free port, pinned to `cores`, with an empty folder of its own, and waits until it is ready. */
 export async function startService({
@@ -18,10 +25,11 @@ export async function startService({
   env = {},
   cores = '0',
   storageUrl,
+  niceness = 0,
 }: ServiceOptions = {}): Promise<Service> {
   const folder = mkdtempSync(join(tmpdir(), 'hushbox-bench-'));
   const port = await freePort();
-  const child = spawn('taskset', ['-c', cores, process.execPath, entry], {
+  const child = spawn('nice', ['-n', String(niceness), 'taskset', '-c', cores, process.execPath, entry], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {

@@ -81,12 +81,13 @@ async function call(
   const body = formatPayload(type, occurredAt, fingerprint);
   const claims = createClaims();
   const message = { id: webhookId, timestampSeconds: claims.iat, body };
+  const key = createTokenKey(secret);
   const token = { ...claims, aud: new URL(url).origin, exp: claims.iat + TOKEN_SECONDS };
   const headers = {
     'content-type': 'application/json',
     'user-agent': USER_AGENT,
-    ...signMessage(secret, message),
-    'x-my-jwt': signToken(createTokenKey(secret), token),
+    ...signMessage(key, message),
+    'x-my-jwt': signToken(key, token),
   };
   const answer = await egress.send({
     url,

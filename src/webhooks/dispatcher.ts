@@ -4,6 +4,7 @@ import { OUTCOMES, type Outcome } from './attempt.ts';
 import { type Begun, createLines } from './lines.ts';
 import { nextAttemptAt } from './schedule.ts';
 import type { EventStore, TakenEvent } from './store.ts';
+import { together } from './together.ts';
 
 /** How long an event is held: an attempt, and a wait for it before. */
 const LEASE_MS = 45_000;
@@ -17,6 +18,8 @@ const TAKE_LIMIT = 200;
 const TAKE_EACH = 50;
 /** When an event comes back that cannot be tried now: its master key is missing, or too much is under way to its address. */
 const LATER_MS = { min: 5_000, max: 60_000 };
+/** How long ends are gathered before they are written down: so much later a place is free again. */
+const FINISH_GATHER_MS = 20;
 /** How often it is tried to write down an end, while the event is held. */
 const FINISH_RETRY_MS = 1_000;
 /** How long what is under way may go on when the worker stops. */
@@ -65,6 +68,7 @@ export type Dispatcher = {
  */
 export function createDispatcher({ store, attempt, clock, random, onResult, onError }: DispatcherParts): Dispatcher {
   const lines = createLines<TakenEvent>();
+  const finishSoon = together<Uint8Array>(FINISH_GATHER_MS, (ids) => store.finish(ids));
   const stopping = new AbortController();
   const cutting = new AbortController();
   const running = new Set<Promise<void>>();
@@ -118,7 +122,7 @@ export function createDispatcher({ store, attempt, clock, random, onResult, onEr
   async function finish(event: TakenEvent): Promise<void> {
     for (;;) {
       try {
-        return await store.finish([event.id]);
+        return await finishSoon(event.id);
       } catch (error) {
         if (cutting.signal.aborted || clock() >= event.dueAt) throw error;
         onError(error);

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto';
+import { createHmac, type KeyObject } from 'node:crypto';
 
 const SECRET_PREFIX = 'whsec_';
 
@@ -13,10 +13,10 @@ export type SignedMessage = { id: string; timestampSeconds: number; body: string
 /**
  * The headers of Standard Webhooks 1.0 for one attempt. The id is the event's and stays the same at every attempt,
  * so that a receiver can tell a repeat; the time is the attempt's.
- * @param secret the bytes behind `whsec_`, not their text.
+ * @param key the bytes behind `whsec_`, not their text.
  */
-export function signMessage(secret: Uint8Array, { id, timestampSeconds, body }: SignedMessage): Record<string, string> {
-  const mac = createHmac('sha256', secret).update(`${id}.${timestampSeconds}.${body}`).digest('base64');
+export function signMessage(key: KeyObject, { id, timestampSeconds, body }: SignedMessage): Record<string, string> {
+  const mac = createHmac('sha256', key).update(`${id}.${timestampSeconds}.${body}`).digest('base64');
   return {
     'webhook-id': id,
     'webhook-timestamp': String(timestampSeconds),

@@ -1,0 +1,28 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/**
+ * Gathers items for a while and does all of them in one step: a write of its own for each would cost a storage thread's
+ * wake-up and a sync of the disk.
+ * @returns a function that settles as the step does that its item was in.
+ */
+export function together<Item>(
+  gatherMs: number,
+  run: (items: readonly Item[]) => Promise<void>,
+): (item: Item) => Promise<void> {
+  let gathering: { items: Item[]; done: Promise<void> } | undefined;
+
+  async function runSoon(items: readonly Item[]): Promise<void> {
+    await sleep(gatherMs);
+    gathering = undefined;
+    await run(items);
+  }
+
+  return (item) => {
+    if (!gathering) {
+      const items: Item[] = [];
+      gathering = { items, done: runSoon(items) };
+    }
+    gathering.items.push(item);
+    return gathering.done;
+  };
+}
