@@ -52,7 +52,8 @@ for (const { name, test, place } of ENGINES) {
     const { base } = await startWith(t, { ...env, STORAGE_MAX_BYTES: '20000' });
     const secret = 's'.repeat(1000);
     const statuses: number[] = [];
-    while (statuses.length < 40 && statuses.at(-1) !== 507)
+    // Each worker may go by a size that is a second old: so many are too many for a second.
+    while (statuses.length < 2_000 && statuses.at(-1) !== 507)
       statuses.push((await send(base, '/generate', { secret })).status);
     t.true(statuses.length > 3);
     t.deepEqual([...new Set(statuses)], [201, 507]);
