@@ -13,7 +13,7 @@ import { ENGINES } from '../support/storage.ts';
 import { startWebhookLedger, type WebhookLedger } from '../support/webhook-ledger.ts';
 import { NO_WEBHOOKS } from '../support/webhooks.ts';
 
-/** 300 on every `make test`, 10,000 in CI. */
+/** 300 on every `make test`, 5,000 in CI; any number where WEBHOOK_EVENTS says so. */
 const EVENTS = Number(process.env.WEBHOOK_EVENTS ?? 300);
 const WORKERS = 3;
 const CLIENTS = 12;

@@ -33,7 +33,27 @@ async function sqlitePlace(t: ExecutionContext): Promise<Place> {
   return placeAt(t, `sqlite:${join(await temporaryFolder(t), 'hushbox.db')}`);
 }
 
+/** Tests of one file that use the server at once: more of them than it can serve would only make each other late. */
+const MONGODB_TESTS_AT_ONCE = 8;
+const awaited: (() => void)[] = [];
+const having = new WeakSet<ExecutionContext>();
+let free = MONGODB_TESTS_AT_ONCE;
+
+/** One turn a test, however many places it has, so that none waits for what it holds itself. */
+async function takeTurn(t: ExecutionContext): Promise<void> {
+  if (having.has(t)) return;
+  having.add(t);
+  if (free > 0) free -= 1;
+  else await new Promise<void>((resolve) => awaited.push(resolve));
+  t.teardown(() => {
+    const next = awaited.shift();
+    if (next) next();
+    else free += 1;
+  });
+}
+
 async function mongoPlace(t: ExecutionContext): Promise<Place> {
+  await takeTurn(t);
   const url = new URL(MONGODB_TEST_URL as string);
   url.pathname = `/hushbox_${randomBytes(6).toString('hex')}`;
   t.teardown(async () => {
