@@ -12,7 +12,7 @@ import { runClient, type Service, startService } from './service.ts';
  */
 const { values: options } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
 const ROUNDS = options.quick ? 1 : 3;
-const READ_ROUNDS = options.quick ? 1 : 7;
+const READ_ROUNDS = options.quick ? 1 : 5;
 const SECONDS = options.quick ? 3 : 10;
 const HANG_SECONDS = options.quick ? 5 : 30;
 const PER_SECOND = 500;
