@@ -34,7 +34,7 @@ async function sqlitePlace(t: ExecutionContext): Promise<Place> {
 }
 
 /** Tests of one file that use the server at once: more of them than it can serve would only make each other late. */
-const MONGODB_TESTS_AT_ONCE = 8;
+const MONGODB_TESTS_AT_ONCE = 5;
 const awaited: (() => void)[] = [];
 const having = new WeakSet<ExecutionContext>();
 let free = MONGODB_TESTS_AT_ONCE;
