@@ -17,7 +17,7 @@ help: ## list the targets
 
 build: node_modules/.installed ## install what is needed, Node 24 itself included
 
-# The recipe's shell becomes the program, which then watches make: see src/make-watch.ts.
+# The recipe's shell becomes the program, which then watches make: see src/processes/primary/make-watch.ts.
 run: build ## serve on http://127.0.0.1:8000
 	@exec env HUSHBOX_MAKE_PID=$$PPID $(NODE) src/main.ts
 

@@ -4,7 +4,7 @@ import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { configure, isInstalled } from '../test/support/nginx-files.ts';
+import { configure, isInstalled } from '../test/support/nginx/nginx-files.ts';
 import type { Load, Rate } from './load.ts';
 import { cpuSecondsOfAll, runClient, type Service, startService } from './service.ts';
 

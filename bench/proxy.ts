@@ -3,8 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { randomBytes } from '../src/sealing/random.ts';
-import { createTokenKey } from '../src/tokens/form.ts';
-import { createCallClaims, signToken } from '../src/tokens/sign.ts';
+import { createTokenKey } from '../src/tokens/calls/key.ts';
+import { createCallClaims, signToken } from '../src/tokens/calls/sign.ts';
 import type { CallRate, Calls } from './calls.ts';
 import { runClient, type Service, startService } from './service.ts';
 

@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { listSettings, readConfig, type Setting } from '../src/config.ts';
+import { listSettings, readConfig, type Setting } from '../src/config/config.ts';
 import { createDocument } from '../src/openapi.ts';
 
 /** Writes the documents that are made of the code; with `--check`, fails where one on disk is not the same. */
@@ -13,11 +13,11 @@ function describeConfiguration(): string {
     ({ name, defaultValue, description, canBeFile }: Setting) =>
       `| \`${name}\`${canBeFile ? ' ¹' : ''} | ${defaultValue && `\`${defaultValue}\``} | ${description} |`,
   );
-  return `<!-- Made by \`make docs\` of src/config.ts: change it there. -->
+  return `<!-- Made by \`make docs\` of src/config/config.ts: change it there. -->
 # Configuration
 
 Everything is set by environment variables, read once at the start. An empty variable counts as absent. A bad one stops
-the start: every bad one is named at once, no value is shown (test/config.test.ts, test/cluster/start.test.ts). Options in
+the start: every bad one is named at once, no value is shown (test/config/config.test.ts, test/processes/start.test.ts). Options in
 a MongoDB URL that only the driver knows are looked at when it is loaded, after all others.
 
 | variable | default | meaning |

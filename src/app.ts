@@ -5,7 +5,7 @@ import { requireBearer } from './http/bearer.ts';
 import { createResponder, type RequestLog } from './http/respond.ts';
 import { createRouting } from './http/routing.ts';
 import { createDocument } from './openapi.ts';
-import type { Samples } from './ops/families.ts';
+import type { Samples } from './ops/metrics/families.ts';
 import { documentRoutes, type HealthParts, healthRoutes, metricsRoutes, statusRoutes } from './ops/routes.ts';
 import type { Status } from './ops/status.ts';
 import { type ProxyRouteParts, proxyRoutes } from './proxy/routes.ts';

@@ -1,20 +1,22 @@
 import cluster from 'node:cluster';
 import { enableCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import type { Config } from './config.ts';
+import type { Config } from './config/config.ts';
 
 // Before anything else is loaded, and not in the shared temporary folder, where others could plant code.
 enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/compiled', import.meta.url)));
 // Workers obey the primary alone, and from their first moment on: a signal to the process group is not theirs.
 if (cluster.isWorker) for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
 
-const { invalid, parseEnvironment } = await import('./config.ts');
+const { invalid, parseEnvironment } = await import('./config/config.ts');
 const { createLog } = await import('./ops/log.ts');
-const { INTERNAL_FIRST_NAME, MAKE_PID, WORKER_NUMBER } = await import('./ipc.ts');
+const { INTERNAL_FIRST_NAME, MAKE_PID, WORKER_NUMBER } = await import('./processes/ipc.ts');
 
 async function readConfigOrEnd(): Promise<Config> {
   const reading = parseEnvironment(process.env);
-  const problems = cluster.isPrimary ? await (await import('./preflight.ts')).findProblems(reading) : reading.problems;
+  const problems = cluster.isPrimary
+    ? await (await import('./processes/primary/preflight.ts')).findProblems(reading)
+    : reading.problems;
   if (problems.length === 0) return reading.values as Config;
   process.stderr.write(`${invalid(problems).message}\n`);
   process.exit(1);
@@ -23,11 +25,11 @@ async function readConfigOrEnd(): Promise<Config> {
 const config = await readConfigOrEnd();
 const log = createLog(config.LOG_LEVEL);
 if (cluster.isPrimary) {
-  const { runPrimary } = await import('./cluster.ts');
+  const { runPrimary } = await import('./processes/primary/primary.ts');
   const makePid = Number(process.env[MAKE_PID]) || undefined;
   await runPrimary(config, makePid, log);
 } else {
-  const { runWorkerProcess } = await import('./worker-process.ts');
+  const { runWorkerProcess } = await import('./processes/worker/worker-process.ts');
   const place = {
     number: Number(process.env[WORKER_NUMBER]),
     internalFirstName: process.env[INTERNAL_FIRST_NAME] ?? '',

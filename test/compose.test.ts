@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
-import { listSettings } from '../src/config.ts';
+import { listSettings } from '../src/config/config.ts';
 
 // That the files for containers fit each other and the program; that they work: test/containers/.
 

@@ -3,9 +3,9 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import test from 'ava';
-import { listSettings } from '../src/config.ts';
+import { listSettings } from '../src/config/config.ts';
 import { startProxy } from './proxy/support.ts';
-import { testWith } from './support/tools.ts';
+import { testWith } from './support/process/tools.ts';
 
 const DOCUMENTS = globSync(['*.md', 'docs/**/*.md', 'nginx/*.md']).map((path) => ({
   path,

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { findLeaks, remember, rememberBody, rememberCall, rememberHeaders } from './support/leaks.ts';
+import { findLeaks, remember, rememberBody, rememberCall, rememberHeaders } from './support/process/leaks.ts';
 
 // What holds the suite to "nothing secret is logged" (support/leaks.ts) is itself held here.
 

@@ -6,12 +6,12 @@ import { type AppParts, createRouters } from '../src/app.ts';
 import { AppError, ERRORS, type ErrorCode, PUBLIC_CODES } from '../src/errors.ts';
 import type { Answer, Operation, PathItem, Schema } from '../src/http/openapi.ts';
 import { createDocument } from '../src/openapi.ts';
-import type { Created } from './support/api.ts';
-import { send } from './support/client.ts';
-import { until } from './support/program.ts';
-import { type Call, startReceiver } from './support/receiver.ts';
-import { startServer, type TestServer } from './support/server.ts';
-import { ENGINES } from './support/storage.ts';
+import type { Created } from './support/http/api.ts';
+import { send } from './support/http/client.ts';
+import { startServer, type TestServer } from './support/http/server.ts';
+import { until } from './support/process/program.ts';
+import { ENGINES } from './support/storage/storage.ts';
+import { type Call, startReceiver } from './support/webhooks/receiver.ts';
 
 type Header = { required: boolean; schema: Schema };
 type Document = {

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import { startServer, type TestServer } from './support/server.ts';
-import { ENGINES, type Place } from './support/storage.ts';
+import { startServer, type TestServer } from './support/http/server.ts';
+import { ENGINES, type Place } from './support/storage/storage.ts';
 
 // What went wrong elsewhere, as tests of this service. Each title names its source.
 

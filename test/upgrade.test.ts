@@ -4,9 +4,9 @@ import test, { type ExecutionContext } from 'ava';
 import { BSON, MongoClient } from 'mongodb';
 import { parseSecretKey } from '../src/secrets/keys.ts';
 import type { Secrets } from '../src/secrets/secrets.ts';
-import type { Storage } from '../src/storage/open.ts';
+import type { Storage } from '../src/storage/storage.ts';
 import { type Fixture, secretsAt, sinkAt, type Told, webhookIn } from './fixtures/fixture.ts';
-import { MONGODB, type Place, SQLITE } from './support/storage.ts';
+import { MONGODB, type Place, SQLITE } from './support/storage/storage.ts';
 
 const MINUTE = 60_000;
 const FOLDER = new URL('fixtures/', import.meta.url).pathname;

@@ -1,4 +1,4 @@
-import { type Config, invalid, parseEnvironment } from '../config.ts';
+import { type Config, invalid, parseEnvironment } from '../config/config.ts';
 import { VERSION } from '../version.ts';
 import { type Command, parseArguments, USAGE } from './arguments.ts';
 import { describe, EXIT, type Exit, type Terminal } from './terminal.ts';
@@ -32,15 +32,15 @@ async function run(args: readonly string[]): Promise<Exit> {
 async function runCommand(command: Command): Promise<Exit> {
   if (command.name === 'help') return tell(USAGE.trimEnd());
   if (command.name === 'version') return tell(VERSION);
-  if (command.name === 'doctor') return (await import('./doctor.ts')).runDoctor(terminal, command);
+  if (command.name === 'doctor') return (await import('./doctor/doctor.ts')).runDoctor(terminal, command);
   const { values, problems } = parseEnvironment(terminal.env);
   if (problems.length > 0) throw invalid(problems);
   const config = values as Config;
-  if (command.name === 'rotate') return (await import('./rotate.ts')).rotate(terminal, config, command);
-  if (command.name === 'key-status') return (await import('./rotate.ts')).tellStatus(terminal, config);
-  if (command.name === 'prune') return (await import('./rotate.ts')).prune(terminal, config);
-  if (command.name === 'backup') return (await import('./backup.ts')).backup(terminal, config, command);
-  return (await import('./restore.ts')).restore(terminal, config, command);
+  if (command.name === 'rotate') return (await import('./operator/rotate.ts')).rotate(terminal, config, command);
+  if (command.name === 'key-status') return (await import('./operator/rotate.ts')).tellStatus(terminal, config);
+  if (command.name === 'prune') return (await import('./operator/rotate.ts')).prune(terminal, config);
+  if (command.name === 'backup') return (await import('./operator/backup.ts')).backup(terminal, config, command);
+  return (await import('./operator/restore.ts')).restore(terminal, config, command);
 }
 
 function tell(text: string): Exit {

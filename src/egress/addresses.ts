@@ -1,6 +1,6 @@
 import { networkInterfaces } from 'node:os';
 import ipaddr from 'ipaddr.js';
-import { type Address, parseAddress } from '../allow-list.ts';
+import { type Address, parseAddress } from '../network/allow-list.ts';
 
 export type Range = [first: Address, bits: number];
 

@@ -1,6 +1,6 @@
 import { isIP, type connect as netConnect, type Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
-import { parseAddress } from '../allow-list.ts';
+import { parseAddress } from '../network/allow-list.ts';
 import type { Destination } from './destination.ts';
 
 /** With several addresses, how long each but the last is tried. */

@@ -1,15 +1,15 @@
 import { connect as netConnect } from 'node:net';
-import type { Readable } from 'node:stream';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
-import type { AllowEntry } from '../allow-list.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
-import { attempt } from './attempt.ts';
+import type { AllowEntry } from '../network/allow-list.ts';
 import { createConnections } from './connections.ts';
 import { createDeadlines } from './deadlines.ts';
 import { type Destination, parseDestination, type Rules } from './destination.ts';
 import { type Connect, pickDialled } from './dial.ts';
 import { createGates } from './gates.ts';
 import { createNames } from './names.ts';
+import type { EgressAnswer, EgressRequest } from './request.ts';
+import { attempt } from './send-once.ts';
 import { createCollector } from './spent-buffers.ts';
 import { createVet } from './vet.ts';
 
@@ -25,46 +25,6 @@ const VERDICT_MS = 1_000;
 const MAX_VERDICTS = 1_000;
 /** Failures are told at full seconds since the start of the attempt. */
 const PAD_MS = 1_000;
-
-export type { Rules } from './destination.ts';
-
-export type EgressLimits = {
-  /** Name and address, connection, TLS. */
-  connectMs: number;
-  /** From the last byte sent to the head of the answer. */
-  headersMs: number;
-  /** Without a byte of the answer's body, or anybody taking one. */
-  bodyMs: number;
-  totalMs: number;
-  /** The body ends after so many, and so does the connection. */
-  answerBytes?: number;
-};
-
-export type EgressRequest = {
-  url: string;
-  rules: Rules;
-  method: 'POST';
-  /** Name, value, name, value; without Host and what belongs to a connection (Transfer-Encoding, Expect, …). */
-  headers: readonly string[];
-  /** A stream is not destroyed when the request fails; its length is that of a `content-length` among the headers, if any. */
-  body: Readable | Uint8Array;
-  /**
-   * Where it fails on a connection that was kept from an earlier request, it is sent once more, on a new one: the other side may
-   * have closed at that moment, and may have read it all the same. Only for a body that is no stream.
-   */
-  isRepeatable?: boolean;
-  /** Ends everything at once; the reason is what `send` throws, and what `body` ends with. */
-  signal?: AbortSignal;
-  limits: EgressLimits;
-};
-
-export type EgressAnswer = {
-  status: number;
-  /** As they came, name by name. */
-  headers: readonly (readonly [name: string, value: string])[];
-  /** Fails where the answer breaks off. Left unread, it ends with the limit `bodyMs`. */
-  body: Readable;
-};
 
 /** The only way out: for addresses that strangers name. */
 export type Egress = {

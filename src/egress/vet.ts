@@ -1,5 +1,5 @@
-import { type Address, type AllowEntry, parseAddress } from '../allow-list.ts';
 import { AppError } from '../errors.ts';
+import { type Address, type AllowEntry, parseAddress } from '../network/allow-list.ts';
 import { createOwnAddresses, isIn, isPublic, type Range } from './addresses.ts';
 import { type Destination, isOrdinary, type Rules } from './destination.ts';
 

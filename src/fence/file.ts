@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { type FileHandle, open, readdir, readlink, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { makeFolder } from '../folders.ts';
+import { makeFolder } from '../files/make-folder.ts';
 import type { FenceMark } from './store.ts';
 
 /** Beyond these many databases the file forgets the one that was marked longest ago. */

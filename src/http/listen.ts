@@ -4,7 +4,7 @@ import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { makeFolder } from '../folders.ts';
+import { makeFolder } from '../files/make-folder.ts';
 
 export type Address =
   | { port: number; host: string }

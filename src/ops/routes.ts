@@ -3,8 +3,8 @@ import type { Context } from 'koa';
 import { AppError } from '../errors.ts';
 import { showErrorsWith } from '../http/respond.ts';
 import { createRouter } from '../http/routing.ts';
-import { EXPOSITION_TYPE, writeExposition } from './exposition.ts';
-import type { Samples } from './families.ts';
+import { EXPOSITION_TYPE, writeExposition } from './metrics/exposition.ts';
+import type { Samples } from './metrics/families.ts';
 import type { Status } from './status.ts';
 
 export type HealthParts = {

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import type { Samples } from './families.ts';
+import type { Samples } from './metrics/families.ts';
 
 /** What anybody may know of the whole program. */
 export type Status = {

@@ -85,7 +85,7 @@ export type NewSecret = {
   creator?: Creator | undefined;
 };
 
-/** Who is to be told of a secret's end: see src/webhooks/store.ts. */
+/** Who is to be told of a secret's end: see src/outbox/store.ts. */
 export type Notify = {
   /** Opaque to an engine but for its head, which names the master key as an envelope's does. */
   sealed: Uint8Array;

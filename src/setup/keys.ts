@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { chownSync, closeSync, fsyncSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { decodeKeys } from '../config.ts';
-import { syncFolder } from '../replace-file.ts';
+import { decodeKeys } from '../config/config.ts';
+import { syncFolder } from '../files/replace.ts';
 
 /** The service's database, and its user there. */
 export const DATABASE = 'hushbox';

@@ -1,43 +1,8 @@
 import type { Clock } from '../clock.ts';
-import type { Config } from '../config.ts';
-import type { FenceState, FenceStore } from '../fence/store.ts';
+import type { Config } from '../config/config.ts';
 import type { Finding } from '../findings.ts';
-import type { SecretRecords } from '../secrets/records.ts';
-import type { SecretStore, StoreLimits } from '../secrets/store.ts';
-import type { SinkStore } from '../sink/store.ts';
-import type { EventStore } from '../webhooks/store.ts';
-
-/** An opened engine: one store for each module that keeps something. */
-export type Storage = {
-  secrets: SecretStore;
-  events: EventStore;
-  fence: FenceStore;
-  sink: SinkStore;
-  /** @throws AppError STORAGE_UNAVAILABLE */
-  ping(): Promise<void>;
-  close(): Promise<void>;
-};
-
-/** What `openStorage` needs to know. */
-export type StorageConfig = StorageAddress & Pick<Config, LimitName>;
-type LimitName = 'STORAGE_MAX_BYTES' | 'CREATES_PER_MINUTE' | 'CLIENT_MAX_SECRETS' | 'CLIENT_MAX_BYTES';
-type StorageAddress = Pick<Config, 'sqlitePath' | 'STORAGE_URL'>;
-
-/** What the operator's commands look through, and put something back into. */
-export type Records = SecretRecords & {
-  /** What the fence has stored; undefined where nothing was ever marked. */
-  findMark(): Promise<FenceState | undefined>;
-  close(): Promise<void>;
-};
-
-export type StorageEvents = {
-  /** The engine can never answer again in this process. */
-  onLost(error: Error): void;
-  /** What an operator should change about the server. */
-  onWarning(message: string): void;
-  /** So many writes are about to share one sync. */
-  onCommit?(calls: number): void;
-};
+import type { StoreLimits } from '../secrets/store.ts';
+import type { LimitName, Records, Storage, StorageAddress, StorageConfig, StorageEvents } from './storage.ts';
 
 /**
  * Opens the engine that the URL names; the other one is not even loaded.
@@ -76,10 +41,10 @@ export async function openRecords(
   use: 'look' | 'restore',
 ): Promise<Records> {
   if (sqlitePath) {
-    const { openSqliteRecords } = await import('./sqlite/records.ts');
+    const { openSqliteRecords } = await import('./sqlite/operator/records.ts');
     return openSqliteRecords(sqlitePath, use);
   }
-  const { openMongoRecords } = await import('./mongo/records.ts');
+  const { openMongoRecords } = await import('./mongo/operator/records.ts');
   return openMongoRecords(STORAGE_URL);
 }
 
@@ -93,9 +58,9 @@ export async function inspectStorage(
   patienceMs: number,
 ): Promise<Finding[]> {
   if (sqlitePath) {
-    const { inspectSqlite } = await import('./sqlite/inspect.ts');
+    const { inspectSqlite } = await import('./sqlite/operator/inspect.ts');
     return inspectSqlite(sqlitePath, patienceMs);
   }
-  const { inspectMongo } = await import('./mongo/inspect.ts');
+  const { inspectMongo } = await import('./mongo/operator/inspect.ts');
   return inspectMongo(STORAGE_URL, clock);
 }

@@ -1,41 +1,18 @@
 import type { Readable } from 'node:stream';
 import type { Clock } from '../clock.ts';
-import type { Egress, EgressAnswer } from '../egress/egress.ts';
+import type { Egress } from '../egress/egress.ts';
+import type { EgressAnswer } from '../egress/request.ts';
 import { AppError } from '../errors.ts';
+import type { Outcome } from '../outbox/outcome.ts';
+import type { TakenEvent } from '../outbox/store.ts';
 import type { KeyRing } from '../sealing/key-ring.ts';
-import { createTokenKey } from '../tokens/form.ts';
-import { type CallClaims, signToken } from '../tokens/sign.ts';
+import { createTokenKey } from '../tokens/calls/key.ts';
+import { type CallClaims, signToken } from '../tokens/calls/sign.ts';
 import { formatPayload } from './payload.ts';
+import { parseRetryAfter } from './retry-after.ts';
 import { RULES } from './rules.ts';
-import { parseRetryAfter } from './schedule.ts';
 import { openSubscription, type Subscription } from './sealed.ts';
 import { signMessage } from './signature.ts';
-import type { TakenEvent } from './store.ts';
-
-export const OUTCOMES = [
-  'delivered',
-  /** 410: nobody wants it any more. */
-  'gone',
-  /** What is stored does not open: it was changed, or is damaged. */
-  'damaged',
-  /** Another status than 2xx. */
-  'refused',
-  /** No answer: no connection, no such name, too slow. */
-  'unreachable',
-  /** The address is one that must not be called, now. */
-  'forbidden',
-  /** Not tried: the master key is missing, or too much is under way to the address. */
-  'later',
-  /** Broken off by us, or not begun in time. */
-  'cut',
-] as const;
-
-/** How an attempt to deliver an event ended. */
-export type Outcome = {
-  result: (typeof OUTCOMES)[number];
-  /** What the receiver asked for. */
-  retryAfterMs?: number | undefined;
-};
 
 export const LIMITS = { connectMs: 5_000, headersMs: 15_000, bodyMs: 2_000, totalMs: 15_000 };
 /** How much of an answer is read, so that its connection can serve the next request; nobody looks at it. */

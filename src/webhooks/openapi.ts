@@ -1,6 +1,6 @@
 import type { Answer, ApiPart, Operation, PathItem, Schema } from '../http/openapi.ts';
+import type { EventType } from '../outbox/store.ts';
 import { ANSWER_MAX_BYTES, LIMITS, TOKEN_SECONDS, USER_AGENT } from './attempt.ts';
-import type { EventType } from './store.ts';
 
 const ANSWER_SECONDS = LIMITS.totalMs / 1000;
 const FINGERPRINT = '6f6d7ddca03bc453bed3c561bfad81eb';

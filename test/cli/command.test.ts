@@ -6,8 +6,8 @@ import { promisify } from 'node:util';
 import test from 'ava';
 import { parseArguments, USAGE } from '../../src/cli/arguments.ts';
 import { VERSION } from '../../src/version.ts';
-import { hushbox } from '../support/hushbox.ts';
-import { temporaryFolder } from '../support/storage.ts';
+import { hushbox } from '../support/process/hushbox.ts';
+import { temporaryFolder } from '../support/storage/storage.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const LAUNCHER = join(ROOT, 'bin/hushbox');

@@ -6,10 +6,10 @@ import { networkInterfaces } from 'node:os';
 import { text } from 'node:stream/consumers';
 import type { ExecutionContext, TestFn } from 'ava';
 import { Webhook } from 'standardwebhooks';
-import { createSecret, readSecret, type SendOptions, send } from '../support/client.ts';
-import type { Containers } from '../support/containers.ts';
-import { remember } from '../support/leaks.ts';
-import { until } from '../support/program.ts';
+import { createSecret, readSecret, type SendOptions, send } from '../support/http/client.ts';
+import type { Containers } from '../support/nginx/containers.ts';
+import { remember } from '../support/process/leaks.ts';
+import { until } from '../support/process/program.ts';
 
 type Call = { path: string; headers: IncomingHttpHeaders; body: string };
 type Destination = {

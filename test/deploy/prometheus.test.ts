@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import test from 'ava';
-import { FAMILIES, type Family } from '../../src/ops/families.ts';
-import { testWith } from '../support/tools.ts';
+import { FAMILIES, type Family } from '../../src/ops/metrics/families.ts';
+import { testWith } from '../support/process/tools.ts';
 
 const ALERTS = readFileSync('deploy/prometheus/alerts.yml', 'utf8');
 

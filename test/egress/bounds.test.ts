@@ -1,7 +1,7 @@
 import test from 'ava';
 import { createGates } from '../../src/egress/gates.ts';
 import { createNames, MAX_LOOKUPS } from '../../src/egress/names.ts';
-import { startDns } from '../support/dns.ts';
+import { startDns } from '../support/egress/dns.ts';
 
 const BUSY = { code: 'DESTINATION_BUSY', retryAfterSeconds: 5 };
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -1,6 +1,6 @@
-import { parseAllowList } from '../../src/allow-list.ts';
 import { createEgress } from '../../src/egress/egress.ts';
-import { PATIENT, PROXY, textOf } from '../support/calls-out.ts';
+import { parseAllowList } from '../../src/network/allow-list.ts';
+import { PATIENT, PROXY, textOf } from '../support/egress/calls-out.ts';
 
 /** Sends a request to each URL given, in a process with an environment of its own; prints each answer, or its code. */
 const egress = createEgress({ allowed: parseAllowList('127.0.0.1') ?? [], servers: [], onAttempt: () => {} });

@@ -2,10 +2,10 @@ import { writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { type Address, parseAddress, parseAllowList } from '../../src/allow-list.ts';
 import { createOwnAddresses } from '../../src/egress/addresses.ts';
 import { parseDestination } from '../../src/egress/destination.ts';
 import { createVet } from '../../src/egress/vet.ts';
+import { type Address, parseAddress, parseAllowList } from '../../src/network/allow-list.ts';
 import {
   callFromChild,
   isLoopback,
@@ -16,9 +16,9 @@ import {
   startWeb,
   type Upstream,
   WEBHOOKS,
-} from '../support/calls-out.ts';
-import { startDns, type Zone } from '../support/dns.ts';
-import { temporaryFolder } from '../support/storage.ts';
+} from '../support/egress/calls-out.ts';
+import { startDns, type Zone } from '../support/egress/dns.ts';
+import { temporaryFolder } from '../support/storage/storage.ts';
 import { HOSTILE, LOCALHOST, NO_URLS } from './hostile.ts';
 
 const PUBLIC = '93.184.215.14';

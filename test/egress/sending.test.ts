@@ -18,11 +18,11 @@ import {
   startWeb,
   textOf,
   type Upstream,
-} from '../support/calls-out.ts';
-import { makeCertificate } from '../support/certificate.ts';
-import { startDns } from '../support/dns.ts';
-import { temporaryFolder } from '../support/storage.ts';
-import { testWith } from '../support/tools.ts';
+} from '../support/egress/calls-out.ts';
+import { startDns } from '../support/egress/dns.ts';
+import { makeCertificate } from '../support/nginx/certificate.ts';
+import { testWith } from '../support/process/tools.ts';
+import { temporaryFolder } from '../support/storage/storage.ts';
 
 const start = (t: ExecutionContext, options: Options = {}): CallsOut =>
   startEgress(t, { allow: '127.0.0.1', ...options });

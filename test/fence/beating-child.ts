@@ -1,6 +1,6 @@
 import { createFence } from '../../src/fence/fence.ts';
 import { openStorage } from '../../src/storage/open.ts';
-import { configOf } from '../support/storage-config.ts';
+import { configOf } from '../support/storage/storage-config.ts';
 
 // A process that beats without a pause, to be killed at it: at most moments it is between the database and the file.
 const [url = '', path = ''] = process.argv.slice(2);

@@ -11,12 +11,12 @@ import { AppError } from '../../src/errors.ts';
 import { createFence, type Fence } from '../../src/fence/fence.ts';
 import { readFenceFile, writeFenceFile } from '../../src/fence/file.ts';
 import type { FenceState } from '../../src/fence/store.ts';
-import type { Storage } from '../../src/storage/open.ts';
+import type { Storage } from '../../src/storage/storage.ts';
 import { createTraced } from '../storage/contract/world.ts';
-import { until } from '../support/program.ts';
-import { copyDatabase } from '../support/put-back.ts';
-import { createTestClock, type TestClock } from '../support/server.ts';
-import { ENGINES, MONGODB, type Place, SQLITE, temporaryFolder } from '../support/storage.ts';
+import { createTestClock, type TestClock } from '../support/http/server.ts';
+import { until } from '../support/process/program.ts';
+import { copyDatabase } from '../support/process/put-back.ts';
+import { ENGINES, MONGODB, type Place, SQLITE, temporaryFolder } from '../support/storage/storage.ts';
 
 const LIFTING = readFileSync('docs/security.md', 'utf8');
 const BEATING_CHILD = fileURLToPath(new URL('beating-child.ts', import.meta.url));

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import test, { type ExecutionContext } from 'ava';
 import { bodyLimitBytes } from '../../src/secrets/routes.ts';
-import { startServer, type TestServer } from '../support/server.ts';
-import { ENGINES } from '../support/storage.ts';
+import { startServer, type TestServer } from '../support/http/server.ts';
+import { ENGINES } from '../support/storage/storage.ts';
 
 const [sqlite] = ENGINES;
 const LIMIT = bodyLimitBytes({ secretMaxBytes: 65_536, ttlMaxSeconds: 604_800 });

@@ -1,9 +1,9 @@
 import type { ExecutionContext } from 'ava';
-import { type Nginx, startNginx, withNginx } from '../support/nginx.ts';
-import { until } from '../support/program.ts';
-import { converse, type RawAnswer } from '../support/raw.ts';
-import { temporaryFolder } from '../support/storage.ts';
-import { startUpstream } from '../support/upstream.ts';
+import { startUpstream } from '../support/egress/upstream.ts';
+import { converse, type RawAnswer } from '../support/http/raw.ts';
+import { type Nginx, startNginx, withNginx } from '../support/nginx/nginx.ts';
+import { until } from '../support/process/program.ts';
+import { temporaryFolder } from '../support/storage/storage.ts';
 
 const UUID = /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/;
 

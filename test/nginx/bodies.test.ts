@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import { bodyLimitBytes } from '../../src/secrets/routes.ts';
-import { createSecret, readSecret, send } from '../support/client.ts';
-import { type Nginx, type NginxOptions, startNginx, withNginx } from '../support/nginx.ts';
-import { start } from '../support/program.ts';
-import { parseAnswers, type RawAnswer } from '../support/raw.ts';
-import { temporaryFolder } from '../support/storage.ts';
-import { startUpstream } from '../support/upstream.ts';
+import { startUpstream } from '../support/egress/upstream.ts';
+import { createSecret, readSecret, send } from '../support/http/client.ts';
+import { parseAnswers, type RawAnswer } from '../support/http/raw.ts';
+import { type Nginx, type NginxOptions, startNginx, withNginx } from '../support/nginx/nginx.ts';
+import { start } from '../support/process/program.ts';
+import { temporaryFolder } from '../support/storage/storage.ts';
 
 const LIMIT = bodyLimitBytes({ secretMaxBytes: 65_536, ttlMaxSeconds: 604_800 });
 const MIB = 1024 * 1024;

@@ -6,13 +6,13 @@ import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
-import { send } from '../support/client.ts';
-import { remember } from '../support/leaks.ts';
-import { type Nginx, startNginx, withNginx } from '../support/nginx.ts';
-import { start, until } from '../support/program.ts';
-import { converse } from '../support/raw.ts';
-import { temporaryFolder } from '../support/storage.ts';
-import { echo, startUpstream } from '../support/upstream.ts';
+import { echo, startUpstream } from '../support/egress/upstream.ts';
+import { send } from '../support/http/client.ts';
+import { converse } from '../support/http/raw.ts';
+import { type Nginx, startNginx, withNginx } from '../support/nginx/nginx.ts';
+import { remember } from '../support/process/leaks.ts';
+import { start, until } from '../support/process/program.ts';
+import { temporaryFolder } from '../support/storage/storage.ts';
 
 // Calls out and the status through nginx: what is special about them there. What the service does with them: test/proxy/.
 

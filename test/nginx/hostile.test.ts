@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
-import { createSecret, send } from '../support/client.ts';
-import { startNginx, withNginx } from '../support/nginx.ts';
-import { type ReadyProgram, start, until } from '../support/program.ts';
-import { type Conversation, converse, type RawAnswer, type RawTarget } from '../support/raw.ts';
-import { temporaryFolder } from '../support/storage.ts';
+import { createSecret, send } from '../support/http/client.ts';
+import { type Conversation, converse, type RawAnswer, type RawTarget } from '../support/http/raw.ts';
+import { startNginx, withNginx } from '../support/nginx/nginx.ts';
+import { type ReadyProgram, start, until } from '../support/process/program.ts';
+import { temporaryFolder } from '../support/storage/storage.ts';
 import { listCases } from './cases/all.ts';
 import type { HostileCase } from './cases/case.ts';
 

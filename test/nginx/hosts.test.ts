@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
-import { createSecret, readSecret, send } from '../support/client.ts';
-import { startNginx, withNginx } from '../support/nginx.ts';
-import { type ReadyProgram, start, until } from '../support/program.ts';
-import { MONGODB } from '../support/storage.ts';
+import { createSecret, readSecret, send } from '../support/http/client.ts';
+import { startNginx, withNginx } from '../support/nginx/nginx.ts';
+import { type ReadyProgram, start, until } from '../support/process/program.ts';
+import { MONGODB } from '../support/storage/storage.ts';
 
 const UPSTREAM = readFileSync('deploy/hosts/upstream.conf', 'utf8');
 const both = MONGODB.test === test && withNginx === test ? test : test.skip;

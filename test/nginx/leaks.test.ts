@@ -3,13 +3,13 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
-import { createSecret, readSecret } from '../support/client.ts';
-import { findLeaks, remember } from '../support/leaks.ts';
-import { type Nginx, type NginxOptions, startNginx, withNginx } from '../support/nginx.ts';
-import { kill, start, until } from '../support/program.ts';
-import { type Conversation, converse } from '../support/raw.ts';
-import { temporaryFolder } from '../support/storage.ts';
-import { startUpstream } from '../support/upstream.ts';
+import { startUpstream } from '../support/egress/upstream.ts';
+import { createSecret, readSecret } from '../support/http/client.ts';
+import { type Conversation, converse } from '../support/http/raw.ts';
+import { type Nginx, type NginxOptions, startNginx, withNginx } from '../support/nginx/nginx.ts';
+import { findLeaks, remember } from '../support/process/leaks.ts';
+import { kill, start, until } from '../support/process/program.ts';
+import { temporaryFolder } from '../support/storage/storage.ts';
 
 // That no key is in a log of nginx or of the program is asserted when they end: see startNginx and launch.
 

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import { send } from '../support/client.ts';
-import { type Nginx, startNginx, withNginx } from '../support/nginx.ts';
-import { until } from '../support/program.ts';
-import { converse } from '../support/raw.ts';
-import { temporaryFolder } from '../support/storage.ts';
-import { echo, startUpstream } from '../support/upstream.ts';
+import { echo, startUpstream } from '../support/egress/upstream.ts';
+import { send } from '../support/http/client.ts';
+import { converse } from '../support/http/raw.ts';
+import { type Nginx, startNginx, withNginx } from '../support/nginx/nginx.ts';
+import { until } from '../support/process/program.ts';
+import { temporaryFolder } from '../support/storage/storage.ts';
 
 type Echo = { method: string; url: string; headers: Record<string, string>; names: string[]; body: string };
 

@@ -2,10 +2,10 @@ import { Agent } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
-import { countRolls, type Load, roll, startClients } from '../support/load.ts';
-import { type Nginx, startNginx, withNginx } from '../support/nginx.ts';
-import { type ReadyProgram, start, until } from '../support/program.ts';
-import { temporaryFolder } from '../support/storage.ts';
+import { type Nginx, startNginx, withNginx } from '../support/nginx/nginx.ts';
+import { countRolls, type Load, roll, startClients } from '../support/process/load.ts';
+import { type ReadyProgram, start, until } from '../support/process/program.ts';
+import { temporaryFolder } from '../support/storage/storage.ts';
 
 /** ROUNDS=10 is what the service promises; a few are enough to see it break. */
 const ROUNDS = Number(process.env.ROUNDS ?? 2);

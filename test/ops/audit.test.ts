@@ -1,10 +1,10 @@
 import test from 'ava';
 import { createAudit } from '../../src/ops/audit.ts';
 import { createLog } from '../../src/ops/log.ts';
-import { until } from '../support/program.ts';
-import { startReceiver } from '../support/receiver.ts';
-import { startServer } from '../support/server.ts';
-import { ENGINES } from '../support/storage.ts';
+import { startServer } from '../support/http/server.ts';
+import { until } from '../support/process/program.ts';
+import { ENGINES } from '../support/storage/storage.ts';
+import { startReceiver } from '../support/webhooks/receiver.ts';
 
 const PHRASE = 'a phrase that is right';
 

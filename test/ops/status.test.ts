@@ -1,10 +1,10 @@
 import test, { type ExecutionContext } from 'ava';
 import { AppError } from '../../src/errors.ts';
-import type { Samples } from '../../src/ops/families.ts';
+import type { Samples } from '../../src/ops/metrics/families.ts';
 import { createStatus } from '../../src/ops/status.ts';
 import { expectError } from '../secrets/black-box.ts';
-import { startServer, type TestServer, type TestServerOptions } from '../support/server.ts';
-import { SQLITE } from '../support/storage.ts';
+import { startServer, type TestServer, type TestServerOptions } from '../support/http/server.ts';
+import { SQLITE } from '../support/storage/storage.ts';
 
 const BROWSER = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' };
 const STARTED_AT = Date.UTC(2066, 0, 1, 12);

@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { randomBytes } from '../../src/sealing/random.ts';
-import { createTokenKey } from '../../src/tokens/form.ts';
-import { createCallClaims, signToken } from '../../src/tokens/sign.ts';
-import { testWith } from '../support/tools.ts';
+import { createTokenKey } from '../../src/tokens/calls/key.ts';
+import { createCallClaims, signToken } from '../../src/tokens/calls/sign.ts';
+import { testWith } from '../support/process/tools.ts';
 import { KEY_BYTES } from './support.ts';
 
 const DOCUMENT = readFileSync('docs/proxy.md', 'utf8');

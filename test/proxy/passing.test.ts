@@ -4,10 +4,10 @@ import { connect } from 'node:net';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
-import type { EgressRequest } from '../../src/egress/egress.ts';
+import type { EgressRequest } from '../../src/egress/request.ts';
 import { AppError } from '../../src/errors.ts';
-import { findFreePort, until } from '../support/program.ts';
-import { converse } from '../support/raw.ts';
+import { converse } from '../support/http/raw.ts';
+import { findFreePort, until } from '../support/process/program.ts';
 import { call, codeOf, head, httpUpstream, rawUpstream, startProxy } from './support.ts';
 
 // What goes through the proxy, on the wire.

@@ -6,8 +6,8 @@ import { gzipSync } from 'node:zlib';
 import test from 'ava';
 import { jwtVerify } from 'jose';
 import { AppError } from '../../src/errors.ts';
-import { until } from '../support/program.ts';
-import { converse } from '../support/raw.ts';
+import { converse } from '../support/http/raw.ts';
+import { until } from '../support/process/program.ts';
 import { call, codeOf, head, httpUpstream, KEY_BYTES, rawUpstream, startProxy } from './support.ts';
 
 test('the first case: without a destination the sink has it', async (t) => {

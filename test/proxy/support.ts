@@ -7,15 +7,15 @@ import {
 } from 'node:http';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import type { ExecutionContext } from 'ava';
-import { parseAllowList } from '../../src/allow-list.ts';
 import { createEgress } from '../../src/egress/egress.ts';
+import { parseAllowList } from '../../src/network/allow-list.ts';
 import type { Timing } from '../../src/proxy/forward.ts';
 import { randomBytes } from '../../src/sealing/random.ts';
-import { createTokenKey } from '../../src/tokens/form.ts';
-import { createCallClaims, signToken } from '../../src/tokens/sign.ts';
-import { verifyToken } from '../../src/tokens/verify.ts';
-import { startServer, type TestServer, type TestServerOptions } from '../support/server.ts';
-import { ENGINES } from '../support/storage.ts';
+import { createTokenKey } from '../../src/tokens/calls/key.ts';
+import { createCallClaims, signToken } from '../../src/tokens/calls/sign.ts';
+import { verifyToken } from '../../src/tokens/calls/verify.ts';
+import { startServer, type TestServer, type TestServerOptions } from '../support/http/server.ts';
+import { ENGINES } from '../support/storage/storage.ts';
 
 export const KEY_BYTES = Buffer.alloc(64, 0x6b);
 const KEY = createTokenKey(KEY_BYTES);

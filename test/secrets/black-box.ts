@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ExecutionContext, TestFn } from 'ava';
 import fc from 'fast-check';
-import type { Api } from '../support/api.ts';
+import type { Api } from '../support/http/api.ts';
 
 /** What a service is to be set to: the default. */
 const TTL_MAX_SECONDS = 604_800;

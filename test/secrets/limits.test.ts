@@ -4,10 +4,10 @@ import test from 'ava';
 import { createKeyRing } from '../../src/sealing/key-ring.ts';
 import { createClientIds } from '../../src/secrets/clients.ts';
 import { createSecrets } from '../../src/secrets/secrets.ts';
-import { until } from '../support/program.ts';
-import { startServer, type TestServer } from '../support/server.ts';
-import { ENGINES, SQLITE } from '../support/storage.ts';
-import { NO_WEBHOOKS } from '../support/webhooks.ts';
+import { startServer, type TestServer } from '../support/http/server.ts';
+import { until } from '../support/process/program.ts';
+import { ENGINES, SQLITE } from '../support/storage/storage.ts';
+import { NO_WEBHOOKS } from '../support/webhooks/webhooks.ts';
 
 const CLIENT = Buffer.alloc(16, 'c');
 const OTHER = Buffer.alloc(16, 'o');

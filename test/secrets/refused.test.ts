@@ -1,7 +1,7 @@
 import type { ExecutionContext } from 'ava';
 import { AppError } from '../../src/errors.ts';
-import { startServer, type TestServer } from '../support/server.ts';
-import { ENGINES } from '../support/storage.ts';
+import { startServer, type TestServer } from '../support/http/server.ts';
+import { ENGINES } from '../support/storage/storage.ts';
 
 const HEADERS = { 'idempotency-key': 'made for this one read, long enough' };
 

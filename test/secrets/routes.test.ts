@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
-import { startServer, type TestServer } from '../support/server.ts';
-import { ENGINES } from '../support/storage.ts';
+import { startServer, type TestServer } from '../support/http/server.ts';
+import { ENGINES } from '../support/storage/storage.ts';
 import { blackBoxSuite, expectError, expectGone, expectSecret, header, receiptOf } from './black-box.ts';
 
 for (const { name, test, place } of ENGINES) {

@@ -1,9 +1,9 @@
 import { chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext, type TestFn } from 'ava';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/config.ts';
 import { type Folders, type Given, type MongoAccess, makeKeys } from '../../src/setup/keys.ts';
-import { temporaryFolder } from '../support/storage.ts';
+import { temporaryFolder } from '../support/storage/storage.ts';
 
 const HOST = 'mongo:27017';
 const GIVEN = ['aa', 'bb'].map((byte) => byte.repeat(32)) as [string, string];

@@ -2,8 +2,8 @@ import type { ExecutionContext } from 'ava';
 import { type BSON, MongoClient } from 'mongodb';
 import { DATABASE, type MongoAccess, USER } from '../../src/setup/keys.ts';
 import { prepareMongo } from '../../src/setup/mongo.ts';
-import { type MongoProxy, startMongoProxy } from '../storage/mongo-proxy.ts';
-import { MONGODB } from '../support/storage.ts';
+import { type MongoProxy, startMongoProxy } from '../storage/mongo/mongo-proxy.ts';
+import { MONGODB } from '../support/storage/storage.ts';
 
 // The server of the tests is no replica set and asks for no password: its answers are exchanged on their way. With real
 // ones: test/containers/.

@@ -1,12 +1,12 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
 import { CLAIMS_MAX_BYTES } from '../../src/sink/sink.ts';
-import { createTokenKey } from '../../src/tokens/form.ts';
-import { signToken } from '../../src/tokens/sign.ts';
-import { verifyToken } from '../../src/tokens/verify.ts';
+import { createTokenKey } from '../../src/tokens/calls/key.ts';
+import { signToken } from '../../src/tokens/calls/sign.ts';
+import { verifyToken } from '../../src/tokens/calls/verify.ts';
 import { expectError } from '../secrets/black-box.ts';
-import { createTestClock, startServer, type TestServer, type TestServerOptions } from '../support/server.ts';
-import { ENGINES, type Engine } from '../support/storage.ts';
+import { createTestClock, startServer, type TestServer, type TestServerOptions } from '../support/http/server.ts';
+import { ENGINES, type Engine } from '../support/storage/storage.ts';
 
 const KEY = createTokenKey(randomBytes(64));
 

@@ -1,8 +1,8 @@
 import type { ExecutionContext } from 'ava';
 import type { FenceMark, FenceState, FenceStore } from '../../src/fence/store.ts';
 import { RECEIPT_MS } from '../../src/secrets/store.ts';
-import type { Storage } from '../../src/storage/open.ts';
-import type { Engine } from '../support/storage.ts';
+import type { Storage } from '../../src/storage/storage.ts';
+import type { Engine } from '../support/storage/storage.ts';
 import {
   CREATED_AT,
   claimCopy,

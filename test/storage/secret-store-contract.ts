@@ -1,4 +1,4 @@
-import type { Engine } from '../support/storage.ts';
+import type { Engine } from '../support/storage/storage.ts';
 import { budgetContract } from './contract/budget.ts';
 import { contentContract } from './contract/content.ts';
 import { eventProcessContract } from './contract/event-processes.ts';

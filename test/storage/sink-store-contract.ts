@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
 import { type SecretStore, type StoreLimits, storedBytes } from '../../src/secrets/store.ts';
 import { KEPT_MS, type NewClaims, type SinkStore } from '../../src/sink/store.ts';
-import type { Storage } from '../../src/storage/open.ts';
-import { until } from '../support/program.ts';
-import type { Engine } from '../support/storage.ts';
+import type { Storage } from '../../src/storage/storage.ts';
+import { until } from '../support/process/program.ts';
+import type { Engine } from '../support/storage/storage.ts';
 import { openInProcess } from './contract/store-process.ts';
 import { CREATED_AT, countOf, creator, newSecret, times } from './contract/world.ts';
 

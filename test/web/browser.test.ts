@@ -1,9 +1,9 @@
 import { createServer, request as sendRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import test, { type ExecutionContext, type TestFn } from 'ava';
-import { type Browser, chromiumPath, type Page, PLAIN_HTTP_HOST, startBrowser } from '../support/browser.ts';
-import { startServer, type TestServer, type TestServerOptions } from '../support/server.ts';
-import { ENGINES } from '../support/storage.ts';
+import { type Browser, chromiumPath, type Page, PLAIN_HTTP_HOST, startBrowser } from '../support/browser/browser.ts';
+import { startServer, type TestServer, type TestServerOptions } from '../support/http/server.ts';
+import { ENGINES } from '../support/storage/storage.ts';
 
 const [sqlite] = ENGINES;
 // One after the other: they share the clipboard. Without a Chromium, visible skips.

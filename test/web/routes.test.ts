@@ -1,6 +1,6 @@
 import test, { type ExecutionContext } from 'ava';
-import { startServer, type TestServer, type TestServerOptions } from '../support/server.ts';
-import { ENGINES } from '../support/storage.ts';
+import { startServer, type TestServer, type TestServerOptions } from '../support/http/server.ts';
+import { ENGINES } from '../support/storage/storage.ts';
 
 const [sqlite] = ENGINES;
 const BROWSER = { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8' };

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext, type TestFn } from 'ava';
-import type { Samples } from '../../src/ops/families.ts';
-import { type Browser, chromiumPath, type Page, startBrowser } from '../support/browser.ts';
-import { startServer, type TestServer, type TestServerOptions } from '../support/server.ts';
-import { SQLITE } from '../support/storage.ts';
+import type { Samples } from '../../src/ops/metrics/families.ts';
+import { type Browser, chromiumPath, type Page, startBrowser } from '../support/browser/browser.ts';
+import { startServer, type TestServer, type TestServerOptions } from '../support/http/server.ts';
+import { SQLITE } from '../support/storage/storage.ts';
 
 // Without a Chromium, visible skips.
 const browserTest = (chromiumPath ? test.serial : test.serial.skip) as TestFn;

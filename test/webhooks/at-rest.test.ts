@@ -4,11 +4,11 @@ import { dirname, join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { type Document, MongoClient } from 'mongodb';
 import { parseSecretKey } from '../../src/secrets/keys.ts';
-import { findLeaks } from '../support/leaks.ts';
-import { until } from '../support/program.ts';
-import { type Receiver, startReceiver } from '../support/receiver.ts';
-import { startServer, type TestServer } from '../support/server.ts';
-import { ENGINES } from '../support/storage.ts';
+import { startServer, type TestServer } from '../support/http/server.ts';
+import { findLeaks } from '../support/process/leaks.ts';
+import { until } from '../support/process/program.ts';
+import { ENGINES } from '../support/storage/storage.ts';
+import { type Receiver, startReceiver } from '../support/webhooks/receiver.ts';
 
 type Created = { secret_key: string; receipt_key: string; webhook_secret: string };
 

@@ -4,11 +4,12 @@ import type { RequestListener, ServerResponse } from 'node:http';
 import { createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
+import type { Outcome } from '../../src/outbox/outcome.ts';
+import type { TakenEvent } from '../../src/outbox/store.ts';
 import { createKeyRing } from '../../src/sealing/key-ring.ts';
-import { createCallClaims } from '../../src/tokens/sign.ts';
-import { createAttempt, type Outcome } from '../../src/webhooks/attempt.ts';
+import { createCallClaims } from '../../src/tokens/calls/sign.ts';
+import { createAttempt } from '../../src/webhooks/attempt.ts';
 import { createSubscription } from '../../src/webhooks/sealed.ts';
-import type { TakenEvent } from '../../src/webhooks/store.ts';
 import {
   type CallsOut,
   listenOn,
@@ -18,10 +19,10 @@ import {
   startWeb,
   textOf,
   type Upstream,
-} from '../support/calls-out.ts';
-import { startDns } from '../support/dns.ts';
-import { remember } from '../support/leaks.ts';
-import { until } from '../support/program.ts';
+} from '../support/egress/calls-out.ts';
+import { startDns } from '../support/egress/dns.ts';
+import { remember } from '../support/process/leaks.ts';
+import { until } from '../support/process/program.ts';
 
 const NOW = Date.UTC(2066, 0, 1, 12);
 const SECRET_KEY = 'the text of a secret key';

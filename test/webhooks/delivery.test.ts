@@ -2,10 +2,10 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
 import { jwtVerify } from 'jose';
 import { Webhook } from 'standardwebhooks';
-import { until } from '../support/program.ts';
-import { type Call, startReceiver } from '../support/receiver.ts';
-import { createTestClock, startServer, type TestServer, type TestServerOptions } from '../support/server.ts';
-import { ENGINES } from '../support/storage.ts';
+import { createTestClock, startServer, type TestServer, type TestServerOptions } from '../support/http/server.ts';
+import { until } from '../support/process/program.ts';
+import { ENGINES } from '../support/storage/storage.ts';
+import { type Call, startReceiver } from '../support/webhooks/receiver.ts';
 
 type Created = { secret_key: string; receipt_key: string; webhook_secret: string };
 

@@ -6,11 +6,11 @@ import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import { Webhook } from 'standardwebhooks';
 import { fingerprintOf } from '../../src/webhooks/payload.ts';
-import { findFreePort, until } from '../support/program.ts';
-import { startReceiver } from '../support/receiver.ts';
-import { createTestClock, startServer, type TestServer } from '../support/server.ts';
-import { ENGINES, temporaryFolder } from '../support/storage.ts';
-import { testWith } from '../support/tools.ts';
+import { createTestClock, startServer, type TestServer } from '../support/http/server.ts';
+import { findFreePort, until } from '../support/process/program.ts';
+import { testWith } from '../support/process/tools.ts';
+import { ENGINES, temporaryFolder } from '../support/storage/storage.ts';
+import { startReceiver } from '../support/webhooks/receiver.ts';
 
 /** What the document has programs check, and programs do: run as it stands there. */
 const DOCUMENT = readFileSync('docs/webhooks.md', 'utf8');

@@ -8,8 +8,8 @@ import {
   type StoreLimits,
   storedBytes,
 } from '../../secrets/store.ts';
-import { DUPLICATE_KEY, hasCode } from './error-codes.ts';
-import type { SecretDocument } from './secret-store.ts';
+import type { SecretDocument } from './collections.ts';
+import { DUPLICATE_KEY, hasCode } from './engine/error-codes.ts';
 
 /** What a client has taken of its limits. */
 export type ClientDocument = {

@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Collection, MongoServerError } from 'mongodb';
 import type { StoreLimits } from '../../secrets/store.ts';
-import type { Storage } from '../open.ts';
+import type { Storage } from '../storage.ts';
+import { createRoom } from './capacity.ts';
 import { CLIENT_INDEXES, createClients } from './clients.ts';
-import { type Connection, isStandalone, keepConnection } from './connection.ts';
-import { hasCode, NAMESPACE_NOT_FOUND } from './error-codes.ts';
-import { createMongoEventStore } from './event-store.ts';
-import { createMongoFenceStore } from './fence-store.ts';
-import { createRoom } from './room.ts';
-import { createMongoSecretStore, INDEXES } from './secret-store.ts';
-import { CLAIMS_INDEXES, createMongoSinkStore } from './sink-store.ts';
-import { translateFailures } from './unavailable.ts';
+import { type Connection, isStandalone, keepConnection } from './engine/connection.ts';
+import { hasCode, NAMESPACE_NOT_FOUND } from './engine/error-codes.ts';
+import { translateFailures } from './engine/unavailable.ts';
+import { createMongoEventStore } from './events.ts';
+import { createMongoFenceStore } from './fence.ts';
+import { createMongoSecretStore, INDEXES } from './secrets.ts';
+import { CLAIMS_INDEXES, createMongoSinkStore } from './sink.ts';
 
 const PREPARE_RETRY_MS = 500;
 

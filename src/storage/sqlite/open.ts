@@ -1,14 +1,14 @@
 import { AppError } from '../../errors.ts';
 import type { StoreLimits } from '../../secrets/store.ts';
-import type { Storage } from '../open.ts';
-import { openReader } from './database.ts';
-import { createSqliteEventStore } from './event-store.ts';
-import { createSqliteFenceStore } from './fence-store.ts';
-import { createFileCheck, FileMoved } from './file-check.ts';
-import { openGroupCommit } from './group-commit.ts';
-import { createReader } from './reader.ts';
-import { createSqliteSecretStore } from './secret-store.ts';
-import { createSqliteSinkStore } from './sink-store.ts';
+import type { Storage } from '../storage.ts';
+import { openReader } from './engine/database.ts';
+import { createFileCheck, FileMoved } from './engine/file-check.ts';
+import { openGroupCommit } from './engine/group-commit.ts';
+import { createReader } from './engine/reader.ts';
+import { createSqliteFenceStore } from './fence/store.ts';
+import { createSqliteEventStore } from './outbox/store.ts';
+import { createSqliteSecretStore } from './secrets/store.ts';
+import { createSqliteSinkStore } from './sink/store.ts';
 
 /** Opens the file, and makes it where there is none. */
 export async function openSqlite(

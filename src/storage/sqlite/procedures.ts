@@ -1,10 +1,10 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { advanced, type FenceMark } from '../../fence/store.ts';
 import { RECEIPT_MS, type Refusal, storedBytes, TRY_GRANTED_MS, TRY_REFILL_MS } from '../../secrets/store.ts';
-import type { Value } from './codec.ts';
-import { createEventProcedures } from './event-procedures.ts';
-import type { Ledger } from './ledger.ts';
-import { createSinkProcedures } from './sink-procedures.ts';
+import type { Procedure, Value } from './engine/codec.ts';
+import { createEventProcedures } from './outbox/procedures.ts';
+import { createSinkProcedures } from './sink/procedures.ts';
+import type { Ledger } from './usage.ts';
 
 /**
  * What the storage thread can be asked to do, by number. Each runs inside a transaction, never waits, and must not
@@ -31,9 +31,6 @@ export const PROCEDURE = {
 /** By number, for only numbers and bytes cross to the storage thread. */
 export const ENDED_STATES = ['read', 'burned', 'expired'] as const;
 export const REFUSALS: readonly Refusal['reason'][] = ['rate', 'quota', 'full'];
-
-/** Runs one call on prepared statements. Values in and out are as the matching method of a store has them. */
-export type Procedure = (...values: readonly never[]) => readonly Value[];
 
 type Row = Record<string, SQLOutputValue>;
 const YES = [1] as const;

@@ -1,11 +1,11 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { StoreLimits } from '../../secrets/store.ts';
-import { createBatchRunner } from './batch.ts';
-import { decode, encode } from './codec.ts';
-import { createWalCleaner, openWriter } from './database.ts';
-import { createFileCheck } from './file-check.ts';
-import { createLedger } from './ledger.ts';
+import { createBatchRunner } from './engine/batch.ts';
+import { decode, encode } from './engine/codec.ts';
+import { createWalCleaner, openWriter } from './engine/database.ts';
+import { createFileCheck } from './engine/file-check.ts';
 import { createProcedures, PROCEDURE } from './procedures.ts';
+import { createLedger } from './usage.ts';
 
 // The storage thread: owns the writing connection, so that neither a sync nor a checkpoint ever holds the event loop.
 const port = parentPort;

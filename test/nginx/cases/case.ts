@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { bodyLimitBytes } from '../../../src/secrets/routes.ts';
-import { remember } from '../../support/leaks.ts';
+import { remember } from '../../support/process/leaks.ts';
 
 /** What is sent, piece by piece; a number is a pause in ms. */
 export type Piece = string | Buffer | number;

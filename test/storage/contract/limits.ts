@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
 import type { NewSecret, Refusal, SecretStore, StoreLimits } from '../../../src/secrets/store.ts';
 import { storedBytes } from '../../../src/secrets/store.ts';
-import { until } from '../../support/program.ts';
+import { until } from '../../support/process/program.ts';
 import { openInProcess } from './store-process.ts';
 import {
   CLIENT,

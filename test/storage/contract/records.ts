@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
 import type { EndedRecord, SealedRecord } from '../../../src/secrets/records.ts';
 import { type NewSecret, RECEIPT_MS } from '../../../src/secrets/store.ts';
-import { openRecords, type Records } from '../../../src/storage/open.ts';
+import { openRecords } from '../../../src/storage/open.ts';
+import type { Records } from '../../../src/storage/storage.ts';
 import {
   asWaiting,
   COPY_UNTIL,

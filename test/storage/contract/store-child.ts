@@ -1,6 +1,6 @@
 import { AppError } from '../../../src/errors.ts';
 import { openStorage } from '../../../src/storage/open.ts';
-import { configOf } from '../../support/storage-config.ts';
+import { configOf } from '../../support/storage/storage-config.ts';
 import type { Answer, Call } from './store-process.ts';
 
 // A process of its own that opens the store at the URL it is given, and runs what it is told: see store-process.ts.

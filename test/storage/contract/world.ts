@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
+import type { EventStore, TakenEvent, TakeOptions } from '../../../src/outbox/store.ts';
 import { createSecretKey } from '../../../src/secrets/keys.ts';
 import type {
   ClaimOptions,
@@ -11,8 +12,7 @@ import type {
   SecretStore,
   StoreLimits,
 } from '../../../src/secrets/store.ts';
-import type { Storage } from '../../../src/storage/open.ts';
-import type { EventStore, TakenEvent, TakeOptions } from '../../../src/webhooks/store.ts';
+import type { Storage } from '../../../src/storage/storage.ts';
 
 /** Every record a store holds, as the engine's own tools show it: all bytes of a row or document in one piece. */
 export type RawRecords = (url: string) => Promise<readonly Buffer[]>;

@@ -1,0 +1,59 @@
+import type { Config } from '../../config/config.ts';
+import { type Finding, note, ok, problem } from '../../findings.ts';
+import { findMasterKeys } from '../../keys/master-keys.ts';
+import { openRecords } from '../../storage/open.ts';
+import { countSealed, describeSealed, fingerprintsOf, type SealedCount } from '../operator/sealed.ts';
+import { count, isDatabaseThere, type Terminal } from '../terminal.ts';
+
+const COUNT_PATIENCE_MS = 30_000;
+const CLOCK_TOLERANCE_MS = 2_000;
+
+/** Whether every stored secret finds the key it was sealed with, and none comes from the future. */
+export async function inspectKeys(terminal: Terminal, config: Config): Promise<Finding[]> {
+  const held = fingerprintsOf(findMasterKeys(config) ?? []);
+  const ring = judgeRing(held);
+  if (!isDatabaseThere(config)) return [ring];
+  const records = await openRecords(config, 'look');
+  try {
+    const now = terminal.now();
+    const sealed = await countSealed(records, now, COUNT_PATIENCE_MS);
+    return [ring, ...judgeSealed(held, sealed), ...judgeNewest(sealed, now)];
+  } finally {
+    await records.close();
+  }
+}
+
+function judgeRing([current, ...older]: readonly string[]): Finding {
+  if (current === undefined) return note('There is no master key yet: the first start makes one.');
+  return ok(`The master key ${current} seals${older.length > 0 ? `, ${older.join(', ')} only read` : ''}.`);
+}
+
+function judgeSealed(held: readonly string[], { byKey, isComplete }: SealedCount): Finding[] {
+  const missing = [...byKey].filter(([fingerprint]) => !held.includes(fingerprint));
+  const total = [...byKey.values()].reduce((sum, { waiting }) => sum + waiting, 0);
+  const free = held.slice(1).filter((fingerprint) => !byKey.has(fingerprint));
+  return [
+    ok(`${count(total, 'secret')} waiting.`),
+    ...missing.map(([fingerprint, sealed]) =>
+      problem(
+        `The master key ${fingerprint} is not here: ${describeSealed(sealed)}. Who reads such a secret gets 503, and webhooks wait.`,
+        'Put it into MASTER_KEY_PREVIOUS; without it they are lost, and nothing else.',
+      ),
+    ),
+    ...(isComplete ? free : []).map((fingerprint) =>
+      note(`The older master key ${fingerprint} is not needed any more.`, '`hushbox rotate-master-key --prune`'),
+    ),
+    ...(isComplete ? [] : [note(`There are more secrets than could be counted within ${COUNT_PATIENCE_MS / 1000} s.`)]),
+  ];
+}
+
+function judgeNewest({ newestAt }: SealedCount, now: number): Finding[] {
+  if (newestAt === undefined || newestAt <= now + CLOCK_TOLERANCE_MS) return [];
+  const seconds = count(Math.round((newestAt - now) / 1000), 'second');
+  return [
+    problem(
+      `The newest secret was made ${seconds} in the future: our clock went back, or that of another host is ahead.`,
+      'Set the clocks by NTP: with a clock that is late, what has expired waits again.',
+    ),
+  ];
+}

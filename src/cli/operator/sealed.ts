@@ -1,0 +1,71 @@
+import { masterKeyIdIn } from '../../sealing/head.ts';
+import { masterKeyIdOf } from '../../sealing/key-ring.ts';
+import type { SealedRecord, SecretRecords } from '../../secrets/records.ts';
+import { REREAD_MS } from '../../secrets/secrets.ts';
+import { count, instant } from '../terminal.ts';
+
+const PAGE = 500;
+
+/** What is sealed under one master key. */
+export type Sealed = {
+  waiting: number;
+  copies: number;
+  /** Who is to be told of an end. */
+  notifying: number;
+  /** From then on nothing of it can be read, the copies of reads at the last instant included. */
+  neededUntil: number;
+};
+
+export type SealedCount = {
+  /** By fingerprint, which says nothing of the key: the id in every envelope. */
+  byKey: ReadonlyMap<string, Sealed>;
+  newestAt: number | undefined;
+  /** Whether all was seen before the time was over. */
+  isComplete: boolean;
+};
+
+/** Looks through everything that can still be read, and who is to be told of it, for at most `patienceMs`. */
+export async function countSealed(records: SecretRecords, now: number, patienceMs: number): Promise<SealedCount> {
+  const deadline = performance.now() + patienceMs;
+  const byKey = new Map<string, Sealed>();
+  let newestAt: number | undefined;
+  // Ends first: what is read meanwhile is seen as a secret that waits, or was seen before.
+  for (const list of [records.listSealed, records.listNotifying]) {
+    let after: Uint8Array | undefined;
+    for (let page = await list({ now, after, limit: PAGE }); ; page = await list({ now, after, limit: PAGE })) {
+      for (const record of page) {
+        add(byKey, record);
+        newestAt = Math.max(newestAt ?? 0, record.createdAt);
+      }
+      if (page.length < PAGE) break;
+      if (performance.now() >= deadline) return { byKey, newestAt, isComplete: false };
+      after = page.at(-1)?.id;
+    }
+  }
+  return { byKey, newestAt, isComplete: true };
+}
+
+function add(byKey: Map<string, Sealed>, { state, visibleUntil, envelopeHead }: SealedRecord): void {
+  const fingerprint = masterKeyIdIn(envelopeHead)?.toString('hex') ?? 'of an unknown format';
+  const sealed = byKey.get(fingerprint) ?? { waiting: 0, copies: 0, notifying: 0, neededUntil: 0 };
+  sealed[COUNTED_AS[state]] += 1;
+  sealed.neededUntil = Math.max(sealed.neededUntil, visibleUntil + (state === 'waiting' ? REREAD_MS : 0));
+  byKey.set(fingerprint, sealed);
+}
+
+const COUNTED_AS = { waiting: 'waiting', copy: 'copies', notifying: 'notifying' } as const;
+
+export function fingerprintsOf(keys: readonly Buffer[]): string[] {
+  return keys.map((key) => masterKeyIdOf(key).toString('hex'));
+}
+
+export function describeSealed(sealed: Sealed | undefined): string {
+  if (!sealed) return 'nothing is sealed with it';
+  const { waiting, copies, notifying, neededUntil } = sealed;
+  const what = [
+    waiting > 0 && count(waiting, 'secret'),
+    copies > 0 && `${copies} for rereading`,
+    notifying > 0 && count(notifying, 'webhook'),
+  ].filter(Boolean);
+  return `${what.join(' and ')} sealed with it, needed until ${instant(neededUntil)}`;
+}

@@ -1,0 +1,150 @@
+import { Readable } from 'node:stream';
+import type { Dispatcher } from 'undici';
+import { AppError } from '../errors.ts';
+import { lend } from './borrowed-body.ts';
+import type { Connection } from './connections.ts';
+import type { Deadlines } from './deadlines.ts';
+import type { EgressAnswer, EgressRequest } from './request.ts';
+import type { Count } from './spent-buffers.ts';
+
+const ANSWER_BUFFER_BYTES = 65_536;
+/** Heads before the answer's own (1xx); each costs time, and nothing else counts them. */
+const MAX_INTERIM = 100;
+/** What only our own code can do wrong. */
+const WRONG_USE = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED']);
+
+export type Attempt = {
+  connection: Connection;
+  request: EgressRequest;
+  deadlines: Deadlines;
+  /** What is left of the time to connect, and of all. */
+  connectMs: number;
+  totalMs: number;
+  /** Of bodies, both ways. */
+  count: Count;
+  /** Called once, as soon as the connection is free again or lost. */
+  onEnd(isReusable: boolean): void;
+};
+
+/**
+ * Sends one request on one connection, once.
+ * @throws AppError UPSTREAM_FAILED, UPSTREAM_TIMEOUT; or the signal's reason.
+ */
+export function attempt(parts: Attempt): Promise<EgressAnswer> {
+  const { connection, request, deadlines, count } = parts;
+  const { limits, signal } = request;
+  const head = Promise.withResolvers<EgressAnswer>();
+  let control: Dispatcher.DispatchController | undefined;
+  let body: Readable | undefined;
+  let isEnded = false;
+  let interim = 0;
+  let bytesLeft = limits.answerBytes ?? Number.POSITIVE_INFINITY;
+
+  const deadline = deadlines.start(parts.connectMs, parts.totalMs, () => stop(new AppError('UPSTREAM_TIMEOUT')));
+  const onAbort = (): void => stop(signal?.reason);
+  signal?.addEventListener('abort', onAbort, { once: true });
+
+  /** @returns whether this was the end. */
+  function end(isReusable: boolean): boolean {
+    if (isEnded) return false;
+    isEnded = true;
+    deadline.stop();
+    signal?.removeEventListener('abort', onAbort);
+    parts.onEnd(isReusable);
+    return true;
+  }
+
+  function fail(error: unknown): void {
+    if (!end(false)) return;
+    if (body) body.destroy(error as Error);
+    else head.reject(error);
+  }
+
+  function stop(reason: unknown): void {
+    fail(reason);
+    const error = new Error('given up');
+    connection.giveUp?.(error);
+    control?.abort(error);
+  }
+
+  function openBody(): Readable {
+    const opened = new Readable({
+      highWaterMark: ANSWER_BUFFER_BYTES,
+      read() {
+        deadline.allow(limits.bodyMs);
+        control?.resume();
+      },
+      destroy(error, done) {
+        if (!isEnded) stop(error);
+        done(error);
+      },
+    });
+    opened.on('error', () => {}); // who takes no notice of the body must not be ended by it
+    return opened;
+  }
+
+  const handler: Dispatcher.DispatchHandler = {
+    onRequestStart(controller) {
+      control = controller;
+      if (isEnded) controller.abort(new Error('given up'));
+      else deadline.allow(limits.headersMs);
+    },
+    onBodySent: () => deadline.allow(limits.headersMs),
+    onResponseStart(controller, status) {
+      if (status < 200) {
+        interim += 1;
+        if (interim > MAX_INTERIM) stop(new AppError('UPSTREAM_FAILED', { cause: new Error('no end of 1xx') }));
+        return;
+      }
+      deadline.allow(limits.bodyMs);
+      body = openBody();
+      head.resolve({ status, headers: readHeaders(controller.rawHeaders as Buffer[]), body });
+    },
+    onResponseData(controller, chunk) {
+      deadline.allow(limits.bodyMs);
+      count(chunk.length);
+      bytesLeft -= chunk.length;
+      const isTooMuch = bytesLeft < 0;
+      const isFull = body?.push(isTooMuch ? chunk.subarray(0, bytesLeft) : chunk) === false;
+      if (isTooMuch) {
+        body?.push(null);
+        end(false);
+        controller.abort(new Error('enough'));
+      } else if (isFull) controller.pause();
+    },
+    onResponseEnd() {
+      body?.push(null);
+      end(true);
+    },
+    onResponseError: (_controller, error) => fail(toFailure(error)),
+  };
+  if (signal?.aborted) {
+    onAbort(); // it will not be told again
+    return head.promise;
+  }
+  connection.client.dispatch(
+    {
+      path: connection.target.destination.path,
+      method: request.method,
+      headers: request.headers as string[],
+      body: request.body instanceof Readable ? lend(request.body, count) : request.body,
+    },
+    handler,
+  );
+  return head.promise;
+}
+
+function readHeaders(raw: readonly Buffer[]): [name: string, value: string][] {
+  const headers: [string, string][] = [];
+  for (let index = 0; index + 1 < raw.length; index += 2) {
+    headers.push([(raw[index] as Buffer).toString('latin1'), (raw[index + 1] as Buffer).toString('latin1')]);
+  }
+  return headers;
+}
+
+/** Of what went wrong, only the code is kept: messages have addresses and names in them. */
+function toFailure(error: NodeJS.ErrnoException): Error {
+  const { code = error.name } = error;
+  if (WRONG_USE.has(code)) return new TypeError('a request that cannot be sent', { cause: error });
+  return new AppError('UPSTREAM_FAILED', { cause: new Error(`the destination failed: ${code}`) });
+}

@@ -1,0 +1,132 @@
+import { randomBytes } from 'node:crypto';
+import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Config, decodeKey, decodeKeys } from '../config/config.ts';
+import { readOrMake } from '../files/make-once.ts';
+import { beginReplacement, type Replacement } from '../files/replace.ts';
+
+const FILE_NAME = 'master.key';
+
+/** Of 32 bytes each; the first seals, the others only open. */
+export type MasterKeys = readonly [Buffer, ...Buffer[]];
+export type KeyConfig = Pick<Config, 'MASTER_KEY' | 'MASTER_KEY_PREVIOUS' | 'DATA_DIR' | 'files'>;
+
+/** Where the keys are kept: in one file, or with the older ones in a second; undefined where the key is a variable. */
+export type KeyFiles = { current: string; previous: string | undefined };
+
+/** Where development keeps the key it made. */
+export function madeKeyPath(dataDir: string): string {
+  return join(dataDir, FILE_NAME);
+}
+
+export function findKeyFiles({ MASTER_KEY, DATA_DIR, files }: KeyConfig): KeyFiles | undefined {
+  const current = MASTER_KEY ? files.MASTER_KEY : madeKeyPath(DATA_DIR);
+  return current === undefined ? undefined : { current, previous: files.MASTER_KEY_PREVIOUS };
+}
+
+/**
+ * The master keys of the configuration. Development's are read from the data folder, or one is made there once (mode
+ * 0600): complete or absent at any instant, whoever else starts at the same time or dies in between.
+ * @throws Error when that file holds something else.
+ */
+export function loadMasterKeys(config: KeyConfig): MasterKeys {
+  const { MASTER_KEY, MASTER_KEY_PREVIOUS, DATA_DIR } = config;
+  if (MASTER_KEY) return [MASTER_KEY, ...MASTER_KEY_PREVIOUS];
+  const path = madeKeyPath(DATA_DIR);
+  const [first, ...older] = decodeKeys(readOrMake(path, () => `${asText(createMasterKey())}\n`)) ?? [];
+  if (!first) throw new Error(`${path} does not hold a master key`);
+  return [first, ...older, ...MASTER_KEY_PREVIOUS];
+}
+
+/** As `loadMasterKeys`, where nothing is to be made. @returns undefined when there is no key yet. */
+export function findMasterKeys(config: KeyConfig): MasterKeys | undefined {
+  const isThere = config.MASTER_KEY || statSync(madeKeyPath(config.DATA_DIR), { throwIfNoEntry: false });
+  return isThere ? loadMasterKeys(config) : undefined;
+}
+
+/**
+ * Watches the files the keys are kept in.
+ * @param onUnreadable called once for each change after which they hold no keys.
+ * @returns a look, for a few µs, at whether they were changed since the last one, and what they hold then. Never throws.
+ */
+export function watchMasterKeys(
+  config: KeyConfig,
+  onUnreadable: (error: unknown) => void,
+): () => MasterKeys | undefined {
+  const files = findKeyFiles(config);
+  if (!files) return () => undefined;
+  const paths = files.previous === undefined ? [files.current] : [files.current, files.previous];
+  let seen = ''; // they may have changed since they were read
+  return () => {
+    const now = paths.map(identityOf).join();
+    if (now === seen) return undefined;
+    seen = now;
+    try {
+      return readKeyFiles(files);
+    } catch (error) {
+      onUnreadable(error);
+      return undefined;
+    }
+  };
+}
+
+/**
+ * Changes the keys in their files, of which a crash at any instant loses none: each file is replaced as a whole, and
+ * older keys are in theirs before the new one is in its own.
+ * @returns what they hold now.
+ * @throws Error of the file system, or when the files do not hold keys; EEXIST while another change is under way.
+ */
+export function changeMasterKeys(files: KeyFiles, change: (keys: MasterKeys) => MasterKeys): MasterKeys {
+  const begun: Replacement[] = [];
+  const begin = (path: string): Replacement => {
+    const replacement = beginReplacement(path, 'same');
+    begun.push(replacement);
+    return replacement;
+  };
+  try {
+    const current = begin(files.current);
+    const previous = files.previous === undefined ? undefined : begin(files.previous);
+    const [first, ...older] = change(readKeyFiles(files));
+    previous?.write(older.map(asText).join(',\n').concat('\n'));
+    previous?.commit();
+    current.write([first, ...(previous ? [] : older)].map((key) => `${asText(key)}\n`).join(''));
+    current.commit();
+    return [first, ...older];
+  } finally {
+    for (const replacement of begun) replacement.cancel();
+  }
+}
+
+/** Writes a key that nothing uses yet. @throws EEXIST when there is something at the path. */
+export function writeNewKey(path: string, key: Buffer): void {
+  const file = openSync(path, 'wx', 0o600);
+  writeFileSync(file, `${asText(key)}\n`);
+  fsyncSync(file);
+  closeSync(file);
+}
+
+function readKeyFiles({ current, previous }: KeyFiles): MasterKeys {
+  const [first, ...older] = decodeKeys(readFileSync(current, 'utf8')) ?? [];
+  const list = previous === undefined ? '' : readFileSync(previous, 'utf8').trim();
+  const listed = list === '' ? [] : list.split(',').map((text) => decodeKey(text.trim()));
+  if (!first || !listed.every((key) => key !== undefined))
+    throw new Error('a file of master keys holds something else');
+  return [first, ...older, ...listed];
+}
+
+export function createMasterKey(): Buffer {
+  return randomBytes(32);
+}
+
+function asText(key: Buffer): string {
+  return key.toString('hex');
+}
+
+function identityOf(path: string): string {
+  try {
+    const { ino, size, mtimeNs } = statSync(path, { bigint: true });
+    return `${ino}:${size}:${mtimeNs}`;
+  } catch {
+    return 'none';
+  }
+}

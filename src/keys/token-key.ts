@@ -1,0 +1,41 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { type Config, decodeJwtKey } from '../config/config.ts';
+import { readOrMake } from '../files/make-once.ts';
+
+const MADE_BYTES = 64;
+
+type TokenConfig = Pick<Config, 'NODE_ENV' | 'DATA_DIR'> & Partial<Pick<Config, 'JWT_HEX_SECRET'>>;
+
+/** Where development keeps the key that it made. */
+export function madeTokenKeyPath(dataDir: string): string {
+  return join(dataDir, 'jwt.key');
+}
+
+/**
+ * The bytes that `x-my-jwt` is signed with. Development without any makes them, once.
+ * @returns undefined in production without any: then there is no proxy, and no sink.
+ * @throws Error when the file of development holds something else.
+ */
+export function loadTokenKey({ JWT_HEX_SECRET, NODE_ENV, DATA_DIR }: TokenConfig): Buffer | undefined {
+  if (JWT_HEX_SECRET || NODE_ENV === 'production') return JWT_HEX_SECRET;
+  const path = madeTokenKeyPath(DATA_DIR);
+  const key = decodeJwtKey(readOrMake(path, () => `${randomBytes(MADE_BYTES).toString('hex')}\n`));
+  if (!key) throw new Error(`${path} does not hold a key for tokens`);
+  return key;
+}
+
+type ProxyConfig = Pick<Config, 'NODE_ENV' | 'PROXY_OPEN'> & Partial<Pick<Config, 'JWT_HEX_SECRET' | 'PROXY_TOKEN'>>;
+
+/**
+ * Whoever reaches the proxy signs in our name: production wants to know whom that is.
+ * @returns why there is no proxy, a sentence for the operator; undefined where there is one.
+ */
+export function whyNoProxy({ NODE_ENV, JWT_HEX_SECRET, PROXY_TOKEN, PROXY_OPEN }: ProxyConfig): string | undefined {
+  if (NODE_ENV !== 'production') return undefined;
+  if (!JWT_HEX_SECRET) return 'JWT_HEX_SECRET is not set: /proxy/ and /server/ are not served';
+  if (!PROXY_TOKEN && PROXY_OPEN === 'false') {
+    return 'neither PROXY_TOKEN nor PROXY_OPEN=true is set: /proxy/ is not served';
+  }
+  return undefined;
+}

@@ -1,0 +1,69 @@
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import { getHeapStatistics } from 'node:v8';
+import { ERRORS, type ErrorCode } from '../../errors.ts';
+import type { Served } from '../../http/respond.ts';
+import type { Meters } from './meters.ts';
+
+const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+
+/** Counts a request that was answered. */
+export function measureRequest(meters: Meters, { method, route, status, code, durationMs }: Served): void {
+  meters.count('hushbox_http_requests_total', `${METHODS.has(method) ? method : 'other'} ${route} ${status}`);
+  if (code !== undefined) meters.count('hushbox_http_errors_total', `${route} ${code}`);
+  meters.observe('hushbox_http_request_duration_seconds', route, durationMs / 1000);
+}
+
+/** Counts a request that was refused before it had a method and a path. */
+export function measureRefusal(meters: Meters, code: ErrorCode): void {
+  meters.count('hushbox_http_requests_total', `other none ${ERRORS[code].status}`);
+  meters.count('hushbox_http_errors_total', `none ${code}`);
+}
+
+type Verb = (...values: never[]) => Promise<unknown>;
+
+/** The same verbs of a store, with the time of each call and its failures. */
+export function measureVerbs<Verbs extends object>(meters: Meters, verbs: Verbs): Verbs {
+  const measure =
+    (name: string, verb: Verb): Verb =>
+    (...values) => {
+      const startedAt = performance.now();
+      const settle = (): void => {
+        meters.observe('hushbox_storage_operation_duration_seconds', name, (performance.now() - startedAt) / 1000);
+      };
+      const outcome = verb(...values);
+      outcome.then(settle, () => {
+        settle();
+        meters.count('hushbox_storage_errors_total', name);
+      });
+      return outcome;
+    };
+  const measured = Object.entries<Verb>(verbs as Record<string, Verb>).map(([name, verb]) => {
+    meters.count('hushbox_storage_errors_total', name, 0); // from the start: an alert compares with it
+    return [name, measure(name, verb)];
+  });
+  return Object.fromEntries(measured) as Verbs;
+}
+
+/** What `monitorEventLoopDelay` measures includes the time it sleeps itself. */
+const RESOLUTION_MS = 10;
+const DELAY_INTERVAL_MS = 1_000;
+
+/**
+ * Watches this process. Of the event loop's delay the longest of each second is observed, so that nothing depends on
+ * how often or by how many the metrics are read.
+ */
+export function measureProcess(meters: Meters, worker: string): void {
+  meters.watch('hushbox_worker_cpu_seconds_total', '', () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1e6;
+  });
+  meters.watch('hushbox_worker_resident_memory_bytes', worker, () => process.memoryUsage.rss());
+  meters.watch('hushbox_worker_heap_used_bytes', worker, () => getHeapStatistics().used_heap_size);
+  meters.watch('hushbox_event_loop_active_seconds_total', '', () => performance.eventLoopUtilization().active / 1000);
+  const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  delay.enable();
+  setInterval(() => {
+    meters.observe('hushbox_event_loop_delay_seconds', '', Math.max(0, delay.max / 1e6 - RESOLUTION_MS) / 1000);
+    delay.reset();
+  }, DELAY_INTERVAL_MS).unref();
+}

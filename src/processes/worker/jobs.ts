@@ -1,0 +1,64 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Clock } from '../../clock.ts';
+import type { SecretStore } from '../../secrets/store.ts';
+import type { SinkStore } from '../../sink/store.ts';
+
+/**
+ * Ended content is wiped within two minutes: this leaves room for failed rounds. Each round calls `sweep`
+ * at least once, for an engine may clean its own files of wiped content with it.
+ */
+const SWEEP_INTERVAL_MS = 20_000;
+/** Rows wiped in one step, between which others get their turn. */
+const SWEEP_STEP = 200;
+const SWEEP_PAUSE_MS = 5;
+
+export type JobParts = {
+  secrets: SecretStore;
+  sink: SinkStore;
+  clock: Clock;
+  /** Secrets created at this instant or before have no event. @throws AppError STORAGE_UNAVAILABLE while it is not known. */
+  refusedUntil(): number;
+  /** Takes new master keys where there are any. */
+  refreshKeys(): void;
+  /** So many secrets ended because their time was over. */
+  onExpired(count: number): void;
+  onError(error: unknown): void;
+};
+export type Jobs = { stop(): Promise<void> };
+
+/** Starts the periodic work. Safe in any number of workers: a sweep that finds nothing costs two index look-ups. */
+export function startJobs(parts: JobParts): Jobs {
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const done = (async () => {
+    while (!signal.aborted) {
+      parts.refreshKeys();
+      await sweep(parts, signal).catch(parts.onError);
+      await sweepClaims(parts, signal).catch(parts.onError);
+      // Spread, so that workers started together do not sweep together.
+      await sleep(SWEEP_INTERVAL_MS * (0.75 + Math.random() / 2), undefined, { signal, ref: false }).catch(() => {});
+    }
+  })();
+  return {
+    async stop() {
+      stopping.abort();
+      await done;
+    },
+  };
+}
+
+async function sweep({ secrets, clock, refusedUntil, onExpired }: JobParts, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const { wiped, expired } = await secrets.sweep(clock(), SWEEP_STEP, refusedUntil());
+    if (expired > 0) onExpired(expired);
+    if (wiped < SWEEP_STEP) return;
+    await sleep(SWEEP_PAUSE_MS);
+  }
+}
+
+async function sweepClaims({ sink, clock }: JobParts, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    if ((await sink.sweepClaims(clock(), SWEEP_STEP)) < SWEEP_STEP) return;
+    await sleep(SWEEP_PAUSE_MS);
+  }
+}

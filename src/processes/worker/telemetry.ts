@@ -1,0 +1,63 @@
+import type { ErrorCode } from '../../errors.ts';
+import type { RequestLog } from '../../http/respond.ts';
+import { createAudit } from '../../ops/audit.ts';
+import { createFailureLog } from '../../ops/failure-log.ts';
+import type { Log } from '../../ops/log.ts';
+import { measureRefusal, measureRequest } from '../../ops/metrics/measure.ts';
+import type { Meters } from '../../ops/metrics/meters.ts';
+import { DELIVERY_RESULTS, type DeliveryResult } from '../../outbox/dispatcher.ts';
+import type { SecretEvent } from '../../secrets/secrets.ts';
+
+/** Where the parts of a worker tell what they do: it is counted, logged and, where it has to be, audited. */
+export type Telemetry = {
+  requestLog: RequestLog;
+  /** Of the internal listener, whose requests are not counted. */
+  internalRequestLog: RequestLog;
+  refused(code: ErrorCode): void;
+  secretEvent(event: SecretEvent, requestId?: string): void;
+  /** @param ageMs of the event. */
+  webhookResult(result: DeliveryResult, ageMs: number): void;
+};
+
+const COUNTER_OF = {
+  created: 'hushbox_secrets_created_total',
+  read: 'hushbox_secrets_read_total',
+  reread: 'hushbox_secrets_reread_total',
+  burned: 'hushbox_secrets_burned_total',
+  wrong_try: 'hushbox_wrong_tries_total',
+  tries_exhausted: 'hushbox_exhausted_tries_total',
+} as const satisfies Record<SecretEvent, unknown>;
+
+/** @param onCounted told of each request that was counted. */
+export function createTelemetry(meters: Meters, log: Log, onCounted: () => void = () => {}): Telemetry {
+  const audit = createAudit(log);
+  for (const result of DELIVERY_RESULTS) meters.count('hushbox_webhook_results_total', result, 0);
+  const common = {
+    failed: createFailureLog(log),
+    broken: (err: unknown) => log.debug({ err }, 'connection broken'),
+  };
+  return {
+    requestLog: {
+      ...common,
+      served(request) {
+        measureRequest(meters, request);
+        onCounted();
+        log.debug(request, 'request');
+      },
+    },
+    internalRequestLog: { ...common, served: (request) => log.debug(request, 'internal request') },
+    refused(code) {
+      measureRefusal(meters, code);
+      onCounted();
+    },
+    secretEvent(event, requestId) {
+      meters.count(COUNTER_OF[event]);
+      if (event === 'burned' || event === 'tries_exhausted') audit(`secret.${event}`, requestId);
+    },
+    webhookResult(result, ageMs) {
+      meters.count('hushbox_webhook_results_total', result);
+      if (result === 'delivered') meters.observe('hushbox_webhook_delay_seconds', '', Math.max(0, ageMs) / 1000);
+      if (result === 'given_up') audit('webhook.given_up');
+    },
+  };
+}

@@ -1,0 +1,55 @@
+import { randomBytes } from 'node:crypto';
+import type { Collection } from 'mongodb';
+import { advanced, DATABASE_ID_BYTES, type FenceState, type FenceStore, unmarked } from '../../fence/store.ts';
+import { DUPLICATE_KEY, hasCode } from './engine/error-codes.ts';
+import { translateFailures } from './engine/unavailable.ts';
+
+/**
+ * Lies in the collection of the secrets, so that a restore of that collection alone takes it along. No look-up and no
+ * sweep of secrets finds it: it has none of their fields.
+ */
+export type FenceDocument = FenceState & { _id: typeof FENCE };
+
+const FENCE = 'fence';
+/** Each worker that meets us here has moved the mark, and does so once a second. */
+const MAX_ATTEMPTS = 100;
+/** The driver gives up after 4 s. */
+const COUNT_MS = 3_000;
+
+/** The fence's record in MongoDB: a document that is changed only as it was read, for every change moves its mark. */
+export function createMongoFenceStore(fence: () => Collection<FenceDocument>): FenceStore {
+  async function look(): Promise<FenceState | undefined> {
+    const found = await fence().findOne({ _id: FENCE }, { projection: { _id: 0 } });
+    return found ?? undefined;
+  }
+
+  /** @returns false when another process was faster. */
+  async function replace(before: FenceState | undefined, after: FenceState): Promise<boolean> {
+    if (before) return (await fence().updateOne({ _id: FENCE, ...before }, { $set: after })).matchedCount === 1;
+    try {
+      await fence().insertOne({ _id: FENCE, ...after });
+      return true;
+    } catch (error) {
+      if (hasCode(error, DUPLICATE_KEY)) return false;
+      throw error;
+    }
+  }
+
+  return translateFailures({
+    look,
+
+    async advance(now, known) {
+      for (let attempts = 1; attempts <= MAX_ATTEMPTS; attempts++) {
+        const before = await look();
+        const after = advanced(before ?? unmarked(randomBytes(DATABASE_ID_BYTES).toString('hex')), now, known);
+        if (await replace(before, after)) return after;
+      }
+      throw new Error('too many processes move the mark');
+    },
+
+    async countRefused(refusedUntil, now) {
+      const readable = { state: 'waiting', createdAt: { $lte: refusedUntil }, visibleUntil: { $gt: now } };
+      return fence().countDocuments(readable as object, { maxTimeMS: COUNT_MS });
+    },
+  } satisfies FenceStore);
+}

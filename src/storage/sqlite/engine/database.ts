@@ -1,0 +1,94 @@
+import { closeSync, existsSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { pathToFileURL } from 'node:url';
+import { makeFolder } from '../../../files/make-folder.ts';
+import { MIGRATIONS } from '../schema.ts';
+import { resultCode, retryWhileBusy, SQLITE_BUSY } from './busy.ts';
+
+/** How long opening may wait for another process that is opening too. Never on the event loop. */
+const OPEN_TIMEOUT_MS = 10_000;
+/** How long cleaning the WAL may hold up the writes behind it, beside the work itself. */
+const CLEAN_TIMEOUT_MS = 100;
+
+/**
+ * Opens the file for writing, making and migrating it where needed. May block: for the storage thread only.
+ * @throws Error when the file is not ours, damaged, or of a newer version.
+ */
+export function openWriter(path: string): DatabaseSync {
+  makeFolder(dirname(path), 0o700);
+  closeSync(openSync(path, 'a', 0o600)); // SQLite would make it readable for all; its other files take after it
+  const database = new DatabaseSync(path, { timeout: 0 });
+  retryWhileBusy(performance.now() + OPEN_TIMEOUT_MS, () => {
+    // FULL: a commit returns after its sync. secure_delete: what is deleted is overwritten with zeros, though not a
+    // copy that was left in the free room of a page when the row moved to another.
+    database.exec(`
+      PRAGMA journal_mode = WAL;
+      PRAGMA synchronous = FULL;
+      PRAGMA secure_delete = ON;
+      PRAGMA cache_size = -8000;
+      PRAGMA journal_size_limit = 67108864;
+    `);
+    migrate(database);
+  });
+  return database;
+}
+
+/** Opens the file for reading on the event loop: never waits, answers SQLITE_BUSY instead. */
+export function openReader(path: string): DatabaseSync {
+  return new DatabaseSync(path, { readOnly: true, timeout: 0 });
+}
+
+/**
+ * Opens the file for looking at it: neither it nor anything beside it changes. While nobody has it open there is no WAL,
+ * and an ordinary reader would leave one behind, perhaps of another user.
+ * @throws Error when there is no such file.
+ */
+export function openLooker(path: string): DatabaseSync {
+  if (hasWal(path)) return openReader(path);
+  const url = pathToFileURL(path);
+  url.searchParams.set('immutable', '1');
+  return new DatabaseSync(url, { readOnly: true, timeout: 0 });
+}
+
+/** Whether the file is open somewhere, or was not closed. */
+export function hasWal(path: string): boolean {
+  return existsSync(`${path}-wal`);
+}
+
+/**
+ * Wiped content is zeros in the database, but its old pages stay in the WAL until others overwrite them.
+ * @returns what brings the WAL into the database and cuts it to nothing. Where others are in the way for longer than
+ *   100 ms, or the disk refuses, it stays as it is until the next time: nothing committed is lost by that.
+ */
+export function createWalCleaner(database: DatabaseSync): () => void {
+  const checkpoint = database.prepare('PRAGMA wal_checkpoint(TRUNCATE)');
+  return () => {
+    try {
+      retryWhileBusy(performance.now() + CLEAN_TIMEOUT_MS, () => {
+        if (checkpoint.get()?.busy !== 0) throw Object.assign(new Error('the WAL is in use'), { errcode: SQLITE_BUSY });
+      });
+    } catch (error) {
+      if (resultCode(error) === 0) throw error;
+    }
+  };
+}
+
+function migrate(database: DatabaseSync): void {
+  if (versionOf(database) === MIGRATIONS.length) return;
+  database.exec('BEGIN EXCLUSIVE');
+  try {
+    const version = versionOf(database); // again: another process may have been first
+    if (version > MIGRATIONS.length) throw new Error('the database was made by a newer version of Hushbox');
+    for (const migration of MIGRATIONS.slice(version)) database.exec(migration);
+    database.exec(`PRAGMA user_version = ${MIGRATIONS.length}`);
+    database.exec('COMMIT');
+  } catch (error) {
+    if (database.isTransaction) database.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+function versionOf(database: DatabaseSync): number {
+  return Number(database.prepare('PRAGMA user_version').get()?.user_version);
+}

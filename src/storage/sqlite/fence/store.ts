@@ -1,0 +1,49 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import type { FenceState, FenceStore } from '../../../fence/store.ts';
+import type { Value } from '../engine/codec.ts';
+import type { GroupCommit } from '../engine/group-commit.ts';
+import type { Reader } from '../engine/reader.ts';
+import { PROCEDURE } from '../procedures.ts';
+
+/** Rows that are counted in one turn of the event loop: about a millisecond. */
+const COUNT_STEP = 1_000;
+
+/** The fence's record in SQLite: a row of its own, in the file of the secrets. */
+export function createSqliteFenceStore(commit: GroupCommit, reader: Reader): FenceStore {
+  const row = reader.prepare('SELECT database_id, mark, refused_until FROM fence WHERE mark > 0');
+  const countStep = reader.prepare(
+    `SELECT max(id), count(*) FILTER (WHERE created_at <= ? AND expires_at > ?)
+     FROM (SELECT id, created_at, expires_at FROM waiting WHERE id > ? ORDER BY id LIMIT ${COUNT_STEP})`,
+  );
+
+  return {
+    async look() {
+      const found = await row();
+      return found && stateOf(found as readonly Value[]);
+    },
+
+    async advance(now, known) {
+      const marks = known.flatMap(({ databaseId, mark }) => [Buffer.from(databaseId, 'hex'), mark]);
+      return stateOf(await commit.run(PROCEDURE.advance, now, ...marks));
+    },
+
+    async countRefused(refusedUntil, now) {
+      let counted = 0;
+      for (let last: Uint8Array | null = new Uint8Array(); last; await turn()) {
+        const step = await countStep(refusedUntil, now, last);
+        last = step?.[0] as Uint8Array | null;
+        counted += step?.[1] as number;
+      }
+      return counted;
+    },
+  } satisfies FenceStore;
+}
+
+/** Of a row: the database's id, its mark, and until when secrets are refused. */
+export function stateOf([databaseId, mark, refusedUntil]: readonly Value[]): FenceState {
+  return {
+    databaseId: Buffer.from(databaseId as Uint8Array).toString('hex'),
+    mark: mark as number,
+    refusedUntil: refusedUntil as number,
+  };
+}

@@ -1,0 +1,38 @@
+import type { Config } from '../config/config.ts';
+import type { FenceState, FenceStore } from '../fence/store.ts';
+import type { EventStore } from '../outbox/store.ts';
+import type { SecretRecords } from '../secrets/records.ts';
+import type { SecretStore } from '../secrets/store.ts';
+import type { SinkStore } from '../sink/store.ts';
+
+/** An opened engine: one store for each module that keeps something. */
+export type Storage = {
+  secrets: SecretStore;
+  events: EventStore;
+  fence: FenceStore;
+  sink: SinkStore;
+  /** @throws AppError STORAGE_UNAVAILABLE */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+};
+
+/** What `openStorage` needs to know. */
+export type StorageConfig = StorageAddress & Pick<Config, LimitName>;
+export type LimitName = 'STORAGE_MAX_BYTES' | 'CREATES_PER_MINUTE' | 'CLIENT_MAX_SECRETS' | 'CLIENT_MAX_BYTES';
+export type StorageAddress = Pick<Config, 'sqlitePath' | 'STORAGE_URL'>;
+
+/** What the operator's commands look through, and put something back into. */
+export type Records = SecretRecords & {
+  /** What the fence has stored; undefined where nothing was ever marked. */
+  findMark(): Promise<FenceState | undefined>;
+  close(): Promise<void>;
+};
+
+export type StorageEvents = {
+  /** The engine can never answer again in this process. */
+  onLost(error: Error): void;
+  /** What an operator should change about the server. */
+  onWarning(message: string): void;
+  /** So many writes are about to share one sync. */
+  onCommit?(calls: number): void;
+};

@@ -1,0 +1,176 @@
+import { Agent } from 'node:http';
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import test from 'ava';
+import { createSecret, openUpload, readSecret, send } from '../support/http/client.ts';
+import { start, until } from '../support/process/program.ts';
+
+const PHRASE = 'correct horse battery staple';
+
+test.serial(
+  'SIGTERM cuts no request whose head has arrived: slow bodies, phrases in the queue, many at once',
+  async (t) => {
+    const { base, signal, exit } = await start(t);
+    const keys = await Promise.all(
+      Array.from({ length: 20 }, () => createSecret(base, { secret: 'x', phrase: PHRASE })),
+    );
+    const uploads = await Promise.all(Array.from({ length: 10 }, () => openUpload(base, '/generate')));
+    const reads = keys.map((key) => openUpload(base, `/secrets/${key}`));
+    const begun = await Promise.all(reads);
+    const answers = begun.map(({ finish }) => finish(JSON.stringify({ phrase: PHRASE })));
+    signal('SIGTERM');
+    for (const { write } of uploads) write('{"secret": ');
+    for (const { status, body } of await Promise.all(answers)) {
+      t.is(status, 200);
+      t.deepEqual(body, { secret: 'x' });
+    }
+    await sleep(1_500); // idle connections are closed by now, these are not
+    for (const { finish } of uploads) t.is((await finish('"slow"}')).status, 201);
+    t.deepEqual(await exit, { code: 0, signal: null });
+  },
+);
+
+test.serial('SIGTERM answers a burst of requests on connections that were just made', async (t) => {
+  const { base, signal, exit } = await start(t);
+  const answers = Array.from({ length: 100 }, (_, n) => send(base, '/generate', { secret: `burst ${n}` }));
+  await Promise.race(answers); // one is answered: all have connected by then, most wait to be accepted
+  signal('SIGTERM');
+  for (const { status } of await Promise.all(answers)) t.is(status, 201);
+  t.deepEqual(await exit, { code: 0, signal: null });
+});
+
+test.serial('while it drains, new connections are told that it is not ready', async (t) => {
+  const { base, signal, exit } = await start(t);
+  const { finish } = await openUpload(base, '/generate');
+  signal('SIGTERM');
+  await until('503', async () => (await send(base, '/health/ready')).status === 503);
+  await sleep(2_000);
+  const { status, headers, body } = await send(base, '/health/ready');
+  t.is(status, 503);
+  t.is(body.code, 'DRAINING');
+  t.truthy(headers['retry-after']);
+  t.is(headers.connection, 'close');
+  t.is((await send(base, '/health/live')).status, 200);
+  t.is((await finish('{"secret": "slow"}')).status, 201);
+  t.deepEqual(await exit, { code: 0, signal: null });
+});
+
+test.serial('connections on which nothing is asked do not hold up the end', async (t) => {
+  const { base, signal, exit } = await start(t);
+  const { port, hostname } = new URL(base);
+  const silent = connect(Number(port), hostname).on('error', () => {});
+  const agent = new Agent({ keepAlive: true });
+  t.teardown(() => {
+    agent.destroy();
+    silent.destroy();
+  });
+  await createSecret(base, { secret: 'then idle' }, { agent });
+  const orderedAt = performance.now();
+  signal('SIGTERM');
+  t.deepEqual(await exit, { code: 0, signal: null });
+  t.true(performance.now() - orderedAt < 4_000);
+});
+
+test('a client that never finishes is cut, and the program ends within 10 s', async (t) => {
+  const { base, signal, exit } = await start(t);
+  const { finish } = await openUpload(base, '/generate');
+  const orderedAt = performance.now();
+  signal('SIGTERM');
+  await exit;
+  const tookMs = performance.now() - orderedAt;
+  t.true(tookMs > 8_000 && tookMs < 10_000, `${tookMs} ms`);
+  await t.throwsAsync(finish('"too late"'));
+});
+
+test.serial('a second SIGTERM within a second is the same one, a later one ends the program at once', async (t) => {
+  const program = await start(t);
+  const { finish } = await openUpload(program.base, '/generate');
+  program.signal('SIGTERM');
+  await sleep(600);
+  program.signal('SIGTERM');
+  await sleep(700);
+  t.is(program.workers().length, 1); // the other had nothing to do; this one still waits
+  const orderedAt = performance.now();
+  program.signal('SIGTERM');
+  const { code, signal } = await program.exit;
+  t.true(performance.now() - orderedAt < 2_000);
+  t.is(signal, null);
+  t.not(code, 0);
+  t.deepEqual(program.processes(), []);
+  await t.throwsAsync(finish('"cut"'));
+});
+
+test.serial(
+  'requests sent without waiting for answers are answered, or do not happen, through a roll and an end',
+  async (t) => {
+    const program = await start(t, { env: { WORKERS: '1' } });
+    const { port } = new URL(program.base);
+    const rounds = [
+      { signal: 'SIGHUP', phrase: PHRASE, waitMs: 60 },
+      { signal: 'SIGHUP', phrase: undefined, waitMs: 5 },
+      { signal: 'SIGTERM', phrase: PHRASE, waitMs: 60 },
+    ] as const;
+    const left: { key: string; phrase: string | undefined }[] = [];
+    for (const [round, { signal, phrase, waitMs }] of rounds.entries()) {
+      const keys = await Promise.all(
+        Array.from({ length: 30 }, (_, n) => createSecret(program.base, { secret: `pipelined ${n}`, phrase })),
+      );
+      const body = JSON.stringify({ phrase });
+      const socket = connect(Number(port), '127.0.0.1');
+      let text = '';
+      socket.on('data', (chunk) => {
+        text += chunk;
+      });
+      const closed = new Promise((resolve) => socket.once('close', resolve));
+      for (const key of keys)
+        socket.write(`POST /secrets/${key} HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+      await sleep(waitMs);
+      program.signal(signal);
+      await closed;
+      const answered = keys.filter((_, n) => text.includes(`"pipelined ${n}"`));
+      t.true(answered.length > 0);
+      left.push(...keys.filter((key) => !answered.includes(key)).map((key) => ({ key, phrase })));
+      if (signal === 'SIGTERM') break;
+      await until('the roll', () => program.stderr().split('"done replacing').length > round + 1);
+      await sleep(1_100); // within a second it would be the same signal
+    }
+    await program.exit;
+    const next = await start(t, { folder: program.folder });
+    for (const { key, phrase } of left) t.is((await readSecret(next.base, key, { phrase })).status, 200);
+  },
+);
+
+test.serial('SIGTERM during the start ends it cleanly', async (t) => {
+  for (const delayMs of [150, 250, 350]) {
+    const { launch } = await import('../support/process/program.ts');
+    const program = await launch(t);
+    await until('a worker', () => program.workers().length > 0);
+    await sleep(delayMs - 150);
+    program.signal('SIGTERM');
+    const orderedAt = performance.now();
+    t.deepEqual(await program.exit, { code: 0, signal: null });
+    t.true(performance.now() - orderedAt < 10_000);
+  }
+});
+
+test.serial('what was acknowledged before the end is there after it', async (t) => {
+  const first = await start(t);
+  const key = await createSecret(first.base, { secret: 'still here' });
+  first.signal('SIGTERM');
+  await first.exit;
+  const second = await start(t, { folder: first.folder });
+  t.deepEqual((await readSecret(second.base, key)).body, { secret: 'still here' });
+});
+
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+  test.serial(`${signal} to a worker does nothing: it obeys the primary alone`, async (t) => {
+    const program = await start(t);
+    const before = program.workers();
+    for (const pid of before) process.kill(pid, signal);
+    const { finish } = await openUpload(program.base, '/generate');
+    t.is((await finish('{"secret": "x"}')).status, 201);
+    await sleep(300);
+    t.deepEqual(program.workers(), before);
+    t.is((await send(program.base, '/health/ready')).status, 200);
+  });
+}

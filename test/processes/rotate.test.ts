@@ -1,0 +1,78 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import test from 'ava';
+import { createSecret, readSecret } from '../support/http/client.ts';
+import { hushbox } from '../support/process/hushbox.ts';
+import { remember } from '../support/process/leaks.ts';
+import { type Program, type ReadyProgram, start, until, untilReplaced } from '../support/process/program.ts';
+
+const CLIENTS = 20;
+
+async function rotate({ folder }: Program): Promise<void> {
+  const env = { STORAGE_URL: `sqlite:${join(folder, 'hushbox.db')}`, DATA_DIR: folder };
+  const { code, stderr } = await hushbox(['rotate-master-key'], env);
+  for (const key of readFileSync(join(folder, 'master.key'), 'utf8').split('\n')) remember(key);
+  if (code !== 0) throw new Error(stderr);
+}
+
+/** The fingerprints of the keys that seal anything that can be read. */
+async function sealing({ folder }: Program): Promise<string[]> {
+  const env = { STORAGE_URL: `sqlite:${join(folder, 'hushbox.db')}`, DATA_DIR: folder };
+  const { stdout } = await hushbox(['rotate-master-key', '--status'], env);
+  return [...stdout.matchAll(/^([0-9a-f]{16}) .* secrets? sealed with it/gm)].map(([, key = '']) => key);
+}
+
+/** One create and one read, each on a connection of its own, so that most meet different workers. */
+async function pair(base: string): Promise<void> {
+  const secret = randomBytes(12).toString('hex');
+  const { status, body } = await readSecret(base, await createSecret(base, { secret }));
+  if (status !== 200 || body.secret !== secret) throw new Error(`read: ${status} ${body.code}`);
+}
+
+async function keep(program: ReadyProgram, count: number): Promise<string[]> {
+  return Promise.all(Array.from({ length: count }, () => createSecret(program.base, { secret: 'kept for later' })));
+}
+
+test.serial('a rotation and SIGHUP under load refuse nothing; what either key sealed is read', async (t) => {
+  const program = await start(t);
+  const before = await keep(program, 10);
+  const failures: string[] = [];
+  let pairs = 0;
+  let isStopping = false;
+  const clients = Array.from({ length: CLIENTS }, async () => {
+    while (!isStopping) {
+      await pair(program.base).catch((error) => failures.push(String(error)));
+      pairs += 1;
+    }
+  });
+  await until('some load', () => pairs > 50);
+  await rotate(program);
+  const workers = program.workers();
+  process.kill(program.primary(), 'SIGHUP');
+  await untilReplaced(program, workers);
+  await until('the end of the roll', () => /"done replacing/.test(program.stderr()));
+  await sleep(500);
+  const after = await keep(program, 10);
+  isStopping = true;
+  await Promise.all(clients);
+  t.deepEqual(failures, []);
+  t.is((await sealing(program)).length, 2);
+  for (const key of [...before, ...after]) t.is((await readSecret(program.base, key)).status, 200);
+});
+
+test.serial('a worker that has the older key alone finds the new one when it meets what that sealed', async (t) => {
+  const program = await start(t);
+  const before = await keep(program, 10);
+  await rotate(program);
+  const [victim = 0, other = 0] = program.workers();
+  process.kill(victim, 'SIGKILL'); // its successor has both keys, the other worker one
+  await until('a successor', () => program.workers().length === 2 && !program.workers().includes(victim));
+  await until('its being ready', () => (program.stderr().match(/"worker is ready"/g)?.length ?? 0) >= 3);
+  for (let pairs = 0; pairs < 60; pairs++) await pair(program.base);
+  const after = await keep(program, 40);
+  t.is((await sealing(program)).length, 2);
+  for (const key of [...before, ...after]) t.is((await readSecret(program.base, key)).status, 200);
+  t.true(program.workers().includes(other));
+});

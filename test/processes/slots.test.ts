@@ -1,0 +1,104 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import test from 'ava';
+import { countCores } from '../../src/processes/primary/cores.ts';
+import { createSlotBroker } from '../../src/processes/primary/slot-broker.ts';
+import { createSecret, readSecret } from '../support/http/client.ts';
+import { start, until } from '../support/process/program.ts';
+
+function createBroker(slots: number) {
+  const granted: string[] = [];
+  return { ...createSlotBroker<string>(slots, (holder) => granted.push(holder)), granted };
+}
+
+test('no more slots are held than there are, and who waits gets the next, in order', (t) => {
+  const broker = createBroker(2);
+  for (const holder of ['a', 'a', 'b', 'a', 'c']) broker.want(holder);
+  t.deepEqual(broker.granted, ['a', 'a']);
+  broker.free('a');
+  t.deepEqual(broker.granted, ['a', 'a', 'b']);
+  broker.free('b');
+  broker.free('a');
+  t.deepEqual(broker.granted, ['a', 'a', 'b', 'a', 'c']);
+});
+
+test('the slots of a holder that is gone are free, and it gets no other', (t) => {
+  const broker = createBroker(2);
+  for (const holder of ['a', 'a', 'a', 'b', 'c']) broker.want(holder);
+  broker.forget('a');
+  t.deepEqual(broker.granted, ['a', 'a', 'b', 'c']);
+});
+
+test('freeing what is not held frees nothing', (t) => {
+  const broker = createBroker(1);
+  broker.want('a');
+  broker.free('b');
+  broker.want('b');
+  t.deepEqual(broker.granted, ['a']);
+  broker.forget('a');
+  broker.free('a'); // late, from a holder already forgotten
+  broker.want('c');
+  t.deepEqual(broker.granted, ['a', 'b']);
+});
+
+/** Threads that hash run at the lowest priority: on Linux they can be told from the others. */
+function countHashing(pids: readonly number[]): number {
+  return pids.flatMap(threadsOf).filter(({ state, nice }) => state === 'R' && nice > 0).length;
+}
+
+function threadsOf(pid: number): { state: string; nice: number }[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).map((thread) => {
+      const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8');
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      return { state: fields[0] as string, nice: Number(fields[16]) };
+    });
+  } catch {
+    return []; // it ended while we looked
+  }
+}
+
+const onLinux = process.platform === 'linux' ? test.serial : test.serial.skip;
+
+onLinux('four workers together hash no more phrases at once than there are cores', async (t) => {
+  const program = await start(t, { env: { WORKERS: '4' } });
+  const workers = program.workers();
+  let isDone = false;
+  const creates = Promise.all(
+    Array.from({ length: 60 }, () => createSecret(program.base, { secret: 'x', phrase: 'a phrase' })),
+  ).finally(() => {
+    isDone = true;
+  });
+  const seen: number[] = [];
+  while (!isDone) {
+    seen.push(countHashing(workers));
+    await sleep(2);
+  }
+  await creates;
+  // A thread that has just handed over its result can still be on its way to sleep when the next one starts: rarely.
+  const tooMany = seen.filter((count) => count > countCores());
+  t.true(seen.filter((count) => count > 0).length > 20, `${seen}`);
+  t.true(tooMany.length <= seen.length * 0.05, `${seen}`);
+});
+
+onLinux('workers killed while they hash leave no slot taken', async (t) => {
+  const program = await start(t, { env: { WORKERS: '4' } });
+  const hashing = { secret: 'x', phrase: 'a phrase' };
+  let isDone = false;
+  const clients = Array.from({ length: 12 }, async () => {
+    while (!isDone) await createSecret(program.base, hashing).catch(() => {}); // cut, with its worker
+  });
+  for (let kills = 1; kills <= 2 * countCores(); kills++) {
+    let victim: number | undefined;
+    await until('a worker that hashes', () => {
+      victim = program.workers().find((pid) => countHashing([pid]) > 0);
+      return victim !== undefined;
+    });
+    process.kill(victim as number, 'SIGKILL');
+    await until('four ready workers', () => program.stderr().match(/"worker is ready"/g)?.length === 4 + kills);
+  }
+  isDone = true;
+  await Promise.all(clients);
+  const key = await createSecret(program.base, hashing);
+  t.is((await readSecret(program.base, key, { phrase: 'a phrase' })).status, 200);
+});

@@ -1,0 +1,258 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { createSecret, readSecret, send } from '../support/http/client.ts';
+import {
+  type Exit,
+  findFreePort,
+  launch,
+  type Program,
+  start,
+  until,
+  untilReplaced,
+} from '../support/process/program.ts';
+import { temporaryFolder } from '../support/storage/storage.ts';
+
+const KEY = randomBytes(32).toString('hex');
+
+async function endsInFailure(t: ExecutionContext, program: Program): Promise<Exit> {
+  const exit = await program.exit;
+  t.is(exit.signal, null);
+  t.not(exit.code, 0);
+  t.is(program.stdout(), '');
+  t.deepEqual(program.processes(), []);
+  return exit;
+}
+
+function socketsOf(folder: string): string[] {
+  return readdirSync(folder).sort();
+}
+
+test.serial('one line on stdout says where, when every worker listens and the storage answers', async (t) => {
+  const program = await start(t, { env: { WORKERS: '3' } });
+  t.regex(program.base, /^http:\/\/127\.0\.0\.1:\d+$/);
+  t.is((await send(program.base, '/health/ready')).status, 200);
+  t.is(program.workers().length, 3);
+  const key = await createSecret(program.base, { secret: 'hand over' });
+  t.deepEqual((await readSecret(program.base, key)).body, { secret: 'hand over' });
+  program.signal('SIGTERM');
+  t.deepEqual(await program.exit, { code: 0, signal: null });
+  t.is(program.stdout(), `Hushbox is ready on ${program.base} (3 workers)\n`);
+});
+
+test.serial('a port in use ends the start, with a line that says so', async (t) => {
+  const other = createServer().listen(0, '127.0.0.1');
+  t.teardown(() => other.close());
+  await new Promise((resolve) => other.once('listening', resolve));
+  const { port } = other.address() as { port: number };
+  const program = await launch(t, { env: { HTTP_PORT: String(port) } });
+  await endsInFailure(t, program);
+  t.regex(program.stderr(), /^ {2}HTTP_PORT cannot be listened on \(EADDRINUSE\)$/m);
+});
+
+test.serial('a port that a predecessor is about to let go of is waited for', async (t) => {
+  const predecessor = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => predecessor.once('listening', resolve));
+  const { port } = predecessor.address() as { port: number };
+  setTimeout(() => predecessor.close(), 1_000);
+  const program = await start(t, { env: { HTTP_PORT: String(port) } });
+  t.is(program.base, `http://127.0.0.1:${port}`);
+});
+
+test.serial('an address that is not ours ends the start, whether the port is given or free', async (t) => {
+  for (const HTTP_PORT of ['0', '28000']) {
+    const program = await launch(t, { env: { HTTP_PORT, HOST: '203.0.113.1' } });
+    await endsInFailure(t, program);
+    t.regex(program.stderr(), /^ {2}HOST is no address of this machine \(EADDRNOTAVAIL\)$/m);
+  }
+});
+
+test.serial('with SOCKET_DIR each worker listens on its own socket, mode 0660, over a stale one too', async (t) => {
+  const folder = await temporaryFolder(t);
+  const SOCKET_DIR = join(folder, 's');
+  const first = await start(t, { folder, env: { SOCKET_DIR } });
+  t.is(first.base, `unix:${SOCKET_DIR}/worker-N.sock`);
+  first.signalGroup('SIGKILL');
+  await first.exit;
+  t.deepEqual(socketsOf(SOCKET_DIR), ['worker-1.sock', 'worker-2.sock']);
+
+  await start(t, { folder, env: { SOCKET_DIR } });
+  t.deepEqual(socketsOf(SOCKET_DIR), ['worker-1.sock', 'worker-2.sock']);
+  for (const name of socketsOf(SOCKET_DIR)) {
+    const path = join(SOCKET_DIR, name);
+    t.is(statSync(path).mode & 0o777, 0o660);
+    t.is((await send(`unix:${path}`, '/health/ready')).status, 200);
+  }
+});
+
+test.serial('a worker that leaves does not take away the socket of its successor', async (t) => {
+  const folder = await temporaryFolder(t);
+  const SOCKET_DIR = join(folder, 's');
+  const program = await start(t, { folder, env: { SOCKET_DIR } });
+  const before = program.workers();
+  program.signal('SIGHUP');
+  await until('new workers', () => {
+    const now = program.workers();
+    return now.length === 2 && !now.some((pid) => before.includes(pid));
+  });
+  t.deepEqual(socketsOf(SOCKET_DIR), ['worker-1.sock', 'worker-2.sock']);
+  for (const name of socketsOf(SOCKET_DIR)) {
+    t.is((await send(`unix:${join(SOCKET_DIR, name)}`, '/health/ready')).status, 200);
+  }
+});
+
+test.serial(
+  'the longest path that sockets have room for is taken, one byte more is refused at the start',
+  async (t) => {
+    const folder = await temporaryFolder(t);
+    const longest = join(folder, 'x'.repeat(91 - folder.length - 1));
+    const program = await start(t, { folder, env: { SOCKET_DIR: longest } });
+    t.is((await send(`unix:${longest}/worker-1.sock`, '/health/ready')).status, 200);
+
+    const refused = await launch(t, { folder, env: { SOCKET_DIR: `${longest}x` } });
+    await endsInFailure(t, refused);
+    t.regex(refused.stderr(), /SOCKET_DIR must be/);
+    t.true(program.workers().length > 0);
+  },
+);
+
+test.serial('wrong configuration ends the start, with every bad variable named and no value shown', async (t) => {
+  const env = { HTTP_PORT: 'bad-1', WORKERS: 'bad-2', STORAGE_URL: 'bad-3', MASTER_KEY: 'bad-4', LOG_LEVEL: 'bad-5' };
+  const program = await launch(t, { env });
+  await endsInFailure(t, program);
+  for (const name of Object.keys(env)) t.regex(program.stderr(), new RegExp(`^ *${name} `, 'm'));
+  t.notRegex(program.stderr(), /bad-/);
+});
+
+test.serial('production refuses to start without a master key, and makes none', async (t) => {
+  const program = await launch(t, { env: { NODE_ENV: 'production' } });
+  await endsInFailure(t, program);
+  t.regex(program.stderr(), /MASTER_KEY/);
+  t.deepEqual(readdirSync(program.folder), []);
+});
+
+test.serial('a master key can come from a file', async (t) => {
+  const folder = await temporaryFolder(t);
+  const MASTER_KEY_FILE = join(folder, 'key');
+  writeFileSync(MASTER_KEY_FILE, `${KEY}\n`);
+  const first = await start(t, { folder, env: { NODE_ENV: 'production', MASTER_KEY_FILE } });
+  const key = await createSecret(first.base, { secret: 'sealed with the file' });
+  first.signal('SIGTERM');
+  await first.exit;
+  const second = await start(t, { folder, env: { NODE_ENV: 'production', MASTER_KEY: KEY } });
+  t.deepEqual((await readSecret(second.base, key)).body, { secret: 'sealed with the file' });
+});
+
+test.serial(
+  'two programs that start at once on one folder agree on the key they make, and serve one store',
+  async (t) => {
+    const folder = await temporaryFolder(t);
+    const programs = await Promise.all([start(t, { folder }), start(t, { folder })]);
+    t.is(statSync(join(folder, 'master.key')).mode & 0o777, 0o600);
+    t.deepEqual(
+      readdirSync(folder).filter((name) => name.startsWith('master')),
+      ['master.key'],
+    );
+    const [one, other] = programs.map(({ base }) => base) as [string, string];
+    t.deepEqual((await readSecret(other, await createSecret(one, { secret: 'a' }))).body, { secret: 'a' });
+    t.deepEqual((await readSecret(one, await createSecret(other, { secret: 'b' }))).body, { secret: 'b' });
+  },
+);
+
+test.serial('a made key is kept: a later start reads what an earlier one sealed', async (t) => {
+  const first = await start(t);
+  const made = readFileSync(join(first.folder, 'master.key'));
+  const key = await createSecret(first.base, { secret: 'kept' });
+  first.signal('SIGTERM');
+  await first.exit;
+  const second = await start(t, { folder: first.folder });
+  t.deepEqual(readFileSync(join(first.folder, 'master.key')), made);
+  t.deepEqual((await readSecret(second.base, key)).body, { secret: 'kept' });
+});
+
+test.serial('a database that is none ends the start, with one line that says so', async (t) => {
+  const folder = await temporaryFolder(t);
+  writeFileSync(join(folder, 'hushbox.db'), 'this is no database, but it is long enough to be mistaken for one');
+  const program = await launch(t, { folder });
+  await endsInFailure(t, program);
+  t.regex(program.stderr(), /^ {2}STORAGE_URL names a file of another kind$/m);
+});
+
+test.serial(
+  'with both keys, an internal port and a fence file given and the database elsewhere, no data folder is made',
+  async (t) => {
+    const folder = await temporaryFolder(t);
+    const env = {
+      MASTER_KEY: KEY,
+      JWT_HEX_SECRET: KEY.repeat(2),
+      STORAGE_URL: 'mongodb://127.0.0.1:1/',
+      DATA_DIR: join(folder, 'none'),
+      INTERNAL_PORT: String(await findFreePort()),
+      FENCE_FILE: join(folder, 'fence.json'),
+    };
+    const program = await launch(t, { folder, env });
+    await until('the workers listen', () => program.stderr().includes('storage does not answer yet'));
+    t.deepEqual(readdirSync(folder), []);
+  },
+);
+
+test.serial('a database that is damaged ends the start, with one line that says so', async (t) => {
+  const folder = await temporaryFolder(t);
+  writeFileSync(join(folder, 'hushbox.db'), `SQLite format 3\0${'damaged'.repeat(1000)}`);
+  const program = await launch(t, { folder });
+  await endsInFailure(t, program);
+  t.is(program.stderr().match(/^Hushbox cannot run: .*not a database/gm)?.length, 1);
+});
+
+test.serial('what only trying shows to be wrong is named with everything else, and no value is shown', async (t) => {
+  const folder = await temporaryFolder(t);
+  const file = join(folder, 'bad-file');
+  writeFileSync(file, 'not a folder');
+  mkdirSync(join(folder, 'bad-folder'));
+  const cases: [Record<string, string>, string[]][] = [
+    [{ HOST: 'bad.host.invalid', DATA_DIR: file, LOG_LEVEL: 'bad' }, ['DATA_DIR', 'HOST', 'LOG_LEVEL']],
+    [{ HOST: 'http://bad', STORAGE_URL: `sqlite:${join(folder, 'bad-folder')}` }, ['HOST', 'STORAGE_URL']],
+    [{ HOST: '[::1]', STORAGE_URL: `sqlite:${file}` }, ['HOST', 'STORAGE_URL']],
+    [{ LOG_LEVEL: 'bad', DATA_DIR: join(folder, 'new', 'deep'), SOCKET_DIR: join(folder, 'sockets') }, ['LOG_LEVEL']],
+    [{ SOCKET_DIR: file, STORAGE_URL: 'mongodb://bad:bad@' }, ['SOCKET_DIR', 'STORAGE_URL']],
+    [{ DATA_DIR: '/proc/bad', SOCKET_DIR: '/proc/bad/bad' }, ['DATA_DIR', 'SOCKET_DIR']],
+    [{ STORAGE_URL: 'sqlite:/proc/bad/hushbox.db', WORKERS: 'bad' }, ['STORAGE_URL', 'WORKERS']],
+  ];
+  for (const [env, names] of cases) {
+    const program = await launch(t, { folder, env });
+    await endsInFailure(t, program);
+    const named = program
+      .stderr()
+      .match(/^ {2}[A-Z_]+/gm)
+      ?.map((name) => name.trim());
+    t.deepEqual(named?.sort(), names);
+    t.notRegex(program.stderr(), /bad/);
+    t.deepEqual(readdirSync(folder).sort(), ['bad-file', 'bad-folder']);
+  }
+});
+
+test.serial('one worker that cannot run is enough to end the start', async (t) => {
+  const folder = await temporaryFolder(t);
+  const SOCKET_DIR = join(folder, 's');
+  mkdirSync(join(SOCKET_DIR, 'worker-2.sock', 'in-the-way'), { recursive: true });
+  await endsInFailure(t, await launch(t, { folder, env: { SOCKET_DIR } }));
+});
+
+test.serial('a start whose output nobody reads is as good as any', async (t) => {
+  const folder = await temporaryFolder(t);
+  const SOCKET_DIR = join(folder, 's');
+  const command = ['sh', '-c', `${process.execPath} src/main.ts 2>&1 | true`] as const;
+  const program = await launch(t, { folder, command, env: { SOCKET_DIR } });
+  await until('an answer', () =>
+    send(`unix:${SOCKET_DIR}/worker-1.sock`, '/health/ready').then(
+      ({ status }) => status === 200,
+      () => false,
+    ),
+  );
+  const before = program.workers();
+  await until('both workers', () => program.workers().length === 2);
+  process.kill(program.primary(), 'SIGHUP');
+  await t.notThrowsAsync(untilReplaced(program, before));
+});

@@ -1,0 +1,93 @@
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { createSecretKey } from '../../src/secrets/keys.ts';
+import { type MongoProxy, startMongoProxy } from '../storage/mongo/mongo-proxy.ts';
+import { createSecret, readSecret, send } from '../support/http/client.ts';
+import { launch, type Program, type ProgramOptions, start, until } from '../support/process/program.ts';
+import { MONGODB, temporaryFolder } from '../support/storage/storage.ts';
+
+const withMongo = MONGODB.test === test ? test.serial : test.serial.skip;
+
+async function openProxy(t: ExecutionContext): Promise<MongoProxy> {
+  const { url } = await MONGODB.place(t);
+  return startMongoProxy(t, url);
+}
+
+/** Answers to everything that needs the storage, while it is away. */
+async function saysUnavailable(t: ExecutionContext, target: string): Promise<void> {
+  const { text: key } = createSecretKey(Date.now() + 60_000);
+  const answers = [
+    await send(target, '/generate', { secret: 'x' }),
+    await readSecret(target, key),
+    await send(target, '/health/ready'),
+  ];
+  for (const { status, headers, body } of answers) {
+    t.is(status, 503);
+    t.is(body.code, 'STORAGE_UNAVAILABLE');
+    t.true(Number(headers['retry-after']) > 0);
+  }
+  t.is((await send(target, '/health/live')).status, 200);
+}
+
+async function untilReady(target: string): Promise<void> {
+  await until('the storage', async () => (await send(target, '/health/ready')).status === 200);
+}
+
+withMongo('with the storage away the program starts, says so, and is ready as soon as it is there', async (t) => {
+  const proxy = await openProxy(t);
+  await proxy.cut();
+  const folder = await temporaryFolder(t);
+  const options: ProgramOptions = { folder, env: { STORAGE_URL: proxy.url, SOCKET_DIR: join(folder, 's') } };
+  const program = await launch(t, options);
+  const target = `unix:${folder}/s/worker-1.sock`;
+  await untilItListens(program, target);
+  await saysUnavailable(t, target);
+  t.is(program.stdout(), '');
+  const before = program.workers();
+
+  await proxy.heal();
+  await program.ready();
+  const key = await createSecret(target, { secret: 'x' });
+  t.is((await readSecret(target, key)).status, 200);
+  t.deepEqual(program.workers(), before);
+});
+
+withMongo('a storage that goes away and comes back needs no restart: the same request works again', async (t) => {
+  const proxy = await openProxy(t);
+  const folder = await temporaryFolder(t);
+  const program = await start(t, { folder, env: { STORAGE_URL: proxy.url, SOCKET_DIR: join(folder, 's') } });
+  // Workers find it again each at its own time.
+  const [target, other] = [`unix:${folder}/s/worker-1.sock`, `unix:${folder}/s/worker-2.sock`];
+  const key = await createSecret(target, { secret: 'kept' });
+  const before = program.workers();
+  await proxy.cut();
+  await saysUnavailable(t, target);
+  t.is((await readSecret(target, key)).status, 503);
+  await proxy.heal();
+  for (const each of [target, other]) await untilReady(each);
+  t.is((await send(other, `/secrets/${key}`)).status, 200);
+  t.deepEqual((await readSecret(target, key)).body, { secret: 'kept' });
+  t.deepEqual(program.workers(), before);
+});
+
+withMongo('with the storage away, SIGTERM ends the program cleanly', async (t) => {
+  const proxy = await openProxy(t);
+  const program = await start(t, { env: { STORAGE_URL: proxy.url } });
+  proxy.swallowAnswers();
+  const waiting = send(program.base, '/generate', { secret: 'x' });
+  await until('a request on its way', () => proxy.commands.some(({ insert }) => insert !== undefined));
+  const orderedAt = performance.now();
+  program.signal('SIGTERM');
+  t.is((await waiting).status, 503);
+  t.deepEqual(await program.exit, { code: 0, signal: null });
+  t.true(performance.now() - orderedAt < 10_000);
+});
+
+async function untilItListens(program: Program, target: string): Promise<void> {
+  const isListening = () =>
+    send(target, '/health/live').then(
+      () => true,
+      () => false,
+    );
+  await until('a worker that listens', async () => (await isListening()) && program.workers().length === 2);
+}

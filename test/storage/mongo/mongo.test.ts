@@ -1,0 +1,430 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import test, { type ExecutionContext } from 'ava';
+import { BSON, MongoClient } from 'mongodb';
+import { describeError } from '../../../src/ops/log.ts';
+import { NO_LIMITS, type StoreLimits } from '../../../src/secrets/store.ts';
+import { translateFailures } from '../../../src/storage/mongo/engine/unavailable.ts';
+import { openMongo } from '../../../src/storage/mongo/open.ts';
+import { INDEXES } from '../../../src/storage/mongo/secrets.ts';
+import type { Storage } from '../../../src/storage/storage.ts';
+import { MONGODB } from '../../support/storage/storage.ts';
+import { areUnavailable, eventVerbsOn, verbsOn } from '../contract/failures.ts';
+import {
+  asWaiting,
+  CLIENT,
+  CREATED_AT,
+  claimCopy,
+  createTraced,
+  createUntraced,
+  creator,
+  EXPIRES_AT,
+  MAX_READS,
+  NO_REFUND,
+  newCopy,
+  newNotify,
+  newSecret,
+  plain,
+  receiptOf,
+  times,
+} from '../contract/world.ts';
+import { fenceStoreContract, fenceVerbsOn } from '../fence-store-contract.ts';
+import { secretStoreContract } from '../secret-store-contract.ts';
+import { sinkStoreContract, sinkVerbsOn } from '../sink-store-contract.ts';
+import { isWrite, type MongoProxy, startMongoProxy, WRITES } from './mongo-proxy.ts';
+
+fenceStoreContract(MONGODB);
+
+sinkStoreContract(MONGODB);
+
+secretStoreContract(MONGODB, async (url) => {
+  const documents = await withClient(url, (client) => client.db().collection('secrets').find().toArray());
+  return documents.map((document) => Buffer.from(BSON.serialize(document)));
+});
+
+const MAJORITY = { w: 'majority', j: true, wtimeout: 3_000 };
+
+testMongo('opens while the server is away, and works by itself once it is there', async (t, url) => {
+  const proxy = await startMongoProxy(t, url);
+  await proxy.cut();
+  const startedAt = performance.now();
+  const { secrets: store, ping } = await openAt(t, proxy.url);
+  t.true(performance.now() - startedAt < 1_000);
+  await areUnavailable(t, { ...verbsOn(store, { ...newSecret(), receiptHash: randomBytes(32) }), ping });
+  await proxy.heal();
+  await eventually(ping);
+  const secret = await createTraced(store);
+  t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
+  await eventually(async () => (await indexesAt(url)).length === 1 + INDEXES.length);
+});
+
+testMongo('a server that goes away is told on every verb, and found again without reopening', async (t, url) => {
+  const { proxy, store, events, fence, sink, ping } = await openThroughProxy(t, url);
+  const secret = await createTraced(store);
+  await proxy.cut();
+  await areUnavailable(t, {
+    ...verbsOn(store, secret),
+    ...fenceVerbsOn(fence),
+    ...sinkVerbsOn(sink),
+    ...eventVerbsOn(events, secret),
+    ping,
+  });
+  await proxy.heal();
+  await eventually(ping);
+  t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
+  t.deepEqual(await store.reserveTry(secret.id, CREATED_AT), { granted: true, triesLeft: 9 });
+});
+
+testMongo('a server that falls silent is told in bounded time, and found again', async (t, url) => {
+  const { proxy, store, events, fence, sink, ping } = await openThroughProxy(t, url);
+  const secret = await createTraced(store);
+  proxy.stall();
+  const startedAt = performance.now();
+  await areUnavailable(t, {
+    ...verbsOn(store, secret),
+    ...fenceVerbsOn(fence),
+    ...sinkVerbsOn(sink),
+    ...eventVerbsOn(events, secret),
+    ping,
+  });
+  t.true(performance.now() - startedAt < 10_000); // before the driver notices by itself
+  await proxy.heal();
+  await eventually(ping);
+  t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
+});
+
+// Seen after kills of a server under load: the driver's monitor waits on a closed connection and never looks again.
+testMongo('a connection that cannot find the server again is replaced by one that can', async (t, url) => {
+  const { connect } = MongoClient.prototype;
+  const clients: MongoClient[] = [];
+  MongoClient.prototype.connect = function (this: MongoClient) {
+    if (url.endsWith(`/${this.options.dbName}`)) clients.push(this); // others test beside us
+    return connect.call(this);
+  };
+  t.teardown(() => Object.assign(MongoClient.prototype, { connect }));
+  const { secrets: store, ping } = await openAt(t, url);
+  await eventually(ping);
+  const secret = await createTraced(store);
+  const [stuck] = clients as [MongoClient];
+  Object.assign(stuck, { connect: () => Promise.reject(new Error('stuck')) });
+  await stuck.close();
+  await areUnavailable(t, { ping });
+  await eventually(ping);
+  t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
+});
+
+testMongo('closing does not wait for a silent server', async (t, url) => {
+  const { proxy, store, close } = await openThroughProxy(t, url);
+  await createUntraced(store);
+  proxy.stall();
+  const startedAt = performance.now();
+  const waiting = t.throwsAsync(createUntraced(store), { code: 'STORAGE_UNAVAILABLE' });
+  await close();
+  await waiting;
+  t.true(performance.now() - startedAt < 6_000);
+});
+
+testMongo('a write whose answer is lost is no success, and is not done twice', async (t, url) => {
+  const { proxy, store, ping } = await openThroughProxy(t, url);
+  const [read, burned, copied, tried] = [
+    await createTraced(store),
+    await createTraced(store),
+    await createTraced(store),
+    await createTraced(store),
+  ];
+  const untraced = await createUntraced(store);
+  const reread = { ...(await claimCopy(store, copied)), maxReads: MAX_READS, ...NO_REFUND };
+  const fresh = newSecret();
+  proxy.swallowAnswers();
+  await areUnavailable(t, {
+    create: () => store.create(fresh),
+    claim: () => store.claim(read.id, CREATED_AT, { copy: newCopy(), ...NO_REFUND }),
+    claimUntraced: () => store.claim(untraced.id, CREATED_AT, NO_REFUND),
+    reread: () => store.reread(copied.id, CREATED_AT, reread),
+    burn: () => store.burn(burned.id, burned.receiptHash, CREATED_AT, 0),
+    reserveTry: () => store.reserveTry(tried.id, CREATED_AT),
+  });
+  await proxy.heal();
+  await eventually(ping);
+  for (const { id } of [read, untraced]) t.false(await store.claim(id, CREATED_AT, NO_REFUND));
+  t.like(await receiptOf(store, read, CREATED_AT), { state: 'read', reads: 1 });
+  t.like(await receiptOf(store, copied, CREATED_AT), { state: 'read', reads: 2 });
+  t.is(await store.burn(burned.id, burned.receiptHash, CREATED_AT, 0), 'not-waiting');
+  t.deepEqual(await store.reserveTry(tried.id, CREATED_AT), { granted: true, triesLeft: 8 });
+  t.deepEqual(plain(await store.find(fresh.id, CREATED_AT)), asWaiting(fresh));
+});
+
+// What a replica set answers when the majority did not confirm in time: the stand-in is none and never does.
+testMongo('a write that too few members confirmed is no success', async (t, url) => {
+  const { proxy, store, events, fence, sink } = await openThroughProxy(t, url);
+  const secrets = await times(6, () => createTraced(store));
+  const [first, second, third, fourth, fifth] = secrets as [Traced, Traced, Traced, Traced, Traced];
+  const untraced = await createUntraced(store);
+  const reread = { ...(await claimCopy(store, third)), maxReads: MAX_READS, ...NO_REFUND };
+  const told = { ...newSecret({ notify: newNotify() }), receiptHash: randomBytes(32) };
+  await store.create(told);
+  await store.claim(told.id, CREATED_AT, NO_REFUND);
+  const { takeDue, finish, postpone } = eventVerbsOn(events, told);
+  const writeConcernError = { code: 64, codeName: 'WriteConcernTimeout', errmsg: 'waiting for replication timed out' };
+  proxy.editAnswers((command, answer) => (isWrite(command) ? { ...answer, writeConcernError } : undefined));
+  await areUnavailable(t, { takeDue });
+  await areUnavailable(t, {
+    firstAdvance: () => fence.advance(CREATED_AT, []),
+    keepClaims: sinkVerbsOn(sink).keepClaims,
+    create: () => store.create(newSecret()),
+    claim: () => store.claim(first.id, CREATED_AT, NO_REFUND),
+    claimUntraced: () => store.claim(untraced.id, CREATED_AT, NO_REFUND),
+    reserveTry: () => store.reserveTry(second.id, CREATED_AT),
+    refundTry: () => store.refundTry(second.id),
+    reread: () => store.reread(third.id, CREATED_AT, reread),
+    burn: () => store.burn(fourth.id, fourth.receiptHash, CREATED_AT, 0),
+    burnKnown: () => store.burn(fifth.id, fifth.receiptHash, EXPIRES_AT, 0),
+    sweep: () => store.sweep(EXPIRES_AT + 1000, 100, 0),
+    postpone,
+  });
+  await areUnavailable(t, { advance: () => fence.advance(CREATED_AT, []), finish });
+});
+
+testMongo('what a server says about a document does not reach the log', async (t, url) => {
+  const { proxy, store } = await openThroughProxy(t, url);
+  const secret = await createTraced(store);
+  const quoted = Buffer.from(secret.id).toString('base64');
+  const errmsg = `E11000 duplicate key error dup key: { _id: BinData(0, "${quoted}") }`;
+  proxy.editAnswers((command) => {
+    if (command.aggregate) return undefined; // how much is stored, before an insert
+    return command.insert
+      ? { ok: 1, n: 0, writeErrors: [{ index: 0, code: 11000, errmsg }] }
+      : { ok: 0, code: 2, errmsg };
+  });
+  const calls = { ...verbsOn(store, secret), create: () => store.create(newSecret()) };
+  for (const [name, call] of Object.entries(calls)) {
+    const error = await t.throwsAsync(call, { code: 'STORAGE_UNAVAILABLE' }, name);
+    const logged = JSON.stringify(describeError(error));
+    t.false(logged.includes(quoted), name);
+    t.regex(logged, name === 'create' ? /MongoDB error 11000/ : /MongoDB error 2/);
+  }
+});
+
+testMongo('the URL cannot weaken what the promises rest on', async (t, url) => {
+  const proxy = await startMongoProxy(t, url);
+  const weak = 'w=0&journal=false&wtimeoutMS=1&readConcernLevel=local';
+  const { secrets: store, events, fence, sink, ping } = await openAt(t, `${proxy.url}?${weak}`);
+  await eventually(ping);
+  const secret = await createTraced(store);
+  for (const call of Object.values({
+    ...verbsOn(store, secret),
+    ...fenceVerbsOn(fence),
+    ...sinkVerbsOn(sink),
+    ...eventVerbsOn(events, secret),
+  }))
+    await call();
+  await store.sweep(EXPIRES_AT + 1000, 100, 0);
+  await eventually(async () => proxy.commands.some(({ createIndexes }) => createIndexes));
+  for (const command of proxy.commands) {
+    if (isWrite(command)) t.deepEqual(command.writeConcern, MAJORITY);
+    if (command.find) t.deepEqual(command.readConcern, { level: 'majority' });
+    const isForSize = JSON.stringify(command.pipeline)?.includes('$collStats'); // which takes no other
+    if (command.aggregate) t.deepEqual(command.readConcern, { level: isForSize ? 'local' : 'majority' });
+  }
+  for (const name of [...WRITES, 'find'])
+    t.true(
+      proxy.commands.some((command) => name in command),
+      name,
+    );
+});
+
+testMongo('no write can insert where it means to change, and none is part of a transaction', async (t, url) => {
+  const { proxy, store, events, fence, sink } = await openThroughProxy(t, url);
+  const secret = await createTraced(store);
+  for (const call of Object.values({
+    ...verbsOn(store, secret),
+    ...fenceVerbsOn(fence),
+    ...sinkVerbsOn(sink),
+    ...eventVerbsOn(events, secret),
+  }))
+    await call();
+  for (const command of proxy.commands) {
+    const updates = [command, ...(Array.isArray(command.updates) ? command.updates : [])];
+    t.true(updates.every(({ upsert }) => !upsert));
+    t.is(command.startTransaction, undefined);
+  }
+});
+
+testMongo('any number of processes make the same indexes, on an empty and on an old database', async (t, url) => {
+  const warnings: string[] = [];
+  const storages = await times(8, () => openAt(t, url, (warning) => warnings.push(warning)));
+  await eventually(async () => (await indexesAt(url)).length === 1 + INDEXES.length);
+  await times(3, async () => createTraced((await openAt(t, url)).secrets));
+  await eventually(async () => warnings.length === storages.length);
+  const indexes = (await indexesAt(url)).map(({ key, expireAfterSeconds, partialFilterExpression }) => ({
+    key,
+    expireAfterSeconds,
+    partialFilterExpression,
+  }));
+  const isEvent = { 'event.dueAt': { $exists: true } };
+  const none = { expireAfterSeconds: undefined, partialFilterExpression: undefined };
+  t.deepEqual(indexes, [
+    { ...none, key: { _id: 1 } },
+    { ...none, key: { removeAt: 1 }, expireAfterSeconds: 30 },
+    { ...none, key: { visibleUntil: 1 }, partialFilterExpression: { receiptHash: { $exists: true } } },
+    { ...none, key: { visibleUntil: 1, state: 1 }, partialFilterExpression: { notify: { $exists: true } } },
+    { ...none, key: { client: 1 }, partialFilterExpression: { client: { $exists: true } } },
+    { ...none, key: { 'event.dueAt': 1, 'event.at': 1 }, partialFilterExpression: isEvent },
+    { ...none, key: { 'notify.destination': 1, 'event.dueAt': 1 }, partialFilterExpression: isEvent },
+  ]);
+  t.true(warnings.every((warning) => warning.includes('standalone')));
+});
+
+testMongo('an index that is refused is told, once, and the store works without it', async (t, url) => {
+  await withClient(url, (client) => client.db().collection('secrets').createIndex({ removeAt: 1 }, { name: 'other' }));
+  const warnings: string[] = [];
+  const { secrets: store, ping } = await openAt(t, url, (warning) => warnings.push(warning));
+  await eventually(ping);
+  await eventually(async () => warnings.length === 2);
+  t.regex(warnings[1] ?? '', /refuses the indexes \(error \d+\)/);
+  const secret = await createTraced(store);
+  t.true(await store.claim(secret.id, CREATED_AT, NO_REFUND));
+  t.is((await store.sweep(EXPIRES_AT, 10, 0)).wiped, 0);
+});
+
+testMongo('what a client has is counted anew when it would be refused, once nothing is under way', async (t, url) => {
+  const { secrets: store } = await openAt(t, url, undefined, { clientMaxSecrets: 3 });
+  const create = (now: number) => store.create({ ...newSecret(), creator: creator(CLIENT, now) });
+  for (let left = 3; left > 0; left--) t.is(await create(CREATED_AT), undefined);
+  // As the TTL index removes what is over: it tells nobody.
+  await withClient(url, (client) => client.db().collection('secrets').deleteMany({}));
+  t.like(await create(CREATED_AT + 29_999), { reason: 'quota' });
+  t.is(await create(CREATED_AT + 30_000), undefined);
+  t.is(await create(CREATED_AT + 30_000), undefined);
+  t.is(await create(CREATED_AT + 30_000), undefined);
+  t.like(await create(CREATED_AT + 30_000), { reason: 'quota' });
+  t.like(await create(CREATED_AT + 90_000), { reason: 'quota' });
+});
+
+testMongo('a client is counted anew every five seconds at most', async (t, url) => {
+  const { proxy, store } = await openThroughProxy(t, url, { clientMaxSecrets: 1 });
+  const create = (now: number) => store.create({ ...newSecret(), creator: creator(CLIENT, now) });
+  t.is(await create(CREATED_AT), undefined);
+  const counts = () => proxy.commands.filter(({ pipeline }) => JSON.stringify(pipeline)?.includes('$group')).length;
+  for (const [afterMs, expected] of [
+    [30_000, 1],
+    [34_999, 1],
+    [35_000, 2],
+  ] as const) {
+    t.like(await create(CREATED_AT + afterMs), { reason: 'quota' });
+    t.is(counts(), expected);
+  }
+});
+
+testMongo('the place for a secret that the server refuses is free again', async (t, url) => {
+  const { proxy, store } = await openThroughProxy(t, url, { clientMaxSecrets: 1 });
+  const create = () => store.create({ ...newSecret(), creator: creator() });
+  proxy.editAnswers(({ insert }) => (insert === 'secrets' ? { ok: 0, code: 14031, errmsg: 'disk full' } : undefined));
+  await areUnavailable(t, { create });
+  await proxy.heal();
+  t.is(await create(), undefined);
+  t.like(await create(), { reason: 'quota' });
+});
+
+testMongo('a place whose secret may be stored after all stays taken', async (t, url) => {
+  const { proxy, store, ping } = await openThroughProxy(t, url, { clientMaxSecrets: 1 });
+  t.is(await store.create({ ...newSecret(), creator: creator(Buffer.alloc(16, 'o')) }), undefined); // all is known by now
+  proxy.swallowAnswers(({ insert }) => insert === 'secrets');
+  const create = () => store.create({ ...newSecret(), creator: creator() });
+  await areUnavailable(t, { create });
+  await store.find(newSecret().id, CREATED_AT); // had it been given back, that would have been on its way before
+  await proxy.heal();
+  await eventually(ping);
+  t.like(await create(), { reason: 'quota' });
+});
+
+for (const [kind, member, isWarned] of [
+  ['a standalone server', {}, true],
+  ['a member of a replica set', { setName: 'rs0' }, false],
+  ['a mongos', { msg: 'isdbgrid' }, false],
+] as const) {
+  testMongo(`${kind} is ${isWarned ? '' : 'not '}warned about`, async (t, url) => {
+    const proxy = await startMongoProxy(t, url);
+    proxy.editAnswers(({ hello }, answer) => (hello ? { ...answer, ...member } : undefined));
+    const warnings: string[] = [];
+    await openAt(t, proxy.url, (warning) => warnings.push(warning));
+    await eventually(async () => proxy.commands.some(({ createIndexes }) => createIndexes));
+    t.is(warnings.filter((warning) => warning.includes('standalone')).length, isWarned ? 1 : 0);
+  });
+}
+
+testMongo('a URL that names no database means hushbox', async (t, url) => {
+  const proxy = await startMongoProxy(t, url);
+  proxy.editAnswers(() => ({ ok: 0, code: 13, errmsg: 'not allowed' })); // goes no further
+  for (const ending of ['', '/', '/?retryReads=true']) {
+    const before = proxy.commands.length;
+    const { close } = await openAt(t, `mongodb://${new URL(proxy.url).host}${ending}`);
+    await eventually(async () => proxy.commands.length > before);
+    await close();
+  }
+  t.true(proxy.commands.every(({ $db }) => $db === 'hushbox'));
+});
+
+test('a URL that the driver refuses is not quoted', async (t) => {
+  for (const url of ['mongodb://user:sesame/open@host/db', 'mongodb://sesame:99999/', 'mongodb://h/?sesame=1']) {
+    const error = await t.throwsAsync(openMongo(url, NO_LIMITS, () => {}));
+    t.false(JSON.stringify(describeError(error)).includes('sesame'));
+  }
+});
+
+test('more calls than can wait are refused at once', async (t) => {
+  const { wait } = translateFailures({ wait: () => new Promise<void>(() => {}) });
+  for (let calls = 0; calls < 10_000; calls++) void wait();
+  await areUnavailable(t, { wait });
+});
+
+type Traced = Awaited<ReturnType<typeof createTraced>>;
+
+function testMongo(title: string, run: (t: ExecutionContext, url: string) => Promise<void>): void {
+  MONGODB.test(title, async (t) => run(t, (await MONGODB.place(t)).url));
+}
+
+async function openAt(
+  t: ExecutionContext,
+  url: string,
+  onWarning: (message: string) => void = () => {},
+  limits: Partial<StoreLimits> = {},
+): Promise<Storage> {
+  const storage = await openMongo(url, { ...NO_LIMITS, ...limits }, onWarning);
+  t.teardown(storage.close);
+  return storage;
+}
+
+async function openThroughProxy(
+  t: ExecutionContext,
+  url: string,
+  limits?: Partial<StoreLimits>,
+): Promise<{ proxy: MongoProxy; store: Storage['secrets'] } & Omit<Storage, 'secrets'>> {
+  const proxy = await startMongoProxy(t, url);
+  const { secrets: store, ...others } = await openAt(t, proxy.url, undefined, limits);
+  await eventually(others.ping);
+  return { proxy, store, ...others };
+}
+
+function indexesAt(url: string): Promise<BSON.Document[]> {
+  return withClient(url, (client) => client.db().collection('secrets').indexes());
+}
+
+async function withClient<T>(url: string, run: (client: MongoClient) => Promise<T>): Promise<T> {
+  const client = new MongoClient(url, { socketTimeoutMS: 20_000 });
+  try {
+    return await run(client);
+  } finally {
+    await client.close();
+  }
+}
+
+/** The server and the driver have clocks of their own: asks until it is so, for at most 20 s. */
+async function eventually(isSo: () => Promise<unknown>): Promise<void> {
+  for (let looks = 1; ; looks++) {
+    const outcome = await isSo().catch((error: Error) => error);
+    if (outcome !== false && !(outcome instanceof Error)) return;
+    if (looks === 200) throw new Error('it never was so', { cause: outcome });
+    await sleep(100);
+  }
+}

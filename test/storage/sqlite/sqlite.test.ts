@@ -1,0 +1,389 @@
+import { execFileSync, fork, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import test, { type ExecutionContext } from 'ava';
+import { type NewSecret, NO_LIMITS, RECEIPT_MS, storedBytes } from '../../../src/secrets/store.ts';
+import { openReader } from '../../../src/storage/sqlite/engine/database.ts';
+import { createReader } from '../../../src/storage/sqlite/engine/reader.ts';
+import { openSqlite } from '../../../src/storage/sqlite/open.ts';
+import { until } from '../../support/process/program.ts';
+import { SQLITE, temporaryFolder } from '../../support/storage/storage.ts';
+import { areUnavailable, verbsOn } from '../contract/failures.ts';
+import { openInProcess } from '../contract/store-process.ts';
+import {
+  asWaiting,
+  COPY_UNTIL,
+  type Copy,
+  CREATED_AT,
+  claimCopy,
+  createTraced,
+  creator,
+  EXPIRES_AT,
+  HOUR,
+  hasLeft,
+  NO_REFUND,
+  newCopy,
+  newNotify,
+  newSecret,
+  plain,
+  sweepAll,
+  type Traced,
+  times,
+} from '../contract/world.ts';
+import { fenceStoreContract } from '../fence-store-contract.ts';
+import { secretStoreContract } from '../secret-store-contract.ts';
+import { sinkStoreContract } from '../sink-store-contract.ts';
+
+fenceStoreContract(SQLITE);
+
+sinkStoreContract(SQLITE);
+
+secretStoreContract(SQLITE, async (url) => {
+  const database = new DatabaseSync(pathOf(url), { readOnly: true });
+  try {
+    const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+    const recordTables = tables.filter(({ name }) => name !== 'fence' && name !== 'stored');
+    const rows = recordTables.flatMap(({ name }) => database.prepare(`SELECT * FROM "${name}"`).all());
+    return rows.map((row) => Buffer.concat(Object.values(row).map(bytesOf)));
+  } finally {
+    database.close();
+  }
+});
+
+test('while another process holds the write lock, reading goes on and writing waits for it', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  const { secrets: store } = await open();
+  const secret = await createTraced(store);
+  const unlock = await lockInProcess(t, pathOf(url));
+  const writing = Promise.all([store.create(newSecret()), store.reserveTry(secret.id, CREATED_AT)]);
+  t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
+  // The lock is real and so is its time: long enough for the writes to have met it.
+  await sleep(300);
+  unlock();
+  t.like(await writing, [undefined, { granted: true }]);
+});
+
+test('a write lock that is held too long is told, nothing was done, and writing goes on after it', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  const { secrets: store } = await open();
+  const secret = await createTraced(store);
+  const unlock = await lockInProcess(t, pathOf(url));
+  const startedAt = performance.now();
+  const { find: _, findReceipt: __, ...writes } = verbsOn(store, secret);
+  await areUnavailable(t, writes);
+  t.true(performance.now() - startedAt < 8_000);
+  unlock();
+  t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
+  t.deepEqual(await store.reserveTry(secret.id, CREATED_AT), { granted: true, triesLeft: 9 });
+});
+
+test('opening waits while another process holds the new file, whatever lock that is', async (t) => {
+  const path = join(await temporaryFolder(t), 'hushbox.db');
+  const unlock = await lockInProcess(t, path); // before the file is in WAL mode, where SQLite itself would not wait
+  const opening = openSqlite(path, NO_LIMITS, () => t.fail());
+  await sleep(300);
+  unlock();
+  const { secrets: store, close } = await opening;
+  t.teardown(close);
+  await t.notThrowsAsync(createTraced(store));
+});
+
+test('a look-up waits for a lock that is met already while it is prepared', async (t) => {
+  const path = join(await temporaryFolder(t), 'hushbox.db');
+  const locker = new DatabaseSync(path);
+  locker.exec('CREATE TABLE one (value); INSERT INTO one VALUES (1); BEGIN EXCLUSIVE');
+  const look = createReader(openReader(path)).prepare('SELECT value FROM one');
+  const looking = look();
+  locker.exec('COMMIT');
+  t.deepEqual(await looking, [1]);
+});
+
+test('what was read, burned or expired is gone from every file of the database after the next sweep', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  const { secrets: store } = await open();
+  const other = await openInProcess(t, url); // while it is open, no end of a connection cleans up
+  const sizes = Array.from({ length: 400 }, (_, index) => [64, 300, 1_500, 9_000][index % 4]);
+  const secrets = await times(sizes.length, (index) => createTraced(store, { bytes: sizes[index] as number }));
+  const kept = await createTraced(other, { expiresAt: EXPIRES_AT + HOUR });
+  const copies: Copy[] = [];
+  for (const [index, secret] of secrets.entries()) {
+    const [end, writer] = [index % 5, index % 2 ? store : other];
+    if (end === 0) await writer.claim(secret.id, CREATED_AT, NO_REFUND);
+    else if (end === 1) await writer.burn(secret.id, secret.receiptHash, CREATED_AT, 0);
+    else if (end === 2) copies.push(await claimCopy(writer, secret));
+    // the others expire
+  }
+  // By another process: closing a file in ours would drop SQLite's locks on it.
+  const readFiles = (files: string[]) => execFileSync('cat', files, { maxBuffer: 2 ** 30 });
+  const findLeft = () => {
+    const bytes = readFiles(filesOf(url));
+    return [...secrets, ...copies].filter(({ envelope }) => hasLeft([bytes], envelope.subarray(16, 48)));
+  };
+  t.true(findLeft().length > 300, 'there before, so that the test can see it');
+
+  await sweepAll(store, EXPIRES_AT + 1000, 50);
+  await store.refundTry(Buffer.alloc(24)); // which nobody has, so that nothing is written: answered after the cleaning
+  t.is(readFiles([`${pathOf(url)}-wal`]).length, 0);
+  // Now and then one: where SQLite moves short rows between pages, it does not wipe the place they came from.
+  const left = findLeft();
+  t.true(left.length <= 2 && left.every(({ envelope }) => envelope.length < 1_000), `${left.length} are left`);
+  t.deepEqual(plain(await store.find(kept.id, EXPIRES_AT)), asWaiting(kept));
+  await t.notThrowsAsync(createTraced(other));
+});
+
+test('who reads the file for long holds up no sweep and no write; the one after it cleans up', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  const { secrets: store } = await open();
+  const secret = await createTraced(store);
+  const walBytes = () => statSync(`${pathOf(url)}-wal`).size;
+  const other = new DatabaseSync(pathOf(url), { readOnly: true });
+  t.teardown(() => other.close());
+  other.exec('BEGIN; SELECT * FROM waiting');
+  await store.sweep(CREATED_AT, 100, 0);
+  t.deepEqual(await store.reserveTry(secret.id, CREATED_AT), { granted: true, triesLeft: 9 });
+  t.true(walBytes() > 0);
+  other.exec('COMMIT');
+  await store.sweep(CREATED_AT, 100, 0);
+  await store.refundTry(newSecret().id); // answered after the cleaning, and writes nothing
+  t.is(walBytes(), 0);
+});
+
+test('with its file gone from the path nothing is written; with the file back writing goes on', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  const { secrets: store, fence, ping } = await open();
+  const stored = [await createTraced(store)];
+  const create = async () => stored.push(await createTraced(store));
+  renameSync(pathOf(url), `${pathOf(url)}.away`);
+  await untilRefused(create);
+  const { find: _, findReceipt: __, ...writes } = verbsOn(store, stored[0] as Traced);
+  await areUnavailable(t, { ...writes, ping, advance: () => fence.advance(CREATED_AT, []) });
+  t.false(existsSync(pathOf(url)));
+
+  renameSync(`${pathOf(url)}.away`, pathOf(url));
+  await create();
+  await t.notThrowsAsync(ping());
+  for (const secret of stored) t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
+});
+
+test('with another file in its place nothing is written any more, and the engine says that it is lost', async (t) => {
+  const [{ url, open }, other] = [await SQLITE.place(t), await SQLITE.place(t)];
+  await (await other.open()).close();
+  const losses: Error[] = [];
+  const { secrets: store, close } = await openSqlite(pathOf(url), NO_LIMITS, (error) => losses.push(error));
+  t.teardown(close);
+  const create = () => createTraced(store);
+  await create();
+  renameSync(pathOf(other.url), pathOf(url));
+  await untilRefused(create);
+  await areUnavailable(t, { create });
+  t.is(losses.length, 1);
+  // Its successor has the new file.
+  const { secrets: successor } = await open();
+  t.truthy(await createTraced(successor));
+});
+
+for (const verb of ['ping', 'look'] as const) {
+  test(`with another file in its place, ${verb} alone says so too`, async (t) => {
+    const [{ url, open }, other] = [await SQLITE.place(t), await SQLITE.place(t)];
+    await (await other.open()).close();
+    const losses: Error[] = [];
+    const { ping, fence, close } = await openSqlite(pathOf(url), NO_LIMITS, (error) => losses.push(error));
+    t.teardown(close);
+    const look = { ping, look: fence.look }[verb];
+    await look();
+    renameSync(pathOf(other.url), pathOf(url));
+    await untilRefused(look);
+    await areUnavailable(t, { look });
+    t.true(losses.length > 0);
+    t.is(await (await open()).fence.look(), undefined);
+  });
+}
+
+test('a file takes what it may to the byte, and all of the room comes back', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  const one = storedBytes(1500);
+  const { secrets: store } = await open({ maxBytes: 30 * one });
+  const create = () =>
+    store.create({ ...newSecret({ bytes: 1500 }), receiptHash: randomBytes(32), creator: creator() });
+  for (let round = 0; round < 3; round++) {
+    const outcomes = await times(50, create);
+    t.is(outcomes.filter((refusal) => refusal === undefined).length, 30);
+    t.deepEqual(sumsIn(url), { stored: 30 * one, clients: [{ secrets: 30, bytes: 30 * one }] });
+    await sweepAll(store, EXPIRES_AT + 1000);
+    t.deepEqual(sumsIn(url), { stored: 30 * storedBytes(0), clients: [] });
+    await sweepAll(store, EXPIRES_AT + RECEIPT_MS);
+    t.deepEqual(sumsIn(url), { stored: 0, clients: [] });
+  }
+});
+
+test('the sums are those of the tables, whatever happened and in whatever order', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  const { secrets: store, events } = await open({ clientMaxSecrets: 25 });
+  const second = await openInProcess(t, url, [], { clientMaxSecrets: 25 });
+  const clients = [undefined, Buffer.alloc(16, 'a'), Buffer.alloc(16, 'b')];
+  const sizes = [1, 64, 768, 769, 5_000, 70_000];
+  await times(400, async (n) => {
+    const [one, other] = n % 2 ? [store, second] : [second, store];
+    const receiptHash = n % 5 < 2 ? randomBytes(32) : undefined;
+    const secret = {
+      ...newSecret({ bytes: sizes[n % 6] as number, ...(n % 4 === 1 && { notify: newNotify(n) }) }),
+      receiptHash,
+      creator: clients[n % 3] && creator(clients[n % 3]),
+    };
+    if (n % 50 === 7) await Promise.allSettled([store.create(secret), store.create(secret)]);
+    else if (await one.create(secret)) return;
+    const copy = n % 4 < 2 ? newCopy(undefined, sizes[(n + 2) % 6]) : undefined;
+    if (n % 7 < 4) await Promise.all([one, other].map((by) => by.claim(secret.id, CREATED_AT, { copy, ...NO_REFUND })));
+    const reread = { claimTag: copy?.claimTag ?? randomBytes(32), maxReads: 2, ...NO_REFUND };
+    if (n % 3 === 0) await other.reread(secret.id, CREATED_AT, reread);
+    const refusedUntil = n % 11 === 3 ? CREATED_AT : 0;
+    if (n % 11 < 5 && receiptHash) await one.burn(secret.id, receiptHash, CREATED_AT, refusedUntil);
+    if (n % 9 < 5) await Promise.all([events, second].map((by) => by.finish([secret.id])));
+    if (n % 40 === 0) await other.sweep(COPY_UNTIL, 7, 0);
+  });
+  const isRight = () => t.deepEqual(sumsIn(url), sumsOfTables(url));
+  isRight();
+  t.true(sumsIn(url).stored > 100_000 && sumsIn(url).clients.length === 2);
+  t.true((await events.countWaiting()).events > 5);
+  for (const now of [COPY_UNTIL, EXPIRES_AT + 1000, EXPIRES_AT + RECEIPT_MS]) {
+    await sweepAll(store, now);
+    isRight();
+  }
+  t.deepEqual(sumsIn(url), { stored: 0, clients: [] });
+});
+
+test('a file of the first version is counted when it is opened', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  copyFileSync(fileURLToPath(new URL('../../fixtures/sqlite-v1.db', import.meta.url)), pathOf(url));
+  await (await open()).close();
+  t.deepEqual(sumsIn(url), sumsOfTables(url));
+  t.true(sumsIn(url).stored > 5_000);
+});
+
+test('a file of a newer version is refused and left as it is', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  const storage = await open();
+  await createTraced(storage.secrets);
+  await storage.close();
+  alter(pathOf(url), 'PRAGMA user_version = 4711; CREATE TABLE waiting_room (id)');
+  const before = readFileSync(pathOf(url));
+  await t.throwsAsync(open(), { any: true, message: /newer version/ });
+  t.deepEqual(readFileSync(pathOf(url)), before);
+});
+
+test('a file that is no database is refused and left as it is', async (t) => {
+  const path = join(await temporaryFolder(t), 'notes.txt');
+  writeFileSync(path, 'Not a database, and dear to somebody. '.repeat(1000));
+  const before = readFileSync(path);
+  await t.throwsAsync(
+    openSqlite(path, NO_LIMITS, () => t.fail()),
+    { any: true, message: /not a database/ },
+  );
+  t.deepEqual(readFileSync(path), before);
+});
+
+const isMountAllowed = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0;
+const testOnSmallDisk = isMountAllowed ? test : test.skip;
+
+testOnSmallDisk('a full disk is told, loses nothing, and writing goes on once there is room', async (t) => {
+  const folder = await temporaryFolder(t);
+  // In a mount namespace of the child's own, which ends with it.
+  const inSmallDisk = `mount -t tmpfs -o size=8m none '${folder}' && exec "$@"`;
+  const wrapper = ['unshare', '-m', 'sh', '-c', inSmallDisk, 'sh'];
+  const store = await openInProcess(t, `sqlite:${join(folder, 'hushbox.db')}`, wrapper);
+  const stored: NewSecret[] = await times(10, () => createTraced(store));
+  const create = async (): Promise<void> => {
+    const secret = newSecret({ bytes: 20_000 });
+    await store.create(secret);
+    stored.push(secret);
+  };
+  const areThere = async (): Promise<void> => {
+    for (const secret of stored) t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
+  };
+
+  const filler = join('/proc', String(store.pid), 'root', folder, 'filler');
+  t.throws(() => writeFileSync(filler, Buffer.alloc(16 * 1024 * 1024)), { code: 'ENOSPC' });
+  // Until then the journal may have room of its own; nothing the disk refuses may be taken for stored.
+  await Promise.allSettled(Array.from({ length: 400 }, create));
+  await areUnavailable(t, { create });
+  await areUnavailable(t, { create, another: create, large: () => store.create(newSecret({ bytes: 9_000_000 })) });
+  await areThere();
+
+  rmSync(filler);
+  await times(3, create);
+  await areThere();
+});
+
+/** Fails unless a write is refused within a second, and the time that a busy machine takes. */
+async function untilRefused(write: () => Promise<unknown>): Promise<void> {
+  const isRefused = () =>
+    write().then(
+      () => false,
+      () => true,
+    );
+  await until('a refusal', isRefused, 1_500);
+}
+
+type Sums = { stored: number; clients: { secrets: number; bytes: number }[] };
+
+/** What is kept as sums. */
+function sumsIn(url: string): Sums {
+  const database = new DatabaseSync(pathOf(url), { readOnly: true });
+  const stored = database.prepare('SELECT bytes FROM stored').get()?.bytes as number;
+  const clients = database.prepare('SELECT secrets, bytes FROM clients WHERE secrets > 0 ORDER BY id').all();
+  database.close();
+  return { stored, clients: clients.map(({ secrets, bytes }) => ({ secrets, bytes })) as Sums['clients'] };
+}
+
+/** What they should be. */
+function sumsOfTables(url: string): Sums {
+  const database = new DatabaseSync(pathOf(url), { readOnly: true });
+  const waitingLength = 'length(envelope) + coalesce(length(notify) + length(destination), 0)';
+  database.function('stored_bytes', (length) => storedBytes(Number(length)));
+  const stored = database
+    .prepare(
+      `SELECT coalesce(sum(stored_bytes(length)), 0) AS bytes FROM (
+         SELECT ${waitingLength} AS length FROM waiting
+         UNION ALL SELECT coalesce(length(envelope), 0) FROM ended
+         UNION ALL SELECT length(notify) + length(destination) FROM events)`,
+    )
+    .get()?.bytes as number;
+  const clients = database
+    .prepare(
+      `SELECT count(*) AS secrets, sum(stored_bytes(${waitingLength})) AS bytes
+       FROM waiting WHERE client IS NOT NULL GROUP BY client ORDER BY client`,
+    )
+    .all();
+  database.close();
+  return { stored, clients: clients.map(({ secrets, bytes }) => ({ secrets, bytes })) as Sums['clients'] };
+}
+
+async function lockInProcess(t: ExecutionContext, path: string): Promise<() => void> {
+  const child = fork(fileURLToPath(new URL('../contract/lock-child.ts', import.meta.url)), [path]);
+  t.teardown(() => child.kill('SIGKILL'));
+  await once(child, 'message');
+  return () => child.send('unlock');
+}
+
+function alter(path: string, sql: string): void {
+  const database = new DatabaseSync(path);
+  database.exec(sql);
+  database.close();
+}
+
+function pathOf(url: string): string {
+  return url.slice('sqlite:'.length);
+}
+
+function filesOf(url: string): string[] {
+  return ['', '-wal', '-shm'].map((suffix) => pathOf(url) + suffix);
+}
+
+function bytesOf(value: unknown): Buffer {
+  return Buffer.from(value instanceof Uint8Array ? value : String(value));
+}

@@ -1,0 +1,27 @@
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import type { ExecutionContext } from 'ava';
+import { rememberCall } from '../process/leaks.ts';
+
+export type Call = { path: string | undefined; headers: IncomingHttpHeaders; body: string };
+export type Receiver = { url: string; calls: Call[]; answer: { status: number; headers?: Record<string, string> } };
+
+/** A real receiver on loopback, that remembers its calls and gives each the answer there is then; `isGone`: nobody listens there any more. */
+export async function startReceiver(t: ExecutionContext, { isGone = false } = {}): Promise<Receiver> {
+  const receiver: Receiver = { url: '', calls: [], answer: { status: 204 } };
+  const server = createServer(async (request, response) => {
+    const { url: path, headers } = request;
+    rememberCall(headers);
+    receiver.calls.push({ path, headers, body: await text(request) });
+    response.writeHead(receiver.answer.status, receiver.answer.headers).end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  receiver.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook?a=1`;
+  if (isGone) await new Promise((resolve) => server.close(resolve));
+  return receiver;
+}

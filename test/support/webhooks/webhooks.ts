@@ -1,0 +1,12 @@
+import type { Delivery, Notifier } from '../../../src/secrets/secrets.ts';
+
+/** Where nobody is notified. */
+export const NO_WEBHOOKS: { notifier: Notifier; delivery: Delivery } = {
+  notifier: {
+    check: () => Promise.reject(new TypeError('nobody can be notified')),
+    subscribe: () => {
+      throw new TypeError('nobody can be notified');
+    },
+  },
+  delivery: { reserve: () => undefined, wake: () => {} },
+};
