@@ -68,7 +68,7 @@ const HOME_OF_PACKAGE: Readonly<Record<string, RegExp>> = {
   undici: /^egress\/connections\.ts$/,
   'node:sqlite': /^storage\/sqlite\//,
   pino: /^ops\/log\.ts$/,
-  zod: /^(config\/config|cli\/operator\/backup-file|http\/validate|[a-z]+\/routes)\.ts$/,
+  zod: /^(config\/config|http\/validate|[a-z]+\/routes)\.ts$/,
 };
 
 /** What holds the rules: these parts are told the time and given their chances. */

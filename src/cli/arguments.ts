@@ -6,9 +6,7 @@ export type Command =
   | { name: 'doctor'; json: boolean }
   | { name: 'rotate'; out: string | undefined }
   | { name: 'key-status' }
-  | { name: 'prune' }
-  | { name: 'backup'; file: string }
-  | { name: 'restore'; file: string };
+  | { name: 'prune' };
 
 export const USAGE = `Usage: hushbox COMMAND
 
@@ -20,9 +18,6 @@ Reads the same environment variables as the service: run it where the service ru
       --out FILE               only writes the new key to FILE: for keys that are variables, or on several hosts
       --status                 only tells which key seals how much, and until when each is needed
       --prune                  takes the keys that nothing needs any more out of the files
-  backup FILE                  writes what receipts tell of ended secrets; - is stdout. Secrets are left out on purpose:
-                               a restore must never bring back one that was read.
-  restore FILE                 puts back what is not there; - is stdin. Overwrites nothing, makes no secret.
   --help, --version
 
 Exit status: 0 fine, 1 something is wrong, 2 wrong use.
@@ -52,7 +47,6 @@ export function parseArguments(args: readonly string[]): Command {
     if (options.status) return { name: 'key-status' };
     return options.prune ? { name: 'prune' } : { name: 'rotate', out: options.out };
   }
-  if (name === 'backup' || name === 'restore') return takes(given, [], files, 1) && { name, file: files[0] as string };
   throw new Error(name === undefined ? 'which command?' : 'there is no such command');
 }
 

@@ -38,9 +38,7 @@ async function runCommand(command: Command): Promise<Exit> {
   const config = values as Config;
   if (command.name === 'rotate') return (await import('./operator/rotate.ts')).rotate(terminal, config, command);
   if (command.name === 'key-status') return (await import('./operator/rotate.ts')).tellStatus(terminal, config);
-  if (command.name === 'prune') return (await import('./operator/rotate.ts')).prune(terminal, config);
-  if (command.name === 'backup') return (await import('./operator/backup.ts')).backup(terminal, config, command);
-  return (await import('./operator/restore.ts')).restore(terminal, config, command);
+  return (await import('./operator/rotate.ts')).prune(terminal, config);
 }
 
 function tell(text: string): Exit {

@@ -31,18 +31,13 @@ function limitsOf(config: Pick<Config, LimitName>): StoreLimits {
 }
 
 /**
- * Opens what is stored beside a service that may be running.
- * @param use `look` makes and changes nothing, in a storage that may be of an older version; `restore` makes what is not
- *   there and brings the storage to this version, as the service does.
+ * Opens what is stored beside a service that may be running. Makes and changes nothing, in a storage that may be of an older version.
  * @throws AppError STORAGE_UNAVAILABLE, or what the engine says, when it cannot be opened.
  */
-export async function openRecords(
-  { sqlitePath, STORAGE_URL }: StorageAddress,
-  use: 'look' | 'restore',
-): Promise<Records> {
+export async function openRecords({ sqlitePath, STORAGE_URL }: StorageAddress): Promise<Records> {
   if (sqlitePath) {
     const { openSqliteRecords } = await import('./sqlite/operator/records.ts');
-    return openSqliteRecords(sqlitePath, use);
+    return openSqliteRecords(sqlitePath);
   }
   const { openMongoRecords } = await import('./mongo/operator/records.ts');
   return openMongoRecords(STORAGE_URL);

@@ -21,7 +21,7 @@ export type StorageConfig = StorageAddress & Pick<Config, LimitName>;
 export type LimitName = 'STORAGE_MAX_BYTES' | 'CREATES_PER_MINUTE' | 'CLIENT_MAX_SECRETS' | 'CLIENT_MAX_BYTES';
 export type StorageAddress = Pick<Config, 'sqlitePath' | 'STORAGE_URL'>;
 
-/** What the operator's commands look through, and put something back into. */
+/** What the operator's commands look through. */
 export type Records = SecretRecords & {
   /** What the fence has stored; undefined where nothing was ever marked. */
   findMark(): Promise<FenceState | undefined>;

@@ -17,7 +17,7 @@ export async function inspectFence(terminal: Terminal, config: Config): Promise<
     const advice = 'Remove the file if it is damaged: until it is written anew, an older state cannot be told.';
     return [problem(`The marks in ${config.FENCE_FILE} cannot be read: ${describe(error)}.`, advice)];
   }
-  const records = await openRecords(config, 'look');
+  const records = await openRecords(config);
   try {
     return judge(await records.findMark(), known, terminal.now());
   } finally {

@@ -13,7 +13,7 @@ export async function inspectKeys(terminal: Terminal, config: Config): Promise<F
   const held = fingerprintsOf(findMasterKeys(config) ?? []);
   const ring = judgeRing(held);
   if (!isDatabaseThere(config)) return [ring];
-  const records = await openRecords(config, 'look');
+  const records = await openRecords(config);
   try {
     const now = terminal.now();
     const sealed = await countSealed(records, now, COUNT_PATIENCE_MS);

@@ -109,7 +109,7 @@ function refuseUnsettled(terminal: Terminal, { current, previous }: KeyFiles): v
 
 async function look(terminal: Terminal, config: Config): Promise<SealedCount> {
   if (!isDatabaseThere(config)) throw new Failure(`there is no database at ${config.sqlitePath}`);
-  const records = await openRecords(config, 'look');
+  const records = await openRecords(config);
   try {
     // An empty storage that is not the service's would call every key free.
     if (!(await records.findMark()))

@@ -18,14 +18,13 @@ export const PROCEDURE = {
   reread: 4,
   burn: 5,
   sweep: 6,
-  restore: 7,
-  advance: 8,
-  admit: 9,
-  keepClaims: 10,
-  sweepClaims: 11,
-  takeDue: 12,
-  finish: 13,
-  postpone: 14,
+  advance: 7,
+  admit: 8,
+  keepClaims: 9,
+  sweepClaims: 10,
+  takeDue: 11,
+  finish: 12,
+  postpone: 13,
 } as const;
 
 /** By number, for only numbers and bytes cross to the storage thread. */
@@ -61,11 +60,6 @@ export function createProcedures(database: DatabaseSync, ledger: Ledger): readon
        claim_tag, copy_until, envelope)
      VALUES (:id, :state, :created_at, :expires_at, :ended_at, :due_at, :tries, :tries_full_at, :reads, :receipt,
        :claim_tag, :copy_until, :envelope)`,
-  );
-  const restoreEnded = sql(
-    `INSERT INTO ended (id, receipt, state, created_at, expires_at, ended_at, due_at, tries, tries_full_at, reads)
-     SELECT :id, :receipt, :state, :created_at, :expires_at, :ended_at, :ended_at + ${RECEIPT_MS}, :tries, 0, :reads
-     WHERE NOT EXISTS (SELECT 1 FROM waiting WHERE id = :id) ON CONFLICT (id) DO NOTHING`,
   );
   const isExpiredReceipt = sql('SELECT 1 FROM waiting WHERE id = ? AND receipt = ? AND expires_at + ? > ?');
   const dropCopy = `envelope = NULL, claim_tag = NULL, copy_until = NULL, due_at = ended_at + ${RECEIPT_MS}`;
@@ -271,30 +265,6 @@ export function createProcedures(database: DatabaseSync, ledger: Ledger): readon
       const givenUp = events.giveUp(now, left - copies.length - gone.length);
       const idle = deleteIdleClients.run(now, left - copies.length - gone.length - givenUp).changes;
       return [expired.length + copies.length + gone.length + givenUp + Number(idle), expired.length];
-    },
-
-    restore(
-      id: Uint8Array,
-      receipt: Uint8Array,
-      state: number,
-      createdAt: number,
-      expiresAt: number,
-      endedAt: number,
-      tries: number,
-      reads: number,
-    ) {
-      const { changes } = restoreEnded.run({
-        id,
-        receipt,
-        state: ENDED_STATES[state] as string,
-        created_at: createdAt,
-        expires_at: expiresAt,
-        ended_at: endedAt,
-        tries,
-        reads,
-      });
-      if (changes === 1) ledger.countEnded(1, 0);
-      return changes === 1 ? YES : NO;
     },
 
     advance(now: number, ...known: readonly (Uint8Array | number)[]) {

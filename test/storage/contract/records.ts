@@ -1,11 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
-import type { EndedRecord, SealedRecord } from '../../../src/secrets/records.ts';
+import type { SealedRecord } from '../../../src/secrets/records.ts';
 import { type NewSecret, RECEIPT_MS } from '../../../src/secrets/store.ts';
 import { openRecords } from '../../../src/storage/open.ts';
 import type { Records } from '../../../src/storage/storage.ts';
 import {
-  asWaiting,
   COPY_UNTIL,
   type ContractTest,
   CREATED_AT,
@@ -16,12 +14,7 @@ import {
   HOUR,
   NO_REFUND,
   newNotify,
-  newSecret,
-  plain,
-  receiptOf,
-  reserve,
   sweepAll,
-  type Traced,
   times,
   type World,
 } from './world.ts';
@@ -36,7 +29,7 @@ export function recordContract(test: ContractTest): void {
     const copies = [await claimCopy(store, traced), await claimCopy(store, untraced)];
     const burned = await createTraced(store);
     await store.burn(burned.id, burned.receiptHash, CREATED_AT, 0);
-    const records = await openAt(t, world, 'look');
+    const records = await openAt(t, world);
 
     const waiting = [...late, ...early].map((secret) => sealed(secret, 'waiting', secret.expiresAt, secret.envelope));
     const copied = [traced, untraced].map((secret, index) =>
@@ -65,7 +58,7 @@ export function recordContract(test: ContractTest): void {
     await store.claim(read.id, CREATED_AT, NO_REFUND);
     await claimCopy(store, copied);
     await store.burn(burned.id, burned.receiptHash, CREATED_AT, 0);
-    const records = await openAt(t, world, 'look');
+    const records = await openAt(t, world);
     const list = async (now: number, limit = 100) =>
       listAll(limit, (page) => records.listNotifying({ ...page, now })) as Promise<{ envelopeHead: string }[]>;
     const headsOf = (secrets: readonly NewSecret[]) =>
@@ -82,91 +75,15 @@ export function recordContract(test: ContractTest): void {
     t.deepEqual(await heads(CREATED_AT + RECEIPT_MS), headsOf([waiting, other]));
     t.deepEqual(await heads(EXPIRES_AT + RECEIPT_MS), []);
   });
-
-  test('every receipt of an ended secret is listed as it tells, swept or not, until it is over', async (t, world) => {
-    const { store } = world;
-    const ended = await endSome(world);
-    await createUntraced(store);
-    await createTraced(store, { expiresAt: EXPIRES_AT + HOUR });
-    const records = await openAt(t, world, 'look');
-    const list = (now: number, limit = 100) => listAll(limit, (page) => records.listEnded({ ...page, now }));
-    const waitingStill = 1; // until EXPIRES_AT the last of them has not ended
-    t.is((await list(EXPIRES_AT - 1)).length, ended.length - waitingStill);
-    for (const limit of [1, 3, 100]) t.deepEqual(await list(EXPIRES_AT, limit), sorted(ended));
-    await sweepAll(store, EXPIRES_AT + 1000);
-    t.deepEqual(await list(EXPIRES_AT + 1000, 2), sorted(ended));
-    const later = 1; // has expired too by now
-    t.is((await list(CREATED_AT + RECEIPT_MS - 1)).length, ended.length + later);
-    t.is((await list(CREATED_AT + RECEIPT_MS)).length, 1 + later);
-    t.is((await list(EXPIRES_AT + RECEIPT_MS)).length, later);
-    t.is((await list(EXPIRES_AT + HOUR + RECEIPT_MS)).length, 0);
-  });
-
-  test('what is put back tells the same, holds nothing to read, and goes in its time', async (t, world) => {
-    const { store, raw } = world;
-    const records = await openAt(t, world, 'restore');
-    const given = [newEnded('read', { reads: 3 }), newEnded('burned'), newEnded('expired', { wrongTries: 2 })];
-    t.is(await records.restoreEnded(given, EXPIRES_AT), 3);
-    for (const { id, receiptHash, ...told } of given) {
-      t.deepEqual(await store.findReceipt(id, receiptHash, EXPIRES_AT), told);
-      for (const now of [CREATED_AT, EXPIRES_AT]) {
-        t.is(await store.find(id, now), undefined);
-        t.false(await store.claim(id, now, NO_REFUND));
-        t.is(await store.reserveTry(id, now), undefined);
-      }
-      t.is(await store.burn(id, receiptHash, EXPIRES_AT, 0), 'not-waiting');
-    }
-    t.deepEqual(await listAll(2, (page) => records.listEnded({ ...page, now: EXPIRES_AT })), sorted(given));
-    t.is((await records.listSealed({ now: CREATED_AT, limit: 10 })).length, 0);
-    const last = EXPIRES_AT + RECEIPT_MS;
-    await sweepAll(store, last - 1000);
-    t.is((await raw()).length, 1); // the others ended sooner
-    await sweepAll(store, last + 1000);
-    t.is((await raw()).length, 0);
-  });
-
-  test('putting back twice is putting back once; a receipt that is over is not put back', async (t, world) => {
-    const records = await openAt(t, world, 'restore');
-    const given = await times(20, async () => newEnded('read'));
-    t.is(await records.restoreEnded(given.slice(0, 5), EXPIRES_AT), 5);
-    t.is(await records.restoreEnded(given, EXPIRES_AT), 15);
-    t.is(await records.restoreEnded(given, EXPIRES_AT), 0);
-    const over = newEnded('burned');
-    t.is(await records.restoreEnded([over], over.endedAt + RECEIPT_MS), 0);
-    t.is(await records.restoreEnded([over], over.endedAt + RECEIPT_MS - 1), 1);
-    t.is((await world.raw()).length, 21);
-  });
-
-  test('what is there stays as it is, whatever would be put back', async (t, world) => {
-    const { store } = world;
-    const [waiting, copied, burned] = [await createTraced(store), await createTraced(store), await createTraced(store)];
-    await reserve(store, waiting, CREATED_AT, 2);
-    const copy = await claimCopy(store, copied);
-    await store.burn(burned.id, burned.receiptHash, CREATED_AT, 0);
-    const before = (await world.raw()).map(String).sort();
-    const records = await openAt(t, world, 'restore');
-    const others = [waiting, copied, burned].map(({ id }) => ({ ...newEnded('read'), id }));
-    t.is(await records.restoreEnded([...others, newEnded('read')], CREATED_AT), 1);
-    const after = (await world.raw()).map(String);
-    t.is(after.length, before.length + 1);
-    t.deepEqual(
-      before.filter((record) => !after.includes(record)),
-      [],
-    );
-    t.deepEqual(plain(await store.find(waiting.id, CREATED_AT)), asWaiting(waiting));
-    t.is((await store.find(copied.id, CREATED_AT))?.state, 'copy');
-    t.true(await store.reread(copied.id, CREATED_AT, { claimTag: copy.claimTag, maxReads: 5, ...NO_REFUND }));
-    t.like(await receiptOf(store, burned, CREATED_AT), { state: 'burned' });
-  });
 }
 
 function withNotify(): { notify: NonNullable<NewSecret['notify']> } {
   return { notify: newNotify() };
 }
 
-async function openAt(t: ExecutionContext, { url }: World, use: 'look' | 'restore'): Promise<Records> {
+async function openAt(t: ExecutionContext, { url }: World): Promise<Records> {
   const sqlitePath = url.startsWith('sqlite:') ? url.slice('sqlite:'.length) : undefined;
-  const records = await openRecords({ sqlitePath, STORAGE_URL: url }, use);
+  const records = await openRecords({ sqlitePath, STORAGE_URL: url });
   t.teardown(records.close);
   return records;
 }
@@ -181,37 +98,6 @@ async function listAll<T extends { id: Uint8Array }>(
     all.push(...page);
     if (page.length < limit) return all.map(readable);
   }
-}
-
-/** Ends four with a receipt, each in its way, and leaves one to expire. @returns what is to be told of them. */
-async function endSome({ store }: World): Promise<EndedRecord[]> {
-  const secrets = await times(5, () => createTraced(store));
-  const [read, copied, burned, tried, expired] = secrets as [Traced, Traced, Traced, Traced, Traced];
-  await store.claim(read.id, CREATED_AT, NO_REFUND);
-  await claimCopy(store, copied);
-  await store.burn(burned.id, burned.receiptHash, CREATED_AT, 0);
-  await reserve(store, tried, CREATED_AT, 3);
-  await store.claim(tried.id, CREATED_AT, { refundTry: true });
-  await reserve(store, expired, CREATED_AT, 2);
-  return [
-    ended(read, 'read', { reads: 1 }),
-    ended(copied, 'read', { reads: 1 }),
-    ended(burned, 'burned'),
-    ended(tried, 'read', { reads: 1, wrongTries: 2 }),
-    ended(expired, 'expired', { endedAt: EXPIRES_AT, wrongTries: 2 }),
-  ];
-}
-
-type Told = Partial<Pick<EndedRecord, 'endedAt' | 'reads' | 'wrongTries'>>;
-
-function ended({ id, receiptHash }: Traced, state: EndedRecord['state'], told: Told = {}): EndedRecord {
-  const instants = { createdAt: CREATED_AT, expiresAt: EXPIRES_AT, endedAt: CREATED_AT };
-  return { id, receiptHash, state, ...instants, wrongTries: 0, reads: 0, ...told };
-}
-
-function newEnded(state: EndedRecord['state'], told: Told = {}): EndedRecord {
-  const endedAt = state === 'expired' ? EXPIRES_AT : CREATED_AT + HOUR;
-  return ended({ ...newSecret(), receiptHash: randomBytes(32) }, state, { endedAt, ...told });
 }
 
 function sealed(

@@ -1,15 +1,13 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { AppError } from '../../../errors.ts';
 import { HEAD_BYTES } from '../../../sealing/head.ts';
-import type { EndedRecord, SealedRecord } from '../../../secrets/records.ts';
-import { NO_LIMITS, RECEIPT_MS } from '../../../secrets/store.ts';
+import type { SealedRecord } from '../../../secrets/records.ts';
+import { RECEIPT_MS } from '../../../secrets/store.ts';
 import type { Records } from '../../storage.ts';
 import { resultCode, retryWhileBusy } from '../engine/busy.ts';
 import type { Value } from '../engine/codec.ts';
 import { hasWal, openLooker } from '../engine/database.ts';
-import { type GroupCommit, openGroupCommit } from '../engine/group-commit.ts';
 import { stateOf } from '../fence/store.ts';
-import { ENDED_STATES, PROCEDURE } from '../procedures.ts';
 
 const BUSY_DEADLINE_MS = 5_000;
 const FIRST = Buffer.alloc(0);
@@ -33,21 +31,10 @@ const NOTIFYING = `
     SELECT id, 'notifying', occurred_at, occurred_at + ${RECEIPT_MS}, substr(notify, 1, ${HEAD_BYTES})
     FROM events WHERE id > :after AND occurred_at + ${RECEIPT_MS} > :now ORDER BY id LIMIT :limit)
   ORDER BY id LIMIT :limit`;
-const ENDED = `
-  SELECT * FROM (
-    SELECT id, receipt, state, created_at, expires_at, ended_at, tries, reads
-    FROM ended WHERE id > :after AND receipt IS NOT NULL AND ended_at + ${RECEIPT_MS} > :now ORDER BY id LIMIT :limit)
-  UNION ALL SELECT * FROM (
-    SELECT id, receipt, 'expired', created_at, expires_at, expires_at, tries, 0
-    FROM waiting WHERE id > :after AND receipt IS NOT NULL AND expires_at <= :now AND expires_at + ${RECEIPT_MS} > :now
-    ORDER BY id LIMIT :limit)
-  ORDER BY id LIMIT :limit`;
-
 type Row = Record<string, SQLOutputValue>;
 
 /** Blocks its thread while it looks: for the operator's commands, not for the service. */
-export async function openSqliteRecords(path: string, use: 'look' | 'restore'): Promise<Records> {
-  const commit = use === 'restore' ? await openGroupCommit(path, NO_LIMITS, () => {}) : undefined; // each call tells of a loss
+export async function openSqliteRecords(path: string): Promise<Records> {
   const looker = createLooker(path);
   return {
     async listSealed({ now, after = FIRST, limit }) {
@@ -56,17 +43,6 @@ export async function openSqliteRecords(path: string, use: 'look' | 'restore'): 
 
     async listNotifying({ now, after = FIRST, limit }) {
       return isTable(looker, 'events') ? looker.all(NOTIFYING, { now, after, limit }).map(sealedOf) : [];
-    },
-
-    async listEnded({ now, after = FIRST, limit }) {
-      return looker.all(ENDED, { now, after, limit }).map(endedOf);
-    },
-
-    async restoreEnded(records, now) {
-      if (!commit) throw new TypeError('opened for looking');
-      const fresh = records.filter(({ endedAt }) => endedAt + RECEIPT_MS > now);
-      const restored = await Promise.all(fresh.map((record) => restore(commit, record)));
-      return restored.filter(Boolean).length;
     },
 
     async findMark() {
@@ -78,7 +54,6 @@ export async function openSqliteRecords(path: string, use: 'look' | 'restore'): 
 
     async close() {
       looker.close();
-      await commit?.close();
     },
   };
 }
@@ -121,14 +96,6 @@ function createLooker(path: string): Looker {
   };
 }
 
-async function restore(commit: GroupCommit, record: EndedRecord): Promise<boolean> {
-  const { id, receiptHash, state, createdAt, expiresAt, endedAt, wrongTries, reads } = record;
-  const instants = [createdAt, expiresAt, endedAt];
-  const values = [id, receiptHash, ENDED_STATES.indexOf(state), ...instants, wrongTries, reads];
-  const [isRestored] = await commit.run(PROCEDURE.restore, ...values);
-  return isRestored === 1;
-}
-
 function sealedOf(row: Row): SealedRecord {
   return {
     id: row.id as Uint8Array,
@@ -136,18 +103,5 @@ function sealedOf(row: Row): SealedRecord {
     createdAt: row.created_at as number,
     visibleUntil: row.visible_until as number,
     envelopeHead: row.head as Uint8Array,
-  };
-}
-
-function endedOf(row: Row): EndedRecord {
-  return {
-    id: row.id as Uint8Array,
-    receiptHash: row.receipt as Uint8Array,
-    state: row.state as EndedRecord['state'],
-    createdAt: row.created_at as number,
-    expiresAt: row.expires_at as number,
-    endedAt: row.ended_at as number,
-    wrongTries: row.tries as number,
-    reads: row.reads as number,
   };
 }
