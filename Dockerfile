@@ -17,7 +17,7 @@ RUN install -d -o node -g node -m 0700 /keys /data \
 WORKDIR /app
 COPY --from=build /app/node_modules node_modules
 COPY package.json ./
-COPY scripts/compile.ts scripts/health-check.ts scripts/
+COPY scripts/check-node.cjs scripts/compile.ts scripts/health-check.ts scripts/node scripts/
 COPY bin/hushbox bin/
 COPY src src
 # Compiled ahead, for the file system is read-only when it runs.

@@ -2,10 +2,9 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 NODE := scripts/node
-# Without a trace of the machine's own npm settings for output; errors stay visible.
-NPM := npm --no-audit --no-fund --no-update-notifier --loglevel=error
-# The newest 24; one on the PATH is taken from 24.12 on (engines in package.json).
-NODE_WANTED := 24
+# Everything stays in this folder: the home may be read-only, or none.
+NPM_CACHE := $(CURDIR)/.node/npm-cache
+NPM := npm --cache "$(NPM_CACHE)" --no-audit --no-fund --no-update-notifier --loglevel=error
 
 # `docker compose`, or `docker-compose` where only that is there. COMPOSE=… takes another.
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
@@ -15,7 +14,7 @@ COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: node_modules/.installed ## install what is needed, Node 24 itself included
+build: node node_modules/.installed ## install what is needed, Node 24 itself included
 
 # The recipe's shell becomes the program, which then watches make: see src/processes/primary/make-watch.ts.
 run: build ## serve on http://127.0.0.1:8000
@@ -54,11 +53,13 @@ docs: build ## regenerate docs/configuration.md and docs/openapi.json
 clean: ## remove what was installed and measured, not the data
 	@rm -rf node_modules .node coverage
 
-node_modules/.installed: package.json package-lock.json
-	@node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major * 100 + +minor >= 2412 ? 0 : 1)' \
-	  2>/dev/null \
-	  || [ -x .node/node_modules/node/bin/node ] \
-	  || { echo 'Installing Node $(NODE_WANTED) into .node …'; $(NPM) install --prefix .node node@$(NODE_WANTED); }
+.PHONY: node
+node:
+	@scripts/install-node "$(NPM_CACHE)"
+
+# With what tests need, whatever NODE_ENV says: `make test` is for everybody. The order matters alone: node is always checked.
+node_modules/.installed: package.json package-lock.json | node
 	@echo 'Installing dependencies …'
-	@PATH="$$PWD/.node/node_modules/node/bin:$$PATH" $(NPM) ci
+	@PATH="$$PWD/.node/node_modules/node/bin:$$PATH" $(NPM) ci --include=dev
+	@rm -rf "$(NPM_CACHE)"
 	@touch $@

@@ -1,5 +1,5 @@
-import { execFile, execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdirSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -72,16 +72,4 @@ test.serial('it works through links, from any folder, and by npx', async (t) => 
   t.is((await run('hushbox', ['--version'], onPath)).stdout, `${VERSION}\n`);
   t.is((await run('sh', ['hushbox', '--version'], { cwd: join(ROOT, 'bin'), env })).stdout, `${VERSION}\n`);
   t.is((await run('npx', ['--no', 'hushbox', 'doctor', '--help'], { cwd: ROOT, env })).stdout, USAGE);
-});
-
-test.serial('an older Node is told so', async (t) => {
-  const folder = await temporaryFolder(t);
-  writeFileSync(join(folder, 'node'), '#!/bin/sh\nexit 1\n');
-  chmodSync(join(folder, 'node'), 0o755);
-  mkdirSync(join(folder, 'clone', 'bin'), { recursive: true });
-  execFileSync('cp', [LAUNCHER, join(folder, 'clone', 'bin')]); // one without a Node of its own
-  const env = { PATH: `${folder}:${process.env.PATH}` };
-  const error = await t.throwsAsync(promisify(execFile)(join(folder, 'clone/bin/hushbox'), ['--version'], { env }));
-  t.like(error, { code: 1 });
-  t.regex(error?.message ?? '', /needs Node 24\.12/);
 });

@@ -1,0 +1,12 @@
+// Loaded first at every start, by whatever Node there is: so this is plain JavaScript that an old one understands.
+const wanted = require('../package.json').engines.node.replace('>=', '').split('.').map(Number);
+const found = process.versions.node.split('.').map(Number);
+const difference = found.map((part, index) => part - wanted[index]).find((part) => part !== 0);
+
+if (difference < 0) {
+  process.stderr.write(
+    `Hushbox needs Node ${wanted.join('.')} or later, and this is ${process.versions.node} (${process.execPath}).\n` +
+      'Run `make build`: it installs the right one into this folder, and `make run` uses it.\n',
+  );
+  process.exit(1);
+}
