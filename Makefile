@@ -7,7 +7,7 @@ NPM := npm --no-audit --no-fund --no-update-notifier --loglevel=error
 # The newest 24; one on the PATH is taken from 24.12 on (engines in package.json).
 NODE_WANTED := 24
 
-# `docker compose`, or `docker-compose` where only that is there. COMPOSE=… takes another.
+# `docker compose`, or `docker-compose` if only that is installed. COMPOSE=… sets another program.
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .PHONY: help build run demo up down logs test check bench docs clean
@@ -21,28 +21,28 @@ build: node_modules/.installed ## install what is needed, Node 24 itself include
 run: build ## serve on http://127.0.0.1:8000
 	@exec env HUSHBOX_MAKE_PID=$$PPID $(NODE) src/main.ts
 
-# Variables that are set win over those of the file; so do those that are set as files.
-demo: build ## as run, with data of its own and settings that everybody knows
-	@echo 'A demonstration: everybody knows its settings (demo.env). Keep nothing real in it.'
+# Environment variables override the file, including those that name a file.
+demo: build ## like run, with its own data and well-known settings
+	@echo 'A demonstration: its settings are well known (demo.env). Store nothing real in it.'
 	@exec env HUSHBOX_MAKE_PID=$$PPID $${STORAGE_URL_FILE:+STORAGE_URL=} $${JWT_HEX_SECRET_FILE:+JWT_HEX_SECRET=} \
 	  $(NODE) --env-file=demo.env src/main.ts
 
-up: ## serve in containers, with nginx and MongoDB; waits until ready
+up: ## serve in containers, with nginx and MongoDB; wait until ready
 	@COMPOSE='$(COMPOSE)' scripts/up
 
-down: ## end the containers; their data stays
+down: ## stop the containers and keep their data
 	@$(COMPOSE) down
 
-logs: ## follow what the containers say
+logs: ## follow the logs of the containers
 	@$(COMPOSE) logs --follow --tail=100
 
-test: build ## run every test that can run here
+test: build ## run every test that can run on this machine
 	@$(NODE) node_modules/ava/entrypoints/cli.js
 
 check: build ## types, lint, generated files, tests with coverage
 	@PATH="$$PWD/.node/node_modules/node/bin:$$PATH" npm run --silent check
 
-bench: build ## measure, and draw docs/benchmarks.svg
+bench: build ## measure, and write docs/benchmarks*.md and .svg
 	@$(NODE) bench/run.ts
 	@$(NODE) bench/nginx.ts
 	@$(NODE) bench/proxy.ts
@@ -51,7 +51,7 @@ bench: build ## measure, and draw docs/benchmarks.svg
 docs: build ## regenerate docs/configuration.md and docs/openapi.json
 	@$(NODE) scripts/generate-docs.ts
 
-clean: ## remove what was installed and measured, not the data
+clean: ## remove dependencies and coverage, not the data
 	@rm -rf node_modules .node coverage
 
 node_modules/.installed: package.json package-lock.json
