@@ -16,16 +16,17 @@ function describeConfiguration(): string {
   return `<!-- Made by \`make docs\` of src/config/config.ts: change it there. -->
 # Configuration
 
-Set environment variables; they are read once, at the start. An empty variable counts as absent. A bad value stops the
-start: the message names every bad variable and shows no value. Options in a MongoDB URL that only the driver knows are
-checked when the driver is loaded, after everything else.
+Set environment variables; they are read once, at the start. An empty variable counts as absent. A bad value stops
+the start: the message names every bad variable and shows no value. Options in a MongoDB URL that only the driver
+knows are checked when the driver is loaded, after everything else.
 
 | variable | default | meaning |
 |---|---|---|
 ${rows.join('\n')}
 
-¹ Can be given as \`NAME_FILE\` instead: the path of a file that contains the value. Blanks around the value do not count.
-These stop the start: both at once, an empty file (except for \`MASTER_KEY_PREVIOUS\`), and a file that cannot be read.
+¹ Can be given as \`NAME_FILE\` instead: the path of a file that contains the value. Blanks around the value do not
+count. These stop the start: both at once, an empty file (except for \`MASTER_KEY_PREVIOUS\`), and a file that cannot
+be read.
 
 ## Evidence
 
