@@ -6,7 +6,7 @@ NODE := scripts/node
 NPM_CACHE := $(CURDIR)/.node/npm-cache
 NPM := npm --cache "$(NPM_CACHE)" --no-audit --no-fund --no-update-notifier --loglevel=error
 
-# `docker compose`, or `docker-compose` where only that is there. COMPOSE=… takes another.
+# `docker compose`, or `docker-compose` if only that is installed. COMPOSE=… sets another program.
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .PHONY: help build run demo up down logs test check bench docs clean
@@ -20,28 +20,28 @@ build: node node_modules/.installed ## install what is needed, Node 24 itself in
 run: build ## serve on http://127.0.0.1:8000
 	@exec env HUSHBOX_MAKE_PID=$$PPID $(NODE) src/main.ts
 
-# Variables that are set win over those of the file; so do those that are set as files.
-demo: build ## as run, with data of its own and settings that everybody knows
-	@echo 'A demonstration: everybody knows its settings (demo.env). Keep nothing real in it.'
+# Environment variables override the file, including those that name a file.
+demo: build ## like run, with its own data and well-known settings
+	@echo 'A demonstration: its settings are well known (demo.env). Store nothing real in it.'
 	@exec env HUSHBOX_MAKE_PID=$$PPID $${STORAGE_URL_FILE:+STORAGE_URL=} $${JWT_HEX_SECRET_FILE:+JWT_HEX_SECRET=} \
 	  $(NODE) --env-file=demo.env src/main.ts
 
-up: ## serve in containers, with nginx and MongoDB; waits until ready
+up: ## serve in containers, with nginx and MongoDB; wait until ready
 	@COMPOSE='$(COMPOSE)' scripts/up
 
-down: ## end the containers; their data stays
+down: ## stop the containers and keep their data
 	@$(COMPOSE) down
 
-logs: ## follow what the containers say
+logs: ## follow the logs of the containers
 	@$(COMPOSE) logs --follow --tail=100
 
-test: build ## run every test that can run here
+test: build ## run every test that can run on this machine
 	@$(NODE) node_modules/ava/entrypoints/cli.js
 
 check: build ## types, lint, generated files, tests with coverage
 	@PATH="$$PWD/.node/node_modules/node/bin:$$PATH" npm run --silent check
 
-bench: build ## measure, and draw docs/benchmarks.svg
+bench: build ## measure, and write docs/benchmarks*.md and .svg
 	@$(NODE) bench/run.ts
 	@$(NODE) bench/nginx.ts
 	@$(NODE) bench/proxy.ts
@@ -50,14 +50,14 @@ bench: build ## measure, and draw docs/benchmarks.svg
 docs: build ## regenerate docs/configuration.md and docs/openapi.json
 	@$(NODE) scripts/generate-docs.ts
 
-clean: ## remove what was installed and measured, not the data
+clean: ## remove dependencies and coverage, not the data
 	@rm -rf node_modules .node coverage
 
 .PHONY: node
 node:
 	@scripts/install-node "$(NPM_CACHE)"
 
-# With what tests need, whatever NODE_ENV says: `make test` is for everybody. The order matters alone: node is always checked.
+# --include=dev: `make test` works whatever NODE_ENV says. `node` comes first, but alone never makes this stale.
 node_modules/.installed: package.json package-lock.json | node
 	@echo 'Installing dependencies …'
 	@PATH="$$PWD/.node/node_modules/node/bin:$$PATH" $(NPM) ci --include=dev

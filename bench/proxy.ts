@@ -67,20 +67,20 @@ function report(contestants: readonly [Contestant, Contestant]): void {
   const lines = [
     '# Benchmarks of the proxy',
     '',
-    'Written by `node bench/proxy.ts`, which `make bench` runs; not edited by hand.',
+    'Written by `node bench/proxy.ts`, which `make bench` runs; do not edit by hand.',
     '',
-    `Run on ${new Date().toISOString().slice(0, 10)}: Node ${process.version}, ${availableParallelism()} cores of ${cpus()[0]?.model.trim()}; load average before the start ${loadBefore}, which should be near 0: other work on the machine costs both.`,
+    `Run on ${new Date().toISOString().slice(0, 10)}: Node ${process.version}, ${availableParallelism()} cores of ${cpus()[0]?.model.trim()}; load average before the start ${loadBefore}, which should be near 0: other work on the machine slows both down.`,
     '',
-    `Requests of 64 bytes to one destination on loopback, ${CONNECTIONS} connections, one worker on one core, in turns; client and destination on another core. Median of ${ROUNDS} rounds.`,
+    `Requests of 64 bytes to one destination on loopback, ${CONNECTIONS} connections, one worker on one core; client and destination on another core. The two proxies are measured in turns. Median of ${ROUNDS} rounds.`,
     '',
     '| what | measured | target |',
     '|---|---|---|',
     ...rows,
-    `| Hushbox against it, requests a second | ${ratio(ours.rates, bare.rates)} | ≥ 0.60 |`,
-    `| Hushbox against it, CPU a request | ${ratio(bare.cpuMicros, ours.cpuMicros)} |  |`,
-    `| \`createHmac\` alone over the same bytes, key made ready | ${whole(hmacs)} a second |  |`,
+    `| Hushbox against bare, requests a second | ${ratio(ours.rates, bare.rates)} | ≥ 0.60 |`,
+    `| Hushbox against bare, CPU per request | ${ratio(bare.cpuMicros, ours.cpuMicros)} |  |`,
+    `| \`createHmac\` alone over the same bytes, key prepared | ${whole(hmacs)} a second |  |`,
     `| tokens signed | ${whole(signing)} a second |  |`,
-    `| signing against it | ${(signing / hmacs).toFixed(2)} | ≥ 0.50 |`,
+    `| signing against \`createHmac\` | ${(signing / hmacs).toFixed(2)} | ≥ 0.50 |`,
     '',
   ];
   process.stdout.write(`${lines.slice(8).join('\n')}\n`);
@@ -91,7 +91,7 @@ const destination = await startService({ entry: 'bench/bare/destination.ts', cor
 const bareProxy = await startService({ entry: 'bench/bare/proxy.ts' });
 const hushbox = await startService({ env: { EGRESS_ALLOW: '127.0.0.1' } });
 const contestants: [Contestant, Contestant] = [
-  { name: 'bare node:http, passes on, signs nothing', service: bareProxy, rates: [], cpuMicros: [], p99: [] },
+  { name: 'bare node:http, forwards, signs nothing', service: bareProxy, rates: [], cpuMicros: [], p99: [] },
   { name: 'Hushbox', service: hushbox, rates: [], cpuMicros: [], p99: [] },
 ];
 try {

@@ -106,7 +106,7 @@ async function comparePairs(): Promise<void> {
   const koa = pairs('bare Koa + router + koa-body, stores nothing');
   sections.push({
     title: 'Create and read, without phrase',
-    note: `Pairs per second, one worker on one core, ${CONNECTIONS} connections, 64-byte secrets, each write synced before its answer, limits per client off but where it says so. Median of ${ROUNDS} rounds.`,
+    note: `Pairs per second, one worker on one core, ${CONNECTIONS} connections, 64-byte secrets, each write synced before its answer, limits per client off unless stated. Median of ${ROUNDS} rounds.`,
     rows: [
       ...contestants.map(([name]) => ({
         what: name,
@@ -140,7 +140,7 @@ async function comparePhrases(): Promise<void> {
   }
   sections.push({
     title: 'Create and read, with phrase',
-    note: `Each pair is two argon2id hashes (19 MiB, 2 passes). ${cores} cores for the service, its client among them; 16 connections, after ${SECONDS} s of pairs without phrase.`,
+    note: `Each pair is two argon2id hashes (19 MiB, 2 passes). ${cores} cores, shared by the service and its client; 16 connections, after ${SECONDS} s of pairs without phrase.`,
     rows: [
       { what: `argon2id alone, ${cores} threads`, value: `${whole(median(bare))} hashes/s` },
       { what: 'Hushbox, 2 hashes a pair', value: `${whole(median(ours))} hashes/s` },
@@ -174,7 +174,7 @@ async function compareReadsUnderHashing(): Promise<void> {
   });
   sections.push({
     title: 'Reads while phrases are hashed',
-    note: '200 reads a second without phrase, sent on time whatever comes back; beside them 48 connections keep every hash slot busy.',
+    note: '200 reads a second without phrase, sent on schedule whether or not earlier ones were answered. At the same time 48 connections keep every hash slot busy.',
     rows: [
       { what: 'p99 alone', value: ms(calm.p99Ms) },
       { what: 'p99 while the gate is saturated', value: ms(busy.p99Ms) },
@@ -207,12 +207,12 @@ async function compareStanding(): Promise<void> {
   rmSync(folder, { recursive: true });
   sections.push({
     title: `${whole(count)} standing secrets`,
-    note: 'The same create and read, on a file that already holds as many secrets. Then 20 s of a light load (4 connections) that asks the worker itself how long its event loop was held at most, first without anything to sweep, then while as many as a tenth of them, expired, are swept.',
+    note: 'The same create and read, on a file that already contains this many secrets. Then 20 s of a light load (4 connections), during which the worker measures the longest block of its event loop: first with nothing to sweep, then while a tenth of the secrets, expired, are swept.',
     rows: [
       { what: 'empty', value: `${whole(median(empty))} pairs/s` },
       { what: 'standing', value: `${whole(median(full))} pairs/s` },
       { what: 'ratio', value: ratio(median(full) / median(empty)), target: '≥ 0.80' },
-      { what: 'loop held at most', value: ms(calm) },
+      { what: 'longest block of the event loop', value: ms(calm) },
       { what: 'the same while sweeping', value: ms(sweeping), target: '≤ 20 ms' },
     ],
   });
@@ -253,7 +253,7 @@ async function compareSlowDisk(): Promise<void> {
   expectNoFailures('slow disk', live.rate);
   sections.push({
     title: 'A disk that syncs in 10 ms',
-    note: 'Every fsync and fdatasync sleeps 10 ms first (preloaded library); one worker on one core, 32 connections in full load.',
+    note: 'A preloaded library makes every fsync and fdatasync sleep 10 ms first. One worker on one core, 32 connections at full load.',
     rows: [
       { what: 'pairs', value: `${whole(live.rate.pairsPerSecond)} pairs/s, p99 ${ms(live.rate.p99Ms)}` },
       { what: 'p99 of GET /health/live', value: ms(live.delay.p99Ms), target: '≤ 15 ms' },
@@ -287,7 +287,7 @@ async function compareMemory(): Promise<void> {
   });
   sections.push({
     title: 'Memory of a worker',
-    note: `Resident. The growth is over ${whole(requests)} requests, half of them for unknown keys, after half as many to warm up.`,
+    note: `Resident. The growth is over ${whole(requests)} requests, half of them for unknown keys, after a warm-up of half as many.`,
     rows: [
       { what: 'bare Koa + zod + pino at rest', value: `${bare.toFixed(0)} MiB` },
       { what: 'Hushbox at rest', value: `${ours.toFixed(0)} MiB` },
@@ -306,7 +306,7 @@ async function measureStart(): Promise<void> {
   }
   sections.push({
     title: 'Start',
-    note: '`make run` on a set-up checkout, in an empty data folder, until POST /generate was answered with 201.',
+    note: '`make run` in a built checkout with an empty data folder, until POST /generate is answered with 201.',
     rows: [{ what: 'median', value: ms(median(times)), target: '≤ 1 s' }],
   });
 }
@@ -322,9 +322,9 @@ function writeResults(sync: number): void {
   const head = [
     '# Benchmarks',
     '',
-    'Written by `make bench`; not edited by hand. The figures say how parts of one run compare, not how fast another machine is.',
+    'Written by `make bench`; do not edit by hand. The figures compare parts of one run; they do not predict the speed of another machine.',
     '',
-    `Run on ${new Date().toISOString().slice(0, 10)}: Node ${process.version}, ${availableParallelism()} cores of ${cpus()[0]?.model.trim()}, a 4 KiB write is synced in ${sync.toFixed(2)} ms (median).`,
+    `Run on ${new Date().toISOString().slice(0, 10)}: Node ${process.version}, ${availableParallelism()} cores of ${cpus()[0]?.model.trim()}, a synced write of 4 KiB takes ${sync.toFixed(2)} ms (median).`,
     '',
     '![Create and read pairs per second](benchmarks.svg)',
     '',
@@ -343,7 +343,7 @@ const all = {
 };
 const chosen = options.only ? options.only.split(',') : Object.keys(all);
 const sync = syncMs();
-process.stdout.write(`a 4 KiB write is synced in ${sync.toFixed(2)} ms\n`);
+process.stdout.write(`a synced write of 4 KiB takes ${sync.toFixed(2)} ms\n`);
 for (const [index, name] of chosen.entries()) {
   process.stdout.write(`[${index + 1}/${chosen.length}] ${name}\n`);
   await all[name as keyof typeof all]();

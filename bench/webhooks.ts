@@ -6,8 +6,8 @@ import type { Delay, Probe } from './probe.ts';
 import { runClient, type Service, startService } from './service.ts';
 
 /**
- * Measures what docs/benchmarks-webhooks.md says, and writes it: reads whose events are told against reads that nobody
- * is told of, and what a receiver that hangs does to the others, each in turns. `--quick` takes shorter turns and writes
+ * Measures what docs/benchmarks-webhooks.md says, and writes it: reads with a webhook against reads
+ * without one, and the effect of a receiver that hangs on the others, each in turns. `--quick` takes shorter turns and writes
  * nothing.
  */
 const { values: options } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
@@ -107,11 +107,11 @@ function report(reads: readonly [Way, Way], hangs: readonly [Way, Way]): void {
   const lines = [
     '# Benchmarks of webhooks',
     '',
-    'Written by `node bench/webhooks.ts`, which `make bench` runs; not edited by hand.',
+    'Written by `node bench/webhooks.ts`, which `make bench` runs; do not edit by hand.',
     '',
-    `Run on ${new Date().toISOString().slice(0, 10)}: Node ${process.version}, ${availableParallelism()} cores of ${cpus()[0]?.model.trim()}; load average before the start ${loadBefore}, which should be near 0: other work on the machine costs both.`,
+    `Run on ${new Date().toISOString().slice(0, 10)}: Node ${process.version}, ${availableParallelism()} cores of ${cpus()[0]?.model.trim()}; load average before the start ${loadBefore}, which should be near 0: other work on the machine slows both down.`,
     '',
-    `${PER_SECOND} reads a second, whatever the answers do, of secrets made before; SQLite, one worker on one core, client and receivers on the other, where the client goes first, for its clock would count the receivers' work as well. Times are counted from when the read was to leave: a read's until its answer, an event's until it has arrived. CPU is of the service, for a secret created, read and told. Medians, in turns: above of ${READ_ROUNDS} rounds of ${SECONDS} s, below of ${ROUNDS} rounds of ${HANG_SECONDS} s.`,
+    `${PER_SECOND} reads a second of existing secrets, sent on schedule whether or not earlier ones were answered; SQLite, one worker on one core, client and receivers on the other. There the client has priority, because its clock would otherwise count the receivers' work too. Times start when the read was scheduled: a read's ends with its answer, an event's with its arrival. CPU is that of the service, for one secret created, read and notified. Medians, measured in turns: ${READ_ROUNDS} rounds of ${SECONDS} s with no or one receiver, ${ROUNDS} rounds of ${HANG_SECONDS} s with ${RECEIVERS}.`,
     '',
     '| what | reads | events | CPU each |',
     '|---|---|---|---|',
@@ -122,7 +122,7 @@ function report(reads: readonly [Way, Way], hangs: readonly [Way, Way]): void {
     '|---|---|---|',
     `| event p99 after the read | ${ms(eventP99)} | ≤ 1 s |`,
     `| read p99 with \`notify\` against without | ${ratio(reads, ({ read }) => read.p99Ms)} | ≤ 1.50 |`,
-    `| event p99 of healthy receivers, one more hanging, against without it | ${ratio(hangs, ({ eventP99Ms }) => eventP99Ms)} | ≤ 2.00 |`,
+    `| event p99 of healthy receivers, with one that hangs against without | ${ratio(hangs, ({ eventP99Ms }) => eventP99Ms)} | ≤ 2.00 |`,
     '',
   ];
   process.stdout.write(`${lines.slice(8).join('\n')}\n`);
@@ -140,7 +140,7 @@ const way = (name: string, seconds: number, notify: readonly string[]): Way => (
   notify,
   measured: [],
 });
-const reads: [Way, Way] = [way('nobody is told', SECONDS, []), way('one receiver is told', SECONDS, [at('127.0.0.1')])];
+const reads: [Way, Way] = [way('no receiver', SECONDS, []), way('one receiver', SECONDS, [at('127.0.0.1')])];
 const hangs: [Way, Way] = [
   way(`${RECEIVERS} receivers`, HANG_SECONDS, healthy),
   way(`${RECEIVERS} receivers and one that hangs`, HANG_SECONDS, [...healthy, hanging]),

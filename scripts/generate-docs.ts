@@ -16,16 +16,23 @@ function describeConfiguration(): string {
   return `<!-- Made by \`make docs\` of src/config/config.ts: change it there. -->
 # Configuration
 
-Everything is set by environment variables, read once at the start. An empty variable counts as absent. A bad one stops
-the start: every bad one is named at once, no value is shown (test/config/config.test.ts, test/processes/start.test.ts). Options in
-a MongoDB URL that only the driver knows are looked at when it is loaded, after all others.
+Set environment variables; they are read once, at the start. An empty variable counts as absent. A bad value stops
+the start: the message names every bad variable and shows no value. Options in a MongoDB URL that only the driver
+knows are checked when the driver is loaded, after everything else.
 
 | variable | default | meaning |
 |---|---|---|
 ${rows.join('\n')}
 
-¹ Can be given as \`NAME_FILE\` instead: the path of a file that holds the value. Blanks around it do not count; both at
-once, an empty file (but for \`MASTER_KEY_PREVIOUS\`) and one that cannot be read stop the start.
+¹ Can be given as \`NAME_FILE\` instead: the path of a file that contains the value. Blanks around the value do not
+count. These stop the start: both at once, an empty file (except for \`MASTER_KEY_PREVIOUS\`), and a file that cannot
+be read.
+
+## Evidence
+
+| claim | tests |
+|---|---|
+| Every bad variable is named, and no value is shown | test/config/config.test.ts, test/processes/start.test.ts |
 `;
 }
 

@@ -65,6 +65,26 @@ for (const { path, text } of DOCUMENTS) {
   });
 }
 
+/** The width of all prose. Code, tables, headings and the pages that `make bench` writes may be wider. */
+const WIDTH = 118;
+const BY_BENCH = /^Written by `(?:make|node) /m;
+
+for (const { path, text } of DOCUMENTS.filter(({ text }) => !BY_BENCH.test(text))) {
+  test(`${path} is wrapped at ${WIDTH} columns`, (t) => {
+    const prose = text.replaceAll(/^```.*?^```$/gms, '').split('\n');
+    t.deepEqual(
+      prose.filter((line) => line.length > WIDTH && !/^[|#]/.test(line)),
+      [],
+    );
+  });
+}
+
+test('the README needs at most 900 words before its reference part', (t) => {
+  const [before = '', reference] = README.split('\n## Reference\n');
+  t.truthy(reference);
+  t.true(before.trim().split(/\s+/).length <= 900);
+});
+
 function leadsSomewhere(from: string, link: string): boolean {
   const [file, heading] = link.split('#');
   const target = file ? join(dirname(from), file) : from;

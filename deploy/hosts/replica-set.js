@@ -1,5 +1,5 @@
-// Makes a replica set of three, and the service's user: mongosh -u root -p --host db1.internal replica-set.js
-// Each server was started with --replSet hushbox --keyFile FILE --bind_ip_all, all with the same file.
+// Creates a replica set of three, and the user of the service: mongosh -u root -p --host db1.internal replica-set.js
+// Before that, start each server with --replSet hushbox --keyFile FILE --bind_ip_all, all with the same key file.
 /* global rs, sleep, db, passwordPrompt */
 rs.initiate({
   _id: 'hushbox',
