@@ -2,7 +2,7 @@ import { ask, find, formatInstant, offerCopy, root, showSection, sleep } from '.
 
 const AUTOMATIC_RETRY_MAX_SECONDS = 5;
 
-const address = location.pathname;
+const address = location.origin + location.pathname; // a path that begins with two slashes alone would name a host
 // One for this page: with it the same answer can be had again for a minute, so that one lost on its way loses nothing.
 const idempotencyKey = Array.from(crypto.getRandomValues(new Uint8Array(32)), (byte) =>
   byte.toString(16).padStart(2, '0'),

@@ -1,0 +1,122 @@
+import type { IncomingMessage } from 'node:http';
+import type { Context } from 'koa';
+import { z } from 'zod';
+import type { ErrorCode } from '../errors.ts';
+import { readJsonObject } from './body.ts';
+import { answer } from './respond.ts';
+import type { Method, Route } from './routing.ts';
+import { validate } from './validate.ts';
+
+/** Members by name. A description and an example of a schema are its `meta`. */
+type Shape = Readonly<Record<string, z.ZodType>>;
+
+/** The one definition of a route: the router, the checks of its input and the OpenAPI document come from it. */
+export type Operation<
+  Param extends string = string,
+  Query extends z.ZodObject = z.ZodObject,
+  Body extends z.ZodObject = z.ZodObject,
+  Answer extends z.ZodType = z.ZodType,
+> = {
+  /** Of all operations no other has this name; clients are generated from it. */
+  id: string;
+  method: Method;
+  /** `:name` stands for a segment. */
+  path: string;
+  summary: string;
+  /** In Markdown, paragraph by paragraph. */
+  description?: readonly string[];
+  /** Schemes that let a request in, by name; `none` where it may also come without any. Default: nothing is needed. */
+  security?: readonly ('none' | 'createToken' | 'proxyToken' | 'proxyAuthorization')[];
+  params?: Readonly<Record<Param, z.ZodType>>;
+  /** Documented here, and read by the handler. */
+  headers?: Shape;
+  query?: Query;
+  /** A JSON object. */
+  body?: { schema: Body; limitBytes: number; examples: Readonly<Record<string, z.input<Body>>> };
+  /** A body that is not JSON, and that the handler reads. */
+  anyBody?: true;
+  answer: {
+    status: 200 | 201 | 204;
+    description: string;
+    /** Of JSON. */
+    schema?: Answer;
+    example?: z.input<Answer>;
+    /** The media type of text; neither this nor a schema means no body. */
+    textType?: string;
+    /** What can be asked next: the operation, and the member of this answer that is its key. */
+    links?: Readonly<Record<string, readonly [operationId: string, member: string]>>;
+  };
+  /** Whether a browser (`Accept: text/html`) gets a page in place of JSON, for the answer and for these errors. */
+  isPageToo?: true;
+  /** An answer that is passed on: any status, any type. */
+  passedOn?: string;
+  /** All codes but INVALID_REQUEST and those that any request can get. */
+  errors: readonly ErrorCode[];
+  /** Members that a code adds to its answer. */
+  errorMembers?: Readonly<Partial<Record<ErrorCode, Shape>>>;
+};
+
+/** Keeps the types of an operation's schemas. */
+export function operation<
+  Param extends string = never,
+  Query extends z.ZodObject = z.ZodObject,
+  Body extends z.ZodObject = z.ZodObject,
+  Answer extends z.ZodType = z.ZodUndefined,
+>(definition: Operation<Param, Query, Body, Answer>): Operation<Param, Query, Body, Answer> {
+  return definition;
+}
+
+/** Runs before the handler, and throws an AppError for a request that may not pass. */
+export type Guard = (ctx: Context) => void | Promise<void>;
+
+export type Input<Param extends string, Query extends z.ZodObject, Body extends z.ZodObject> = {
+  ctx: Context;
+  request: IncomingMessage;
+  params: Readonly<Record<Param, string>>;
+  query: z.output<Query>;
+  /** @throws AppError of `readJsonObject` and `validate`. */
+  readBody(): Promise<z.output<Body>>;
+};
+
+type Handled<Answer extends z.ZodType> = z.input<Answer> | undefined;
+
+/**
+ * Joins an operation and its handler.
+ * @param handle returns the answer's body; undefined when there is none, or when it has answered itself.
+ */
+export function route<
+  Param extends string,
+  Query extends z.ZodObject,
+  Body extends z.ZodObject,
+  Answer extends z.ZodType,
+>(
+  { method, path, query, body, answer: { status } }: Operation<Param, Query, Body, Answer>,
+  guards: readonly Guard[],
+  handle: (input: Input<Param, Query, Body>) => Handled<NoInfer<Answer>> | Promise<Handled<NoInfer<Answer>>>,
+): Route {
+  async function readBody(request: IncomingMessage): Promise<z.output<Body>> {
+    if (!body) throw new TypeError(`${method} ${path} has no body`);
+    return validate(body.schema, await readJsonObject(request, body.limitBytes));
+  }
+  return {
+    method,
+    path,
+    async run(ctx, params) {
+      for (const guard of guards) await guard(ctx);
+      const value = await handle({
+        ctx,
+        request: ctx.req,
+        params: params as Record<Param, string>,
+        query: (query ? validate(query, { ...ctx.query }) : {}) as z.output<Query>,
+        readBody: () => readBody(ctx.req),
+      });
+      if (value !== undefined) answer(ctx, status, value as object);
+      else if (status === 204) ctx.status = status;
+    },
+  };
+}
+
+/** The schema of an instant as `formatInstant` writes it. */
+export function instant(description: string): z.ZodString {
+  return z.string().meta({ format: 'date-time', description });
+}
