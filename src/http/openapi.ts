@@ -129,6 +129,8 @@ const ANY_REQUEST: Readonly<Record<string, ErrorCode>> = {
   InternalError: 'INTERNAL',
 };
 
+const BODY_ERRORS = ['TOO_LARGE', 'UNSUPPORTED_ENCODING'] as const;
+
 /** What a request gets that no operation takes. */
 const NO_OPERATION: Readonly<Record<string, ErrorCode>> = {
   NotFound: 'NOT_FOUND',
@@ -164,7 +166,7 @@ function describeOperation(operation: Operation, tag: string, toSchema: Converte
     operationId: id,
     tags: [tag],
     summary,
-    ...(description && { description: description.join('\n\n') }),
+    ...(description && { description }),
     ...(security && { security: security.map((name) => (name === 'none' ? {} : { [name]: [] })) }),
     ...(parameters.length > 0 && { parameters }),
     ...(body && {
@@ -184,7 +186,7 @@ function describeOperation(operation: Operation, tag: string, toSchema: Converte
 }
 
 function describeWebhook(webhook: Webhook, tag: string, toSchema: Converter): DescribedOperation {
-  const { id, summary, description = [], headers, body, answers } = webhook;
+  const { id, summary, description, headers, body, answers } = webhook;
   const responses = Object.entries(answers).map(([status, answer]) => [
     status,
     { description: answer.description, headers: describeHeaders(answer.headers ?? {}, toSchema) },
@@ -193,7 +195,7 @@ function describeWebhook(webhook: Webhook, tag: string, toSchema: Converter): De
     operationId: id,
     tags: [tag],
     summary,
-    description: description.join('\n\n'),
+    ...(description && { description }),
     parameters: describeParameters('header', headers, toSchema),
     requestBody: {
       required: true,
@@ -230,8 +232,8 @@ function isRequired(type: z.ZodType): boolean {
   return !type.safeParse(undefined).success;
 }
 
-function describeAnswer({ answer, isPageToo }: Operation, toSchema: Converter): Answer {
-  const { description, schema, example, textType, links } = answer;
+function describeAnswer({ answer, isPageToo, links }: Operation, toSchema: Converter): Answer {
+  const { description, schema, example, textType } = answer;
   const content = {
     ...(schema && jsonContent(toSchema(schema), { answer: example })),
     ...(textType && { [textType]: { schema: { type: 'string' } } }),
@@ -252,8 +254,9 @@ function describeAnswer({ answer, isPageToo }: Operation, toSchema: Converter): 
 
 /** The operation's own errors by status, and references to those that any request can get. */
 function describeErrorAnswers(operation: Operation, toSchema: Converter): DescribedOperation['responses'] {
-  const { errors, errorMembers = {}, isPageToo } = operation;
-  const byStatus = Map.groupBy(['INVALID_REQUEST', ...errors] as const, (code) => ERRORS[code].status);
+  const { body, errors, errorMembers = {}, isPageToo } = operation;
+  const codes = ['INVALID_REQUEST', ...(body ? BODY_ERRORS : []), ...errors] as const;
+  const byStatus = Map.groupBy(codes, (code) => ERRORS[code].status);
   const own = [...byStatus].map(([status, codes]): [number, Answer] => {
     const answer = describeErrors(codes, errorMembers, toSchema);
     const isPage = isPageToo && codes.some((code) => errors.includes(code));

@@ -17,14 +17,14 @@ export type Operation<
   Body extends z.ZodObject = z.ZodObject,
   Answer extends z.ZodType = z.ZodType,
 > = {
-  /** Of all operations no other has this name; clients are generated from it. */
+  /** Unique. Clients are generated from it. */
   id: string;
   method: Method;
   /** `:name` stands for a segment. */
   path: string;
   summary: string;
-  /** In Markdown, paragraph by paragraph. */
-  description?: readonly string[];
+  /** In Markdown. */
+  description?: string;
   /** Schemes that let a request in, by name; `none` where it may also come without any. Default: nothing is needed. */
   security?: readonly ('none' | 'createToken' | 'proxyToken' | 'proxyAuthorization')[];
   params?: Readonly<Record<Param, z.ZodType>>;
@@ -35,26 +35,37 @@ export type Operation<
   body?: { schema: Body; limitBytes: number; examples: Readonly<Record<string, z.input<Body>>> };
   /** A body that is not JSON, and that the handler reads. */
   anyBody?: true;
-  answer: {
-    status: 200 | 201 | 204;
-    description: string;
-    /** Of JSON. */
-    schema?: Answer;
-    example?: z.input<Answer>;
-    /** The media type of text; neither this nor a schema means no body. */
-    textType?: string;
-    /** What can be asked next: the operation, and the member of this answer that is its key. */
-    links?: Readonly<Record<string, readonly [operationId: string, member: string]>>;
-  };
+  answer: SuccessAnswer<Answer>;
+  /** What can be asked next: the operation, and the member of the answer that is its key. */
+  links?: Readonly<Record<string, readonly [operationId: string, member: string]>>;
   /** Whether a browser (`Accept: text/html`) gets a page in place of JSON, for the answer and for these errors. */
   isPageToo?: true;
   /** An answer that is passed on: any status, any type. */
   passedOn?: string;
-  /** All codes but INVALID_REQUEST and those that any request can get. */
+  /** Its own codes: not INVALID_REQUEST, those of reading a body, and those that any request can get. */
   errors: readonly ErrorCode[];
   /** Members that a code adds to its answer. */
   errorMembers?: Readonly<Partial<Record<ErrorCode, Shape>>>;
 };
+
+type SuccessAnswer<T extends z.ZodType> = {
+  status: 200 | 201 | 204;
+  description: string;
+  /** Of JSON. */
+  schema?: T;
+  example?: z.input<T>;
+  /** The media type of text. */
+  textType?: string;
+};
+
+export function json<T extends z.ZodType>(
+  status: 200 | 201,
+  description: string,
+  schema: T,
+  example: z.input<T>,
+): SuccessAnswer<T> {
+  return { status, description, schema, example };
+}
 
 /** Keeps the types of an operation's schemas. */
 export function operation<
@@ -62,8 +73,13 @@ export function operation<
   Query extends z.ZodObject = z.ZodObject,
   Body extends z.ZodObject = z.ZodObject,
   Answer extends z.ZodType = z.ZodUndefined,
->(definition: Operation<Param, Query, Body, Answer>): Operation<Param, Query, Body, Answer> {
-  return definition;
+>(
+  id: string,
+  method: Method,
+  path: string,
+  rest: Omit<Operation<Param, Query, Body, Answer>, 'id' | 'method' | 'path'>,
+): Operation<Param, Query, Body, Answer> {
+  return { id, method, path, ...rest };
 }
 
 /** Runs before the handler, and throws an AppError for a request that may not pass. */
@@ -82,7 +98,7 @@ type Handled<Answer extends z.ZodType> = z.input<Answer> | undefined;
 
 /**
  * Joins an operation and its handler.
- * @param handle returns the answer's body; undefined when there is none, or when it has answered itself.
+ * @param handle returns the answer's body; undefined for an answer without a body, or when it has answered itself.
  */
 export function route<
   Param extends string,

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import { formatInstant } from '../http/instant.ts';
 import type { ApiPart } from '../http/openapi.ts';
-import { instant, operation, route } from '../http/operation.ts';
+import { instant, json, operation, route } from '../http/operation.ts';
 import { type Page, pageOrJson } from '../http/page.ts';
 import type { Route } from '../http/routing.ts';
 import { EXPOSITION_TYPE, writeExposition } from './metrics/exposition.ts';
@@ -12,70 +12,44 @@ import type { Status } from './status.ts';
 const LIVE = { status: 'live' } as const;
 const READY = { status: 'ready' } as const;
 
-const isLive = operation({
-  id: 'isLive',
-  method: 'GET',
-  path: '/health/live',
+const isLive = operation('isLive', 'GET', '/health/live', {
   summary: 'Whether the process answers',
-  answer: {
-    status: 200,
-    description: 'It does.',
-    schema: z.object({ status: z.literal('live') }).meta({ id: 'Live' }),
-    example: LIVE,
-  },
+  answer: json(200, 'It does.', z.object({ status: z.literal('live') }).meta({ id: 'Live' }), LIVE),
   errors: [],
 });
 
-const isReady = operation({
-  id: 'isReady',
-  method: 'GET',
-  path: '/health/ready',
+const isReady = operation('isReady', 'GET', '/health/ready', {
   summary: 'Whether to send requests here',
-  description: ['Ready means that storage responds and the process is not shutting down.'],
-  answer: {
-    status: 200,
-    description: 'It is ready.',
-    schema: z.object({ status: z.literal('ready') }).meta({ id: 'Ready' }),
-    example: READY,
-  },
+  description: 'Ready means that storage responds and the process is not shutting down.',
+  answer: json(200, 'It is ready.', z.object({ status: z.literal('ready') }).meta({ id: 'Ready' }), READY),
   errors: ['DRAINING', 'STORAGE_UNAVAILABLE'],
 });
 
-const getStatus = operation({
-  id: 'getStatus',
-  method: 'GET',
-  path: '/status',
+const getStatus = operation('getStatus', 'GET', '/status', {
   summary: 'Uptime and number of requests served',
-  description: [
+  description:
     '`requests` counts what all workers have answered since the program started, up to a tenth of a second ago. Refused requests and those of workers that have ended are included; the request that asks is not. When a worker is killed, its last tenth of a second is lost. A browser (`Accept: text/html`) gets a page that refreshes itself.',
-  ],
-  answer: {
-    status: 200,
-    description: 'The current figures.',
-    schema: z
+  answer: json(
+    200,
+    'The current figures.',
+    z
       .object({
         started_at: instant('When the program started.'),
         uptime_seconds: z.number().min(0),
         requests: z.int().min(0),
       })
       .meta({ id: 'Status' }),
-    example: { started_at: '2026-11-21T00:00:00.000Z', uptime_seconds: 12_345.678, requests: 67_890 },
-  },
+    { started_at: '2026-11-21T00:00:00.000Z', uptime_seconds: 12_345.678, requests: 67_890 },
+  ),
   isPageToo: true,
   errors: ['TOTALS_UNAVAILABLE'],
 });
 
-const getDocument = operation({
-  id: 'getDocument',
-  method: 'GET',
-  path: '/openapi.json',
+const getDocument = operation('getDocument', 'GET', '/openapi.json', {
   summary: 'This document, with the limits of this server',
-  answer: {
-    status: 200,
-    description: 'An OpenAPI 3.1 document.',
-    schema: z.object({ openapi: z.string() }).meta({ id: 'Document' }),
-    example: { openapi: '3.1.1' },
-  },
+  answer: json(200, 'An OpenAPI 3.1 document.', z.object({ openapi: z.string() }).meta({ id: 'Document' }), {
+    openapi: '3.1.1',
+  }),
   errors: [],
 });
 

@@ -4,22 +4,19 @@ import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import { dropBody } from '../http/body.ts';
 import type { ApiPart } from '../http/openapi.ts';
-import { type Guard, operation, route } from '../http/operation.ts';
+import { type Guard, json, operation, route } from '../http/operation.ts';
 import type { Route } from '../http/routing.ts';
 import { forward, type Send, type Timing } from './forward.ts';
 import { ADDED_TO_ANSWERS, isLoop, valuesOf } from './headers.ts';
 
-const forwardRequest = operation({
-  id: 'forwardRequest',
-  method: 'POST',
-  path: '/proxy',
+const forwardRequest = operation('forwardRequest', 'POST', '/proxy', {
   summary: 'Sign a request and send it on',
   description: [
     'The body is passed on unchanged, whatever its type and length, as a POST to `Destination`, or to `/server` without one. `x-my-jwt` is added: a JWT with the header `{"alg":"HS512","typ":"JWT"}` and the claims `iat` (seconds), `jti` (128 random bits) and `payload` with `user` and `date` (YYYY-MM-DD, UTC). Nothing is sent twice, and redirects are not followed.',
     'Not passed on: hop-by-hop headers, `Proxy-…`, `Destination`, `Cookie`, `Authorization`, `token`, `DPoP`, `X-CSRFToken`, `Expect`, and an `x-my-jwt` of the client. `Via` is added; if this server is already in it, the answer is `LOOP_DETECTED`.',
     "The destination's status, headers and body come back. Not passed back: hop-by-hop headers, `Set-Cookie`, `Clear-Site-Data`, `Alt-Svc`, `Strict-Transport-Security`, `NEL`, `Report-To`, `Access-Control-…`, `X-Accel-…`, trailers, and every header that this server sets in all its answers; `Content-Security-Policy` is `sandbox`. An answer that breaks off breaks off here too.",
     'Loopback, private, link-local and other special addresses are `DESTINATION_FORBIDDEN`, however they are written or looked up, unless the server is configured to allow them. `UPSTREAM_FAILED` stands for every other failure at the destination; `UPSTREAM_TIMEOUT` for no connection within 5 s, 30 s of silence, or 60 s in all.',
-  ],
+  ].join('\n\n'),
   security: ['none', 'proxyAuthorization'],
   headers: {
     Destination: z
@@ -28,16 +25,16 @@ const forwardRequest = operation({
       .optional(),
   },
   anyBody: true,
-  answer: {
-    status: 201,
-    description: 'Without a destination: what `POST /server` answers.',
-    schema: z.unknown().meta({ $ref: '#/components/schemas/Claims' }),
-    example: {
+  answer: json(
+    201,
+    'Without a destination: what `POST /server` answers.',
+    z.unknown().meta({ $ref: '#/components/schemas/Claims' }),
+    {
       iat: 1_795_219_200,
       jti: 'q3Vb0m0yV9dQkq4J2m0Jrg',
       payload: { user: 'username', date: '2026-11-21' },
     },
-  },
+  ),
   passedOn: 'What the destination answered, with any status.',
   errors: [
     'DESTINATION_FORBIDDEN',

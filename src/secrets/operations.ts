@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { ApiPart } from '../http/openapi.ts';
-import { instant, operation } from '../http/operation.ts';
+import { instant, json, operation } from '../http/operation.ts';
 import { MAX_READS, REREAD_MS } from './secrets.ts';
 import { RECEIPT_MS, TRY_BURST, TRY_REFILL_MS } from './store.ts';
 
@@ -78,7 +78,7 @@ function newSecretSchema({ secretMaxBytes, ttlMaxSeconds }: SecretLimits) {
     .meta({ id: 'NewSecret' });
 }
 
-/** @returns what makes milliseconds of it. */
+/** Its output is in milliseconds. */
 function lifetimeSchema(maxSeconds: number) {
   const count = (unitSeconds: number) =>
     z
@@ -152,15 +152,12 @@ const Receipt = z
   .meta({ id: 'Receipt' });
 
 export const createSecret = (limits: SecretLimits, needsToken: boolean) =>
-  operation({
-    id: 'createSecret',
-    method: 'POST',
-    path: '/generate',
+  operation('createSecret', 'POST', '/generate', {
     summary: 'Store a secret',
     description: [
       'The answer is sent once the secret is durable. If the answer is lost, send the request again: a secret whose key nobody has stays unread until it expires.',
       'A server may limit how many secrets one client (an IPv4 address, or an IPv6 /64) creates in a minute (`RATE_LIMITED`), how many of them wait, and how many bytes they take (`QUOTA_EXCEEDED`). A request that is not valid or not authorised does not count; a secret that is read, burned or expired frees its share. `STORAGE_FULL` means that all clients together have filled the server.',
-    ],
+    ].join('\n\n'),
     security: needsToken ? ['createToken'] : ['none', 'createToken'],
     body: {
       schema: newSecretSchema(limits),
@@ -171,29 +168,22 @@ export const createSecret = (limits: SecretLimits, needsToken: boolean) =>
         notified: { secret: 'some secret', notify: 'https://hooks.example/hushbox' },
       },
     },
-    answer: {
-      status: 201,
-      description: 'The secret is stored.',
-      schema: CreatedSecret,
-      example: {
-        secret_key: SECRET_KEY,
-        expires_at: EXPIRES_AT,
-        receipt_key: RECEIPT_KEY,
-        webhook_secret: WEBHOOK_SECRET,
-      },
-      links: {
-        look: ['lookAtSecret', 'secret_key'],
-        read: ['readSecret', 'secret_key'],
-        receipt: ['getReceipt', 'receipt_key'],
-        burn: ['burnSecret', 'receipt_key'],
-      },
+    answer: json(201, 'The secret is stored.', CreatedSecret, {
+      secret_key: SECRET_KEY,
+      expires_at: EXPIRES_AT,
+      receipt_key: RECEIPT_KEY,
+      webhook_secret: WEBHOOK_SECRET,
+    }),
+    links: {
+      look: ['lookAtSecret', 'secret_key'],
+      read: ['readSecret', 'secret_key'],
+      receipt: ['getReceipt', 'receipt_key'],
+      burn: ['burnSecret', 'receipt_key'],
     },
     errors: [
       'UNAUTHORIZED',
       'NOTIFY_FORBIDDEN',
       'DESTINATION_FORBIDDEN',
-      'TOO_LARGE',
-      'UNSUPPORTED_ENCODING',
       'RATE_LIMITED',
       'QUOTA_EXCEEDED',
       'BUSY',
@@ -203,37 +193,25 @@ export const createSecret = (limits: SecretLimits, needsToken: boolean) =>
     ],
   });
 
-export const lookAtSecret = operation({
-  id: 'lookAtSecret',
-  method: 'GET',
-  path: '/secrets/:key',
+export const lookAtSecret = operation('lookAtSecret', 'GET', '/secrets/:key', {
   summary: 'Ask whether a secret is waiting',
-  description: [
+  description:
     'This never reads the secret, and neither do HEAD and OPTIONS. A browser (`Accept: text/html`) gets the page that asks before it reads. A key that is unknown, malformed, expired, read or burned is always the same 404.',
-  ],
   params: { key: secretKey },
-  answer: {
-    status: 200,
-    description: 'The secret is waiting.',
-    schema: WaitingSecret,
-    example: { phrase: true, expires_at: EXPIRES_AT },
-  },
+  answer: json(200, 'The secret is waiting.', WaitingSecret, { phrase: true, expires_at: EXPIRES_AT }),
   isPageToo: true,
   errors: ['KEY_NOT_FOUND', 'STORAGE_UNAVAILABLE'],
 });
 
 export const readSecret = (limits: SecretLimits) =>
-  operation({
-    id: 'readSecret',
-    method: 'POST',
-    path: '/secrets/:key',
+  operation('readSecret', 'POST', '/secrets/:key', {
     summary: 'Read a secret: the one and only time',
     description: [
       'Exactly one of any number of readers gets the secret. The read is durable before the answer is sent.',
       `Without \`Idempotency-Key\` a lost answer is a lost secret. With it, the same key, header and phrase get the same answer again: at most ${MAX_READS} times in all, for ${REREAD_MS / 1000} s after the first read, even past \`expires_at\`. Anyone else gets 404.`,
       `A wrong phrase leaves the secret in place and costs one of ${TRY_BURST} tries; one try comes back every ${REFILL_HOURS === 1 ? 'hour' : `${REFILL_HOURS} hours`}. A missing phrase costs no try, an unnecessary one is ignored, and an empty one counts as missing.`,
       'A 503 never uses a secret up, with one exception: `STORAGE_UNAVAILABLE` can mean that storage failed during the read itself, and the secret may then have been read. With the header, repeat the request to find out.',
-    ],
+    ].join('\n\n'),
     params: { key: secretKey },
     headers: {
       'Idempotency-Key': z
@@ -253,18 +231,11 @@ export const readSecret = (limits: SecretLimits) =>
       limitBytes: bodyLimitBytes(limits),
       examples: { without: {}, with: { phrase: 'some phrase' } },
     },
-    answer: {
-      status: 200,
-      description: 'The secret, byte for byte as it was given.',
-      schema: Secret,
-      example: { secret: 'some secret' },
-    },
+    answer: json(200, 'The secret, byte for byte as it was given.', Secret, { secret: 'some secret' }),
     errors: [
       'PHRASE_REQUIRED',
       'WRONG_PHRASE',
       'KEY_NOT_FOUND',
-      'TOO_LARGE',
-      'UNSUPPORTED_ENCODING',
       'TOO_MANY_TRIES',
       'BUSY',
       'STORAGE_UNAVAILABLE',
@@ -280,39 +251,25 @@ export const readSecret = (limits: SecretLimits) =>
     },
   });
 
-export const getReceipt = operation({
-  id: 'getReceipt',
-  method: 'GET',
-  path: '/receipts/:key',
+export const getReceipt = operation('getReceipt', 'GET', '/receipts/:key', {
   summary: 'Ask what became of a secret',
-  description: [
-    `A receipt is kept for ${RECEIPT_DAYS} days after its secret ends, and is 404 after that. It is also 404 if the database was restored from an older state and nobody knows whether the secret was read.`,
-  ],
+  description: `A receipt is kept for ${RECEIPT_DAYS} days after its secret ends, and is 404 after that. It is also 404 if the database was restored from an older state and nobody knows whether the secret was read.`,
   params: { key: receiptKey },
-  answer: {
-    status: 200,
-    description: 'What became of the secret.',
-    schema: Receipt,
-    example: {
-      state: 'read',
-      created_at: CREATED_AT,
-      expires_at: EXPIRES_AT,
-      ended_at: '2026-11-21T09:30:00.000Z',
-      wrong_tries: 1,
-      reads: 1,
-    },
-  },
+  answer: json(200, 'What became of the secret.', Receipt, {
+    state: 'read',
+    created_at: CREATED_AT,
+    expires_at: EXPIRES_AT,
+    ended_at: '2026-11-21T09:30:00.000Z',
+    wrong_tries: 1,
+    reads: 1,
+  }),
   errors: ['KEY_NOT_FOUND', 'STORAGE_UNAVAILABLE'],
 });
 
-export const burnSecret = operation({
-  id: 'burnSecret',
-  method: 'DELETE',
-  path: '/receipts/:key',
+export const burnSecret = operation('burnSecret', 'DELETE', '/receipts/:key', {
   summary: 'Burn a waiting secret',
-  description: [
+  description:
     'Nobody can read the secret after this. 409 means that it was already read, burned or expired; a copy kept for a repeated read is removed all the same.',
-  ],
   params: { key: receiptKey },
   answer: { status: 204, description: 'The secret was waiting, and is burned now.' },
   errors: ['KEY_NOT_FOUND', 'NOT_WAITING', 'STORAGE_UNAVAILABLE'],

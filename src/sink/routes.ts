@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { dropBody } from '../http/body.ts';
 import type { ApiPart } from '../http/openapi.ts';
-import { type Guard, operation, route } from '../http/operation.ts';
+import { type Guard, json, operation, route } from '../http/operation.ts';
 import type { Route } from '../http/routing.ts';
 import { CLAIMS_MAX_BYTES, LIST_LENGTH, type Sink } from './sink.ts';
 import { KEPT_MS } from './store.ts';
@@ -21,36 +21,26 @@ const Claims = z
   })
   .meta({ id: 'Claims' });
 
-const receiveCall = operation({
-  id: 'receiveCall',
-  method: 'POST',
-  path: '/server',
+const receiveCall = operation('receiveCall', 'POST', '/server', {
   summary: 'Receive a signed call',
   description: [
     `Takes the token in \`x-my-jwt\`: a JWT signed with HS512 and this server's key, with \`iat\`, \`jti\` (up to 256 characters) and \`payload\` with \`user\` and \`date\`, together at most ${CLAIMS_MAX_BYTES} bytes. \`UNAUTHORIZED\` if the token is missing or anything about it is wrong, including an \`iat\` that is more than 5 minutes off (in whole seconds), an \`exp\` or \`nbf\` that does not hold, and any \`aud\`: such a token is meant for another service.`,
     `Each \`jti\` is accepted once, over all workers and hosts that share a database, for as long as its claims are kept: ${KEPT_DAYS} days. \`payload\` is kept with everything in it; other claims are not.`,
     'The body may be anything, up to 16 MiB: it is read and dropped.',
-  ],
+  ].join('\n\n'),
   headers: { 'x-my-jwt': z.string().describe('The token.') },
-  answer: { status: 201, description: 'The claims, as they are kept.', schema: Claims, example: EXAMPLE },
+  answer: json(201, 'The claims, as they are kept.', Claims, EXAMPLE),
   errors: ['UNAUTHORIZED', 'TOKEN_REPLAYED', 'TOO_LARGE', 'STORAGE_UNAVAILABLE', 'STORAGE_FULL'],
 });
 
-const listCalls = operation({
-  id: 'listCalls',
-  method: 'GET',
-  path: '/server',
+const listCalls = operation('listCalls', 'GET', '/server', {
   summary: `List the newest ${LIST_LENGTH} calls`,
-  description: [
+  description:
     'The newest call comes first. In production this needs the `PROXY_TOKEN` as `Authorization: Bearer` or `Proxy-Authorization: Bearer`; if the server has none, nobody gets the list. Outside of production everybody does.',
-  ],
   security: ['none', 'proxyToken'],
-  answer: {
-    status: 200,
-    description: 'The claims of these calls.',
-    schema: z.array(Claims).max(LIST_LENGTH).meta({ id: 'ClaimsList' }),
-    example: [EXAMPLE],
-  },
+  answer: json(200, 'The claims of these calls.', z.array(Claims).max(LIST_LENGTH).meta({ id: 'ClaimsList' }), [
+    EXAMPLE,
+  ]),
   errors: ['UNAUTHORIZED', 'STORAGE_UNAVAILABLE'],
 });
 

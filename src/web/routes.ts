@@ -8,10 +8,7 @@ import type { Route } from '../http/routing.ts';
 import { fill, type Values } from './template.ts';
 
 /** The page that opens a link is an answer of `/secrets/:key`. */
-const getCreatePage = operation({
-  id: 'getCreatePage',
-  method: 'GET',
-  path: '/',
+const getCreatePage = operation('getCreatePage', 'GET', '/', {
   summary: 'The page to create a secret',
   answer: { status: 200, description: 'The page.', textType: 'text/html' },
   errors: [],

@@ -30,7 +30,7 @@ function webhook(id: string, type: EventName, summary: string): Webhook {
     description: [
       'In the form of Standard Webhooks 1.0. A secret has at most one such event: `secret.read`, `secret.burned` or `secret.expired`. It is delivered at least once, in no order with the events of other secrets, and always with the same `webhook-id` and the same bytes as its body.',
       `The event counts as delivered when the answer is 2xx and comes within ${LIMITS.totalMs / 1000} s. Redirects are not followed. Any other answer except 410, and no answer, is a failure: the event is sent again, at most ten times in 24 hours. The body of an answer is not used; up to ${ANSWER_MAX_BYTES} bytes of it are read.`,
-    ],
+    ].join('\n\n'),
     headers: HEADERS,
     body: {
       description: 'JSON; the signature covers exactly these bytes.',
