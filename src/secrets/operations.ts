@@ -78,7 +78,7 @@ function newSecretSchema({ secretMaxBytes, ttlMaxSeconds }: SecretLimits) {
     .meta({ id: 'NewSecret' });
 }
 
-/** Its output is in milliseconds. */
+/** The output is in milliseconds. */
 function lifetimeSchema(maxSeconds: number) {
   const count = (unitSeconds: number) =>
     z
