@@ -19,7 +19,7 @@ type Document = {
   paths: Record<string, PathItem>;
   webhooks: Record<string, PathItem>;
   components: {
-    headers: Record<string, Header>;
+    headers: Record<string, Schema>;
     responses: Record<string, Answer>;
     schemas: Record<string, Schema>;
   };

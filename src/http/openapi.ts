@@ -39,15 +39,8 @@ export type ApiPart = {
   webhooks?: Readonly<Record<string, Webhook>>;
 };
 
-type Described = {
-  tags: ApiPart['tag'][];
-  paths: Record<string, PathItem>;
-  webhooks: Record<string, PathItem>;
-  components: { headers: Schema; responses: Record<string, Answer>; schemas: Schema };
-};
-
 /** Everything in the document that comes from operations. */
-export function describeApi(parts: readonly ApiPart[]): Described {
+export function describeApi(parts: readonly ApiPart[]) {
   const paths: Record<string, PathItem> = {};
   const webhooks: Record<string, PathItem> = {};
   const schemas: Record<string, Schema> = {};
@@ -82,22 +75,19 @@ type Converter = (type: z.ZodType) => Schema;
 /** @param named takes the schemas that have a name; others refer to them. */
 function createConverter(named: Record<string, Schema>): Converter {
   return (type) => {
-    // `input`: what is on the wire, before defaults and transforms; and answers may get more members one day.
+    // `input`: the wire, before defaults and transforms; it also leaves answers open for further members.
     const { properties, $defs } = z.toJSONSchema(z.object({ type }), { io: 'input', override: dropSafeIntegers });
-    const { schema, ...schemas } = moveReferences({ schema: properties?.type, ...$defs }) as Record<string, Schema>;
-    Object.assign(named, schemas);
-    return schema as Schema;
+    const text = JSON.stringify({ type: properties?.type, named: $defs });
+    const moved = JSON.parse(text.replaceAll('"#/$defs/', '"#/components/schemas/'));
+    Object.assign(named, moved.named);
+    return moved.type;
   };
 }
 
-/** Every JSON number that is an integer to JavaScript fits: a bound that says nothing. */
+/** zod adds these bounds to every integer. They say nothing that JSON does not. */
 function dropSafeIntegers({ jsonSchema }: { jsonSchema: { minimum?: number; maximum?: number } }): void {
   if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
   if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
-}
-
-function moveReferences(schemas: object): unknown {
-  return JSON.parse(JSON.stringify(schemas).replaceAll('"#/$defs/', '"#/components/schemas/'));
 }
 
 const REQUEST_ID = { 'x-request-id': { $ref: '#/components/headers/RequestId' } };

@@ -25,7 +25,7 @@ export type Operation<
   summary: string;
   /** In Markdown. */
   description?: string;
-  /** Schemes that let a request in, by name; `none` where it may also come without any. Default: nothing is needed. */
+  /** Schemes that a request may use; `none` if it may also use none. Default: nothing is needed. */
   security?: readonly ('none' | 'createToken' | 'proxyToken' | 'proxyAuthorization')[];
   params?: Readonly<Record<Param, z.ZodType>>;
   /** Documented here, and read by the handler. */
@@ -38,7 +38,7 @@ export type Operation<
   answer: SuccessAnswer<Answer>;
   /** What can be asked next: the operation, and the member of the answer that is its key. */
   links?: Readonly<Record<string, readonly [operationId: string, member: string]>>;
-  /** Whether a browser (`Accept: text/html`) gets a page in place of JSON, for the answer and for these errors. */
+  /** A browser (`Accept: text/html`) gets a page instead of JSON, for the answer and for these errors. */
   isPageToo?: true;
   /** An answer that is passed on: any status, any type. */
   passedOn?: string;
