@@ -1,15 +1,15 @@
 import type { IncomingMessage } from 'node:http';
-import type Router from '@koa/router';
-import Koa, { type Middleware } from 'koa';
+import Koa from 'koa';
 import { requireBearer } from './http/bearer.ts';
 import { createResponder, type RequestLog } from './http/respond.ts';
-import { createRouting } from './http/routing.ts';
+import { createRouting, type Route } from './http/routing.ts';
 import { createDocument } from './openapi.ts';
 import type { Samples } from './ops/metrics/families.ts';
-import { documentRoutes, type HealthParts, healthRoutes, metricsRoutes, statusRoutes } from './ops/routes.ts';
+import { documentRoute, type HealthParts, healthRoutes, metricsRoute, statusRoute } from './ops/routes.ts';
 import type { Status } from './ops/status.ts';
-import { type ProxyRouteParts, proxyRoutes } from './proxy/routes.ts';
-import { type SecretLimits, secretRoutes } from './secrets/routes.ts';
+import { type ProxyRouteParts, proxyRoute } from './proxy/routes.ts';
+import type { SecretLimits } from './secrets/operations.ts';
+import { secretRoutes } from './secrets/routes.ts';
 import type { Secrets } from './secrets/secrets.ts';
 import { sinkRoutes } from './sink/routes.ts';
 import type { Sink } from './sink/sink.ts';
@@ -20,9 +20,9 @@ export type AppParts = HealthParts & {
   secrets: Secrets;
   limits: SecretLimits;
   createToken: string | undefined;
-  /** Whose limits a request counts for; undefined for nobody's. */
+  /** The client whose limits a request counts against; undefined if none do. */
   identify(request: IncomingMessage): Uint8Array | undefined;
-  /** Undefined where there is no key to verify with. */
+  /** Undefined without a key to verify with. */
   sink: Sink | undefined;
   /** Signs requests and sends them on; undefined where that is not served. */
   proxy: Pick<ProxyRouteParts, 'sign' | 'send' | 'timing'> | undefined;
@@ -33,9 +33,9 @@ export type AppParts = HealthParts & {
   requestLog: RequestLog;
 };
 
-/** Composes the public middleware and routes from ready-made parts. No I/O but reading the pages, so that tests use it whole. */
+/** The public application, composed from ready-made parts. Its only I/O is to read the pages. */
 export function createApp(parts: AppParts): Koa {
-  return compose(parts.requestLog, parts.isDraining, [createRouting(createRouters(parts))]);
+  return compose(createRoutes(parts), parts);
 }
 
 export type InternalAppParts = HealthParts & {
@@ -45,42 +45,50 @@ export type InternalAppParts = HealthParts & {
   readTotals(): Promise<Samples>;
 };
 
-/** What the internal listener answers. */
-export function createInternalApp({ token, requestLog, readTotals, ...health }: InternalAppParts): Koa {
-  const guards = token === undefined ? [] : [requireBearer(token)];
-  const routers = [metricsRoutes(readTotals, VERSION), healthRoutes(health)];
-  return compose(requestLog, health.isDraining, [...guards, createRouting(routers)]);
+/** The application of the internal listener. */
+export function createInternalApp({ token, readTotals, ...health }: InternalAppParts): Koa {
+  const routes = [metricsRoute(readTotals, VERSION), ...healthRoutes(health)];
+  return compose(routes, { ...health, token });
 }
 
-function compose(requestLog: RequestLog, isDraining: () => boolean, middleware: readonly Middleware[]): Koa {
+type Common = Pick<AppParts, 'requestLog' | 'isDraining'> & { token?: string | undefined };
+
+/** @param token what every request needs, unknown paths included. */
+function compose(routes: readonly Route[], { requestLog, isDraining, token }: Common): Koa {
   const app = new Koa();
   app.use(createResponder(requestLog, isDraining));
-  for (const step of middleware) app.use(step);
-  // Only what happens after the answer was begun arrives here: the client went away, or the socket broke.
+  if (token !== undefined) {
+    const guard = requireBearer(token);
+    app.use(async (ctx, next) => {
+      await guard(ctx);
+      return next();
+    });
+  }
+  app.use(createRouting(routes));
+  // Only failures after an answer was begun arrive here: the client went away, or the socket broke.
   app.on('error', (error) => requestLog.broken(error));
   return app;
 }
 
 /** RFC 9110 §11.7. */
 const PROXY_AUTHENTICATION = [['proxy-authorization'], 'PROXY_AUTHENTICATION_REQUIRED'] as const;
-const letPass: Middleware = (_ctx, next) => next();
 
-/** Every public route there is. */
-export function createRouters(parts: Omit<AppParts, 'requestLog'>): Router[] {
+/** Every public route. */
+export function createRoutes(parts: Omit<AppParts, 'requestLog'>): Route[] {
   const { secrets, limits, createToken, identify, sink, proxy, proxyToken, isProduction, readStatus, publicUrl } =
     parts;
   const needsToken = createToken !== undefined;
-  const guard: Middleware = needsToken ? requireBearer(createToken) : letPass;
-  const sinkGuard = isProduction ? requireBearer(proxyToken, ['authorization', 'proxy-authorization']) : letPass;
-  const proxyGuard = proxyToken === undefined ? letPass : requireBearer(proxyToken, ...PROXY_AUTHENTICATION);
+  const createGuards = needsToken ? [requireBearer(createToken)] : [];
+  const sinkGuards = isProduction ? [requireBearer(proxyToken, ['authorization', 'proxy-authorization'])] : [];
+  const proxyGuards = proxyToken === undefined ? [] : [requireBearer(proxyToken, ...PROXY_AUTHENTICATION)];
   const web = createWeb({ limits, publicUrl, needsToken });
   return [
-    secretRoutes({ secrets, limits, guard, identify, showPage: web.showSecretPage, showErrorPage: web.showErrorPage }),
-    ...(sink ? [sinkRoutes({ sink, guard: sinkGuard })] : []),
-    ...(sink && proxy ? [proxyRoutes({ ...proxy, guard: proxyGuard, receive: sink.receive })] : []),
-    web.routes,
-    healthRoutes(parts),
-    statusRoutes({ readStatus, showPage: web.showStatusPage, showErrorPage: web.showStatusErrorPage }),
-    documentRoutes(() => createDocument({ limits, needsToken, publicUrl })),
+    ...secretRoutes({ secrets, limits, guards: createGuards, identify, page: web.secretPage }),
+    ...(sink ? sinkRoutes(sink, sinkGuards) : []),
+    ...(sink && proxy ? [proxyRoute({ ...proxy, guards: proxyGuards, receive: sink.receive })] : []),
+    ...web.routes,
+    ...healthRoutes(parts),
+    statusRoute(readStatus, web.statusPage),
+    documentRoute(() => createDocument({ limits, needsToken, publicUrl })),
   ];
 }

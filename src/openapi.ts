@@ -1,22 +1,21 @@
-import { type ApiPart, SHARED_HEADERS, SHARED_RESPONSES, SHARED_SCHEMAS } from './http/openapi.ts';
-import { describeOperation } from './ops/openapi.ts';
-import { describeProxy } from './proxy/openapi.ts';
-import { describeSecrets } from './secrets/openapi.ts';
-import type { SecretLimits } from './secrets/routes.ts';
-import { describeSink } from './sink/openapi.ts';
+import { describeApi } from './http/openapi.ts';
+import { opsApi } from './ops/routes.ts';
+import { proxyApi } from './proxy/routes.ts';
+import { type SecretLimits, secretsApi } from './secrets/operations.ts';
+import { sinkApi } from './sink/routes.ts';
 import { VERSION } from './version.ts';
-import { describePages } from './web/openapi.ts';
-import { describeWebhooks } from './webhooks/openapi.ts';
+import { webApi } from './web/routes.ts';
+import { webhooksApi } from './webhooks/openapi.ts';
 
 const DESCRIPTION = `
 Hands over a secret exactly once.
 
-- Every answer is JSON, but for the pages. Every error has one shape: \`Error\`, \`code\`, \`request_id\`.
-- A body is JSON whatever its content type says. One that is not JSON, not an object, not UTF-8, or has an unknown member is 400.
+- Every answer is JSON, except the pages. Every error has one shape: \`Error\`, \`code\`, \`request_id\`.
+- A body is read as JSON whatever its content type. A body that is not JSON, not an object or not UTF-8, or that has an unknown member, is 400.
 - Every answer has \`cache-control: no-store\`, \`x-content-type-options: nosniff\`, \`referrer-policy: no-referrer\` and \`x-request-id\`.
-- An unknown path is 404 \`NOT_FOUND\`, a method that a path does not take is 405 with \`Allow\`. OPTIONS is 204 with \`Allow\`. HEAD is GET without the body. A slash at the end makes no difference.
-- Request heads are read up to 16 KiB (431) and for 10 s, whole requests for 60 s (408). Compressed bodies are 415, an \`Expect\` other than \`100-continue\` is 417.
-- 429, 503 and 507 come with \`Retry-After\`; the same request can succeed then.
+- An unknown path is 404 \`NOT_FOUND\`, a method that a path does not accept is 405 with \`Allow\`. OPTIONS is 204 with \`Allow\`. HEAD is GET without the body. A slash at the end makes no difference, and repeated slashes count as one.
+- Request heads may have 16 KiB (otherwise 431) and take 10 s, whole requests 60 s (otherwise 408). Compressed bodies are 415, an \`Expect\` other than \`100-continue\` is 417.
+- 429, 503 and 507 come with \`Retry-After\`; the same request can succeed after that time.
 `.trim();
 
 export type ApiOptions = {
@@ -27,15 +26,9 @@ export type ApiOptions = {
 };
 
 /** The OpenAPI 3.1 document of a server with these settings. */
-export function createDocument({ limits, needsToken, publicUrl }: ApiOptions): object {
-  const parts: readonly ApiPart[] = [
-    describeSecrets(limits, needsToken),
-    describeWebhooks(),
-    describeProxy(),
-    describeSink(),
-    describePages(),
-    describeOperation(),
-  ];
+export function createDocument({ limits, needsToken, publicUrl }: ApiOptions) {
+  const parts = [secretsApi(limits, needsToken), webhooksApi, proxyApi, sinkApi, webApi, opsApi];
+  const { components, ...described } = describeApi(parts);
   return {
     openapi: '3.1.1',
     info: {
@@ -46,27 +39,23 @@ export function createDocument({ limits, needsToken, publicUrl }: ApiOptions): o
     },
     servers: [{ url: publicUrl ?? '/' }],
     security: [],
-    tags: parts.map(({ tag }) => tag),
-    paths: Object.assign({}, ...parts.map(({ paths }) => paths)),
-    webhooks: Object.assign({}, ...parts.map(({ webhooks }) => webhooks)),
+    ...described,
     components: {
       securitySchemes: {
         proxyToken: {
           type: 'http',
           scheme: 'bearer',
-          description: 'In production: the PROXY_TOKEN that the server was given.',
+          description: "In production: the server's PROXY_TOKEN.",
         },
         proxyAuthorization: {
           type: 'apiKey',
           in: 'header',
           name: 'Proxy-Authorization',
-          description: 'Where the server was given a PROXY_TOKEN: `Bearer` and the token.',
+          description: 'If the server has a PROXY_TOKEN: `Bearer` and the token.',
         },
-        createToken: { type: 'http', scheme: 'bearer', description: 'Where the server was given a CREATE_TOKEN.' },
+        createToken: { type: 'http', scheme: 'bearer', description: 'If the server has a CREATE_TOKEN: the token.' },
       },
-      headers: SHARED_HEADERS,
-      responses: SHARED_RESPONSES,
-      schemas: Object.assign({}, SHARED_SCHEMAS, ...parts.map(({ schemas }) => schemas)),
+      ...components,
     },
   };
 }

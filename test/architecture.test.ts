@@ -36,7 +36,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   webhooks: ['clock', 'egress', 'errors', 'http', 'outbox', 'sealing', 'tokens'],
   proxy: ['egress', 'errors', 'http'],
   sink: ['clock', 'errors', 'http'],
-  web: ['errors', 'http'],
+  web: ['http'],
   ops: ['clock', 'errors', 'http'],
   storage: ['clock', 'config', 'errors', 'fence', 'files', 'findings', 'outbox', 'sealing', 'secrets', 'sink'],
   outbox: ['clock'],
@@ -59,16 +59,16 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Packages with one place: what else needs them asks there. */
 const HOME_OF_PACKAGE: Readonly<Record<string, RegExp>> = {
   '../package.json': /^version\.ts$/,
-  '@koa/router': /^(http\/routing|[a-z]+\/routes)\.ts$/,
+  '@koa/router': /^http\/routing\.ts$/,
   '@node-rs/argon2': /^hashing\/argon2\.ts$/,
-  koa: /^(app|http\/[a-z]+|[a-z]+\/routes)\.ts$/,
+  koa: /^app\.ts$/,
   mongodb: /^(storage\/mongo|setup)\//,
   'node:cluster': /^(main|processes\/primary\/primary)\.ts$/,
   'ipaddr.js': /^(network\/allow-list|config\/config|egress\/addresses|http\/client-address)\.ts$/,
   undici: /^egress\/connections\.ts$/,
   'node:sqlite': /^storage\/sqlite\//,
   pino: /^ops\/log\.ts$/,
-  zod: /^(config\/config|http\/validate|[a-z]+\/routes)\.ts$/,
+  zod: /^(config\/config|http\/(operation|openapi)|[a-z]+\/(operations|openapi|routes))\.ts$/,
 };
 
 /** What holds the rules: these parts are told the time and given their chances. */

@@ -1,23 +1,23 @@
 import { hash, timingSafeEqual } from 'node:crypto';
-import type { Middleware } from 'koa';
 import { AppError, type ErrorCode } from '../errors.ts';
+import type { Guard } from './operation.ts';
 
 /**
- * Lets pass who sends this token as `Authorization: Bearer` (RFC 6750 §2.1), or in another of these headers. Compares in
- * constant time.
- * @param token undefined where there is none: then nobody passes.
- * @param code what others get.
+ * Lets a request pass that carries this token as `Authorization: Bearer` (RFC 6750 §2.1), or in another of these headers.
+ * Compares in constant time.
+ * @param token if undefined, nothing passes.
+ * @param code of the refusal.
  */
 export function requireBearer(
   token: string | undefined,
   headers: readonly string[] = ['authorization'],
   code: ErrorCode = 'UNAUTHORIZED',
-): Middleware {
+): Guard {
   const expected = token === undefined ? undefined : digest(token);
-  return (ctx, next) => {
+  return (ctx) => {
     for (const header of headers) {
       const sent = /^Bearer +(\S+)$/i.exec(ctx.get(header))?.[1];
-      if (expected && sent !== undefined && timingSafeEqual(digest(sent), expected)) return next();
+      if (expected && sent !== undefined && timingSafeEqual(digest(sent), expected)) return;
     }
     throw new AppError(code);
   };

@@ -2,11 +2,11 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '../errors.ts';
 
-/** A body over the limit is read and dropped up to here, so that a client which sends everything first gets its 413. */
+/** A body over the limit is still read up to here and dropped, so that a client that sends everything first gets its 413. */
 const DRAIN_BYTES = 16 * 1024 * 1024;
 
 /**
- * Reads a JSON object, whatever content type it comes with; an empty body is `{}`.
+ * Reads a JSON object, whatever its content type; an empty body is `{}`.
  * @throws AppError INVALID_REQUEST: not JSON, not an object, not UTF-8. TOO_LARGE. UNSUPPORTED_ENCODING.
  */
 export async function readJsonObject(request: IncomingMessage, limitBytes: number): Promise<Record<string, unknown>> {
@@ -23,8 +23,8 @@ export async function readJsonObject(request: IncomingMessage, limitBytes: numbe
 }
 
 /**
- * Reads a body that nobody needs, so that who sends all of it first gets an answer.
- * @throws AppError TOO_LARGE; INVALID_REQUEST where it breaks off.
+ * Reads and drops a body, so that a client that sends everything first gets its answer.
+ * @throws AppError TOO_LARGE; INVALID_REQUEST when it breaks off.
  */
 export async function dropBody(request: IncomingMessage, limitBytes = DRAIN_BYTES): Promise<void> {
   await readBytes(request, 0, limitBytes);
@@ -34,12 +34,12 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // Without a cause: the parser's message quotes what the client sent.
+    // No cause: the parser's message quotes the client.
     throw new AppError('INVALID_REQUEST', { detail: 'The body is not valid JSON' });
   }
 }
 
-/** @param keptBytes of a body that is longer, within the limit, nothing is kept. */
+/** @param keptBytes a longer body is read up to the limit, and nothing of it is kept. */
 function readBytes(request: IncomingMessage, keptBytes: number, limitBytes = keptBytes): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -60,7 +60,7 @@ function readBytes(request: IncomingMessage, keptBytes: number, limitBytes = kep
     request.on('close', () => {
       if (!request.complete) breakOff();
     });
-    // Nobody is left to read it: a code of its own would be of no use.
+    // The client is gone, so a code of its own would be of no use.
     function breakOff(): void {
       reject(new AppError('INVALID_REQUEST', { detail: 'The request ended before its body was complete' }));
     }

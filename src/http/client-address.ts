@@ -5,24 +5,24 @@ import ipaddr from 'ipaddr.js';
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 type Range = [Address, number];
 
-/** More proxies than this do not stand in a row. */
+/** Longer chains of proxies are not looked at. */
 const MAX_HOPS = 32;
-/** Answers that are kept, so that a client's next request costs a look-up. */
+/** Results to remember, so that a client's next request costs one look-up. */
 const MAX_KEPT = 10_000;
 const MAX_KEPT_LENGTH = 128;
 
 export type Trust = {
   /** Proxies, as addresses and CIDRs. */
   proxies: readonly string[];
-  /** Whether all peers are proxies, which have no address: those that come through a socket in the file system. */
+  /** Whether all peers are proxies without an address: connections through a unix socket. */
   isPeerProxy: boolean;
 };
 
 /**
- * Tells which network a request comes from: an IPv4 address, or the first 64 bits of an IPv6 address.
+ * Finds the network that a request comes from: an IPv4 address, or the first 64 bits of an IPv6 address.
  *
- * The client's address is the peer's; or, where that is a trusted proxy, the last one in `X-Forwarded-For` that is not.
- * What an untrusted client says of itself counts for nothing, and no other header does.
+ * The client's address is the peer's. If the peer is a trusted proxy, it is the last address in `X-Forwarded-For` that is
+ * not a proxy. An untrusted client's own headers count for nothing, and neither does any other header.
  */
 export function createNetworkFinder({ proxies, isPeerProxy }: Trust): (request: IncomingMessage) => string {
   const ranges = proxies.map(parseRange);
@@ -36,7 +36,7 @@ export function createNetworkFinder({ proxies, isPeerProxy }: Trust): (request: 
   }
 
   return ({ socket, headers }) => {
-    // Without proxies the header is not even looked at; a peer that is gone has no address, and is no proxy for that.
+    // Without proxies the header is ignored. A peer that is gone has no address, which does not make it a proxy.
     const forwardedFor = isPeerProxy || ranges.length > 0 ? String(headers['x-forwarded-for'] ?? '') : '';
     const peer = isPeerProxy ? undefined : socket.remoteAddress;
     const key = `${peer} ${forwardedFor}`;
@@ -49,7 +49,7 @@ export function createNetworkFinder({ proxies, isPeerProxy }: Trust): (request: 
   };
 }
 
-/** From the right, each address was added by the one before it: the first that is no proxy is whom we serve. */
+/** Each hop adds the address on its left: from the right, the first that is not a proxy is the client. */
 function clientIn(
   forwardedFor: string,
   isProxy: (address: Address) => boolean,
@@ -58,14 +58,14 @@ function clientIn(
   let last = peer;
   for (const hop of forwardedFor.split(',').slice(-MAX_HOPS).reverse()) {
     const address = parse(hop.trim());
-    if (!address) return last; // who added this is the last one known
+    if (!address) return last; // the hop that added this is the last one known
     last = address;
     if (!isProxy(address)) return last;
   }
   return last;
 }
 
-/** IPv4 as it is; of IPv6 the first 64 bits, for one subscriber has all addresses below them. */
+/** IPv4 unchanged; of IPv6 the first 64 bits, because one subscriber has all addresses below them. */
 function networkOf(address: Address | undefined): string {
   if (!address) return 'unknown';
   if (address.kind() === 'ipv4') return address.toString();

@@ -3,15 +3,15 @@ import type { Duplex } from 'node:stream';
 
 /** The newest two answers of each connection, sent or not. */
 const newest = new WeakMap<Duplex, [ServerResponse | undefined, ServerResponse]>();
-/** Requests of clients that wait until they are asked for their body. */
+/** Requests whose client waits for 100 Continue before it sends the body. */
 const waiting = new WeakSet<IncomingMessage>();
-/** Connections on which an answer said that it is the last. */
+/** Connections whose last answer was announced with `Connection: close`. */
 const closing = new WeakSet<Duplex>();
 
 /**
- * Takes note of a request. Clients may send several without waiting for the answers.
- * @returns false when the connection is about to close: whatever the request asks for must not happen, for nobody would
- *   be told (RFC 9112 §9.6).
+ * Notes a request. Clients may send several without waiting for the answers.
+ * @returns false when the connection is about to close: the request must then have no effect, because its client would
+ *   get no answer (RFC 9112 §9.6).
  */
 export function begin({ socket }: IncomingMessage, response: ServerResponse): boolean {
   if (closing.has(socket)) return false;
@@ -20,8 +20,8 @@ export function begin({ socket }: IncomingMessage, response: ServerResponse): bo
 }
 
 /**
- * Makes an answer the last one of its connection; unless later requests of it are under way, whose answers would be
- * dropped with the connection: then the last of those has to say it.
+ * Makes an answer the last one on its connection. If later requests on it are in progress, nothing happens: their answers
+ * would be dropped with the connection, so the last of those has to close it.
  */
 export function closeAfter(response: ServerResponse): void {
   const { socket } = response.req;
@@ -30,7 +30,7 @@ export function closeAfter(response: ServerResponse): void {
   response.setHeader('connection', 'close');
 }
 
-/** RFC 9110 §10.1.1: a client that expects 100 Continue is asked for its body when somebody begins to read it. */
+/** RFC 9110 §10.1.1: a client that expects 100 Continue gets it when reading of the body begins. */
 export function askWhenRead(request: IncomingMessage, response: ServerResponse): void {
   waiting.add(request);
   request.once('resume', () => {
@@ -38,23 +38,23 @@ export function askWhenRead(request: IncomingMessage, response: ServerResponse):
   });
 }
 
-/** Whether the client still waits: nobody knows whether its body will follow. */
+/** Whether the client still waits for 100 Continue, so that its body may or may not follow. */
 export function isWaiting(request: IncomingMessage): boolean {
   return waiting.has(request);
 }
 
-/** Whether part of an answer is sent and part of it is not: no other one has a place there. */
+/** Whether an answer is partly sent, so that no other one can follow yet. */
 export function isAnswering(socket: Duplex): boolean {
   const last = newest.get(socket)?.[1];
   return last?.headersSent === true && !last.writableFinished;
 }
 
-/** Whether an answer has said that it is the last: one more would be nobody's. */
+/** Whether the last answer of this connection was announced. */
 export function isClosing(socket: Duplex): boolean {
   return closing.has(socket);
 }
 
-/** Waits for the answer that is under way, if any, before something is said on the bare socket. */
+/** Waits for the answer in progress, if any, before something is written to the bare socket. */
 export function afterPending(socket: Duplex, proceed: () => void): void {
   const [previous, last] = newest.get(socket) ?? [];
   const pending = last?.req.complete ? last : previous; // only the last one's request can still be incomplete

@@ -10,14 +10,14 @@ export type Address =
   | { port: number; host: string }
   | {
       socketPath: string;
-      /** Set where all workers of a program share the socket: the name it has until the first of them listens. */
+      /** Set if all workers of a program share the socket: its name until the first of them listens. */
       firstName?: string;
     };
 
 export type DrainOptions = {
-  /** How long connections may still be taken while those from before are answered. */
+  /** How long new connections are accepted while earlier ones are answered. */
   acceptMs: number;
-  /** When it fires, whatever is not answered is cut. */
+  /** When it fires, requests that are not answered yet are cut. */
   cut: AbortSignal;
 };
 
@@ -61,16 +61,16 @@ function trackConnections(server: Server): Connections {
  */
 async function listenOnPath(server: Server, path: string): Promise<void> {
   makeFolder(dirname(path));
-  // Short, for the name of a socket has 107 bytes at most; and at random, for process ids come again.
+  // Short, because a socket's path has at most 107 bytes; random, because process ids are used again.
   const temporary = join(dirname(path), `.${randomBytes(6).toString('hex')}`);
-  await listenOn(server, { path: temporary, exclusive: true }); // else the cluster's primary would bind it for us
+  await listenOn(server, { path: temporary, exclusive: true }); // otherwise the cluster's primary would bind it for us
   chmodSync(temporary, 0o660);
   renameSync(temporary, path);
 }
 
 /**
- * The cluster's primary binds the socket for the first worker that asks, and gives the same one to all others: so it
- * goes on while one of them lives. Renamed as above: no EADDRINUSE, and of two programs on one folder the last has it.
+ * The cluster's primary binds the socket for the first worker that asks, and hands the same one to all others, so it works
+ * as long as one of them lives. Renamed as above: no EADDRINUSE, and of two programs on one folder the last one has it.
  */
 async function listenOnSharedPath(server: Server, path: string, firstName: string): Promise<void> {
   const temporary = join(dirname(path), firstName);
@@ -93,16 +93,16 @@ function listenOn(server: Server, options: object): Promise<void> {
   });
 }
 
-/** What reached us before the order can still wait in the kernel's queue: it is empty when no more came for so long. */
+/** Connections from before the order may still wait in the kernel's queue. After this time without a new one it is empty. */
 const QUIET_MS = 100;
-/** So long, idle connections stay: who uses one is answered and told to connect elsewhere. */
+/** How long idle connections stay open while draining. A client that uses one is answered with `Connection: close`. */
 const GRACE_MS = 1_000;
 const CHECK_MS = 25;
 
 async function drain(server: Server, connections: Connections, { acceptMs, cut }: DrainOptions): Promise<void> {
   const startedAt = performance.now();
   const fromBefore = [...connections.open];
-  // Whoever asks meanwhile, a load balancer for our health say, is answered instead of refused.
+  // Requests that arrive meanwhile, such as a load balancer's health check, are answered instead of refused.
   for (;;) {
     await sleep(CHECK_MS);
     const now = performance.now();
@@ -115,18 +115,18 @@ async function drain(server: Server, connections: Connections, { acceptMs, cut }
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   const isClosed = closed.then(() => true);
   while (!(await Promise.race([isClosed, sleep(CHECK_MS, false)]))) {
-    // Not server.closeAllConnections(): it does not know those that the HTTP parser let go of.
+    // Not server.closeAllConnections(): it does not know connections that the HTTP parser has let go of.
     if (cut.aborted) for (const socket of connections.open.keys()) socket.destroy();
     else closeUnused(server, connections.open);
   }
 }
 
-/** Closes connections on which nothing was asked for a while, or nothing since the last answer. */
+/** Closes connections without a request in progress. */
 function closeUnused(server: Server, sockets: Iterable<[Socket, TakenAt]>): void {
   server.closeIdleConnections();
   const now = performance.now();
   for (const [socket, takenAt] of sockets) {
-    // To Node these are not idle. A new one gets its time: on a busy machine the request comes well after the connection.
+    // Node does not count these as idle. A new one gets time: on a busy machine its request arrives well after it.
     if (socket.bytesRead === 0 && now - takenAt > GRACE_MS) socket.destroy();
   }
 }

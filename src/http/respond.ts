@@ -3,7 +3,7 @@ import type { Context, Middleware } from 'koa';
 import { AppError, ERRORS, type ErrorCode } from '../errors.ts';
 import { closeAfter, isWaiting } from './connections.ts';
 
-/** What a request leaves behind. `route` is a pattern: paths carry keys. */
+/** What is logged and counted of a request. `route` is a pattern, because paths carry keys. */
 export type Served = {
   requestId: string;
   method: string;
@@ -22,8 +22,8 @@ export type RequestLog = {
   broken(error: unknown): void;
 };
 
-/** Headers of every answer, errors and those of the HTTP parser included. */
-export function commonHeaders(requestId: string): Record<string, string> {
+/** Headers of every answer, including errors and what the HTTP parser refuses. */
+function commonHeaders(requestId: string): Record<string, string> {
   return {
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
@@ -51,14 +51,22 @@ export function errorBody(error: AppError, requestId: string): Record<string, st
   return { Error: error.message, code: error.code, ...error.members, request_id: requestId };
 }
 
+/**
+ * Answers with JSON, in one step: headers that Koa sets one by one, as `ctx.body` does, take several times as long.
+ */
+export function answer(ctx: Context, status: number, body: object): void {
+  ctx.status = status;
+  ctx.state.answer = body;
+}
+
 type ErrorPage = (ctx: Context, error: AppError) => void;
 
-/** From here on an error of this request is shown as a page; status and headers stay. */
+/** From now on errors of this request are shown as this page, with the same status and headers. */
 export function showErrorsWith(ctx: Context, page: ErrorPage): void {
   ctx.state.errorPage = page;
 }
 
-/** Meant to happen: nothing to tell the operator each time. */
+/** Expected now and then: not worth a line in the log each time. */
 const IS_ORDINARY: ReadonlySet<ErrorCode> = new Set([
   'BUSY',
   'DRAINING',
@@ -68,7 +76,7 @@ const IS_ORDINARY: ReadonlySet<ErrorCode> = new Set([
   'LOOP_DETECTED',
 ]);
 
-/** Outermost: gives the request an id and the answer its headers, and turns errors into answers. */
+/** The outermost step: gives the request an id and the answer its headers, and turns errors into answers. */
 export function createResponder(log: RequestLog, isDraining: () => boolean): Middleware {
   return async (ctx, next) => {
     const startedAt = performance.now();
@@ -81,26 +89,18 @@ export function createResponder(log: RequestLog, isDraining: () => boolean): Mid
     } catch (error) {
       const known = error instanceof AppError ? error : new AppError('INTERNAL', { cause: error });
       code = known.code;
-      if (ERRORS[known.code].status >= 500 && !IS_ORDINARY.has(known.code)) log.failed(requestId, known);
+      if (ERRORS[code].status >= 500 && !IS_ORDINARY.has(code)) log.failed(requestId, known);
       if (ctx.headerSent) breakOff(ctx, known);
-      ctx.status = ERRORS[known.code].status;
-      const page = ctx.state.errorPage as ErrorPage | undefined;
-      if (page) page(ctx, known);
-      else ctx.body = errorBody(known, requestId);
-      if (ctx.status === 401) ctx.set('www-authenticate', 'Bearer'); // RFC 9110 §15.5.2
-      if (ctx.status === 407) ctx.set('proxy-authenticate', 'Bearer');
-      if (known.retryAfterSeconds !== undefined) ctx.set('retry-after', String(known.retryAfterSeconds));
-      // What is left of the body is not worth keeping the connection for.
-      if (known.code === 'TOO_LARGE') closeAfter(ctx.res);
+      answerError(ctx, known);
     }
     if (!ctx.headerSent) {
       closeWhereNeeded(ctx);
-      send(ctx, requestId);
+      send(ctx);
     }
     log.served({
       requestId,
       method: ctx.method,
-      route: ctx._matchedRoute ?? 'none',
+      route: ctx.state.route ?? 'none',
       status: ctx.status,
       code,
       durationMs: performance.now() - startedAt,
@@ -108,10 +108,22 @@ export function createResponder(log: RequestLog, isDraining: () => boolean): Mid
   };
 }
 
+function answerError(ctx: Context, error: AppError): void {
+  const { status } = ERRORS[error.code];
+  const showPage = ctx.state.errorPage as ErrorPage | undefined;
+  ctx.status = status;
+  if (showPage) showPage(ctx, error);
+  else answer(ctx, status, errorBody(error, ctx.state.requestId));
+  if (status === 401) ctx.set('www-authenticate', 'Bearer'); // RFC 9110 §15.5.2
+  if (status === 407) ctx.set('proxy-authenticate', 'Bearer');
+  if (error.retryAfterSeconds !== undefined) ctx.set('retry-after', String(error.retryAfterSeconds));
+  if (error.code === 'TOO_LARGE') closeAfter(ctx.res); // the rest of the body is not worth keeping the connection for
+}
+
 /**
- * Begins an answer that is not ours to put together, whose body the caller sends: from here on an error breaks it off.
- * @param headers name, value, name, value; those of every answer come on top.
- * @throws TypeError when one of them cannot be sent; then nothing was.
+ * Begins an answer that is passed on, and whose body the caller sends: an error after this breaks it off.
+ * @param headers name, value, name, value; the headers of every answer are added.
+ * @throws TypeError when one of them cannot be sent. Then nothing was sent.
  */
 export function sendHead(ctx: Context, status: number, headers: readonly string[]): void {
   closeWhereNeeded(ctx);
@@ -125,22 +137,22 @@ function closeWhereNeeded(ctx: Context): void {
   if (ctx.state.isDraining() || isWaiting(ctx.req)) closeAfter(ctx.res);
 }
 
-/** An answer that was begun cannot become another one: its client has to see that it is not whole. */
+/** Part of the answer was sent, so no other one can follow: the client has to see that this one is incomplete. */
 function breakOff({ app, req, res }: Context, error: AppError): void {
   app.emit('error', error);
-  // Without a length and without chunks, as HTTP/1.0 has it, an end is an end.
+  // HTTP/1.0 has neither length nor chunks: the client would take an orderly end for the end of the body.
   if (req.httpVersion === '1.0') req.socket.resetAndDestroy();
   else res.destroy();
 }
 
-/** JSON goes out in one step, a tenth cheaper than header by header through Koa; Koa sends the rest: pages, 204. */
-function send(ctx: Context, requestId: string): void {
-  const { body, res, status } = ctx;
-  if (typeof body !== 'object' || body === null || Buffer.isBuffer(body)) {
+/** JSON is sent here; Koa sends pages and empty answers. */
+function send(ctx: Context): void {
+  const { requestId, answer } = ctx.state;
+  if (answer === undefined) {
     ctx.set(commonHeaders(requestId));
     return;
   }
   ctx.respond = false;
-  const { headers, text } = jsonAnswer(body, requestId);
-  res.writeHead(status, headers).end(text); // of an answer to HEAD, Node sends the headers alone
+  const { headers, text } = jsonAnswer(answer, requestId);
+  ctx.res.writeHead(ctx.status, headers).end(text); // Node sends no body in an answer to HEAD
 }

@@ -1,24 +1,76 @@
-import Router from '@koa/router';
-import type { Middleware } from 'koa';
+import Router, { type Layer } from '@koa/router';
+import type { Context, Middleware } from 'koa';
 import { AppError } from '../errors.ts';
 
-/** A router whose paths are what they are: `/Generate` is not `/generate`. A trailing slash makes no difference. */
-export function createRouter(): Router {
-  return new Router({ sensitive: true });
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+export type Route = {
+  method: Method;
+  /** Case counts; `:name` stands for a segment. */
+  path: string;
+  run(ctx: Context, params: Readonly<Record<string, string>>): Promise<void> | void;
+};
+
+/** What one path takes, by method; GET serves HEAD too. */
+type Place = { path: string; pattern: Layer | undefined; routes: ReadonlyMap<string, Route> };
+
+const NO_PARAMS = {};
+
+/**
+ * Runs the route of a request; without one the answer is 404, 405 with `Allow`, or that to OPTIONS. A slash at the end
+ * makes no difference, and repeated slashes count as one.
+ *
+ * A path without parameters is looked up. Of the others only those with the same first segment are tried, because the
+ * time of a router that tries all of them grows with every route.
+ */
+export function createRouting(routes: readonly Route[]): Middleware {
+  const places = [...Map.groupBy(routes, ({ path }) => path)].map(([path, group]) => createPlace(path, group));
+  const fixed = new Map(places.filter(({ pattern }) => !pattern).map((place) => [place.path, place]));
+  const patterns = Map.groupBy(
+    places.filter(({ pattern }) => pattern),
+    ({ path }) => firstSegment(path),
+  );
+
+  function find(path: string): Place | undefined {
+    return fixed.get(path) ?? patterns.get(firstSegment(path))?.find(({ pattern }) => pattern?.match(path));
+  }
+
+  return (ctx) => {
+    const path = withoutNeedlessSlashes(ctx.path);
+    const place = find(path);
+    if (!place) throw new AppError('NOT_FOUND');
+    const route = place.routes.get(ctx.method);
+    if (route) {
+      ctx.state.route = place.path;
+      return route.run(ctx, place.pattern?.params(path, place.pattern.captures(path)) ?? NO_PARAMS);
+    }
+    ctx.set('allow', [...place.routes.keys(), 'OPTIONS'].join(', '));
+    if (ctx.method !== 'OPTIONS') throw new AppError('METHOD_NOT_ALLOWED');
+    ctx.status = 204;
+  };
 }
 
-/** Puts routers together; what none of them serves is 404, 405 with `Allow`, or the answer to OPTIONS. */
-export function createRouting(routers: readonly Router[]): Middleware {
-  const root = createRouter();
-  for (const router of routers) root.use(router.routes());
-  const dispatch = root.routes();
-  return (ctx, next) =>
-    dispatch(ctx as never, async () => {
-      const allowed = [...new Set(root.match(ctx.path, ctx.method).path.flatMap((layer) => layer.methods))];
-      if (allowed.length === 0) throw new AppError('NOT_FOUND');
-      ctx.set('allow', [...allowed, 'OPTIONS'].join(', '));
-      if (ctx.method !== 'OPTIONS') throw new AppError('METHOD_NOT_ALLOWED');
-      ctx.status = 204;
-      return next();
-    });
+function createPlace(path: string, group: readonly Route[]): Place {
+  const routes = new Map<string, Route>();
+  for (const route of group) {
+    if (routes.has(route.method)) throw new TypeError(`two routes for ${route.method} ${path}`);
+    if (route.method === 'GET') routes.set('HEAD', route);
+    routes.set(route.method, route);
+  }
+  return { path, pattern: path.includes(':') ? parsePattern(path) : undefined, routes };
+}
+
+/** The router knows patterns, and is asked about one at a time. */
+function parsePattern(path: string): Layer | undefined {
+  return new Router({ sensitive: true }).all(path, () => {}).stack[0];
+}
+
+function withoutNeedlessSlashes(path: string): string {
+  const folded = path.includes('//') ? path.replace(/\/{2,}/g, '/') : path;
+  return folded.length > 1 && folded.endsWith('/') ? folded.slice(0, -1) : folded;
+}
+
+/** Of `/secrets/KEY` it is `secrets`. */
+function firstSegment(path: string): string {
+  return path.split('/', 2)[1] ?? '';
 }

@@ -13,7 +13,7 @@ import { AppError, ERRORS, type ErrorCode } from '../errors.ts';
 import { afterPending, askWhenRead, begin, closeAfter, isAnswering, isClosing } from './connections.ts';
 import { errorBody, jsonAnswer } from './respond.ts';
 
-/** What the HTTP parser refuses, by Node's error code; anything else malformed is INVALID_REQUEST. */
+/** Refusals of the HTTP parser, by Node's error code; anything else malformed is INVALID_REQUEST. */
 const PARSER_ERRORS: Readonly<Record<string, ErrorCode>> = {
   HPE_HEADER_OVERFLOW: 'HEADERS_TOO_LARGE',
   ERR_HTTP_REQUEST_TIMEOUT: 'REQUEST_TIMEOUT',
@@ -21,12 +21,12 @@ const PARSER_ERRORS: Readonly<Record<string, ErrorCode>> = {
 
 type ParserError = NodeJS.ErrnoException & { rawPacket?: Buffer };
 
-/** For a request that never gets as far as a path. */
+/** For a request that is refused before its path is known. */
 const ALLOW = { allow: 'GET, HEAD, POST, DELETE, OPTIONS' } as const;
 
 /**
- * An HTTP server with a limit on everything a client can draw out.
- * @param onRefused told of requests that are refused before they reach the listener.
+ * An HTTP server that limits the size and duration of everything a client sends.
+ * @param onRefused called for requests that are refused before they reach the listener.
  */
 export function createHttpServer(listener: RequestListener, onRefused: (code: ErrorCode) => void = () => {}): Server {
   const take: RequestListener = (request, response) => {
@@ -41,7 +41,7 @@ export function createHttpServer(listener: RequestListener, onRefused: (code: Er
       requestTimeout: 60_000,
       connectionsCheckingInterval: 1_000,
       keepAliveTimeout: 75_000, // longer than the 60 s nginx keeps an idle upstream connection
-      requireHostHeader: false, // checked below: Node would answer without a body
+      requireHostHeader: false, // checked below, because Node's own refusal has no body
       noDelay: true,
     },
     take,
@@ -50,8 +50,8 @@ export function createHttpServer(listener: RequestListener, onRefused: (code: Er
     askWhenRead(request, response);
     take(request, response);
   });
-  server.timeout = 65_000; // nothing came and nothing could be sent for so long: longer than any answer takes
-  // A client that has said all it wanted to say, and closes its side, still waits for the answer.
+  server.timeout = 65_000; // idle in both directions; longer than any answer takes
+  // A client that closes its side after the request still waits for the answer.
   Object.assign(server, { httpAllowHalfOpen: true });
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
     if (begin(request, response)) refuse(response, 'EXPECTATION_FAILED', onRefused);
@@ -63,16 +63,16 @@ export function createHttpServer(listener: RequestListener, onRefused: (code: Er
     });
   });
   server.on('connect', (_request, socket: Duplex) => {
-    socket.on('error', () => socket.destroy()); // from here on nobody else listens for it
+    socket.on('error', () => socket.destroy()); // nothing else listens for errors from here on
     afterPending(socket, () => answerRaw(socket, 'METHOD_NOT_ALLOWED', onRefused, ALLOW));
   });
   return server;
 }
 
-/** RFC 9110 §7.2: a name or an address, and perhaps a port. */
+/** RFC 9110 §7.2: a name or an address, with an optional port. */
 const HOST = /^(?:[\w.~%!$&'()*+,;=-]+|\[[\w:.%]+\])(?::\d{0,5})?$/;
 
-/** RFC 9112 §3.2: one Host from HTTP/1.1 on. Of two, others on the way may have believed the other one. */
+/** RFC 9112 §3.2: exactly one Host in HTTP/1.1. Given two, a proxy on the way may have used the other one. */
 function isHttp1({ rawHeaders, httpVersion }: IncomingMessage): boolean {
   let count = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
@@ -85,24 +85,24 @@ function isHttp1({ rawHeaders, httpVersion }: IncomingMessage): boolean {
 }
 
 /**
- * RFC 9112 §6.1: chunked or nothing, and in HTTP/1.0 nothing. Node takes whatever ends in "chunked", and hands over a
- * request with another encoding before it finds that it cannot read the body.
+ * RFC 9112 §6.1: chunked or nothing, and in HTTP/1.0 nothing. Node accepts anything that ends in "chunked", and hands over
+ * a request with another encoding before it finds that it cannot read the body.
  */
 function hasSoundEncoding({ headers, httpVersion }: IncomingMessage): boolean {
   const encoding = headers['transfer-encoding'];
   return encoding === undefined || (encoding.toLowerCase() === 'chunked' && httpVersion === '1.1');
 }
 
-/** RFC 9112 §3.2: a path, the asterisk, or a whole URL, in which nobody's password belongs (RFC 9110 §4.2.4). */
+/** RFC 9112 §3.2: a path, the asterisk, or a whole URL, without credentials (RFC 9110 §4.2.4). */
 function hasSoundTarget({ url = '' }: IncomingMessage): boolean {
   return url.startsWith('/') || url === '*' || (/^https?:\/\/[^/?#@]+(?:[/?#]|$)/i.test(url) && URL.canParse(url));
 }
 
-/** A request in order but for a method that no server knows, as against noise, TLS for one. */
+/** A well-formed request with an unknown method, as opposed to noise such as TLS. */
 function isUnknownMethod({ code, rawPacket }: ParserError): boolean {
   if (code !== 'HPE_INVALID_METHOD') return false;
   const method = /^([A-Z-]+) \S+ HTTP\/1\.[01]\r\n/.exec(rawPacket?.toString('latin1') ?? '')?.[1];
-  return method !== undefined && !METHODS.includes(method); // known: it is what follows that was refused
+  return method !== undefined && !METHODS.includes(method); // with a known method, something after it was refused
 }
 
 type OnRefused = (code: ErrorCode) => void;
@@ -115,10 +115,10 @@ function refuse(response: ServerResponse, code: ErrorCode, onRefused: OnRefused)
   response.writeHead(ERRORS[code].status, headers).end(text);
 }
 
-/** So long a client that was refused may go on sending: closed at once, its side would lose our answer. */
+/** How long a refused client may keep sending. If the socket were closed at once, the client would lose our answer. */
 const LINGER_MS = 2_000;
 
-/** Answers on the bare socket, where there is no request to answer, unless the last answer was given, and closes it. */
+/** Answers on the bare socket when there is no request object, unless the last answer was given; then closes it. */
 function answerRaw(socket: Duplex, code: ErrorCode, onRefused: OnRefused, extra: Record<string, string> = {}): void {
   if (!socket.writable || socket.destroyed || isAnswering(socket)) {
     socket.destroy();

@@ -5,8 +5,8 @@ type Issue = z.core.$ZodIssue;
 
 /**
  * Checks input against a schema.
- * @throws AppError INVALID_REQUEST that names each wrong member; for unknown ones it names the allowed ones instead,
- *   because the name of an unknown member can be a secret that was typed in the wrong place.
+ * @throws AppError INVALID_REQUEST, which names each wrong member. Of unknown members it names the allowed ones instead,
+ *   because the name of an unknown member can be a secret typed in the wrong place.
  */
 export function validate<T extends z.ZodObject>(schema: T, input: unknown): z.output<T> {
   const result = schema.safeParse(input);
@@ -31,7 +31,7 @@ function shapeAt(schema: z.ZodObject, path: readonly PropertyKey[]): Record<stri
   return shape;
 }
 
-/** Through optional and transform, down to the object itself. */
+/** The object inside of optional and transform. */
 function unwrap(type: unknown): z.ZodObject {
   const { def } = type as { def: { innerType?: unknown; in?: unknown } };
   const inner = def.innerType ?? def.in;

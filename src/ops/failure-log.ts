@@ -5,8 +5,8 @@ const INTERVAL_MS = 1_000;
 const FAIL_ALIKE: ReadonlySet<ErrorCode> = new Set(['STORAGE_UNAVAILABLE', 'STORAGE_FULL']);
 
 /**
- * Logs requests that failed on our side. While the storage is away or full every request fails alike: of those one line a
- * second is written, with the number of those since the last one that were not.
+ * Logs requests that failed on our side. While storage is unavailable or full, every request fails in the same way: then
+ * one line a second is written, with the number of failures since the last line.
  */
 export function createFailureLog(log: Log): (requestId: string, err: unknown) => void {
   let nextAt = Number.NEGATIVE_INFINITY;

@@ -1,20 +1,20 @@
 import type { Clock } from '../clock.ts';
 import type { Samples } from './metrics/families.ts';
 
-/** What anybody may know of the whole program. */
+/** What anyone may know about the whole program. */
 export type Status = {
   startedAt: number;
   uptimeSeconds: number;
-  /** Answered by all workers, those that ended included; refused ones and those for pages too, this one not. */
+  /** Answered by all workers, including those that ended; includes refused requests and pages, but not this request. */
   requests: number;
 };
 
-/** So long an answer is good enough for all who ask: however many they are, the primary is asked ten times a second. */
+/** How long totals are reused, so that the primary is asked at most ten times a second, however many clients ask. */
 const HELD_MS = 100;
 
 /**
  * @param readTotals what all workers counted.
- * @returns what tells the status. @throws AppError TOTALS_UNAVAILABLE
+ * @returns reads the status. @throws AppError TOTALS_UNAVAILABLE
  */
 export function createStatus(readTotals: () => Promise<Samples>, clock: Clock): () => Promise<Status> {
   let askedAt = Number.NEGATIVE_INFINITY;

@@ -1,47 +1,94 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
-import type Router from '@koa/router';
-import type { Middleware } from 'koa';
+import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import { dropBody } from '../http/body.ts';
-import { createRouter } from '../http/routing.ts';
+import type { ApiPart } from '../http/openapi.ts';
+import { type Guard, json, operation, route } from '../http/operation.ts';
+import type { Route } from '../http/routing.ts';
 import { forward, type Send, type Timing } from './forward.ts';
 import { ADDED_TO_ANSWERS, isLoop, valuesOf } from './headers.ts';
 
+const forwardRequest = operation('forwardRequest', 'POST', '/proxy', {
+  summary: 'Sign a request and send it on',
+  description: [
+    'The body is passed on unchanged, whatever its type and length, as a POST to `Destination`, or to `/server` without one. `x-my-jwt` is added: a JWT with the header `{"alg":"HS512","typ":"JWT"}` and the claims `iat` (seconds), `jti` (128 random bits) and `payload` with `user` and `date` (YYYY-MM-DD, UTC). Nothing is sent twice, and redirects are not followed.',
+    'Not passed on: hop-by-hop headers, `Proxy-…`, `Destination`, `Cookie`, `Authorization`, `token`, `DPoP`, `X-CSRFToken`, `Expect`, and an `x-my-jwt` of the client. `Via` is added; if this server is already in it, the answer is `LOOP_DETECTED`.',
+    "The destination's status, headers and body come back. Not passed back: hop-by-hop headers, `Set-Cookie`, `Clear-Site-Data`, `Alt-Svc`, `Strict-Transport-Security`, `NEL`, `Report-To`, `Access-Control-…`, `X-Accel-…`, trailers, and every header that this server sets in all its answers; `Content-Security-Policy` is `sandbox`. An answer that breaks off breaks off here too.",
+    'Loopback, private, link-local and other special addresses are `DESTINATION_FORBIDDEN`, however they are written or looked up, unless the server is configured to allow them. `UPSTREAM_FAILED` stands for every other failure at the destination; `UPSTREAM_TIMEOUT` for no connection within 5 s, 30 s of silence, or 60 s in all.',
+  ].join('\n\n'),
+  security: ['none', 'proxyAuthorization'],
+  headers: {
+    Destination: z
+      .string()
+      .meta({ format: 'uri', description: 'An http or https URL without credentials, once.' })
+      .optional(),
+  },
+  anyBody: true,
+  answer: json(
+    201,
+    'Without a destination: what `POST /server` answers.',
+    z.unknown().meta({ $ref: '#/components/schemas/Claims' }),
+    {
+      iat: 1_795_219_200,
+      jti: 'q3Vb0m0yV9dQkq4J2m0Jrg',
+      payload: { user: 'username', date: '2026-11-21' },
+    },
+  ),
+  passedOn: 'What the destination answered, with any status.',
+  errors: [
+    'DESTINATION_FORBIDDEN',
+    'PROXY_AUTHENTICATION_REQUIRED',
+    'UPSTREAM_FAILED',
+    'DESTINATION_BUSY',
+    'DRAINING',
+    'STORAGE_UNAVAILABLE',
+    'UPSTREAM_TIMEOUT',
+    'STORAGE_FULL',
+    'LOOP_DETECTED',
+  ],
+});
+
+export const proxyApi: ApiPart = {
+  tag: { name: 'proxy', description: 'Signs requests with `x-my-jwt` and sends them on.' },
+  operations: [forwardRequest],
+};
+
 export type ProxyRouteParts = {
-  /** Runs first: who may have requests signed. */
-  guard: Middleware;
+  /** Decide who may have requests signed. */
+  guards: readonly Guard[];
   /** Makes the token of one request. */
   sign(): string;
   send: Send;
-  /** Where requests go that name no destination: what it answers, or throws, comes back. */
+  /** Takes the token of a request without a destination; its answer, or the error it throws, comes back. */
   receive(token: string): Promise<object>;
   timing?: Timing;
 };
 
 /** Signs requests and sends them on. */
-export function proxyRoutes({ guard, sign, send, receive, timing }: ProxyRouteParts): Router {
-  const router = createRouter();
-  router.post('/proxy', guard, async (ctx) => {
-    if (isLoop(ctx.req)) throw new AppError('LOOP_DETECTED');
-    const destination = findDestination(ctx.req);
-    if (destination !== undefined) return forward(ctx, destination, sign(), send, timing);
-    await dropBody(ctx.req, Number.POSITIVE_INFINITY);
-    ctx.body = await receive(sign());
-    ctx.status = 201;
+export function proxyRoute({ guards, sign, send, receive, timing }: ProxyRouteParts): Route {
+  return route(forwardRequest, guards, async ({ ctx, request }) => {
+    if (isLoop(request)) throw new AppError('LOOP_DETECTED');
+    const destination = findDestination(request);
+    if (destination !== undefined) {
+      await forward(ctx, destination, sign(), send, timing);
+      return undefined;
+    }
+    await dropBody(request, Number.POSITIVE_INFINITY);
+    const received = await receive(sign());
     for (let index = 0; index < ADDED_TO_ANSWERS.length; index += 2) {
       ctx.set(ADDED_TO_ANSWERS[index] as string, ADDED_TO_ANSWERS[index + 1] as string);
     }
+    return received;
   });
-  return router;
 }
 
-/** @throws AppError INVALID_REQUEST when there are two, or one that is no text. */
+/** @throws AppError INVALID_REQUEST when there are two, or one that is not text. */
 function findDestination(request: IncomingMessage): string | undefined {
   const [destination, ...more] = valuesOf(request, 'destination');
   if (more.length > 0) throw new AppError('INVALID_REQUEST', { detail: 'Destination must be given once' });
   if (destination === undefined || /^[\x20-\x7e]*$/.test(destination)) return destination;
-  // What is typed goes out as UTF-8, and Node takes each of its bytes for a character.
+  // The client sends UTF-8, and Node takes each of its bytes for a character.
   const bytes = Buffer.from(destination, 'latin1');
   if (!isUtf8(bytes)) throw new AppError('INVALID_REQUEST', { detail: 'Destination must be UTF-8' });
   return bytes.toString();

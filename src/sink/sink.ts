@@ -6,10 +6,10 @@ import type { SinkStore } from './store.ts';
 export const CLAIMS_MAX_BYTES = 4096;
 export const LIST_LENGTH = 100;
 const FULL_RETRY_SECONDS = 60;
-/** Of a millisecond: what tells two tokens apart that one worker received in the same one. */
+/** In milliseconds. Keeps two tokens in order that one worker received in the same millisecond. */
 const SMALLEST_STEP = 1 / 1024;
 
-/** What is kept of a token: of its payload everything, of the rest what every token has. */
+/** What is kept of a token: its whole payload, and the claims that every token has. */
 export type Claims = {
   readonly iat: number;
   readonly jti: string;
@@ -18,27 +18,27 @@ export type Claims = {
 
 export type SinkParts = {
   store: SinkStore;
-  /** @returns what a token claims; undefined unless it is right: its signature, its claims and its time. */
+  /** @returns the claims of a token; undefined unless its signature, claims and time are valid. */
   verify(jwt: string): Claims | undefined;
   clock: Clock;
 };
 
 export type Sink = {
   /**
-   * Takes a token, once.
-   * @throws AppError UNAUTHORIZED: there is none, or it is not right; TOKEN_REPLAYED; TOO_LARGE: more claims than are
+   * Accepts a token once.
+   * @throws AppError UNAUTHORIZED when the token is missing or invalid; TOKEN_REPLAYED; TOO_LARGE for more claims than are
    *   kept; STORAGE_FULL.
    */
   receive(jwt: string | undefined): Promise<Claims>;
-  /** The newest claims of the last seven days, in the order in which they came, the last one first. */
+  /** The newest claims of the last seven days, newest first. */
   list(): Promise<Claims[]>;
 };
 
-/** Where calls go that have no other destination: shows who sent them. */
+/** The default destination of calls out: shows who sent them. */
 export function createSink({ store, verify, clock }: SinkParts): Sink {
   let lastAt = 0;
 
-  /** Later than the one before, so that the order of one worker's tokens is that in which they came. */
+  /** Later than the last one, so that one worker's tokens stay in the order in which they arrived. */
   function nextInstant(now: number): number {
     lastAt = Math.max(now, lastAt + SMALLEST_STEP);
     return lastAt;
@@ -60,10 +60,7 @@ export function createSink({ store, verify, clock }: SinkParts): Sink {
       const id = hash('sha256', claims.jti, 'buffer');
       const outcome = await store.keepClaims({ id, receivedAt: nextInstant(now), claims: text });
       if (outcome === 'replayed') throw new AppError('TOKEN_REPLAYED');
-      if (outcome === 'full') {
-        const detail = 'There is no room for another token';
-        throw new AppError('STORAGE_FULL', { detail, retryAfterSeconds: FULL_RETRY_SECONDS });
-      }
+      if (outcome === 'full') throw new AppError('STORAGE_FULL', { retryAfterSeconds: FULL_RETRY_SECONDS });
       return claims;
     },
 

@@ -1,32 +1,43 @@
 import { readFileSync } from 'node:fs';
-import type Router from '@koa/router';
 import type { Context } from 'koa';
-import type { AppError } from '../errors.ts';
-import { createRouter } from '../http/routing.ts';
+import { formatInstant } from '../http/instant.ts';
+import type { ApiPart } from '../http/openapi.ts';
+import { operation, route } from '../http/operation.ts';
+import type { Page } from '../http/page.ts';
+import type { Route } from '../http/routing.ts';
 import { fill, type Values } from './template.ts';
+
+/** The page that opens a link is an answer of `/secrets/:key`. */
+const getCreatePage = operation('getCreatePage', 'GET', '/', {
+  summary: 'The page to create a secret',
+  answer: { status: 200, description: 'The page.', textType: 'text/html' },
+  errors: [],
+});
+
+export const webApi: ApiPart = {
+  tag: { name: 'pages', description: 'For browsers. The files that the pages load are not part of the interface.' },
+  operations: [getCreatePage],
+};
 
 export type WebParts = {
   limits: { secretMaxBytes: number; ttlMaxSeconds: number };
-  /** What links are built on; without it, the address the browser used. */
+  /** The base of links. Default: the address that the browser used. */
   publicUrl: string | undefined;
   /** Whether creating a secret needs a token. */
   needsToken: boolean;
 };
 
-/** What a page may tell of a secret before it is read. */
+/** What a page may show of a secret before it is read. */
 type Waiting = { needsPhrase: boolean; expiresAt: number };
 
 type Status = { startedAt: number; uptimeSeconds: number; requests: number };
 
 export type Web = {
-  /** `GET /`, the page to create a secret, and what the pages load. */
-  routes: Router;
-  /** Answers a browser that opens a link: asks before it reads. */
-  showSecretPage(ctx: Context, found: Waiting): void;
-  /** Tells that browser why there is nothing to ask. */
-  showErrorPage(ctx: Context, error: AppError): void;
-  showStatusPage(ctx: Context, status: Status): void;
-  showStatusErrorPage(ctx: Context): void;
+  /** `GET /`, the page to create a secret, and the files that pages load. */
+  routes: Route[];
+  /** For a browser that opens a link: asks before it reads, or says why there is nothing to read. */
+  secretPage: Page<Waiting>;
+  statusPage: Page<Status>;
 };
 
 const HTML = 'text/html; charset=utf-8';
@@ -54,62 +65,64 @@ const CONTENT_SECURITY_POLICY = [
   "trusted-types 'none'",
 ].join('; ');
 
-/** The pages for browsers, read from disk once and served as they are. */
+/** The pages for browsers, read from disk once. */
 export function createWeb({ limits, publicUrl, needsToken }: WebParts): Web {
-  const secretPage = readPageFile('secret.html').toString();
-  const errorPage = readPageFile('error.html').toString();
-  const statusPage = readPageFile('status.html').toString();
   const createPage = fill(readPageFile('create.html').toString(), {
     needsToken,
     publicUrl: publicUrl ?? '',
     secretMaxBytes: String(limits.secretMaxBytes),
     ttlMaxSeconds: String(limits.ttlMaxSeconds),
   });
-
-  const routes = createRouter();
-  routes.get('/', (ctx) => send(ctx, HTML, createPage));
-  for (const [name, type] of Object.entries(ASSETS)) {
-    const content = readPageFile(name);
-    routes.get(`/assets/${name}`, (ctx) => send(ctx, type, content));
-  }
+  const showCreatePage = route(getCreatePage, [], ({ ctx }) => send(ctx, HTML, createPage));
+  const show = {
+    secret: createPageOf('secret.html'),
+    status: createPageOf('status.html'),
+    error: createPageOf('error.html'),
+  };
 
   return {
-    routes,
-    showSecretPage(ctx, found) {
-      send(ctx, HTML, fill(secretPage, { root: rootOf(ctx), ...valuesOf(found) }));
+    routes: [showCreatePage, ...assetRoutes()],
+    secretPage: {
+      show: (ctx, found) => show.secret(ctx, valuesOf(found)),
+      showError(ctx, { code }) {
+        const isGone = code === 'KEY_NOT_FOUND';
+        const title = isGone ? 'There is no secret here' : CANNOT_ANSWER;
+        show.error(ctx, { title, isGone, isAway: !isGone, isLink: true });
+      },
     },
-
-    showErrorPage(ctx, { code }) {
-      const isGone = code === 'KEY_NOT_FOUND';
-      const title = isGone ? 'There is no secret here' : CANNOT_ANSWER;
-      send(ctx, HTML, fill(errorPage, { root: rootOf(ctx), title, isGone, isAway: !isGone, isLink: true }));
-    },
-
-    showStatusPage(ctx, { startedAt, uptimeSeconds, requests }) {
-      const start = new Date(startedAt);
-      const values = {
-        root: rootOf(ctx),
-        requests: requests.toLocaleString('en'),
-        uptime: durationText(uptimeSeconds),
-        startedAt: start.toISOString(),
-        startedText: start.toUTCString(),
-      };
-      send(ctx, HTML, fill(statusPage, values));
-    },
-
-    showStatusErrorPage(ctx) {
-      const values = { root: rootOf(ctx), title: CANNOT_ANSWER, isGone: false, isAway: true, isLink: false };
-      send(ctx, HTML, fill(errorPage, values));
+    statusPage: {
+      show(ctx, { startedAt, uptimeSeconds, requests }) {
+        show.status(ctx, {
+          requests: requests.toLocaleString('en'),
+          uptime: durationText(uptimeSeconds),
+          startedAt: formatInstant(startedAt),
+          startedText: new Date(startedAt).toUTCString(),
+        });
+      },
+      showError: (ctx) => show.error(ctx, { title: CANNOT_ANSWER, isGone: false, isAway: true, isLink: false }),
     },
   };
 }
 
-/** Relative, so that it also holds behind a proxy that serves us under a path of its own. */
+/** Not in the OpenAPI document: only our own pages load them. */
+function assetRoutes(): Route[] {
+  return Object.entries(ASSETS).map(([name, type]) => {
+    const content = readPageFile(name);
+    return { method: 'GET', path: `/assets/${name}`, run: (ctx) => void send(ctx, type, content) };
+  });
+}
+
+function createPageOf(name: string): (ctx: Context, values: Values) => void {
+  const template = readPageFile(name).toString();
+  return (ctx, values) => void send(ctx, HTML, fill(template, { root: rootOf(ctx), ...values }));
+}
+
+/** Relative, so that pages also work behind a proxy that serves them under a path of its own. */
 function rootOf({ path }: Context): string {
   return '../'.repeat(path.split('/').length - 2) || './';
 }
 
-/** As page/status.js writes it. */
+/** The same as in page/status.js. */
 function durationText(seconds: number): string {
   const days = Math.floor(seconds / 86_400);
   const time = new Date((seconds % 86_400) * 1000).toISOString().slice(11, 19);
@@ -117,16 +130,15 @@ function durationText(seconds: number): string {
 }
 
 function valuesOf({ needsPhrase, expiresAt }: Waiting): Values {
-  const expiry = new Date(expiresAt);
   return {
     needsPhrase,
-    expiresAt: expiry.toISOString(),
-    expiresText: expiry.toUTCString(), // until a script puts it into the reader's own time
+    expiresAt: formatInstant(expiresAt),
+    expiresText: new Date(expiresAt).toUTCString(), // until a script shows it in the reader's own time zone
     curlBody: JSON.stringify(needsPhrase ? { phrase: 'the phrase' } : {}),
   };
 }
 
-function send(ctx: Context, type: string, content: string | Buffer): void {
+function send(ctx: Context, type: string, content: string | Buffer): undefined {
   ctx.set('content-security-policy', CONTENT_SECURITY_POLICY);
   ctx.set('content-type', type);
   ctx.body = content;

@@ -1,8 +1,8 @@
-/** Text goes in escaped; a boolean keeps or drops what stands between `{{#name}}` and `{{/name}}`. */
+/** Text is escaped; a boolean keeps or drops the part between `{{#name}}` and `{{/name}}`. */
 export type Values = Readonly<Record<string, string | boolean>>;
 
 /**
- * Fills a page. Placeholders may stand in text and in quoted attributes, where the escape is enough.
+ * Fills a page. Placeholders may be in text and in quoted attributes, where the escape is enough.
  * @throws TypeError for a placeholder without a value.
  */
 export function fill(template: string, values: Values): string {

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { formatInstant } from '../http/instant.ts';
 import type { EventType } from '../outbox/store.ts';
 
 /**
@@ -13,7 +14,7 @@ export function fingerprintOf(secretKey: string): string {
 export function formatPayload(type: EventType, occurredAt: number, fingerprint: string): string {
   return JSON.stringify({
     type: `secret.${type}`,
-    timestamp: new Date(occurredAt).toISOString(),
+    timestamp: formatInstant(occurredAt),
     data: { secret_id: fingerprint },
   });
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import test, { type ExecutionContext } from 'ava';
-import { bodyLimitBytes } from '../../src/secrets/routes.ts';
+import { bodyLimitBytes } from '../../src/secrets/operations.ts';
 import { startServer, type TestServer } from '../support/http/server.ts';
 import { ENGINES } from '../support/storage/storage.ts';
 
@@ -301,16 +301,7 @@ test('compressed bodies are refused', async (t) => {
 
 test('unknown paths are 404, wrong methods 405 with Allow, and a trailing slash makes no difference', async (t) => {
   const server = await start(t);
-  for (const path of [
-    '/x',
-    '/generate/x',
-    '/secrets',
-    '/secrets/',
-    '/secrets/a/b',
-    '/receipts',
-    '//generate',
-    '/Generate',
-  ]) {
+  for (const path of ['/x', '/generate/x', '/secrets', '/secrets/', '/secrets/a/b', '/receipts', '/Generate']) {
     const response = await server.request('PUT', path);
     t.deepEqual([response.status, ((await response.json()) as { code: string }).code], [404, 'NOT_FOUND'], path);
   }
@@ -338,6 +329,28 @@ test('unknown paths are 404, wrong methods 405 with Allow, and a trailing slash 
   t.is((await server.post(`/secrets/${secret_key}/`)).status, 200);
   t.is((await server.get(`/receipts/${receipt_key}/`)).status, 200);
   t.is((await server.get('/health/live/')).status, 200);
+});
+
+test('repeated slashes count as one, wherever they are', async (t) => {
+  const server = await start(t);
+  const created = await raw(server, post('//generate//', 'Content-Length: 14\r\n', '{"secret":"s"}'));
+  t.is(created.status, 201);
+  const { secret_key } = created.body as { secret_key: string };
+  for (const path of [
+    `//secrets/${secret_key}`,
+    `/secrets///${secret_key}//`,
+    'http://x//health//live',
+    '//health/ready',
+  ]) {
+    t.is((await raw(server, `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`)).status, 200, path);
+  }
+  for (const path of ['//secrets//', '///x', `//secrets//${secret_key}//x`]) {
+    t.is((await raw(server, `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`)).status, 404, path);
+  }
+  const wrong = await raw(server, 'PUT //generate HTTP/1.1\r\nHost: x\r\n\r\n');
+  t.deepEqual([wrong.status, wrong.headers.get('allow')], [405, 'POST, OPTIONS']);
+  t.like((await raw(server, post(`//secrets//${secret_key}`, ''))).body, { secret: 's' });
+  t.false(server.logged().includes('//'));
 });
 
 test('what the HTTP parser refuses has our shape', async (t) => {

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
-import { bodyLimitBytes } from '../../src/secrets/routes.ts';
+import { bodyLimitBytes } from '../../src/secrets/operations.ts';
 import { startUpstream } from '../support/egress/upstream.ts';
 import { createSecret, readSecret, send } from '../support/http/client.ts';
 import { parseAnswers, type RawAnswer } from '../support/http/raw.ts';

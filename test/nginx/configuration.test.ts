@@ -17,7 +17,7 @@ const run = promisify(execFile);
 /** The linter; GIXY names it where it is not on the PATH. */
 const GIXY = process.env.GIXY ?? 'gixy';
 /** On purpose: nothing of an answer waits there, and the worker has its own deadlines for slow clients. */
-const UNBUFFERED_PROXY = /(\nlocation ~ \^\/proxy\/\?\$ \{\n[^}]*?) +proxy_buffering off;\n/;
+const UNBUFFERED_PROXY = /(\nlocation ~ \^\/\+proxy\/\*\$ \{\n[^}]*?) +proxy_buffering off;\n/;
 const withGixy = (isInstalled(GIXY, '--version') ? test : test.skip) as TestFn;
 
 for (const server of ['plain.conf', 'tls.conf'] as const) {
@@ -71,22 +71,86 @@ test("nginx's own answers have codes of the service, with their sentences, and a
   );
 });
 
+const NGINX_CONF = readFileSync(join(CONFIGURATION, 'nginx.conf'), 'utf8');
+const { paths: DOCUMENTED } = JSON.parse(readFileSync('docs/openapi.json', 'utf8')) as {
+  paths: Record<string, Record<string, unknown>>;
+};
+/** The pattern of every path that the program serves: those of the document, and the files that pages load. */
+const PATTERNS = [
+  ...Object.keys(DOCUMENTED).map((path) => path.replace(/\{(\w+)\}/, ':$1')),
+  ...readdirSync('src/web/page')
+    .filter((name) => !/\.(?:html|json)$/.test(name))
+    .map((name) => `/assets/${name}`),
+];
+
+/** The lines of a map: a regular expression (or a word), and the value it gives. */
+function readMap(variable: string): { key: string; value: string }[] {
+  const lines = new RegExp(`^  map \\S+ \\$${variable} \\{\\n(.*?)^  \\}`, 'ms').exec(NGINX_CONF)?.[1] ?? '';
+  return Array.from(lines.matchAll(/^ *(?:"~(.+)"|(\S+)) +"?(.*?)"?;$/gm), ([, pattern, word, value]) => ({
+    key: pattern ?? word ?? '',
+    value: value ?? '',
+  }));
+}
+
+test('nginx knows the patterns of all paths that the program serves, and no others', (t) => {
+  const known = readMap('route').flatMap(({ key, value }) => {
+    const group = /\(\?<(\w+)>([^)]*)\)/.exec(key);
+    const [, name, alternatives = ''] = group ?? [];
+    return group ? alternatives.split('|').map((one) => value.replace(`$${name}`, one.replaceAll('\\', ''))) : [];
+  });
+  t.deepEqual(known.sort(), PATTERNS.toSorted());
+});
+
+test('nginx gives each path its pattern, with slashes at its end and repeated ones too', (t) => {
+  const patternOf = (uri: string): string => {
+    for (const { key, value } of readMap('route')) {
+      const found = key.startsWith('^') ? new RegExp(key).exec(uri) : null;
+      if (found) return value.replace(/\$(\w+)/g, (_all, name) => found.groups?.[name] ?? '');
+    }
+    return 'none';
+  };
+  for (const pattern of PATTERNS) {
+    const path = pattern.replace(/:\w+/g, KEY);
+    for (const uri of [path, `${path}/`, `${path}?x`, `${path}//?x`, path.replaceAll('/', '//')]) {
+      t.is(patternOf(uri), pattern, uri);
+    }
+  }
+  for (const uri of [
+    '/x',
+    '/secrets',
+    '/secrets/',
+    `/secrets/${KEY}/x`,
+    '/Generate',
+    '/generate/x',
+    '/assets/',
+    '/metrics',
+  ]) {
+    t.is(patternOf(uri), 'none', uri);
+  }
+});
+
+test('nginx logs every method of the document by its name, and allows these methods alone', (t) => {
+  const documented = Object.values(DOCUMENTED).flatMap((item) => Object.keys(item).map((name) => name.toUpperCase()));
+  const methods = [...new Set([...documented, 'HEAD', 'OPTIONS'])].sort();
+  const allowed = readMap('own_allow')
+    .find(({ key }) => key === '405')
+    ?.value.split(', ');
+  t.deepEqual(allowed?.sort(), methods);
+  const logged = /\(\?<method>([^)]*)\)/.exec(readMap('logged_method').at(-1)?.key ?? '')?.[1]?.split('|') ?? [];
+  t.deepEqual(
+    methods.filter((method) => !logged.includes(method)),
+    [],
+  );
+});
+
 withNginx('the log has the pattern of every path that the program serves', async (t) => {
   const sockets = await temporaryFolder(t);
   await startUpstream(t, sockets, 1, (_request, response) => void response.end());
   const nginx = await startNginx(t, { sockets, workers: 1 });
-  const { paths } = JSON.parse(readFileSync('docs/openapi.json', 'utf8')) as { paths: object };
-  const assets = readdirSync('src/web/page')
-    .filter((name) => !name.endsWith('.html'))
-    .map((name) => `/assets/${name}`);
-  const patterns = [
-    ...Object.keys(paths).map((path) => path.replace(/\{(\w+)\}/, ':$1')),
-    ...assets.filter((path) => !path.endsWith('.json')),
-  ];
-  for (const pattern of patterns) await send(nginx.base, pattern.replace(/:\w+/, KEY));
-  await until('the last line', () => nginx.requests().length >= patterns.length); // it is written after the answer
+  for (const pattern of PATTERNS) await send(nginx.base, pattern.replace(/:\w+/, KEY));
+  await until('the last line', () => nginx.requests().length >= PATTERNS.length); // it is written after the answer
   t.deepEqual(
     nginx.requests().map(({ route }) => route),
-    patterns,
+    PATTERNS,
   );
 });

@@ -2,7 +2,7 @@ import { emptyValues, FAMILIES, type Family, type Samples } from './families.ts'
 
 export const EXPOSITION_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
-/** Prometheus' text format, version 0.0.4. Families that the samples do not have are zero where they have no labels. */
+/** Prometheus' text format, version 0.0.4. A family without samples and labels is written as zero. */
 export function writeExposition(samples: Samples): string {
   return Object.entries<Family>(FAMILIES)
     .map(([name, family]) => writeFamily(name, family, samples[name] ?? {}))

@@ -13,7 +13,7 @@ export function measureRequest(meters: Meters, { method, route, status, code, du
   meters.observe('hushbox_http_request_duration_seconds', route, durationMs / 1000);
 }
 
-/** Counts a request that was refused before it had a method and a path. */
+/** Counts a request that was refused before its method and path were known. */
 export function measureRefusal(meters: Meters, code: ErrorCode): void {
   meters.count('hushbox_http_requests_total', `other none ${ERRORS[code].status}`);
   meters.count('hushbox_http_errors_total', `none ${code}`);
@@ -38,19 +38,19 @@ export function measureVerbs<Verbs extends object>(meters: Meters, verbs: Verbs)
       return outcome;
     };
   const measured = Object.entries<Verb>(verbs as Record<string, Verb>).map(([name, verb]) => {
-    meters.count('hushbox_storage_errors_total', name, 0); // from the start: an alert compares with it
+    meters.count('hushbox_storage_errors_total', name, 0); // present from the start, because an alert compares with it
     return [name, measure(name, verb)];
   });
   return Object.fromEntries(measured) as Verbs;
 }
 
-/** What `monitorEventLoopDelay` measures includes the time it sleeps itself. */
+/** The measured delay includes this time, in which `monitorEventLoopDelay` sleeps. */
 const RESOLUTION_MS = 10;
 const DELAY_INTERVAL_MS = 1_000;
 
 /**
- * Watches this process. Of the event loop's delay the longest of each second is observed, so that nothing depends on
- * how often or by how many the metrics are read.
+ * Watches this process. The longest event loop delay of each second is observed, so that the result does not depend on how
+ * often, or by how many clients, the metrics are read.
  */
 export function measureProcess(meters: Meters, worker: string): void {
   meters.watch('hushbox_worker_cpu_seconds_total', '', () => {

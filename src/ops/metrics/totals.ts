@@ -1,13 +1,13 @@
 import type { Samples } from './families.ts';
 
 export type Totals = {
-  /** Adds what was counted; it stays when who counted it is gone. */
+  /** Adds counts; they stay when their worker is gone. */
   add(counts: Samples): void;
-  /** Everything counted so far, and the gauges of who is there now, which add up where two are alike. */
+  /** Everything counted so far, and these gauges of the current workers; equal labels are added up. */
   read(gauges: readonly Samples[]): Samples;
 };
 
-/** The counts of all workers, those that ended included: nothing in them ever goes back. */
+/** The counts of all workers, including those that ended, so that no count ever decreases. */
 export function createTotals(): Totals {
   const counted: Samples = {};
   return {

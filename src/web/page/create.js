@@ -49,12 +49,12 @@ form.addEventListener('submit', async (event) => {
 });
 
 burn.addEventListener('click', async () => {
-  if (!confirm('Burn the secret? The link will open nothing.')) return;
+  if (!confirm('Burn the secret? The link will stop working.')) return;
   burn.disabled = true;
   const { status } = await ask('DELETE', new URL(`receipts/${receiptKey}`, root));
   burn.disabled = false;
   if (status === 204 || status === 409) await look();
-  else state.textContent = 'It could not be burned just now. Please try again.';
+  else state.textContent = 'The secret could not be burned. Please try again.';
 });
 
 find('#another', HTMLButtonElement).addEventListener('click', () => {
@@ -79,7 +79,7 @@ function showLink(created) {
 }
 
 /**
- * Looks now and then, ever more seldom, until there is nothing more to come.
+ * Looks at growing intervals until the state is final.
  * @param {string} watched
  */
 async function watch(watched) {
@@ -110,7 +110,7 @@ function showState(receipt) {
 /** @param {Record<string, any>} receipt */
 function describe({ state, ended_at, wrong_tries }) {
   if (state === 'read') return `Read: ${formatInstant(ended_at)}.`;
-  if (state === 'burned') return 'Burned: the link opens nothing.';
+  if (state === 'burned') return 'Burned: the link no longer works.';
   if (state === 'expired') return 'Expired unread.';
   return wrong_tries > 0 ? `Not read yet. Wrong phrases tried: ${wrong_tries}.` : 'Not read yet.';
 }

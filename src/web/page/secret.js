@@ -2,8 +2,8 @@ import { ask, find, formatInstant, offerCopy, root, showSection, sleep } from '.
 
 const AUTOMATIC_RETRY_MAX_SECONDS = 5;
 
-const address = location.pathname;
-// One for this page: with it the same answer can be had again for a minute, so that one lost on its way loses nothing.
+const address = location.origin + location.pathname; // a path that begins with two slashes alone would name a host
+// One for each page view: with it a lost answer can be fetched again for a minute.
 const idempotencyKey = Array.from(crypto.getRandomValues(new Uint8Array(32)), (byte) =>
   byte.toString(16).padStart(2, '0'),
 ).join('');
@@ -34,7 +34,7 @@ form.addEventListener('submit', async (event) => {
   show(answer);
 });
 
-// A page kept for the Back button would still hold the secret.
+// A page that the browser keeps for the Back button would still hold the secret.
 addEventListener('pagehide', () => {
   secret = '';
   field.value = '';
@@ -60,7 +60,7 @@ async function read() {
 }
 
 /**
- * An error with a code says that nothing was read, but for the storage's: there nobody knows.
+ * An error with a code means that nothing was read, except STORAGE_UNAVAILABLE, where nobody knows.
  * @param {import('./page.js').Answer} answer
  */
 function mayHaveRead(answer) {
@@ -78,7 +78,7 @@ function show(answer) {
   if (isLost(answer)) {
     button.textContent = 'Try again';
     say(
-      `${body.Error ?? 'No answer came'}. Stay on this page and try again: for a minute, an answer lost on its way can be had again.`,
+      `${body.Error ?? 'No answer came'}. Stay on this page and try again: a lost answer can be fetched again for a minute.`,
     );
     button.focus();
   } else if (status === 200) showSecret(body.secret);
@@ -91,7 +91,7 @@ function show(answer) {
 
 /** @param {string} text */
 function showSecret(text) {
-  // The key opens nothing from now on; it need not stay in the address bar and on the Back button either.
+  // The link no longer works, so it need not stay in the address bar or behind the Back button.
   history.replaceState(null, '', new URL('secrets/read', root));
   document.title = 'Your secret · Hushbox';
   secret = text;
@@ -101,10 +101,10 @@ function showSecret(text) {
 }
 
 function showGone() {
-  if (!wasAnswerLost) return location.reload(); // to the page that says so
+  if (!wasAnswerLost) return location.reload(); // shows the page that says so
   button.hidden = true;
   say(
-    'The secret is gone. Its answer was probably lost on the way here, and the minute to fetch it again is over. Please ask for a new one.',
+    'The secret is gone. The answer was probably lost on its way here, and the minute to fetch it again is over. Please ask for a new one.',
   );
 }
 

@@ -1,9 +1,9 @@
-// The page that tells how the service is doing: asks for new figures while somebody looks.
+// The status page: asks for new figures while it is visible.
 
 import { ask, find, formatInstant, root, sleep } from './page.js';
 
 const PERIOD_MS = 1_000;
-/** Without an answer for so long, the service is taken for away. */
+/** After this time without an answer, the service counts as unavailable. */
 const PATIENCE_MS = 5_000;
 /** The chart's length and height, as its viewBox has them. */
 const SECONDS = 60;
@@ -38,7 +38,7 @@ function show({ status, body }) {
   if (status !== 200 || typeof requests !== 'number') {
     say(
       'away',
-      status === 0 ? 'The service does not answer. Trying again…' : 'The service cannot tell its figures right now.',
+      status === 0 ? 'The service does not answer. Trying again…' : 'The figures are temporarily unavailable.',
     );
     return;
   }
@@ -46,7 +46,7 @@ function show({ status, body }) {
   find('#requests', HTMLElement).textContent = numbers.format(requests);
   find('#uptime', HTMLElement).textContent = durationText(seconds);
   if (time.dateTime !== startedAt || answers.length === 0) {
-    answers = []; // another program, which counts anew
+    answers = []; // the program was restarted and counts from zero
     time.dateTime = startedAt;
     time.textContent = formatInstant(startedAt);
   }
@@ -61,7 +61,7 @@ function show({ status, body }) {
 function say(name, text) {
   section.dataset.state = name;
   state.dataset.state = name;
-  if (state.textContent !== text) state.textContent = text; // else it would be announced each time
+  if (state.textContent !== text) state.textContent = text; // otherwise screen readers would announce it each time
 }
 
 /** @param {number} seconds */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { bodyLimitBytes } from '../../../src/secrets/routes.ts';
+import { bodyLimitBytes } from '../../../src/secrets/operations.ts';
 import { remember } from '../../support/process/leaks.ts';
 
 /** What is sent, piece by piece; a number is a pause in ms. */

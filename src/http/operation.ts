@@ -1,0 +1,138 @@
+import type { IncomingMessage } from 'node:http';
+import type { Context } from 'koa';
+import { z } from 'zod';
+import type { ErrorCode } from '../errors.ts';
+import { readJsonObject } from './body.ts';
+import { answer } from './respond.ts';
+import type { Method, Route } from './routing.ts';
+import { validate } from './validate.ts';
+
+/** Members by name. A description and an example of a schema are its `meta`. */
+type Shape = Readonly<Record<string, z.ZodType>>;
+
+/** The one definition of a route: the router, the checks of its input and the OpenAPI document come from it. */
+export type Operation<
+  Param extends string = string,
+  Query extends z.ZodObject = z.ZodObject,
+  Body extends z.ZodObject = z.ZodObject,
+  Answer extends z.ZodType = z.ZodType,
+> = {
+  /** Unique. Clients are generated from it. */
+  id: string;
+  method: Method;
+  /** `:name` stands for a segment. */
+  path: string;
+  summary: string;
+  /** In Markdown. */
+  description?: string;
+  /** Schemes that a request may use; `none` if it may also use none. Default: nothing is needed. */
+  security?: readonly ('none' | 'createToken' | 'proxyToken' | 'proxyAuthorization')[];
+  params?: Readonly<Record<Param, z.ZodType>>;
+  /** Documented here, and read by the handler. */
+  headers?: Shape;
+  query?: Query;
+  /** A JSON object. */
+  body?: { schema: Body; limitBytes: number; examples: Readonly<Record<string, z.input<Body>>> };
+  /** A body that is not JSON, and that the handler reads. */
+  anyBody?: true;
+  answer: SuccessAnswer<Answer>;
+  /** What can be asked next: the operation, and the member of the answer that is its key. */
+  links?: Readonly<Record<string, readonly [operationId: string, member: string]>>;
+  /** A browser (`Accept: text/html`) gets a page instead of JSON, for the answer and for these errors. */
+  isPageToo?: true;
+  /** An answer that is passed on: any status, any type. */
+  passedOn?: string;
+  /** Its own codes: not INVALID_REQUEST, those of reading a body, and those that any request can get. */
+  errors: readonly ErrorCode[];
+  /** Members that a code adds to its answer. */
+  errorMembers?: Readonly<Partial<Record<ErrorCode, Shape>>>;
+};
+
+type SuccessAnswer<T extends z.ZodType> = {
+  status: 200 | 201 | 204;
+  description: string;
+  /** Of JSON. */
+  schema?: T;
+  example?: z.input<T>;
+  /** The media type of text. */
+  textType?: string;
+};
+
+export function json<T extends z.ZodType>(
+  status: 200 | 201,
+  description: string,
+  schema: T,
+  example: z.input<T>,
+): SuccessAnswer<T> {
+  return { status, description, schema, example };
+}
+
+/** Keeps the types of an operation's schemas. */
+export function operation<
+  Param extends string = never,
+  Query extends z.ZodObject = z.ZodObject,
+  Body extends z.ZodObject = z.ZodObject,
+  Answer extends z.ZodType = z.ZodUndefined,
+>(
+  id: string,
+  method: Method,
+  path: string,
+  rest: Omit<Operation<Param, Query, Body, Answer>, 'id' | 'method' | 'path'>,
+): Operation<Param, Query, Body, Answer> {
+  return { id, method, path, ...rest };
+}
+
+/** Runs before the handler, and throws an AppError for a request that may not pass. */
+export type Guard = (ctx: Context) => void | Promise<void>;
+
+export type Input<Param extends string, Query extends z.ZodObject, Body extends z.ZodObject> = {
+  ctx: Context;
+  request: IncomingMessage;
+  params: Readonly<Record<Param, string>>;
+  query: z.output<Query>;
+  /** @throws AppError of `readJsonObject` and `validate`. */
+  readBody(): Promise<z.output<Body>>;
+};
+
+type Handled<Answer extends z.ZodType> = z.input<Answer> | undefined;
+
+/**
+ * Joins an operation and its handler.
+ * @param handle returns the answer's body; undefined for an answer without a body, or when it has answered itself.
+ */
+export function route<
+  Param extends string,
+  Query extends z.ZodObject,
+  Body extends z.ZodObject,
+  Answer extends z.ZodType,
+>(
+  { method, path, query, body, answer: { status } }: Operation<Param, Query, Body, Answer>,
+  guards: readonly Guard[],
+  handle: (input: Input<Param, Query, Body>) => Handled<NoInfer<Answer>> | Promise<Handled<NoInfer<Answer>>>,
+): Route {
+  async function readBody(request: IncomingMessage): Promise<z.output<Body>> {
+    if (!body) throw new TypeError(`${method} ${path} has no body`);
+    return validate(body.schema, await readJsonObject(request, body.limitBytes));
+  }
+  return {
+    method,
+    path,
+    async run(ctx, params) {
+      for (const guard of guards) await guard(ctx);
+      const value = await handle({
+        ctx,
+        request: ctx.req,
+        params: params as Record<Param, string>,
+        query: (query ? validate(query, { ...ctx.query }) : {}) as z.output<Query>,
+        readBody: () => readBody(ctx.req),
+      });
+      if (value !== undefined) answer(ctx, status, value as object);
+      else if (status === 204) ctx.status = status;
+    },
+  };
+}
+
+/** The schema of an instant as `formatInstant` writes it. */
+export function instant(description: string): z.ZodString {
+  return z.string().meta({ format: 'date-time', description });
+}
