@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import test, { type ExecutionContext } from 'ava';
 import { MongoClient } from 'mongodb';
-import type { Finding } from '../../../src/findings.ts';
+import type { Finding } from '../../../src/cli/doctor/findings.ts';
+import { judgeStorage } from '../../../src/cli/doctor/storage.ts';
 import { masterKeyIdOf } from '../../../src/sealing/key-ring.ts';
 import { inspectSqlite } from '../../../src/storage/sqlite/operator/inspect.ts';
 import { MIGRATIONS } from '../../../src/storage/sqlite/schema.ts';
@@ -15,7 +16,7 @@ import { secretsAt } from '../../fixtures/fixture.ts';
 import { startMongoProxy } from '../../storage/mongo/mongo-proxy.ts';
 import { hushbox } from '../../support/process/hushbox.ts';
 import { remember } from '../../support/process/leaks.ts';
-import { findFreePort, start } from '../../support/process/program.ts';
+import { findFreePort, start, until } from '../../support/process/program.ts';
 import { ENGINES, MONGODB, type Place, SQLITE, temporaryFolder } from '../../support/storage/storage.ts';
 
 const KEY = randomBytes(32);
@@ -52,12 +53,23 @@ async function environmentOf(t: ExecutionContext, place: Place, more = {}): Prom
   return { STORAGE_URL: place.url, DATA_DIR, HTTP_PORT, MASTER_KEY: KEY.toString('hex'), ...more };
 }
 
-/** A secret that is sealed with the key, made at an instant. */
+/** Stores a secret that is sealed with the key, created at an instant. */
 async function store(place: Place, key: Buffer, now = Date.now()): Promise<void> {
   const { secrets, close } = await place.open();
   const rules = secretsAt(secrets, [key.toString('hex')], () => now);
   await rules.create({ secret: 'sealed', ttlMs: 3_600_000, receipt: false });
+  if (place.url.startsWith('mongodb:')) await untilIndexed(place);
   await close();
+}
+
+/** Indexes are created in the background, one collection after the other. */
+async function untilIndexed({ url }: Place): Promise<void> {
+  const client = new MongoClient(url);
+  await until('the indexes of the last collection', async () => {
+    const [last] = await client.db().listCollections({ name: 'claims' }).toArray();
+    return last !== undefined && (await client.db().collection('claims').indexes()).length > 1;
+  });
+  await client.close();
 }
 
 for (const engine of ENGINES) {
@@ -68,7 +80,7 @@ for (const engine of ENGINES) {
     const env = await environmentOf(t, place);
     const { code, told } = await diagnose(env);
     t.is(code, 0);
-    t.is(told('configuration').split('\n')[0], 'ok: Every variable is sound.');
+    t.is(told('configuration').split('\n')[0], 'ok: The configuration is valid.');
     t.regex(told('storage'), engine.name === 'sqlite' ? /ok: SQLite opens/ : /: MongoDB answers/);
     t.regex(told('storage'), /A write is (on disk|confirmed by a majority) after [\d.]+ ms/);
     t.regex(told('keys'), new RegExp(`ok: The master key ${masterKeyIdOf(KEY).toString('hex')} seals`));
@@ -88,7 +100,10 @@ for (const engine of ENGINES) {
     t.is(held.code, 0);
     t.regex(held.told('keys'), /1 secret waiting/);
     const unneeded = { MASTER_KEY: OTHER.toString('hex'), MASTER_KEY_PREVIOUS: KEY.toString('hex') };
-    t.regex((await diagnose(await environmentOf(t, place, unneeded))).told('keys'), /note: The older .* not needed/);
+    t.regex(
+      (await diagnose(await environmentOf(t, place, unneeded))).told('keys'),
+      /note: The older .* no longer needed/,
+    );
   });
 
   testEngine(`${engine.name}: a secret from the future is a problem: a clock is wrong`, async (t) => {
@@ -96,7 +111,7 @@ for (const engine of ENGINES) {
     await store(place, KEY, Date.now() + 3_600_000);
     const { code, told } = await diagnose(await environmentOf(t, place));
     t.is(code, 1);
-    t.regex(told('keys'), /problem: The newest secret was made [\d,]+ seconds in the future/);
+    t.regex(told('keys'), /problem: The newest secret was created [\d,]+ seconds in the future/);
   });
 }
 
@@ -120,15 +135,15 @@ test.serial('every bad variable is a problem, no value is shown, and what can be
   for (const name of Object.keys(bad)) t.regex(told('configuration'), new RegExp(`problem: ${name} `));
   t.notRegex(JSON.stringify(findings), /leaked/);
   t.regex(told('storage'), /ok: SQLite opens/);
-  t.regex(told('keys'), /^note: Not looked at/);
-  t.regex(told('service'), /^note: Not looked at/);
+  t.regex(told('keys'), /^note: Not checked/);
+  t.regex(told('service'), /^note: Not checked/);
 });
 
 test.serial('without a storage that is known, nothing is taken for it', async (t) => {
   const folder = await temporaryFolder(t);
   const { code, told } = await diagnose({ STORAGE_URL: 'nowhere', DATA_DIR: folder, HTTP_PORT: '1' });
   t.is(code, 1);
-  for (const check of ['storage', 'keys', 'fence']) t.regex(told(check), /^note: Not looked at/);
+  for (const check of ['storage', 'keys', 'fence']) t.regex(told(check), /^note: Not checked/);
 });
 
 test.serial('a database that is damaged, newer, older or none is told so', async (t) => {
@@ -273,13 +288,13 @@ test.serial('what the fence refuses is told, and a mark from the future: a clock
   t.is(code, 1);
   t.regex(told('fence'), /problem: The last mark is of .* in the future/);
   t.regex(told('fence'), /warning: The fence file has no mark of this database/);
-  t.regex(told('fence'), /warning: Secrets made until .* are refused/);
+  t.regex(told('fence'), /warning: Secrets created until .* are refused/);
 });
 
 test.serial('a database that does not open in time is a problem, and does not hold the command', async (t) => {
   const place = await SQLITE.place(t);
   await store(place, KEY);
-  const [finding, ...others] = await inspectSqlite(place.url.slice('sqlite:'.length), 1);
+  const [finding, ...others] = judgeStorage(await inspectSqlite(place.url.slice('sqlite:'.length), 1));
   t.deepEqual(others, []);
   t.is(finding?.level, 'problem');
   t.regex(finding?.text ?? '', /^Opening the database did not end within/);
@@ -311,7 +326,9 @@ testMongo('a MongoDB server that is away, late, or lets no write be confirmed is
   await proxy.cut();
   const away = await diagnose(env);
   t.is(away.code, 1);
-  t.regex(away.told('storage'), /problem: MongoDB does not answer/);
+  t.regex(away.told('storage'), /problem: MongoDB does not answer \(connect ECONNREFUSED 127\.0\.0\.1:\d+\)\.$/);
+  for (const check of ['keys', 'fence']) t.is(away.told(check), 'note: Skipped: no storage.');
+  t.is(JSON.stringify(away.findings).match(/ECONNREFUSED/g)?.length, 1);
 });
 
 testMongo('missing indexes are a problem; a database that is not there is none, and is not made', async (t) => {
@@ -327,6 +344,24 @@ testMongo('missing indexes are a problem; a database that is not there is none, 
   const { code, told } = await diagnose(env);
   t.is(code, 1);
   t.regex(told('storage'), /problem: Indexes are missing: remove, wipe/);
+});
+
+testMongo('a missing index is a problem in every collection', async (t) => {
+  const place = await MONGODB.place(t);
+  await store(place, KEY);
+  const env = await environmentOf(t, place);
+  const client = new MongoClient(place.url);
+  t.teardown(() => client.close());
+  for (const [collection, index] of [
+    ['secrets', 'due'],
+    ['clients', 'remove'],
+    ['claims', 'newest'],
+  ] as const) {
+    await client.db().collection(collection).dropIndex(index);
+  }
+  const { code, told } = await diagnose(env);
+  t.is(code, 1);
+  t.regex(told('storage'), /problem: Indexes are missing: due of secrets; remove of clients; newest of claims\./);
 });
 
 test.serial('no folder or file of another is made beside what is looked at', async (t) => {
