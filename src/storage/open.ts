@@ -2,7 +2,15 @@ import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
 import type { StoreLimits } from '../secrets/store.ts';
 import type { Inspection } from './inspection.ts';
-import type { LimitName, Records, Storage, StorageAddress, StorageConfig, StorageEvents } from './storage.ts';
+import type {
+  DatabaseCopy,
+  LimitName,
+  Records,
+  Storage,
+  StorageAddress,
+  StorageConfig,
+  StorageEvents,
+} from './storage.ts';
 
 /**
  * Opens the engine that the URL names; the other one is not even loaded.
@@ -42,6 +50,15 @@ export async function openRecords({ sqlitePath, STORAGE_URL }: StorageAddress): 
   }
   const { openMongoRecords } = await import('./mongo/operator/records.ts');
   return openMongoRecords(STORAGE_URL);
+}
+
+/**
+ * Copies the whole SQLite database into one file, while a service may be running.
+ * @throws Error that says why, in a sentence or as an error of the file system.
+ */
+export async function copyDatabase(sqlitePath: string, file: string, clock: Clock): Promise<DatabaseCopy> {
+  const { copySqlite } = await import('./sqlite/operator/backup.ts');
+  return copySqlite(sqlitePath, file, clock);
 }
 
 /**
