@@ -39,7 +39,7 @@ async function runCommand(command: Command): Promise<Exit> {
   const config = values as Config;
   if (command.name === 'backup') return (await import('./operator/backup.ts')).backUp(terminal, config, command);
   if (command.name === 'rotate') return (await import('./operator/rotate.ts')).rotate(terminal, config, command);
-  if (command.name === 'key-status') return (await import('./operator/rotate.ts')).tellStatus(terminal, config);
+  if (command.name === 'key-status') return (await import('./operator/rotate.ts')).sayStatus(terminal, config);
   return (await import('./operator/rotate.ts')).prune(terminal, config);
 }
 

@@ -57,7 +57,7 @@ for (const args of WRONG) {
   });
 }
 
-test.serial('wrong use is answered with help, of the command if there is one, and with exit status 2', async (t) => {
+test.serial('wrong use prints the help of the command, or of all commands, and exits with 2', async (t) => {
   for (const [args, help] of [
     [['repair'], USAGE],
     [['backup'], HELP.backup],
@@ -89,7 +89,7 @@ test.serial('help and version need no configuration', async (t) => {
   t.deepEqual(await hushbox(['--version'], env), { code: 0, stdout: `${VERSION}\n`, stderr: '' });
 });
 
-test.serial('a configuration that is wrong stops a command, naming every bad variable and no value', async (t) => {
+test.serial('a wrong configuration stops a command, which names every bad variable and no value', async (t) => {
   for (const args of [['rotate-master-key'], ['rotate-master-key', '--status']]) {
     const { code, stderr } = await hushbox(args, { HTTP_PORT: 'leaked', STORAGE_URL: 'leaked://' });
     t.is(code, 1);
