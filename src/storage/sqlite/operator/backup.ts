@@ -1,5 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, fchmodSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  fchmodSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { backup, DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
@@ -14,6 +24,7 @@ const BUSY_DEADLINE_MS = 5_000;
 const ALL_PAGES = 2 ** 31 - 1;
 /** What SQLite may put beside a file. */
 const COMPANIONS = ['-journal', '-wal', '-shm'];
+const NEW_MS = 60_000;
 const TEMPORARY = /^\.partial-[0-9a-f]{16}$/;
 const SQLITE_FULL = 13;
 const REASONS: Readonly<Record<number, string>> = {
@@ -32,16 +43,19 @@ const REASONS: Readonly<Record<number, string>> = {
  * @throws Error that says why; errors of the file system are about `file` and have their code, ENOSPC for a full disk.
  */
 export async function copySqlite(path: string, file: string, clock: Clock): Promise<DatabaseCopy> {
-  removeLeftOvers(file);
+  removeLeftOvers(file, clock());
   const temporary = `${file}.partial-${randomBytes(8).toString('hex')}`;
   const removeTemporary = (): void => remove(temporary);
+  const descriptor = openSync(temporary, 'wx', 0o600); // SQLite would create it readable for all
   process.once('exit', removeTemporary); // a signal that ends the command leaves nothing behind
   try {
-    createPrivate(temporary);
+    fchmodSync(descriptor, 0o600); // whatever the umask
     const takenAt = await copy(path, temporary, clock);
     check(temporary);
-    const { size } = statSync(temporary);
-    sync(temporary);
+    const { size, ino } = fstatSync(descriptor);
+    if (statSync(temporary).ino !== ino)
+      throw new Error('another program replaced the unfinished copy: run this again');
+    fsyncSync(descriptor);
     renameSync(temporary, file);
     syncFolder(dirname(file));
     return { bytes: size, takenAt };
@@ -49,15 +63,9 @@ export async function copySqlite(path: string, file: string, clock: Clock): Prom
     removeTemporary();
     throw explain(error);
   } finally {
+    closeSync(descriptor);
     process.off('exit', removeTemporary);
   }
-}
-
-/** For its owner alone, whatever the umask. SQLite would create it readable for all. */
-function createPrivate(path: string): void {
-  const file = openSync(path, 'wx', 0o600);
-  fchmodSync(file, 0o600);
-  closeSync(file);
 }
 
 /**
@@ -65,10 +73,8 @@ function createPrivate(path: string): void {
  * and so would never end beside a busy service. Writers do not wait for it; until it ends, the WAL cannot be cut.
  */
 async function copy(path: string, temporary: string, clock: Clock): Promise<number> {
-  const url = pathToFileURL(path);
   // Not read-only: the last connection to close cleans up the WAL, which may be ours when the service stops meanwhile.
-  url.searchParams.set('mode', 'rw');
-  const database = new DatabaseSync(url, { timeout: 0 });
+  const database = openExisting(path);
   try {
     database.exec('BEGIN'); // the first look begins the snapshot, and the transaction holds it
     const [{ user_version } = {}] = retryWhileBusy(performance.now() + BUSY_DEADLINE_MS, () =>
@@ -88,7 +94,7 @@ async function copy(path: string, temporary: string, clock: Clock): Promise<numb
 
 /** Makes it a database of a single file, without a WAL, and looks for damage. Locked against `removeLeftOvers`. */
 function check(path: string): void {
-  const database = new DatabaseSync(path, { timeout: 0 });
+  const database = openExisting(path);
   try {
     const [{ quick_check } = {}] = retryWhileBusy(performance.now() + BUSY_DEADLINE_MS, () => {
       database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = DELETE');
@@ -101,35 +107,41 @@ function check(path: string): void {
   }
 }
 
-function sync(path: string): void {
-  const file = openSync(path, 'r+');
-  fsyncSync(file);
-  closeSync(file);
-}
-
 /** Removes what backups to the same file left behind when they were killed. One that still runs has its copy locked. */
-function removeLeftOvers(file: string): void {
+function removeLeftOvers(file: string, now: number): void {
   const [folder, name] = [dirname(file), basename(file)];
   for (const other of readdirSync(folder)) {
-    const isTemporary = other.startsWith(name) && TEMPORARY.test(other.slice(name.length));
-    if (!isTemporary || isLocked(join(folder, other))) continue;
+    if (!other.startsWith(name) || !TEMPORARY.test(other.slice(name.length))) continue;
+    const path = join(folder, other);
     try {
-      remove(join(folder, other));
-    } catch {} // of another user: it is in nobody's way
+      if (!isNew(path, now) && !isLocked(path)) remove(path);
+    } catch {} // it belongs to another user, or has just been removed: it is in nobody's way
   }
 }
 
+/** A copy that has only begun is not locked yet. */
+function isNew(path: string, now: number): boolean {
+  const { size, mtimeMs } = statSync(path);
+  return size === 0 && mtimeMs > now - NEW_MS;
+}
+
 function isLocked(path: string): boolean {
-  const database = new DatabaseSync(path, { open: false, timeout: 0 });
+  const database = openExisting(path);
   try {
-    database.open();
     database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
     return false;
   } catch (error) {
     return resultCode(error) === SQLITE_BUSY;
   } finally {
-    if (database.isOpen) database.close();
+    database.close();
   }
+}
+
+/** Unlike an ordinary connection, never creates the file. */
+function openExisting(path: string): DatabaseSync {
+  const url = pathToFileURL(path);
+  url.searchParams.set('mode', 'rw');
+  return new DatabaseSync(url, { timeout: 0 });
 }
 
 /** The file itself last: a removal that is interrupted is found again. */
