@@ -28,7 +28,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'tokens',
     'webhooks',
   ],
-  cli: ['config', 'fence', 'files', 'findings', 'keys', 'sealing', 'secrets', 'storage', 'version'],
+  cli: ['config', 'fence', 'files', 'keys', 'sealing', 'secrets', 'storage', 'version'],
   setup: ['config', 'files', 'ops'],
   app: ['http', 'openapi', 'ops', 'proxy', 'secrets', 'sink', 'version', 'web'],
   openapi: ['http', 'ops', 'proxy', 'secrets', 'sink', 'version', 'web', 'webhooks'],
@@ -38,7 +38,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   sink: ['clock', 'errors', 'http'],
   web: ['http'],
   ops: ['clock', 'errors', 'http'],
-  storage: ['clock', 'config', 'errors', 'fence', 'files', 'findings', 'outbox', 'sealing', 'secrets', 'sink'],
+  storage: ['clock', 'config', 'errors', 'fence', 'files', 'outbox', 'sealing', 'secrets', 'sink'],
   outbox: ['clock'],
   fence: ['clock', 'errors', 'files'],
   hashing: ['errors'],
@@ -50,7 +50,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   sealing: [],
   files: [],
   network: [],
-  findings: [],
   errors: [],
   clock: [],
   version: [],
@@ -122,7 +121,7 @@ function faultsOf(file: File): string[] {
 
 /** What an engine needs of others: each module's port, and what belongs to no module. */
 const KNOWN_TO_STORAGE =
-  /^([a-z]+\/store|secrets\/(records|keys)|sealing\/head|config\/config|files\/[a-z-]+|clock|errors|findings)\.ts$/;
+  /^([a-z]+\/store|secrets\/(records|keys)|sealing\/head|config\/config|files\/[a-z-]+|clock|errors)\.ts$/;
 
 function faultOfOurs(file: File, found: Import): string | undefined {
   if (!found.from.endsWith('.ts')) return 'does not end in .ts';

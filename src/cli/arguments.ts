@@ -1,27 +1,79 @@
 import { parseArgs } from 'node:util';
 
 export type Command =
-  | { name: 'help' }
+  | { name: 'help'; about: Topic | undefined }
   | { name: 'version' }
   | { name: 'doctor'; json: boolean }
+  | { name: 'backup'; file: string }
   | { name: 'rotate'; out: string | undefined }
   | { name: 'key-status' }
   | { name: 'prune' };
+export type Topic = keyof typeof HELP;
+
+/** A wrong use of a command that exists: its own help says how. */
+export class WrongUse extends Error {
+  override readonly name = 'WrongUse';
+  readonly about: Topic | undefined;
+  constructor(message: string, about?: Topic) {
+    super(message);
+    this.about = about;
+  }
+}
 
 export const USAGE = `Usage: hushbox COMMAND
 
-Reads the same environment variables as the service: run it where the service runs, as the same user.
+Run it where the service runs, as the same user: it reads the same environment variables.
 
-  doctor [--json]              looks at configuration, keys, storage, clock, permissions and the running service, and
-                               says what to do. Changes nothing.
-  rotate-master-key            makes a new master key and keeps the old one for reading, in the files the keys are in.
-      --out FILE               only writes the new key to FILE: for keys that are variables, or on several hosts
-      --status                 only tells which key seals how much, and until when each is needed
-      --prune                  takes the keys that nothing needs any more out of the files
-  --help, --version
+  doctor                 check configuration, keys, storage, clock, permissions and the running service
+  backup FILE            copy the whole SQLite database to FILE while the service runs
+  rotate-master-key      make a new master key, and keep the old one for reading
+  help COMMAND           show the options of a command, with examples
+  --version              show the version
+
+Example:
+  hushbox doctor
 
 Exit status: 0 fine, 1 something is wrong, 2 wrong use.
 `;
+
+export const HELP = {
+  doctor: `Usage: hushbox doctor [--json]
+
+Checks configuration, keys, storage, clock, permissions and the running service, and says what to do about each
+problem. It changes nothing.
+
+  --json                 print the findings as JSON, for scripts
+
+Examples:
+  hushbox doctor
+  hushbox doctor --json | jq '.findings[] | select(.level == "problem")'
+
+Exit status: 0 no problem, 1 at least one problem.
+`,
+  backup: `Usage: hushbox backup FILE
+
+Copies the whole SQLite database to FILE while the service runs, and checks the copy. FILE has mode 0600. An older
+backup at FILE is replaced when the new one is complete; any other file is left alone.
+
+The copy holds ciphertext, receipts and pending webhooks. To use it you also need the master key: keep that in another
+place. docs/backup.md says how to restore a copy, and how to back up MongoDB.
+
+Example:
+  hushbox backup /backups/hushbox.db
+`,
+  'rotate-master-key': `Usage: hushbox rotate-master-key [--out FILE | --status | --prune]
+
+Makes a new master key in the files that hold the keys. The new key seals from now on; the old one is kept for reading.
+
+  --out FILE             only write the new key to FILE: for keys in variables, or when several hosts share a storage
+  --status               show what each key protects and until when it is needed
+  --prune                remove the keys that nothing needs any more from their files
+
+Examples:
+  hushbox rotate-master-key
+  hushbox rotate-master-key --status
+`,
+} as const;
 
 const OPTIONS = {
   help: { type: 'boolean', short: 'h' },
@@ -32,33 +84,47 @@ const OPTIONS = {
   prune: { type: 'boolean' },
 } as const;
 
-/** @throws Error that says what is wrong with them. */
+/** @throws Error that says what is wrong; WrongUse when it is about one command. */
 export function parseArguments(args: readonly string[]): Command {
   const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
   const { help, version, ...options } = values;
-  if (help) return { name: 'help' };
+  const [name, ...operands] = positionals;
+  if (name === 'help') return { name, about: operands[0] === undefined ? undefined : topicOf(operands[0]) };
+  if (help) return { name: 'help', about: name === undefined ? undefined : topicOf(name) };
   if (version) return { name: 'version' };
-  const [name, ...files] = positionals;
+  if (name === undefined) throw new WrongUse('which command?');
+  const topic = topicOf(name);
   const given = Object.keys(options);
-  if (name === 'doctor') return takes(given, ['json'], files, 0) && { name, json: options.json ?? false };
-  if (name === 'rotate-master-key') {
-    if (given.length > 1) throw new Error('--out, --status and --prune exclude each other');
-    takes(given, ['out', 'status', 'prune'], files, 0);
-    if (options.status) return { name: 'key-status' };
-    return options.prune ? { name: 'prune' } : { name: 'rotate', out: options.out };
+  if (topic === 'doctor') {
+    check(topic, given, ['json'], operands, 0);
+    return { name: topic, json: options.json ?? false };
   }
-  throw new Error(name === undefined ? 'which command?' : 'there is no such command');
+  if (topic === 'backup') {
+    check(topic, given, [], operands, 1);
+    const [file = ''] = operands;
+    if (file === '-') throw new WrongUse('a backup is a file: it cannot go to standard output', topic);
+    return { name: topic, file };
+  }
+  check(topic, given, ['out', 'status', 'prune'], operands, 0);
+  if (given.length > 1) throw new WrongUse('use only one of --out, --status and --prune', topic);
+  if (options.status) return { name: 'key-status' };
+  return options.prune ? { name: 'prune' } : { name: 'rotate', out: options.out };
 }
 
-function takes(
+function topicOf(name: string): Topic {
+  if (!Object.hasOwn(HELP, name)) throw new WrongUse(`there is no command ${name}`);
+  return name as Topic;
+}
+
+function check(
+  topic: Topic,
   given: readonly string[],
-  options: readonly string[],
-  files: readonly string[],
-  fileCount: number,
-): true {
-  const other = given.find((name) => !options.includes(name));
-  if (other) throw new Error(`this command takes no --${other}`);
-  if (files.length > fileCount) throw new Error('too many arguments');
-  if (files.length < fileCount) throw new Error('which FILE?');
-  return true;
+  known: readonly string[],
+  operands: readonly string[],
+  operandCount: number,
+): void {
+  const other = given.find((name) => !known.includes(name));
+  if (other) throw new WrongUse(`this command has no option --${other}`, topic);
+  if (operands.length > operandCount) throw new WrongUse('too many arguments', topic);
+  if (operands.length < operandCount || operands.includes('')) throw new WrongUse('which FILE?', topic);
 }

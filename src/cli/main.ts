@@ -1,9 +1,9 @@
 import { type Config, invalid, parseEnvironment } from '../config/config.ts';
 import { VERSION } from '../version.ts';
-import { type Command, parseArguments, USAGE } from './arguments.ts';
+import { type Command, HELP, parseArguments, type Topic, USAGE, WrongUse } from './arguments.ts';
 import { describe, EXIT, type Exit, type Terminal } from './terminal.ts';
 
-/** What is still open when a command is done, a connection to a silent server for one, may take as long to close. */
+/** How long open resources, such as a connection to a silent server, may take to close after a command. */
 const CLOSE_MS = 2_000;
 
 const terminal: Terminal = {
@@ -18,7 +18,8 @@ async function run(args: readonly string[]): Promise<Exit> {
   try {
     command = parseArguments(args);
   } catch (error) {
-    terminal.complain(`hushbox: ${(error as Error).message}\n\n${USAGE.trimEnd()}`);
+    const topic = error instanceof WrongUse ? error.about : undefined;
+    terminal.complain(`hushbox: ${(error as Error).message}\n\n${helpOf(topic)}`);
     return EXIT.usage;
   }
   try {
@@ -30,23 +31,28 @@ async function run(args: readonly string[]): Promise<Exit> {
 }
 
 async function runCommand(command: Command): Promise<Exit> {
-  if (command.name === 'help') return tell(USAGE.trimEnd());
-  if (command.name === 'version') return tell(VERSION);
+  if (command.name === 'help') return print(helpOf(command.about));
+  if (command.name === 'version') return print(VERSION);
   if (command.name === 'doctor') return (await import('./doctor/doctor.ts')).runDoctor(terminal, command);
   const { values, problems } = parseEnvironment(terminal.env);
   if (problems.length > 0) throw invalid(problems);
   const config = values as Config;
+  if (command.name === 'backup') return (await import('./operator/backup.ts')).backUp(terminal, config, command);
   if (command.name === 'rotate') return (await import('./operator/rotate.ts')).rotate(terminal, config, command);
-  if (command.name === 'key-status') return (await import('./operator/rotate.ts')).tellStatus(terminal, config);
+  if (command.name === 'key-status') return (await import('./operator/rotate.ts')).sayStatus(terminal, config);
   return (await import('./operator/rotate.ts')).prune(terminal, config);
 }
 
-function tell(text: string): Exit {
+function helpOf(topic: Topic | undefined): string {
+  return (topic === undefined ? USAGE : HELP[topic]).trimEnd();
+}
+
+function print(text: string): Exit {
   terminal.say(text);
   return EXIT.fine;
 }
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(EXIT.problems));
-process.stdout.on('error', () => process.exit(EXIT.problems)); // who reads it went away
+process.stdout.on('error', () => process.exit(EXIT.problems)); // its reader went away
 process.exitCode = await run(process.argv.slice(2));
 setTimeout(() => process.exit(), CLOSE_MS).unref();

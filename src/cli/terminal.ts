@@ -14,27 +14,31 @@ export type Terminal = {
 export const EXIT = { fine: 0, problems: 1, usage: 2 } as const;
 export type Exit = (typeof EXIT)[keyof typeof EXIT];
 
-/** What went wrong, in a sentence for people; ends the command. */
+/** Ends the command. The message is a sentence for people. */
 export class Failure extends Error {
   override readonly name = 'Failure';
 }
 
-/** A command with its options; the configuration is good. */
-export type Run<Options> = (terminal: Terminal, config: Config, options: Options) => Promise<Exit>;
-
-/** A sentence for people, of an error that is one of ours, the system's or an engine's: none of them quotes a value. */
+/**
+ * A sentence for people about an error of ours, of the system or of an engine: none of them quotes a value. Of a chain of
+ * causes only the first and the innermost help.
+ */
 export function describe(error: unknown): string {
   if (!(error instanceof Error)) return 'an unknown failure';
-  const cause = error.cause instanceof Error ? `: ${describe(error.cause)}` : '';
-  return error.message + cause;
+  const { message } = innermost(error);
+  return message === error.message ? message : `${error.message}: ${message}`;
 }
 
-/** Whether there is a database to look at; a server is asked later. @throws Error where that may not be seen. */
+function innermost(error: Error): Error {
+  return error.cause instanceof Error ? innermost(error.cause) : error;
+}
+
+/** Whether there is a database file; a server is asked later. @throws Error of the file system. */
 export function isDatabaseThere({ sqlitePath }: Pick<Config, 'sqlitePath'>): boolean {
   return sqlitePath === undefined || statSync(sqlitePath, { throwIfNoEntry: false }) !== undefined;
 }
 
-/** As people write it: 1,234 secrets. */
+/** A number as people write it: 1,234 secrets. */
 export function count(number: number, noun: string): string {
   return `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
 }

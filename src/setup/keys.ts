@@ -12,12 +12,12 @@ const PASSWORD_BYTES = 24;
 const KEYFILE_BYTES = 756;
 
 export type Folders = {
-  /** What the service reads: `master-key`, `storage-url`. */
+  /** Files that the service reads: `master-key`, `storage-url`. */
   service: string;
-  /** What it must not: `root-password`, `password`, `keyfile`. */
+  /** Files that it must not read: `root-password`, `password`, `keyfile`. */
   mongo: string;
 };
-/** What the operator gave; everything else is made. */
+/** Keys and passwords that the operator chose; all others are made. */
 export type Given = {
   masterKeys?: string | undefined;
   password?: string | undefined;
@@ -26,18 +26,18 @@ export type Given = {
 export type MongoAccess = { rootUrl: string; serviceUrl: string; password: string };
 
 /**
- * Makes the keys that are missing, and puts given ones in their place. What was made is never overwritten, and no
- * master key is lost: those that were there stay behind a given one, for reading. A file is whole or absent at any
+ * Makes the keys that are missing, and writes the given ones to their files. A key that was made is never overwritten,
+ * and no master key is lost: the older ones stay behind a given one, for reading. A file is whole or absent at any
  * instant; it has mode 0600 and the owner of its folder.
- * @param host MongoDB's, with the port.
- * @throws Error that says what is wrong with what was given, without a value.
+ * @param host of MongoDB, with the port.
+ * @throws Error that says which given value is wrong, without the value.
  */
 export function makeKeys(folders: Folders, host: string, given: Given): MongoAccess {
   keepMasterKeys(join(folders.service, 'master-key'), given.masterKeys);
   makeOnce(join(folders.mongo, 'keyfile'), () => randomBytes(KEYFILE_BYTES).toString('base64'));
   const rootPassword = makeOnce(join(folders.mongo, 'root-password'), () => given.rootPassword ?? makePassword());
   if (given.rootPassword !== undefined && given.rootPassword !== rootPassword) {
-    throw new Error('MONGO_ROOT_PASSWORD is not the one that the database was made with');
+    throw new Error('MONGO_ROOT_PASSWORD is not the one that the database was created with');
   }
   const password = given.password ?? makeOnce(join(folders.mongo, 'password'), makePassword);
   const urlOf = (user: string, secret: string, database: string): string =>
@@ -66,7 +66,7 @@ function makePassword(): string {
   return randomBytes(PASSWORD_BYTES).toString('base64url');
 }
 
-/** @returns what the file holds; it is written only where it is not there. */
+/** @returns the content of the file, which is written only if it does not exist. */
 function makeOnce(path: string, make: () => string): string {
   const present = read(path);
   if (present !== undefined) return present;
@@ -88,7 +88,7 @@ function put(path: string, text: string): void {
   syncFolder(dirname(path));
 }
 
-/** @returns undefined where there is nothing, or nothing but blanks. */
+/** @returns undefined if there is no file, or it has only blanks. */
 function read(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8').trim() || undefined;

@@ -3,7 +3,7 @@ import { createLog } from '../ops/log.ts';
 import { makeKeys } from './keys.ts';
 import { prepareMongo } from './mongo.ts';
 
-// What has to be there before the service can run in containers: see docker-compose.yml. Does what is missing, and ends.
+// Prepares what the service needs to run in containers (see docker-compose.yml): does what is missing, and ends.
 const HOST = 'mongo:27017';
 const DEADLINE_MS = 120_000;
 const log = createLog('info');
@@ -22,11 +22,11 @@ try {
     password: given('MONGO_PASSWORD', '/given/mongo-password'),
     rootPassword: given('MONGO_ROOT_PASSWORD', '/given/mongo-root-password'),
   });
-  log.info('the keys are there');
+  log.info('the keys are in place');
   const signal = AbortSignal.timeout(DEADLINE_MS);
   await prepareMongo({ host: HOST, access, signal, say: (message) => log.info(message) });
   log.info('MongoDB is ready for the service');
 } catch (err) {
-  log.fatal({ err }, 'the set-up failed');
+  log.fatal({ err }, 'the setup failed');
   process.exitCode = 1;
 }

@@ -15,7 +15,7 @@ const REFUSALS: readonly number[] = [COMMAND_NOT_FOUND, NO_REPLICATION_ENABLED, 
 const PRIMARY = 1;
 
 export type PrepareOptions = {
-  /** The server with its port, by the name that it is to know itself by. */
+  /** The server with its port, by the name under which it joins its replica set. */
   host: string;
   access: MongoAccess;
   /** When to give up. */
@@ -24,8 +24,8 @@ export type PrepareOptions = {
 };
 
 /**
- * Waits for the server; initiates a replica set of one; creates the service's user, who may read and write one
- * database, or gives it its password; logs in as the service does. All of it may have been done before.
+ * Waits for the server, initiates a replica set of one, creates the user of the service with access to one database (or
+ * sets its password), and logs in as the service does. Each step may have been done before.
  * @throws Error of the last attempt, when time is up.
  */
 export async function prepareMongo(options: PrepareOptions): Promise<void> {
@@ -35,7 +35,7 @@ export async function prepareMongo(options: PrepareOptions): Promise<void> {
   await repeat(signal, () => withClient(access.serviceUrl, (client) => client.db().command({ ping: 1 })));
 }
 
-/** A server that has just been started, or has just become a primary, refuses a while, in many words. */
+/** A server that has just started, or has just become a primary, refuses for a while, with various errors. */
 async function repeat(signal: AbortSignal, step: () => Promise<void>): Promise<void> {
   for (;;) {
     try {
@@ -61,7 +61,7 @@ async function keepReplicaSet(admin: Db, { host, signal, say }: PrepareOptions):
     const { refusal, state } = await askForStatus(admin);
     if (state === PRIMARY) return;
     if (refusal === COMMAND_NOT_FOUND || refusal === NO_REPLICATION_ENABLED) {
-      return say('MongoDB takes no replica set here and runs standalone: it can lose acknowledged writes');
+      return say('MongoDB has no replica set here and runs standalone: it can lose acknowledged writes');
     }
     if (refusal === NOT_YET_INITIALIZED) {
       await admin.command({ replSetInitiate: { _id: REPLICA_SET, members: [{ _id: 0, host }] } });

@@ -1,8 +1,16 @@
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
-import type { Finding } from '../findings.ts';
 import type { StoreLimits } from '../secrets/store.ts';
-import type { LimitName, Records, Storage, StorageAddress, StorageConfig, StorageEvents } from './storage.ts';
+import type { Inspection } from './inspection.ts';
+import type {
+  DatabaseCopy,
+  LimitName,
+  Records,
+  Storage,
+  StorageAddress,
+  StorageConfig,
+  StorageEvents,
+} from './storage.ts';
 
 /**
  * Opens the engine that the URL names; the other one is not even loaded.
@@ -31,8 +39,9 @@ function limitsOf(config: Pick<Config, LimitName>): StoreLimits {
 }
 
 /**
- * Opens what is stored beside a service that may be running. Makes and changes nothing, in a storage that may be of an older version.
- * @throws AppError STORAGE_UNAVAILABLE, or what the engine says, when it cannot be opened.
+ * Opens the stored records for looking, while a service may be running. The storage may be of an older version. Creates
+ * and changes nothing.
+ * @throws AppError STORAGE_UNAVAILABLE, or the engine's error, when the storage cannot be opened.
  */
 export async function openRecords({ sqlitePath, STORAGE_URL }: StorageAddress): Promise<Records> {
   if (sqlitePath) {
@@ -44,14 +53,24 @@ export async function openRecords({ sqlitePath, STORAGE_URL }: StorageAddress): 
 }
 
 /**
- * Looks whether the storage is as the service needs it: changes nothing, makes nothing.
- * @param patienceMs how long a look at a file may take; a server has deadlines of its own.
+ * Copies the whole SQLite database into one file, while a service may be running.
+ * @throws Error that says why, in a sentence or as an error of the file system.
+ */
+export async function copyDatabase(sqlitePath: string, file: string, clock: Clock): Promise<DatabaseCopy> {
+  const { copySqlite } = await import('./sqlite/operator/backup.ts');
+  return copySqlite(sqlitePath, file, clock);
+}
+
+/**
+ * Collects what the doctor judges. Changes nothing, creates nothing.
+ * @param patienceMs how long a look at a file may take; a server has its own deadlines.
+ * @throws Error when the URL is not valid.
  */
 export async function inspectStorage(
   { sqlitePath, STORAGE_URL }: StorageConfig,
   clock: Clock,
   patienceMs: number,
-): Promise<Finding[]> {
+): Promise<Inspection> {
   if (sqlitePath) {
     const { inspectSqlite } = await import('./sqlite/operator/inspect.ts');
     return inspectSqlite(sqlitePath, patienceMs);

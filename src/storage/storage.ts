@@ -28,6 +28,9 @@ export type Records = SecretRecords & {
   close(): Promise<void>;
 };
 
+/** A copy of a whole database: its size, and the instant (ms since the epoch) whose state it has. */
+export type DatabaseCopy = { bytes: number; takenAt: number };
+
 export type StorageEvents = {
   /** The engine can never answer again in this process. */
   onLost(error: Error): void;

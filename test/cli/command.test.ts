@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import test from 'ava';
-import { parseArguments, USAGE } from '../../src/cli/arguments.ts';
+import { HELP, parseArguments, USAGE } from '../../src/cli/arguments.ts';
 import { VERSION } from '../../src/version.ts';
 import { hushbox } from '../support/process/hushbox.ts';
 import { temporaryFolder } from '../support/storage/storage.ts';
@@ -19,7 +19,19 @@ test('each command is understood', (t) => {
   t.deepEqual(parseArguments(['rotate-master-key', '--out', 'key']), { name: 'rotate', out: 'key' });
   t.deepEqual(parseArguments(['rotate-master-key', '--status']), { name: 'key-status' });
   t.deepEqual(parseArguments(['rotate-master-key', '--prune']), { name: 'prune' });
-  for (const help of [['--help'], ['-h'], ['doctor', '--help']]) t.deepEqual(parseArguments(help), { name: 'help' });
+  t.deepEqual(parseArguments(['backup', 'copy.db']), { name: 'backup', file: 'copy.db' });
+  for (const help of [['--help'], ['-h'], ['help']]) {
+    t.deepEqual(parseArguments(help), { name: 'help', about: undefined });
+  }
+  for (const about of ['doctor', 'backup', 'rotate-master-key'] as const) {
+    for (const help of [
+      [about, '--help'],
+      [about, '-h'],
+      ['help', about],
+    ]) {
+      t.deepEqual(parseArguments(help), { name: 'help', about });
+    }
+  }
   t.deepEqual(parseArguments(['--version']), { name: 'version' });
 });
 
@@ -32,27 +44,52 @@ const WRONG = [
   ['rotate-master-key', '--status', '--prune'],
   ['rotate-master-key', 'key'],
   ['doctor', '--loud'],
+  ['backup'],
+  ['backup', ''],
+  ['backup', '-'],
+  ['backup', 'one', 'two'],
+  ['backup', 'copy.db', '--json'],
+  ['help', 'toString'],
 ];
 for (const args of WRONG) {
-  test(`is wrong use: hushbox ${args.join(' ')}`, (t) => {
+  test(`is wrong use: hushbox ${args.map((arg) => arg || "''").join(' ')}`, (t) => {
     t.throws(() => parseArguments(args));
   });
 }
 
-test.serial('wrong use is told with the usage, by exit status 2', async (t) => {
-  const { code, stdout, stderr } = await hushbox(['repair'], {});
-  t.is(code, 2);
-  t.is(stdout, '');
-  t.true(stderr.includes(USAGE.trim()));
+test.serial('wrong use prints the help of the command, or of all commands, and exits with 2', async (t) => {
+  for (const [args, help] of [
+    [['repair'], USAGE],
+    [['backup'], HELP.backup],
+    [['doctor', '--prune'], HELP.doctor],
+  ] as const) {
+    const { code, stdout, stderr } = await hushbox(args, {});
+    t.is(code, 2);
+    t.is(stdout, '');
+    t.true(stderr.startsWith('hushbox: '));
+    t.true(stderr.includes(help.trim()));
+  }
+});
+
+test('every help has an example, and the list of commands names them all', (t) => {
+  t.regex(USAGE, /^Example:\n {2}hushbox /m);
+  for (const [name, help] of Object.entries(HELP)) {
+    t.regex(help, new RegExp(`^Examples?:\\n  hushbox ${name}`, 'm'));
+    t.regex(USAGE, new RegExp(`^  ${name}\\b`, 'm'));
+    for (const line of help.split('\n')) t.true(line.length <= 120, line);
+  }
 });
 
 test.serial('help and version need no configuration', async (t) => {
   const env = { HTTP_PORT: 'wrong' };
-  t.deepEqual(await hushbox(['--help'], env), { code: 0, stdout: USAGE, stderr: '' });
+  for (const help of ['--help', 'help']) {
+    t.deepEqual(await hushbox([help], env), { code: 0, stdout: USAGE, stderr: '' });
+  }
+  t.deepEqual(await hushbox(['help', 'backup'], env), { code: 0, stdout: HELP.backup, stderr: '' });
   t.deepEqual(await hushbox(['--version'], env), { code: 0, stdout: `${VERSION}\n`, stderr: '' });
 });
 
-test.serial('a configuration that is wrong stops a command, naming every bad variable and no value', async (t) => {
+test.serial('a wrong configuration stops a command, which names every bad variable and no value', async (t) => {
   for (const args of [['rotate-master-key'], ['rotate-master-key', '--status']]) {
     const { code, stderr } = await hushbox(args, { HTTP_PORT: 'leaked', STORAGE_URL: 'leaked://' });
     t.is(code, 1);
@@ -71,5 +108,5 @@ test.serial('it works through links, from any folder, and by npx', async (t) => 
   const onPath = { cwd: folder, env: { PATH: `${join(folder, 'bin')}:${env.PATH}` } };
   t.is((await run('hushbox', ['--version'], onPath)).stdout, `${VERSION}\n`);
   t.is((await run('sh', ['hushbox', '--version'], { cwd: join(ROOT, 'bin'), env })).stdout, `${VERSION}\n`);
-  t.is((await run('npx', ['--no', 'hushbox', 'doctor', '--help'], { cwd: ROOT, env })).stdout, USAGE);
+  t.is((await run('npx', ['--no', 'hushbox', 'doctor', '--help'], { cwd: ROOT, env })).stdout, HELP.doctor);
 });

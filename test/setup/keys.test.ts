@@ -27,7 +27,7 @@ function everything({ folders }: Place): Record<string, string> {
   return Object.fromEntries(paths.map((path) => [path, readFileSync(path, 'utf8')]));
 }
 
-test('what is missing is made, what the service reads is a valid configuration, and it reads nothing else', async (t) => {
+test('missing keys are made; the files that the service reads are a valid configuration, and it reads no others', async (t) => {
   const here = await place(t);
   const { rootUrl, serviceUrl, password } = here.make();
   t.deepEqual(readdirSync(here.folders.service).sort(), ['master-key', 'storage-url']);
@@ -45,7 +45,7 @@ test('what is missing is made, what the service reads is a valid configuration, 
   t.false(serviceUrl.includes(here.read('mongo/root-password')));
 });
 
-test('what was made is not made again, nor touched', async (t) => {
+test('existing keys are not made again, nor touched', async (t) => {
   const here = await place(t);
   const first = here.make();
   const before = everything(here);
@@ -58,7 +58,7 @@ test('what was made is not made again, nor touched', async (t) => {
   );
 });
 
-test('two set-ups make different keys', async (t) => {
+test('two setups make different keys', async (t) => {
   const [one, other] = [await place(t), await place(t)];
   one.make();
   other.make();
@@ -67,7 +67,7 @@ test('two set-ups make different keys', async (t) => {
   }
 });
 
-test('a given master key goes before those that were there, and none of them is lost', async (t) => {
+test('a given master key comes first, and no older one is lost', async (t) => {
   const here = await place(t);
   here.make();
   const made = here.read('service/master-key');
@@ -83,7 +83,7 @@ test('a given master key goes before those that were there, and none of them is 
   t.is(here.read('service/master-key'), `${GIVEN[0]}\n${GIVEN[1]}\n${made}`);
 });
 
-test('a given password goes into the address, and the made one comes back without it', async (t) => {
+test('a given password is used in the address; without it the made one is used again', async (t) => {
   const here = await place(t);
   const made = here.make();
   const given = here.make({ password: 'p@ss/word:?#' });
@@ -93,7 +93,7 @@ test('a given password goes into the address, and the made one comes back withou
   t.deepEqual(here.make(), made);
 });
 
-test("root's password is the one that the database was made with; another one is refused and changes nothing", async (t) => {
+test('the password of root is the one that the database was created with; another one is refused and changes nothing', async (t) => {
   const here = await place(t);
   t.regex(here.make({ rootPassword: 'a given one' }).rootUrl, /^mongodb:\/\/root:a%20given%20one@/);
   const before = everything(here);

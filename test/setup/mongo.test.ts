@@ -53,7 +53,7 @@ function prepare({ access, said }: Setting, ms = 30_000): Promise<void> {
 const NEW_USER: Answers = { usersInfo: { ok: 1, users: [] }, createUser: { ok: 1 } };
 const OLD_USER: Answers = { usersInfo: { ok: 1, users: [{ user: USER }] }, updateUser: { ok: 1 } };
 
-test('a server that was not yet initiated becomes a replica set of one, and is waited for', async (t) => {
+test('a server that was not initiated yet becomes a replica set of one, and the setup waits for it', async (t) => {
   const states = [NOT_INITIATED, state(5), state(2), state(1)];
   const here = await standIn(t, {
     replSetGetStatus: () => states.shift() ?? state(1),
@@ -73,7 +73,7 @@ test('a server that was not yet initiated becomes a replica set of one, and is w
   t.deepEqual(here.said, ['MongoDB is a replica set now']);
 });
 
-test('one that is a replica set is left as it is', async (t) => {
+test('a server that is a replica set stays as it is', async (t) => {
   const here = await standIn(t, { replSetGetStatus: state(1), ...OLD_USER });
   await prepare(here);
   t.false(here.asked().includes('replSetInitiate'));
@@ -84,10 +84,10 @@ for (const [code, what] of [
   [59, 'does not know replica sets'],
   [76, 'was started as a standalone'],
 ] as const) {
-  test(`one that ${what} runs standalone, and that is said`, async (t) => {
+  test(`a server that ${what} runs standalone, which is reported`, async (t) => {
     const here = await standIn(t, { replSetGetStatus: { ok: 0, code, errmsg: 'no' }, ...NEW_USER });
     await prepare(here);
-    t.regex(here.said.join(), /^MongoDB takes no replica set here and runs standalone: it can lose/);
+    t.regex(here.said.join(), /^MongoDB has no replica set here and runs standalone: it can lose/);
     t.false(here.asked().includes('replSetInitiate'));
   });
 }
@@ -108,7 +108,7 @@ test("the service's user may read and write its database, and no more; later it 
   t.deepEqual(known.asked().at(-1), 'ping');
 });
 
-test('what the server refuses is tried again', async (t) => {
+test('a refused command is tried again', async (t) => {
   let refusals = 2;
   const here = await standIn(t, {
     replSetGetStatus: () => (refusals-- > 0 ? { ok: 0, code: 13, errmsg: 'not yet' } : state(1)),

@@ -1,12 +1,12 @@
 import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Config } from '../../config/config.ts';
-import { type Finding, note, ok, problem, warning } from '../../findings.ts';
 import { madeKeyPath } from '../../keys/master-keys.ts';
+import { type Finding, note, ok, problem, warning } from './findings.ts';
 
 const WRITABLE_FOR_OTHERS = 0o022;
 const OPEN_TO_OTHERS = 0o077;
-/** A group may read: that of the service, where somebody else owns the file. */
+/** A group may read a key: the group of the service, where another user owns the file. */
 const KEY_OPEN_TO_OTHERS = 0o037;
 const LOW_BYTES = 1024 ** 3;
 const FULL_BYTES = 64 * 1024 ** 2;
@@ -14,11 +14,14 @@ const FULL_BYTES = 64 * 1024 ** 2;
 export function inspectUser(): Finding[] {
   if (process.geteuid?.() !== 0) return [ok('This does not run as root.')];
   return [
-    warning('This runs as root.', 'Run the service as a user of its own that owns its files, and this as the same.'),
+    warning(
+      'This runs as root.',
+      'Run the service as a separate user that owns its files, and this command as the same user.',
+    ),
   ];
 }
 
-/** Whether what is kept on disk is for the service, and for it alone. */
+/** Whether the service can use its files and folders, and nobody else can. */
 export function inspectFiles(config: Partial<Config>): Finding[] {
   const { SOCKET_DIR, sqlitePath } = config;
   const database = sqlitePath ? ['', '-wal', '-shm'].map((ending) => sqlitePath + ending) : [];
@@ -30,14 +33,14 @@ export function inspectFiles(config: Partial<Config>): Finding[] {
   ];
 }
 
-/** Whether there is room where things are written. */
+/** Whether the disks that are written to have free space. */
 export function inspectDisk(config: Partial<Config>): Finding[] {
   return foldersOf(config).map((path) => {
     const { bavail, bsize } = statfsSync(nearestThere(path));
     const free = bavail * bsize;
     const text = `${(free / 1024 ** 3).toFixed(1)} GiB are free for ${path}.`;
     if (free >= LOW_BYTES) return ok(text);
-    const advice = 'Make room, or move it to a larger disk: while it is full nothing can be created or read.';
+    const advice = 'Free space, or move it to a larger disk: while the disk is full, no secret can be created or read.';
     return free >= FULL_BYTES ? warning(text, advice) : problem(text, advice);
   });
 }
@@ -57,12 +60,12 @@ function inspectFolder(path: string): Finding {
   try {
     accessSync(there, constants.W_OK | constants.X_OK);
   } catch (error) {
-    const advice = 'Run this as the user of the service; if it is, give that user the folder.';
+    const advice = 'Run this as the user of the service. If you did, give that user the folder.';
     return problem(`${there} cannot be written to (${(error as NodeJS.ErrnoException).code}).`, advice);
   }
-  if (there !== path) return note(`${path} is not there yet: the first start makes it where it needs it.`);
+  if (there !== path) return note(`${path} is not there yet: the first start creates it if it needs it.`);
   const { mode } = statSync(path);
-  if ((mode & WRITABLE_FOR_OTHERS) === 0) return ok(`${path} can be written to by its owner alone.`);
+  if ((mode & WRITABLE_FOR_OTHERS) === 0) return ok(`${path} can be written to by its owner only.`);
   return warning(`${path} can be written to by others (${octal(mode)}).`, `chmod go-w ${path}`);
 }
 

@@ -1,14 +1,14 @@
 import type { Config } from '../../config/config.ts';
-import { type Finding, note, ok, problem } from '../../findings.ts';
 import { findMasterKeys } from '../../keys/master-keys.ts';
 import { openRecords } from '../../storage/open.ts';
 import { countSealed, describeSealed, fingerprintsOf, type SealedCount } from '../operator/sealed.ts';
 import { count, isDatabaseThere, type Terminal } from '../terminal.ts';
+import { type Finding, note, ok, problem } from './findings.ts';
 
 const COUNT_PATIENCE_MS = 30_000;
 const CLOCK_TOLERANCE_MS = 2_000;
 
-/** Whether every stored secret finds the key it was sealed with, and none comes from the future. */
+/** Whether the key of every stored secret is here, and no secret was created in the future. */
 export async function inspectKeys(terminal: Terminal, config: Config): Promise<Finding[]> {
   const held = fingerprintsOf(findMasterKeys(config) ?? []);
   const ring = judgeRing(held);
@@ -24,8 +24,10 @@ export async function inspectKeys(terminal: Terminal, config: Config): Promise<F
 }
 
 function judgeRing([current, ...older]: readonly string[]): Finding {
-  if (current === undefined) return note('There is no master key yet: the first start makes one.');
-  return ok(`The master key ${current} seals${older.length > 0 ? `, ${older.join(', ')} only read` : ''}.`);
+  if (current === undefined) return note('There is no master key yet: the first start creates one.');
+  return ok(
+    `The master key ${current} seals${older.length > 0 ? `, ${older.join(', ')} only open older secrets` : ''}.`,
+  );
 }
 
 function judgeSealed(held: readonly string[], { byKey, isComplete }: SealedCount): Finding[] {
@@ -36,12 +38,12 @@ function judgeSealed(held: readonly string[], { byKey, isComplete }: SealedCount
     ok(`${count(total, 'secret')} waiting.`),
     ...missing.map(([fingerprint, sealed]) =>
       problem(
-        `The master key ${fingerprint} is not here: ${describeSealed(sealed)}. Who reads such a secret gets 503, and webhooks wait.`,
-        'Put it into MASTER_KEY_PREVIOUS; without it they are lost, and nothing else.',
+        `The master key ${fingerprint} is not here: ${describeSealed(sealed)}. Reading such a secret gives 503, and webhooks wait.`,
+        'Put it into MASTER_KEY_PREVIOUS. Without it these secrets are lost, and nothing else is.',
       ),
     ),
     ...(isComplete ? free : []).map((fingerprint) =>
-      note(`The older master key ${fingerprint} is not needed any more.`, '`hushbox rotate-master-key --prune`'),
+      note(`The older master key ${fingerprint} is no longer needed.`, '`hushbox rotate-master-key --prune`'),
     ),
     ...(isComplete ? [] : [note(`There are more secrets than could be counted within ${COUNT_PATIENCE_MS / 1000} s.`)]),
   ];
@@ -52,8 +54,8 @@ function judgeNewest({ newestAt }: SealedCount, now: number): Finding[] {
   const seconds = count(Math.round((newestAt - now) / 1000), 'second');
   return [
     problem(
-      `The newest secret was made ${seconds} in the future: our clock went back, or that of another host is ahead.`,
-      'Set the clocks by NTP: with a clock that is late, what has expired waits again.',
+      `The newest secret was created ${seconds} in the future: the clock was set back, or another host's is ahead.`,
+      'Set the clocks by NTP: with a clock that is late, expired secrets can be read again.',
     ),
   ];
 }

@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { join } from 'node:path';
 import type { Config } from '../../config/config.ts';
-import { type Finding, note, ok, problem, warning } from '../../findings.ts';
+import { type Finding, note, ok, problem, warning } from './findings.ts';
 
 const PATIENCE_MS = 5_000;
 const MAX_ANSWER_BYTES = 65_536;
@@ -9,17 +9,20 @@ const MAX_ANSWER_BYTES = 65_536;
 type Target = { name: string; socketPath: string } | { name: string; host: string; port: number };
 type Answer = { status: number; text: string } | { code: string };
 
-/** Whether the service runs, and says that it is ready. */
+/** Whether the service runs and is ready. */
 export async function inspectService(config: Partial<Config>): Promise<Finding[]> {
   const target = targetOf(config);
-  if (!target) return [note('Not looked at: the configuration does not say where the service listens.')];
+  if (!target) return [note('Not checked: the configuration does not say where the service listens.')];
   const answer = await ask(target);
   if ('code' in answer) return [judgeSilence(target, answer.code)];
   if (answer.status === 200 && answer.text.includes('"ready"')) return [ok(`The service on ${target.name} is ready.`)];
   const code = /"code":"(?<code>[A-Z_]+)"/.exec(answer.text)?.groups?.code;
   if (code === undefined) {
     return [
-      warning(`Something on ${target.name} answers ${answer.status}, and is not Hushbox.`, 'See what listens there.'),
+      warning(
+        `Something on ${target.name} answers ${answer.status}, but is not Hushbox.`,
+        'See which program listens there.',
+      ),
     ];
   }
   return [problem(`The service on ${target.name} is not ready (${code}).`, 'Its log says why.')];
@@ -28,7 +31,7 @@ export async function inspectService(config: Partial<Config>): Promise<Finding[]
 function judgeSilence({ name }: Target, code: string): Finding {
   if (code === 'ECONNREFUSED' || code === 'ENOENT') return note(`No service runs on ${name}.`);
   return problem(
-    `What listens on ${name} does not answer (${code}).`,
+    `The program that listens on ${name} does not answer (${code}).`,
     'See its log, and whether its processes still run.',
   );
 }

@@ -10,26 +10,26 @@ const PAGE = 500;
 export type Sealed = {
   waiting: number;
   copies: number;
-  /** Who is to be told of an end. */
+  /** Webhooks and events that are not delivered yet. */
   notifying: number;
-  /** From then on nothing of it can be read, the copies of reads at the last instant included. */
+  /** From then on nothing sealed with the key can be read, not even the copy of a read at the last instant. */
   neededUntil: number;
 };
 
 export type SealedCount = {
-  /** By fingerprint, which says nothing of the key: the id in every envelope. */
+  /** By fingerprint: the id that every envelope has, which does not reveal the key. */
   byKey: ReadonlyMap<string, Sealed>;
   newestAt: number | undefined;
-  /** Whether all was seen before the time was over. */
+  /** Whether everything was counted in time. */
   isComplete: boolean;
 };
 
-/** Looks through everything that can still be read, and who is to be told of it, for at most `patienceMs`. */
+/** Counts secrets that can still be read and webhooks that can still be delivered, for at most `patienceMs`. */
 export async function countSealed(records: SecretRecords, now: number, patienceMs: number): Promise<SealedCount> {
   const deadline = performance.now() + patienceMs;
   const byKey = new Map<string, Sealed>();
   let newestAt: number | undefined;
-  // Ends first: what is read meanwhile is seen as a secret that waits, or was seen before.
+  // Webhooks last: if a secret ends meanwhile, its event is still found.
   for (const list of [records.listSealed, records.listNotifying]) {
     let after: Uint8Array | undefined;
     for (let page = await list({ now, after, limit: PAGE }); ; page = await list({ now, after, limit: PAGE })) {

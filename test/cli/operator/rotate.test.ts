@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { SETTLED_MS } from '../../../src/cli/operator/rotate.ts';
 import { masterKeyIdOf } from '../../../src/sealing/key-ring.ts';
@@ -10,6 +12,9 @@ import { hushbox } from '../../support/process/hushbox.ts';
 import { remember } from '../../support/process/leaks.ts';
 import { ENGINES, type Place, SQLITE, temporaryFolder } from '../../support/storage/storage.ts';
 
+const HUSHBOX = fileURLToPath(new URL('../../../bin/hushbox', import.meta.url));
+const isMountAllowed = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0;
+const withMounts = isMountAllowed ? test.serial : test.serial.skip;
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
@@ -29,7 +34,7 @@ function keysIn(path: string): string[] {
   return keys;
 }
 
-/** So old that every worker has seen it. */
+/** Makes the files so old that every worker has seen them. */
 function settle(...paths: string[]): void {
   const before = new Date(Date.now() - SETTLED_MS);
   for (const path of paths) utimesSync(path, before, before);
@@ -60,7 +65,7 @@ async function world(t: ExecutionContext, engine = SQLITE): Promise<World> {
 for (const engine of ENGINES) {
   const testEngine = engine.test.serial ?? engine.test;
 
-  testEngine(`${engine.name}: the new key seals, the old one stays, and when it can go is told`, async (t) => {
+  testEngine(`${engine.name}: the new key seals, the old one stays, and the command says when it can go`, async (t) => {
     const { place, env, path } = await world(t, engine);
     const old = newKey();
     writeFileSync(path('master.key'), `${old}\n`, { mode: 0o600 });
@@ -102,7 +107,7 @@ for (const engine of ENGINES) {
     t.is((await hushbox(['rotate-master-key', '--prune'], env)).stdout, 'Every key is needed, or seals.\n');
   });
 
-  testEngine(`${engine.name}: a key that the webhook of a read secret needs is told, and not pruned`, async (t) => {
+  testEngine(`${engine.name}: a key that the webhook of a read secret needs is shown, and not pruned`, async (t) => {
     const { place, env, path } = await world(t, engine);
     const [current, needed] = [newKey(), newKey()];
     writeFileSync(path('master.key'), `${current}\n${needed}\n`, { mode: 0o600 });
@@ -125,7 +130,7 @@ for (const engine of ENGINES) {
     t.is(freed, `${fingerprint(needed)}  is gone: nothing was sealed with it.\n`);
   });
 
-  testEngine(`${engine.name}: a key that stored secrets need and nobody has is told, with exit status 1`, async (t) => {
+  testEngine(`${engine.name}: a lost key that stored secrets need is shown, with exit status 1`, async (t) => {
     const { place, env, path } = await world(t, engine);
     const lost = newKey();
     writeFileSync(path('master.key'), newKey(), { mode: 0o600 });
@@ -163,7 +168,7 @@ test.serial('nothing is pruned while a worker may not have seen the last change'
   t.deepEqual(keysIn(path('master.key')), keys);
 });
 
-test.serial('nothing is pruned when the storage cannot be asked; rotating goes on', async (t) => {
+test.serial('nothing is pruned when the storage does not answer; rotating works', async (t) => {
   const { env, path } = await world(t);
   const keys = [newKey(), newKey()];
   writeFileSync(path('master.key'), keys.join('\n'), { mode: 0o600 });
@@ -179,7 +184,7 @@ test.serial('nothing is pruned when the storage cannot be asked; rotating goes o
 
 for (const engine of ENGINES) {
   const testEngine = engine.test.serial ?? engine.test;
-  testEngine(`${engine.name}: nothing is pruned by a storage that no service ever used`, async (t) => {
+  testEngine(`${engine.name}: nothing is pruned for a storage that no service ever used`, async (t) => {
     const { place, env, path } = await world(t, engine);
     const keys = [newKey(), newKey()];
     writeFileSync(path('master.key'), keys.join('\n'), { mode: 0o600 });
@@ -227,22 +232,38 @@ test.serial('a new key for several hosts changes none that is in use', async (t)
   t.deepEqual(keysIn(path('master.key')), [key]);
 });
 
-test.serial('where there is no key yet, none is made', async (t) => {
+test.serial('without a key none is created', async (t) => {
   const { env, path } = await world(t);
   const { code, stderr } = await hushbox(['rotate-master-key'], env);
   t.is(code, 1);
-  t.regex(stderr, /first start makes one/);
+  t.regex(stderr, /first start creates one/);
   t.deepEqual(readdirSync(path('')), []);
 });
 
-test.serial('a change that was interrupted is told, and what to do', async (t) => {
+test.serial('an interrupted change is reported, with advice', async (t) => {
   const { env, path } = await world(t);
   const key = newKey();
   writeFileSync(path('master.key'), key, { mode: 0o600 });
   writeFileSync(path('master.key.new'), '');
   const { code, stderr } = await hushbox(['rotate-master-key'], env);
   t.is(code, 1);
-  t.regex(stderr, /interrupted: if it was, remove .*master\.key\.new/);
+  t.regex(stderr, /interrupted\. If it was, remove .*master\.key\.new/);
   t.deepEqual(keysIn(path('master.key')), [key]);
   t.true(existsSync(path('master.key.new')));
+});
+
+withMounts('keys that are read-only, as in a container of the service, are changed by another command', async (t) => {
+  const { env, path } = await world(t);
+  const keys = [newKey()];
+  writeFileSync(path('master.key'), keys.join('\n'), { mode: 0o600 });
+  const readOnly = `mount --bind '${path('')}' '${path('')}' && mount -o remount,ro,bind '${path('')}'; exec "$0" "$@"`;
+  const command = 'docker compose run --rm setup hushbox rotate-master-key';
+  const { PATH } = process.env;
+  const { status, stderr } = spawnSync('unshare', ['-m', 'sh', '-c', readOnly, HUSHBOX, 'rotate-master-key'], {
+    env: { PATH, ...env },
+    encoding: 'utf8',
+  });
+  t.is(status, 1);
+  t.true(stderr.endsWith(`cannot be changed (EROFS): they are read-only here. With Docker Compose, run: ${command}\n`));
+  t.deepEqual(keysIn(path('master.key')), keys);
 });

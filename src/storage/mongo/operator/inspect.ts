@@ -1,96 +1,96 @@
 import { randomUUID } from 'node:crypto';
-import type { Collection, Document } from 'mongodb';
+import type { Db, Document, IndexDescription } from 'mongodb';
 import type { Clock } from '../../../clock.ts';
-import { type Finding, note, ok, problem, warning } from '../../../findings.ts';
-import type { SecretDocument } from '../collections.ts';
+import type { Inspection, MongoFact } from '../../inspection.ts';
+import { CLIENT_INDEXES } from '../clients.ts';
 import { type Connection, connectPatiently, isStandalone, keepConnection } from '../engine/connection.ts';
 import { hasCode, NAMESPACE_NOT_FOUND } from '../engine/error-codes.ts';
 import { INDEXES } from '../secrets.ts';
+import { CLAIMS_INDEXES } from '../sink.ts';
 
-const SLOW_WRITE_MS = 100;
-/** The database removes what is over by its own clock, 30 s late: beyond that it would be early. */
-const MAX_CLOCK_OFFSET_MS = 30_000;
-const ALARMING_CLOCK_OFFSET_MS = 1_000;
+const COLLECTIONS: readonly { name: string; indexes: readonly IndexDescription[] }[] = [
+  { name: 'secrets', indexes: INDEXES },
+  { name: 'clients', indexes: CLIENT_INDEXES },
+  { name: 'claims', indexes: CLAIMS_INDEXES },
+];
 
-/** Looks at the server through a connection of its own. Changes nothing, and makes neither database nor collection. */
-export async function inspectMongo(url: string, clock: Clock): Promise<Finding[]> {
+/** Looks at the server through its own connection. Changes nothing, and creates neither database nor collection. */
+export async function inspectMongo(url: string, clock: Clock): Promise<Inspection> {
   const connection = keepConnection(url);
   const { current, close } = connection;
   try {
     await connectPatiently(connection);
-    return [...(await inspectServer(current(), clock)), ...(await inspectWrites(current()))];
+    return { engine: 'mongodb', facts: await inspectServer(current(), clock) };
   } catch (error) {
-    return [
-      problem(`MongoDB does not answer (${codeOf(error)}).`, 'Check STORAGE_URL, the server, and the way to it.'),
-    ];
+    return { engine: 'mongodb', facts: [{ type: 'no-answer', reason: reasonOf(error) }] };
   } finally {
     await close();
   }
 }
 
-async function inspectServer({ database, secrets }: Connection, clock: Clock): Promise<Finding[]> {
+async function inspectServer(connection: Connection, clock: Clock): Promise<MongoFact[]> {
+  const { database } = connection;
   const askedAt = clock();
   const hello = await database.command({ hello: 1 });
   const roundTripMs = clock() - askedAt;
+  const { localTime } = hello;
+  const offsetMs = localTime instanceof Date ? localTime.getTime() - (askedAt + roundTripMs / 2) : undefined;
   return [
-    topologyOf(hello),
-    clockOf(hello, askedAt + roundTripMs / 2, roundTripMs),
-    ...(await inspectIndexes(secrets)),
+    { type: 'server', topology: topologyOf(hello) },
+    { type: 'clock', offsetMs, roundTripMs },
+    await inspectIndexes(database),
+    await inspectWrites(connection),
   ];
 }
 
-function topologyOf(hello: Document): Finding {
-  if (isStandalone(hello)) {
-    return warning('MongoDB answers, but runs standalone: it can lose acknowledged writes.', 'Use a replica set.');
-  }
-  return ok(`MongoDB answers: a ${hello.msg === 'isdbgrid' ? 'sharded cluster' : 'replica set'}.`);
+function topologyOf(hello: Document): (MongoFact & { type: 'server' })['topology'] {
+  if (isStandalone(hello)) return 'standalone';
+  return hello.msg === 'isdbgrid' ? 'sharded cluster' : 'replica set';
 }
 
-function clockOf({ localTime }: Document, now: number, roundTripMs: number): Finding {
-  if (!(localTime instanceof Date)) return note('MongoDB does not tell its time.');
-  const offsetMs = localTime.getTime() - now;
-  const isSure = Math.abs(offsetMs) > roundTripMs / 2;
-  const seconds = `${(Math.abs(offsetMs) / 1000).toFixed(1)} s`;
-  const text = `MongoDB's clock and ours differ by ${isSure ? seconds : 'less than can be told'}.`;
-  const advice = 'Set both by NTP: all hosts that share a database need the same time.';
-  if (!isSure || Math.abs(offsetMs) < ALARMING_CLOCK_OFFSET_MS) return ok(text);
-  return Math.abs(offsetMs) < MAX_CLOCK_OFFSET_MS ? warning(text, advice) : problem(text, advice);
-}
-
-async function inspectIndexes(secrets: Collection<SecretDocument>): Promise<Finding[]> {
-  let there: Document[];
-  try {
-    there = await secrets.indexes();
-  } catch (error) {
-    if (!hasCode(error, NAMESPACE_NOT_FOUND)) throw error;
-    there = [];
-  }
-  if (there.length === 0) return [note('Nothing is stored yet: the first start makes the indexes.')];
-  const missing = INDEXES.filter(
-    ({ key }) => !there.some((index) => JSON.stringify(index.key) === JSON.stringify(key)),
+async function inspectIndexes(database: Db): Promise<MongoFact> {
+  const found = await Promise.all(
+    COLLECTIONS.map(async ({ name, indexes }) => {
+      const there = await indexesOf(database, name);
+      const missing = indexes.filter(
+        ({ key }) => !there.some((index) => JSON.stringify(index.key) === JSON.stringify(key)),
+      );
+      return { isThere: there.length > 0, collection: name, names: missing.map((index) => String(index.name)) };
+    }),
   );
-  if (missing.length === 0) return [ok('The indexes are there.')];
-  const names = missing.map(({ name }) => name).join(', ');
-  const advice = 'Start the service, and see in its log whether MongoDB refuses them.';
-  return [problem(`Indexes are missing: ${names}. What is over is removed late, or slowly.`, advice)];
+  const missing = found.filter(({ names }) => names.length > 0).map(({ collection, names }) => ({ collection, names }));
+  return { type: 'indexes', isNew: !found.some(({ isThere }) => isThere), missing };
 }
 
-/** A write that finds nothing to change is acknowledged as any other is, and leaves nothing behind. */
-async function inspectWrites({ secrets }: Connection): Promise<Finding[]> {
+/** Every collection has an index on `_id`: without any, the collection is not there. */
+async function indexesOf(database: Db, name: string): Promise<Document[]> {
+  try {
+    return await database.collection(name).indexes();
+  } catch (error) {
+    if (hasCode(error, NAMESPACE_NOT_FOUND)) return [];
+    throw error;
+  }
+}
+
+/** A write that matches no document is confirmed like any other, and leaves nothing behind. */
+async function inspectWrites({ secrets }: Connection): Promise<MongoFact> {
   const startedAt = performance.now();
   try {
     await secrets.deleteOne({ _id: Buffer.from(randomUUID()) });
+    return { type: 'write', ms: performance.now() - startedAt };
   } catch (error) {
-    const advice = 'Every create and read needs a write that a majority has journaled: see the members of the set.';
-    return [problem(`MongoDB does not confirm a write (${codeOf(error)}).`, advice)];
+    return { type: 'no-write', code: codeOf(error) };
   }
-  const ms = performance.now() - startedAt;
-  const text = `A write is confirmed by a majority after ${ms.toFixed(1)} ms`;
-  if (ms < SLOW_WRITE_MS) return [ok(`${text}.`)];
-  return [warning(`${text}: every create and read waits for that.`, 'See the load, the disks and the network of it.')];
 }
 
-/** Messages of the driver and the server can quote addresses and documents: a code or a name is enough. */
+/** A message of the system names at most a host and a port; one of the driver or the server can quote more. */
+function reasonOf(error: unknown): string {
+  const { cause, syscall, message } = error as { cause?: unknown; syscall?: unknown; message: string };
+  if (cause instanceof Error) return reasonOf(cause);
+  return syscall === undefined ? codeOf(error) : message;
+}
+
+/** Messages of the driver and the server can quote addresses and documents, so only the code or the name is kept. */
 function codeOf(error: unknown): string {
   const { code, name } = error as { code?: unknown; name?: string };
   return typeof code === 'number' || typeof code === 'string' ? `error ${code}` : String(name);

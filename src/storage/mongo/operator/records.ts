@@ -30,7 +30,7 @@ function createMongoRecords(secrets: () => Collection<SecretDocument>): SecretRe
       const filter = { ...laterThan(after), visibleUntil: { $gt: now } };
       const projection = { createdAt: 1, visibleUntil: 1, claimTag: 1, envelope: 1 };
       const found: SealedRecord[] = [];
-      // One after the other: only the head of each envelope is kept.
+      // One document after the other, so that only the head of each envelope stays in memory.
       for await (const document of secrets().find(filter, { projection, limit, sort: { _id: 1 } })) {
         if (document.envelope) found.push(sealedOf(document));
       }

@@ -1,19 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { SqliteFact } from '../../inspection.ts';
 import { retryWhileBusy } from '../engine/busy.ts';
 import { openLooker } from '../engine/database.ts';
 import { MIGRATIONS } from '../schema.ts';
 
-// A process of its own that looks at the file it is given, for it can be killed when the disk or a check takes too long:
-// see inspect.ts. Each fact is told as soon as it is known. Nothing of the database changes.
-
-/** What is told, in this order. */
-export type Fact =
-  | { type: 'file'; bytes: number; version: number; newest: number }
-  | { type: 'write'; ms: number }
-  | { type: 'no-write'; code: string }
-  | { type: 'check'; faults: readonly string[] };
+// Looks at the file it is given, in a process of its own that can be killed when the disk or the check takes too long
+// (see inspect.ts). Prints each fact as soon as it is known: file, write, check. The database does not change.
 
 const BUSY_DEADLINE_MS = 5_000;
 const PROBES = 5;
@@ -26,16 +20,16 @@ const ask = (pragma: string): Record<string, unknown>[] =>
   retryWhileBusy(performance.now() + BUSY_DEADLINE_MS, () => database.prepare(`PRAGMA ${pragma}`).all());
 
 const [{ user_version } = {}] = ask('user_version');
-tell({ type: 'file', bytes: statSync(path).size, version: Number(user_version), newest: MIGRATIONS.length });
+print({ type: 'file', bytes: statSync(path).size, version: Number(user_version), newest: MIGRATIONS.length });
 try {
-  tell({ type: 'write', ms: measureWrite(dirname(path)) });
+  print({ type: 'write', ms: measureWrite(dirname(path)) });
 } catch (error) {
-  tell({ type: 'no-write', code: (error as NodeJS.ErrnoException).code ?? 'unknown' });
+  print({ type: 'no-write', code: (error as NodeJS.ErrnoException).code ?? 'unknown' });
 }
 const found = ask(`quick_check(${MAX_FAULTS})`).map(({ quick_check }) => String(quick_check));
-tell({ type: 'check', faults: found.filter((line) => line !== 'ok') });
+print({ type: 'check', faults: found.filter((line) => line !== 'ok') });
 
-/** The usual time until the disk of this folder has a small write. The file has no name after its first moment. */
+/** The median time of a small synced write in this folder. The probe loses its name at once, so nothing stays behind. */
 function measureWrite(folder: string): number {
   const probe = join(folder, `.hushbox-probe-${randomUUID()}`);
   const file = openSync(probe, 'wx', 0o600);
@@ -50,6 +44,6 @@ function measureWrite(folder: string): number {
   return times.toSorted((a, b) => a - b)[PROBES >> 1] as number;
 }
 
-function tell(fact: Fact): void {
+function print(fact: SqliteFact): void {
   process.stdout.write(`${JSON.stringify(fact)}\n`);
 }

@@ -12,7 +12,7 @@ import { stateOf } from '../fence/store.ts';
 const BUSY_DEADLINE_MS = 5_000;
 const FIRST = Buffer.alloc(0);
 
-// Of columns that are in every version, for a backup may come before the upgrade.
+// Only columns that every version has: the file may not be upgraded yet.
 const SEALED = `
   SELECT * FROM (
     SELECT id, 'waiting' AS state, created_at, expires_at AS visible_until,
@@ -33,7 +33,7 @@ const NOTIFYING = `
   ORDER BY id LIMIT :limit`;
 type Row = Record<string, SQLOutputValue>;
 
-/** Blocks its thread while it looks: for the operator's commands, not for the service. */
+/** Reads block the thread: for the operator's commands, not for the service. */
 export async function openSqliteRecords(path: string): Promise<Records> {
   const looker = createLooker(path);
   return {
@@ -63,12 +63,12 @@ type Looker = {
   close(): void;
 };
 
-/** Not in every version. */
+/** Older versions lack some tables. */
 function isTable(looker: Looker, name: 'fence' | 'events'): boolean {
   return looker.all(`SELECT 1 FROM sqlite_schema WHERE name = '${name}'`, {}).length > 0;
 }
 
-/** A connection for looking that is opened anew when a service starts meanwhile. */
+/** A connection for looking that is opened again when a service starts in the meantime. */
 function createLooker(path: string): Looker {
   let hadWal = hasWal(path);
   let database: DatabaseSync | undefined;

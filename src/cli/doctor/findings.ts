@@ -1,4 +1,4 @@
-/** What a look at the set-up found. A problem needs somebody to do something, a warning somebody to decide. */
+/** One result of a check. A problem needs somebody to act, a warning needs somebody to decide. */
 export type Finding = {
   level: 'ok' | 'note' | 'warning' | 'problem';
   /** A sentence for people, without any secret value. */
