@@ -307,7 +307,7 @@ test.serial('a roll, and an end in good order, leave nothing beside the file and
   program.signal('SIGHUP');
   await until('the end of the roll', () => program.stderr().includes('"done replacing'));
   await stop(program);
-  t.notRegex(program.stderr(), /refuses|put back/);
+  t.notRegex(program.stderr(), /refuses|restored/);
   t.deepEqual(
     readdirSync(program.folder).filter((name) => name.startsWith('fence')),
     ['fence.json'],

@@ -6,7 +6,7 @@ import type { Meters } from './meters.ts';
 
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 
-/** Counts a request that was answered. */
+/** Counts an answered request. */
 export function measureRequest(meters: Meters, { method, route, status, code, durationMs }: Served): void {
   meters.count('hushbox_http_requests_total', `${METHODS.has(method) ? method : 'other'} ${route} ${status}`);
   if (code !== undefined) meters.count('hushbox_http_errors_total', `${route} ${code}`);
@@ -21,8 +21,17 @@ export function measureRefusal(meters: Meters, code: ErrorCode): void {
 
 type Verb = (...values: never[]) => Promise<unknown>;
 
-/** The same verbs of a store, with the time of each call and its failures. */
-export function measureVerbs<Verbs extends object>(meters: Meters, verbs: Verbs): Verbs {
+/** The same storage, with the time and the failures of each call of each store measured. */
+export function measureStores<Stores extends object>(meters: Meters, storage: Stores): Stores {
+  const parts = Object.entries(storage).map(([name, part]) => [
+    name,
+    typeof part === 'object' ? measureVerbs(meters, part as object) : part,
+  ]);
+  return Object.fromEntries(parts) as Stores;
+}
+
+/** The same verbs of a store, with the time and the failures of each call measured. */
+function measureVerbs<Verbs extends object>(meters: Meters, verbs: Verbs): Verbs {
   const measure =
     (name: string, verb: Verb): Verb =>
     (...values) => {
@@ -38,19 +47,19 @@ export function measureVerbs<Verbs extends object>(meters: Meters, verbs: Verbs)
       return outcome;
     };
   const measured = Object.entries<Verb>(verbs as Record<string, Verb>).map(([name, verb]) => {
-    meters.count('hushbox_storage_errors_total', name, 0); // from the start: an alert compares with it
+    meters.count('hushbox_storage_errors_total', name, 0); // from the start, because an alert compares with it
     return [name, measure(name, verb)];
   });
   return Object.fromEntries(measured) as Verbs;
 }
 
-/** What `monitorEventLoopDelay` measures includes the time it sleeps itself. */
+/** `monitorEventLoopDelay` includes the time that it sleeps itself. */
 const RESOLUTION_MS = 10;
 const DELAY_INTERVAL_MS = 1_000;
 
 /**
- * Watches this process. Of the event loop's delay the longest of each second is observed, so that nothing depends on
- * how often or by how many the metrics are read.
+ * Measures this process. The longest event loop delay of each second is observed, so that the result does not depend on
+ * how often the metrics are read.
  */
 export function measureProcess(meters: Meters, worker: string): void {
   meters.watch('hushbox_worker_cpu_seconds_total', '', () => {

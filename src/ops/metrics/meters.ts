@@ -1,25 +1,25 @@
 import { emptyValues, FAMILIES, type Family, type FamilyName, type Samples } from './families.ts';
 
-/** What a worker tells of itself: what was counted since its last report, and how things stand. */
+/** A worker's report: its counts since the last report, and its gauges now. */
 export type Report = { counts: Samples; gauges: Samples };
 
 /** Names of one type of family. */
 type Of<Type> = { [Name in FamilyName]: (typeof FAMILIES)[Name]['type'] extends Type ? Name : never }[FamilyName];
 
 export type Meters = {
-  /** @param labels values in the family's order, joined by blanks. */
+  /** @param labels values in the family's order, joined by spaces. */
   count(name: Of<'counter'>, labels?: string, by?: number): void;
   observe(name: Of<'histogram'>, labels: string, value: number): void;
-  /** Asks for a value at each report: how it stands of a gauge, the count since the start of a counter. */
+  /** Reads a value at each report: the current one of a gauge, the count since the start of a counter. */
   watch(name: Of<'counter' | 'gauge'>, labels: string, read: () => number): void;
   takeReport(): Report;
 };
 
-/** `isNew`: not reported yet, so that even its zero is news. */
+/** `isNew`: not reported yet, so that even a zero is reported. */
 type Cell = { values: number[]; isNew: boolean };
 type Meter = { family: Family; cells: Map<string, Cell> };
 
-/** Counts in plain numbers, cheap enough for every request: a report, once a second, takes them away. */
+/** Counts in plain numbers, cheap enough for every request. Each report takes the counts and starts again at zero. */
 export function createMeters(): Meters {
   const meters = new Map<string, Meter>();
   const watches: (() => void)[] = [];

@@ -1,13 +1,13 @@
 import type { Samples } from './families.ts';
 
 export type Totals = {
-  /** Adds what was counted; it stays when who counted it is gone. */
+  /** Adds the counts of a report. They stay when the worker ends. */
   add(counts: Samples): void;
-  /** Everything counted so far, and the gauges of who is there now, which add up where two are alike. */
+  /** All counts so far, with the gauges of the workers that are alive; gauges with equal labels add up. */
   read(gauges: readonly Samples[]): Samples;
 };
 
-/** The counts of all workers, those that ended included: nothing in them ever goes back. */
+/** The counts of all workers, ended ones included: no counter ever goes back. */
 export function createTotals(): Totals {
   const counted: Samples = {};
   return {
