@@ -12,7 +12,7 @@ import { temporaryFolder } from '../storage/storage.ts';
 import { expectNoLeaks, remember } from './leaks.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-const READY = /^Hushbox is ready on (?<address>\S+) \(\d+ workers\)$/m;
+const READY = /^Hushbox is ready on (?<address>\S+) \(\d+ workers?\)$/m;
 /** Generous: the machine may be busy with other tests. */
 const PATIENCE_MS = 60_000;
 /** How long what was said before the end may take to arrive. */
