@@ -16,14 +16,14 @@ help: ## list the targets
 
 build: node node_modules/.installed ## install what is needed, Node 24 itself included
 
-# The recipe's shell becomes the program, which then watches make: see src/processes/primary/make-watch.ts.
+# The recipe's shell becomes the program: make passes SIGTERM on to it, and ends when it does.
 run: build ## serve on http://127.0.0.1:8000
-	@exec env HUSHBOX_MAKE_PID=$$PPID $(NODE) src/main.ts
+	@exec $(NODE) src/main.ts
 
 # Environment variables override the file, including those that name a file.
 demo: build ## like run, with its own data and well-known settings
 	@echo 'A demonstration: its settings are well known (demo.env). Store nothing real in it.'
-	@exec env HUSHBOX_MAKE_PID=$$PPID $${STORAGE_URL_FILE:+STORAGE_URL=} $${JWT_HEX_SECRET_FILE:+JWT_HEX_SECRET=} \
+	@exec env $${STORAGE_URL_FILE:+STORAGE_URL=} $${JWT_HEX_SECRET_FILE:+JWT_HEX_SECRET=} \
 	  $(NODE) --env-file=demo.env src/main.ts
 
 up: ## serve in containers, with nginx and MongoDB; wait until ready

@@ -3,14 +3,14 @@ import { enableCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { Config } from './config/config.ts';
 
-// Before anything else is loaded, and not in the shared temporary folder, where others could plant code.
+// First of all, and not in the shared temporary folder, where others could plant code.
 enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/compiled', import.meta.url)));
-// Workers obey the primary alone, and from their first moment on: a signal to the process group is not theirs.
+// Workers obey the primary alone, from their first moment: they ignore signals to the process group.
 if (cluster.isWorker) for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
 
 const { invalid, parseEnvironment } = await import('./config/config.ts');
 const { createLog } = await import('./ops/log.ts');
-const { INTERNAL_FIRST_NAME, MAKE_PID, WORKER_NUMBER } = await import('./processes/ipc.ts');
+const { INTERNAL_FIRST_NAME, WORKER_NUMBER } = await import('./processes/ipc.ts');
 
 async function readConfigOrEnd(): Promise<Config> {
   const reading = parseEnvironment(process.env);
@@ -26,8 +26,7 @@ const config = await readConfigOrEnd();
 const log = createLog(config.LOG_LEVEL);
 if (cluster.isPrimary) {
   const { runPrimary } = await import('./processes/primary/primary.ts');
-  const makePid = Number(process.env[MAKE_PID]) || undefined;
-  await runPrimary(config, makePid, log);
+  await runPrimary(config, log);
 } else {
   const { runWorkerProcess } = await import('./processes/worker/worker-process.ts');
   const place = {

@@ -62,7 +62,7 @@ const HOME_OF_PACKAGE: Readonly<Record<string, RegExp>> = {
   '@node-rs/argon2': /^hashing\/argon2\.ts$/,
   koa: /^app\.ts$/,
   mongodb: /^(storage\/mongo|setup)\//,
-  'node:cluster': /^(main|processes\/primary\/primary)\.ts$/,
+  'node:cluster': /^(main|processes\/primary\/children)\.ts$/,
   'ipaddr.js': /^(network\/allow-list|config\/config|egress\/addresses|http\/client-address)\.ts$/,
   undici: /^egress\/connections\.ts$/,
   'node:sqlite': /^storage\/sqlite\//,

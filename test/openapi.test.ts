@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { z } from 'zod';
@@ -6,6 +6,8 @@ import { type AppParts, createRoutes } from '../src/app.ts';
 import { AppError, ERRORS, type ErrorCode, PUBLIC_CODES } from '../src/errors.ts';
 import type { Answer, DescribedOperation as Operation, PathItem, Schema } from '../src/http/openapi.ts';
 import { createDocument } from '../src/openapi.ts';
+import { createTokenKey } from '../src/tokens/calls/key.ts';
+import { signToken } from '../src/tokens/calls/sign.ts';
 import type { Created } from './support/http/api.ts';
 import { send } from './support/http/client.ts';
 import { startServer, type TestServer } from './support/http/server.ts';
@@ -25,6 +27,8 @@ type Document = {
   };
 };
 
+const KEY_BYTES = randomBytes(64);
+const KEY = createTokenKey(KEY_BYTES);
 const LIMITS = { secretMaxBytes: 65_536, ttlMaxSeconds: 604_800 };
 const document = createDocument({ limits: LIMITS, needsToken: true, publicUrl: undefined }) as Document;
 const operations = operationsIn(document.paths);
@@ -120,7 +124,9 @@ test('every example is valid', (t) => {
 });
 
 test('what a server serves has its own limits in it', async (t) => {
-  const { get } = await start(t, { secretMaxBytes: 1000, ttlMaxSeconds: 86_400, publicUrl: 'https://hush.example' });
+  const { get } = await start(t, {
+    env: { SECRET_MAX_BYTES: '1000', SECRET_TTL_MAX_SECONDS: '86400', PUBLIC_URL: 'https://hush.example' },
+  });
   const response = await get('/openapi.json');
   t.is(response.headers.get('content-type'), 'application/json; charset=utf-8');
   const served = (await response.json()) as Document;
@@ -226,11 +232,14 @@ async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, 
   yield ['getReceipt', await get('/receipts/unknown')];
 
   const large = { secret: 'x'.repeat(30_000) };
-  const receive = (jti: string): Promise<Response> => post('/server', {}, { 'x-my-jwt': jti });
+  const receive = (jti: string, more = {}): Promise<Response> => {
+    const claims = { iat: Math.floor(clock.now / 1000), jti, payload: { user: 'u', date: '2066-01-01', ...more } };
+    return post('/server', {}, { 'x-my-jwt': signToken(KEY, claims) });
+  };
   yield ['receiveCall', await receive('first')];
   yield ['receiveCall', await receive('first')];
   yield ['receiveCall', await post('/server', {})];
-  yield ['receiveCall', await receive('large')];
+  yield ['receiveCall', await receive('large', { more: 'x'.repeat(5000) })];
   const forward = (headers = {}): Promise<Response> =>
     post('/proxy', {}, { 'proxy-authorization': `Bearer ${TOKEN}`, ...headers });
   yield ['forwardRequest', await forward()];
@@ -256,19 +265,16 @@ async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, 
 
 test('a healthy server gives the documented answers: each of them, and no others', async (t) => {
   const server = await start(t, {
-    createToken: TOKEN,
-    isProduction: true,
-    proxyToken: TOKEN,
+    env: {
+      NODE_ENV: 'production',
+      LIMITS: 'on',
+      CREATE_TOKEN: TOKEN,
+      PROXY_TOKEN: TOKEN,
+      JWT_HEX_SECRET: KEY_BYTES.toString('hex'),
+    },
     proxy: {
-      sign: randomUUID,
       send: ({ url }: { url: string }) => Promise.reject(new AppError(FAILURES[url] as ErrorCode)),
     },
-    verify: (jwt: string) => ({
-      iat: server.clock.now / 1000,
-      jti: jwt,
-      payload: { user: jwt === 'large' ? 'x'.repeat(5000) : 'u', date: '' },
-    }),
-    identify: () => Buffer.alloc(16),
     storeLimits: { clientMaxSecrets: 50, maxBytes: 200_000 },
   });
   const seen = new Set<string>();
@@ -301,7 +307,7 @@ const EVENT = '#/components/schemas/SecretEvent';
 const OF_HTTP = ['connection', 'content-length', 'content-type', 'host'];
 
 test('each event comes as the document says: its headers, all of them, and its body', async (t) => {
-  const [server, receiver] = [await start(t, { egressAllow: '127.0.0.1' }), await startReceiver(t)];
+  const [server, receiver] = [await start(t, { env: { EGRESS_ALLOW: '127.0.0.1' } }), await startReceiver(t)];
   t.deepEqual(Object.keys(document.webhooks), Object.keys(ENDS));
   for (const { name: event, operation } of webhooks) {
     const type = event.replace('POST ', '');

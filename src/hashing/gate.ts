@@ -1,18 +1,18 @@
 import { AppError } from '../errors.ts';
 import type { Hash } from './hash-queue.ts';
 
-/** Places in one worker's queue, those being hashed included. */
+/** Places in one worker's queue, including phrases that are being hashed. */
 export const MAX_PLACES = 64;
 
 export type Gate = {
   /**
    * Runs `work`, which may hash. Work under the same `group` runs one at a time.
-   * @throws AppError BUSY, before anything of `work` ran, when no place is free.
+   * @throws AppError BUSY when no place is free; then `work` has not begun.
    */
   run<T>(group: string, work: (hash: Hash) => Promise<T>): Promise<T>;
   /** Places taken now. */
   readonly size: number;
-  /** How often no place was free. */
+  /** Number of times that no place was free. */
   readonly rejected: number;
 };
 

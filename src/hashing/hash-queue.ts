@@ -1,8 +1,8 @@
 import type { Slots } from './slots.ts';
 
-/** What one slot hashes before it goes back to the others: the way to them and back would leave its core idle. */
+/** Phrases that one slot hashes before it is given back. Giving it back sooner would leave its core idle. */
 export const MAX_IN_A_ROW = 8;
-/** What a thread is given at once. */
+/** Phrases that a thread gets at once. */
 export const MAX_BATCH = 3;
 
 export type Phrase = { phrase: Uint8Array; salt: Uint8Array };
@@ -15,20 +15,20 @@ export type HashQueue = {
 type Job = Phrase & PromiseWithResolvers<Uint8Array>;
 
 /**
- * Hashing that waits for a slot. Where several wait, a slot takes them in batches: argon2 empties the caches, so each
- * time that the event loop wakes for a result costs it far more than the results themselves.
+ * Hashing that waits for a slot. If several phrases wait, a slot takes them in batches: argon2 empties the caches, so
+ * waking the event loop for each result would cost far more than the results themselves.
  */
 export function createHashQueue(slots: Slots, hashAll: (batch: readonly Phrase[]) => Promise<Uint8Array[]>): HashQueue {
   const waiting: Job[] = [];
-  let wished = 0;
+  let requested = 0;
 
   async function serve(): Promise<void> {
-    wished += 1;
+    requested += 1;
     const release = await slots.acquire();
-    wished -= 1;
+    requested -= 1;
     for (let served = 0; served < MAX_IN_A_ROW && waiting.length > 0; ) {
-      // At first half of those that wait, so that a short queue is not one core's alone: other slots may be on the way.
-      // Whoever still waits after a batch waits because there are none.
+      // The first batch is half of the queue, so that a short queue is spread over cores: other slots may arrive soon.
+      // Phrases that still wait after that wait because no other slot is free.
       const share = served === 0 ? Math.ceil(waiting.length / 2) : waiting.length;
       const batch = waiting.splice(0, Math.min(share, MAX_BATCH));
       served += batch.length;
@@ -50,8 +50,8 @@ export function createHashQueue(slots: Slots, hashAll: (batch: readonly Phrase[]
     hash(phrase, salt) {
       const job = { phrase, salt, ...Promise.withResolvers<Uint8Array>() };
       waiting.push(job);
-      // A slot may have taken more than the job it was wished for: then a wish is open that will do for this one.
-      if (wished < waiting.length) void serve();
+      // A slot may have taken more jobs than the one it was requested for: then a request is still open for this job.
+      if (requested < waiting.length) void serve();
       return job.promise;
     },
     get waiting() {

@@ -1,18 +1,18 @@
 /** Permission to use one core for hashing. */
 export type Slots = {
-  /** Waits for a slot. @returns what gives it back. */
+  /** Waits for a slot. @returns a function that gives it back. */
   acquire(): Promise<() => void>;
 };
 
 export type SharedSlots = Slots & {
-  /** A slot that was wished for has come. */
+  /** Hands over a slot that was requested. */
   grant(): void;
 };
 
 /**
- * Slots that somebody else counts, for all processes together.
- * @param want wishes for one slot; each wish is granted once.
- * @param free gives one back.
+ * Slots that the primary counts for all processes.
+ * @param want requests one slot; each request is granted once.
+ * @param free gives one slot back.
  */
 export function createSharedSlots({ want, free }: { want(): void; free(): void }): SharedSlots {
   const waiting: ((release: () => void) => void)[] = [];

@@ -5,9 +5,9 @@ import { parentPort } from 'node:worker_threads';
 import { hashPhraseSync } from './argon2.ts';
 import type { Phrase } from './hash-queue.ts';
 
-// A thread that hashes phrases and yields the core to whoever else wants it: requests without a phrase stay fast.
+// A thread that hashes phrases at low priority, so that requests without a phrase stay fast.
 try {
-  // On Linux a thread has a priority of its own; elsewhere there is no such link and all stay equal.
+  // On Linux a thread has its own priority. Other systems have no such link, and all threads stay equal.
   setPriority(Number(basename(readlinkSync('/proc/thread-self'))), constants.priority.PRIORITY_LOW);
 } catch {}
 

@@ -1,11 +1,11 @@
 import { Worker } from 'node:worker_threads';
 import type { Phrase } from './hash-queue.ts';
 
-/** An idle thread is given back after this long. */
+/** An idle thread ends after this time. */
 const IDLE_MS = 60_000;
 
 export type HashThreads = {
-  /** argon2id of one after the other, on a thread; starts one where none is idle. Callers bound how many run at once. */
+  /** argon2id of each phrase in turn, on an idle or a new thread. The caller bounds how many run at once. */
   hashAll(batch: readonly Phrase[]): Promise<Uint8Array[]>;
   close(): Promise<void>;
 };
@@ -13,7 +13,7 @@ export type HashThreads = {
 type Job = PromiseWithResolvers<Uint8Array[]>;
 type HashThread = { worker: Worker; job: Job | undefined };
 
-/** Threads for hashing, made when first needed. */
+/** Threads for hashing, started when first needed. */
 export function createHashThreads(): HashThreads {
   const idle: HashThread[] = [];
   const all = new Set<HashThread>();
@@ -57,7 +57,7 @@ export function createHashThreads(): HashThreads {
       reaper?.refresh();
       thread.worker.ref();
       thread.job = Promise.withResolvers();
-      // Copies of their own: a slice of Node's pool would be sent with the whole pool.
+      // Copied, because a slice of Node's pool would be sent with the whole pool.
       thread.worker.postMessage(
         batch.map(({ phrase, salt }) => ({ phrase: Uint8Array.from(phrase), salt: Uint8Array.from(salt) })),
       );
@@ -65,7 +65,7 @@ export function createHashThreads(): HashThreads {
     },
     async close() {
       clearTimeout(reaper);
-      // A thread that is terminated in the middle of a hash may still send something, and it is no hash.
+      // A thread that is terminated in the middle of a hash may still send a message that is not a hash.
       await Promise.allSettled([...all].map(({ job }) => job?.promise));
       await Promise.all([...all].map(({ worker }) => worker.terminate()));
     },

@@ -44,7 +44,7 @@ function createHand() {
   };
 }
 
-test('threads hash as one would by oneself, many at once, and can be used again', async (t) => {
+test('threads give the same hash as a direct call, many at once, and can be used again', async (t) => {
   const threads = createHashThreads();
   t.teardown(threads.close);
   const expected = Buffer.from(hashPhraseSync(phrase, salt));
@@ -61,7 +61,7 @@ test('closing waits for the hashes that run', async (t) => {
   t.is((await hashing)[0]?.length, 32);
 });
 
-test('no more batches run at once than there are slots, each key goes to who asked for it', async (t) => {
+test('no more batches run at once than there are slots, and each caller gets its own key', async (t) => {
   const hand = createHand();
   const { hash } = createHashQueue(createLocalSlots(3), hand.hashAll);
   const jobs = Array.from({ length: 60 }, (_, index) => hash(Uint8Array.of(index), salt));
@@ -86,7 +86,7 @@ test('a short queue is spread over the free slots', async (t) => {
   await Promise.all(jobs);
 });
 
-test('a batch that fails fails those in it, and no other', async (t) => {
+test('a batch that fails rejects its own jobs and no others', async (t) => {
   const hand = createHand();
   const { hash } = createHashQueue(createLocalSlots(1), hand.hashAll);
   const jobs = Promise.allSettled(Array.from({ length: 3 }, () => hash(phrase, salt)));
@@ -103,7 +103,7 @@ test('a batch that fails fails those in it, and no other', async (t) => {
   t.is((await later)[0], phrase[0]); // its slot is free again
 });
 
-test('a slot goes back after a few in a row, though some still wait, and every wish is granted once', async (t) => {
+test('a slot is given back after a few jobs even if some still wait, and every request is granted once', async (t) => {
   const hand = createHand();
   let wished = 0;
   let freed = 0;
@@ -139,7 +139,7 @@ test('a slot goes back after a few in a row, though some still wait, and every w
   t.is(freed, 21);
 });
 
-test('a wish that is still open does for the next job', async (t) => {
+test('a request that is still open serves the next job', async (t) => {
   const hand = createHand();
   let wished = 0;
   const slots = createSharedSlots({
@@ -162,7 +162,7 @@ test('a wish that is still open does for the next job', async (t) => {
   await Promise.all(jobs);
 });
 
-test('without a free place work is refused before it begins', async (t) => {
+test('if no place is free, work is refused before it begins', async (t) => {
   const free = Promise.withResolvers<void>();
   const gate = createGate(createHashQueue(createLocalSlots(1), createHand().hashAll).hash);
   const held = Array.from({ length: MAX_PLACES }, (_, index) => gate.run(String(index), () => free.promise));
@@ -182,7 +182,7 @@ test('without a free place work is refused before it begins', async (t) => {
   t.is(await gate.run('later', async () => 'served'), 'served');
 });
 
-test('work of one group runs one at a time, in order, failures included; other groups go on', async (t) => {
+test('work of one group runs one at a time, in order, failures included; other groups are not held up', async (t) => {
   const gate = createGate(createHashQueue(createLocalSlots(2), createHand().hashAll).hash);
   const order: string[] = [];
   let release = (): void => {};

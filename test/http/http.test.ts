@@ -392,7 +392,7 @@ test('what the HTTP parser refuses has our shape', async (t) => {
 
 test('creating needs the token where one is set, reading does not', async (t) => {
   const createToken = 'a-token-of-some-length';
-  const server = await start(t, { createToken });
+  const server = await start(t, { env: { CREATE_TOKEN: createToken } });
   for (const headers of [
     {},
     { authorization: 'Bearer x' },

@@ -65,7 +65,7 @@ for (const { name, test, place } of ENGINES) {
 
   test(`${name}: a webhook that is given up is an event, without its address and anybody's request`, async (t) => {
     const receiver = await startReceiver(t);
-    const server = await startServer(t, { place: await place(t), egressAllow: '127.0.0.1' });
+    const server = await startServer(t, { place: await place(t), env: { EGRESS_ALLOW: '127.0.0.1' } });
     const { create, post, storage, clock, wake, logged } = server;
     receiver.answer = { status: 500 };
     const { secret_key } = await create({ secret: 'x', notify: receiver.url });

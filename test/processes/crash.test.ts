@@ -96,7 +96,7 @@ test('a worker that could not even be started is started later', async (t) => {
   t.deepEqual(await program.exit, { code: 0, signal: null });
 });
 
-test('a worker whose turn to be started again comes in the middle of a roll is there once, on its socket', async (t) => {
+test('a worker that is due to start again in the middle of a roll runs once, on its socket', async (t) => {
   const folder = await temporaryFolder(t);
   const curse = join(folder, 'curse');
   const isCursed = `process.env.HUSHBOX_WORKER_NUMBER === '1' && require('node:fs').existsSync(${JSON.stringify(curse)})`;
@@ -130,7 +130,7 @@ test('a worker that hangs is replaced; the other answers everything meanwhile', 
   t.true(program.workers().includes(before[1] as number));
 });
 
-test('a program that is stopped as a whole and goes on keeps its workers', async (t) => {
+test('a program that is paused as a whole and continues keeps its workers', async (t) => {
   const program = await start(t);
   const before = program.workers();
   const key = await createSecret(program.base, { secret: 'patient' });
@@ -142,7 +142,7 @@ test('a program that is stopped as a whole and goes on keeps its workers', async
   t.deepEqual(program.workers(), before);
 });
 
-test('a request that takes longer than a drain may is still answered through a roll', async (t) => {
+test('a request that takes longer than a drain is still answered through a roll', async (t) => {
   const program = await start(t);
   const { finish } = await openUpload(program.base, '/generate');
   const before = program.workers();

@@ -39,7 +39,7 @@ test.serial('SIGTERM answers a burst of requests on connections that were just m
   t.deepEqual(await exit, { code: 0, signal: null });
 });
 
-test.serial('while it drains, new connections are told that it is not ready', async (t) => {
+test.serial('during a drain, new connections learn that it is not ready', async (t) => {
   const { base, signal, exit } = await start(t);
   const { finish } = await openUpload(base, '/generate');
   signal('SIGTERM');
@@ -55,7 +55,7 @@ test.serial('while it drains, new connections are told that it is not ready', as
   t.deepEqual(await exit, { code: 0, signal: null });
 });
 
-test.serial('connections on which nothing is asked do not hold up the end', async (t) => {
+test.serial('idle connections do not hold up the end', async (t) => {
   const { base, signal, exit } = await start(t);
   const { port, hostname } = new URL(base);
   const silent = connect(Number(port), hostname).on('error', () => {});
@@ -82,7 +82,7 @@ test('a client that never finishes is cut, and the program ends within 10 s', as
   await t.throwsAsync(finish('"too late"'));
 });
 
-test.serial('a second SIGTERM within a second is the same one, a later one ends the program at once', async (t) => {
+test.serial('a second SIGTERM within a second counts once, a later one ends the program at once', async (t) => {
   const program = await start(t);
   const { finish } = await openUpload(program.base, '/generate');
   program.signal('SIGTERM');
@@ -100,45 +100,42 @@ test.serial('a second SIGTERM within a second is the same one, a later one ends 
   await t.throwsAsync(finish('"cut"'));
 });
 
-test.serial(
-  'requests sent without waiting for answers are answered, or do not happen, through a roll and an end',
-  async (t) => {
-    const program = await start(t, { env: { WORKERS: '1' } });
-    const { port } = new URL(program.base);
-    const rounds = [
-      { signal: 'SIGHUP', phrase: PHRASE, waitMs: 60 },
-      { signal: 'SIGHUP', phrase: undefined, waitMs: 5 },
-      { signal: 'SIGTERM', phrase: PHRASE, waitMs: 60 },
-    ] as const;
-    const left: { key: string; phrase: string | undefined }[] = [];
-    for (const [round, { signal, phrase, waitMs }] of rounds.entries()) {
-      const keys = await Promise.all(
-        Array.from({ length: 30 }, (_, n) => createSecret(program.base, { secret: `pipelined ${n}`, phrase })),
-      );
-      const body = JSON.stringify({ phrase });
-      const socket = connect(Number(port), '127.0.0.1');
-      let text = '';
-      socket.on('data', (chunk) => {
-        text += chunk;
-      });
-      const closed = new Promise((resolve) => socket.once('close', resolve));
-      for (const key of keys)
-        socket.write(`POST /secrets/${key} HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
-      await sleep(waitMs);
-      program.signal(signal);
-      await closed;
-      const answered = keys.filter((_, n) => text.includes(`"pipelined ${n}"`));
-      t.true(answered.length > 0);
-      left.push(...keys.filter((key) => !answered.includes(key)).map((key) => ({ key, phrase })));
-      if (signal === 'SIGTERM') break;
-      await until('the roll', () => program.stderr().split('"done replacing').length > round + 1);
-      await sleep(1_100); // within a second it would be the same signal
-    }
-    await program.exit;
-    const next = await start(t, { folder: program.folder });
-    for (const { key, phrase } of left) t.is((await readSecret(next.base, key, { phrase })).status, 200);
-  },
-);
+test.serial('pipelined requests are answered, or do not happen, through a roll and an end', async (t) => {
+  const program = await start(t, { env: { WORKERS: '1' } });
+  const { port } = new URL(program.base);
+  const rounds = [
+    { signal: 'SIGHUP', phrase: PHRASE, waitMs: 60 },
+    { signal: 'SIGHUP', phrase: undefined, waitMs: 5 },
+    { signal: 'SIGTERM', phrase: PHRASE, waitMs: 60 },
+  ] as const;
+  const left: { key: string; phrase: string | undefined }[] = [];
+  for (const [round, { signal, phrase, waitMs }] of rounds.entries()) {
+    const keys = await Promise.all(
+      Array.from({ length: 30 }, (_, n) => createSecret(program.base, { secret: `pipelined ${n}`, phrase })),
+    );
+    const body = JSON.stringify({ phrase });
+    const socket = connect(Number(port), '127.0.0.1');
+    let text = '';
+    socket.on('data', (chunk) => {
+      text += chunk;
+    });
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    for (const key of keys)
+      socket.write(`POST /secrets/${key} HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+    await sleep(waitMs);
+    program.signal(signal);
+    await closed;
+    const answered = keys.filter((_, n) => text.includes(`"pipelined ${n}"`));
+    t.true(answered.length > 0);
+    left.push(...keys.filter((key) => !answered.includes(key)).map((key) => ({ key, phrase })));
+    if (signal === 'SIGTERM') break;
+    await until('the roll', () => program.stderr().split('"done replacing').length > round + 1);
+    await sleep(1_100); // within a second it would be the same signal
+  }
+  await program.exit;
+  const next = await start(t, { folder: program.folder });
+  for (const { key, phrase } of left) t.is((await readSecret(next.base, key, { phrase })).status, 200);
+});
 
 test.serial('SIGTERM during the start ends it cleanly', async (t) => {
   for (const delayMs of [150, 250, 350]) {
@@ -153,7 +150,7 @@ test.serial('SIGTERM during the start ends it cleanly', async (t) => {
   }
 });
 
-test.serial('what was acknowledged before the end is there after it', async (t) => {
+test.serial('an acknowledged secret is there after a restart', async (t) => {
   const first = await start(t);
   const key = await createSecret(first.base, { secret: 'still here' });
   first.signal('SIGTERM');

@@ -172,7 +172,7 @@ withMongo('until a worker knows what is refused it hands out nothing, and is not
   t.deepEqual((await readSecret(target, key)).body, { secret: 'kept' });
 });
 
-test.serial('each worker marks its end: what it answered since the last beat is covered too', async (t) => {
+test.serial('each worker marks its end, so that reads since the last beat are covered too', async (t) => {
   const program = await start(t);
   const marker = Number(/"worker":1,"workerPid":(\d+)/.exec(program.stderr())?.[1]);
   const [other] = program.workers().filter((pid) => pid !== marker);
@@ -234,7 +234,7 @@ withStrace(
   },
 );
 
-withSmallDisk('a full disk under the file is told, and ends nothing', async (t) => {
+withSmallDisk('a full disk under the file is reported, and ends nothing', async (t) => {
   const [folder, small] = [await temporaryFolder(t), await temporaryFolder(t)];
   const inSmallDisk = `mount -t tmpfs -o size=64k none '${small}' && head -c 1m /dev/zero > '${small}/filler'; exec "$@"`;
   const program = await start(t, {
@@ -252,7 +252,7 @@ withSmallDisk('a full disk under the file is told, and ends nothing', async (t) 
   t.deepEqual(await program.exit, { code: 0, signal: null });
 });
 
-test.serial('a file that cannot be what it should ends the start, and stays as it is', async (t) => {
+test.serial('a file that is not a fence file ends the start, and is left as it is', async (t) => {
   const folder = await temporaryFolder(t);
   mkdirSync(join(folder, 'folder'));
   writeFileSync(join(folder, 'dear'), 'dear to somebody');
@@ -294,7 +294,7 @@ test.serial('a link is followed, and stays a link, whether something is at its e
   }
 });
 
-test.serial('an empty file is as good as none', async (t) => {
+test.serial('an empty file counts as a missing one', async (t) => {
   const folder = await temporaryFolder(t);
   writeFileSync(join(folder, 'fence.json'), '');
   const program = await start(t, { folder });
@@ -307,7 +307,7 @@ test.serial('a roll, and an end in good order, leave nothing beside the file and
   program.signal('SIGHUP');
   await until('the end of the roll', () => program.stderr().includes('"done replacing'));
   await stop(program);
-  t.notRegex(program.stderr(), /refuses|put back/);
+  t.notRegex(program.stderr(), /refuses|restored/);
   t.deepEqual(
     readdirSync(program.folder).filter((name) => name.startsWith('fence')),
     ['fence.json'],

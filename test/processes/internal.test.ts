@@ -15,7 +15,7 @@ function internalOf({ folder }: Program): Target {
 }
 
 test.serial(
-  'the internal listener is a socket in DATA_DIR that the owner alone may use, with routes of its own',
+  'the internal listener is a socket in DATA_DIR that only the owner may use, with its own routes',
   async (t) => {
     const program = await start(t);
     const internal = internalOf(program);
@@ -32,7 +32,7 @@ test.serial(
   },
 );
 
-test.serial('with a port and a token, the internal listener answers who sends the token', async (t) => {
+test.serial('with a port and a token, the internal listener answers requests that send the token', async (t) => {
   const port = await findFreePort();
   const env = { INTERNAL_PORT: String(port), INTERNAL_HOST: '0.0.0.0', INTERNAL_TOKEN: TOKEN };
   const program = await start(t, { env });
@@ -166,7 +166,7 @@ test.serial('the internal listener answers until the public one is drained', asy
   t.deepEqual(await program.exit, { code: 0, signal: null });
 });
 
-test('what a killed program left under a first name is removed, what another one is just binding is not', async (t) => {
+test('a first name that a killed program left is removed, one that another program is binding is not', async (t) => {
   const folder = await temporaryFolder(t);
   const bind = async (name: string, ageSeconds: number): Promise<void> => {
     const server = createServer().listen(join(folder, name));

@@ -20,12 +20,11 @@ import {
 import { temporaryFolder } from '../support/storage/storage.ts';
 
 const hasMake = spawnSync('make', ['--version'], { encoding: 'utf8' }).stdout?.startsWith('GNU Make') ?? false;
-/** What is watched of make shows on Linux alone. */
-const withMake = hasMake && process.platform === 'linux' ? test.serial : test.serial.skip;
+const withMake = hasMake ? test.serial : test.serial.skip;
 const hasScript = spawnSync('script', ['--version'], { encoding: 'utf8' }).stdout?.includes('util-linux') ?? false;
 const withTerminal = hasScript ? test.serial : test.serial.skip;
 
-/** As `make run`, where everything is installed: a test installs nothing. */
+/** As `make run` where everything is installed, because a test installs nothing. */
 const MAKE_RUN = ['make', '--old-file=node_modules/.installed', 'run'] as const;
 
 const MAKE_DEMO = ['make', '--old-file=node_modules/.installed', 'demo'] as const;
@@ -34,14 +33,10 @@ function makeRun(t: ExecutionContext): Promise<ReadyProgram> {
   return start(t, { command: MAKE_RUN });
 }
 
-function countRolls(program: Program): number {
-  return program.stderr().match(/"replacing the workers"/g)?.length ?? 0;
-}
-
 async function endsCleanly(t: ExecutionContext, program: Program): Promise<void> {
   await program.exit;
   t.deepEqual(program.processes(), []);
-  t.regex(program.stderr(), /"ending: /);
+  t.regex(program.stderr(), /"shutting down: /);
   t.notRegex(program.stderr(), /killed|"level":"error"/);
 }
 
@@ -62,7 +57,7 @@ const demoEnv = (): Record<string, string> =>
       .map((line) => line.split('=', 2) as [string, string]),
   );
 
-withMake('make demo serves with the key that everybody knows, says so, and ends as the program does', async (t) => {
+withMake('make demo serves with the public key, says so, and ends as the program does', async (t) => {
   const program = await start(t, { command: MAKE_DEMO });
   t.is((await send(program.base, '/proxy/', { a: 1 })).status, 201);
   t.like(Object.values((await send(program.base, '/server/')).body)[0], { payload: { user: 'username' } });
@@ -82,99 +77,67 @@ withMake('make demo serves with the key that everybody knows, says so, and ends 
   await endsCleanly(t, program);
 });
 
-withMake('make demo keeps its data apart; variables that are set win, also those that name a file', async (t) => {
-  const folder = await temporaryFolder(t);
-  const own = join(folder, 'own.key');
-  const hex = randomBytes(64).toString('hex');
-  writeFileSync(own, hex, { mode: 0o600 });
-  writeFileSync(join(folder, 'url'), `sqlite:${join(folder, 'own.db')}`);
-  const env = { JWT_HEX_SECRET_FILE: own, STORAGE_URL: '', STORAGE_URL_FILE: join(folder, 'url') };
-  const program = await start(t, { command: MAKE_DEMO, folder, env });
-  const payload = { user: 'username', date: '2026-11-21' };
-  const claims = { iat: Math.floor(Date.now() / 1000), jti: randomUUID(), payload };
-  const statusOf = async (key: string): Promise<number> => {
-    const headers = { 'x-my-jwt': signToken(createTokenKey(Buffer.from(key, 'hex')), claims) };
-    return (await send(program.base, '/server/', {}, { headers })).status;
-  };
-  t.is(await statusOf(demoEnv().JWT_HEX_SECRET as string), 401);
-  t.is(await statusOf(hex), 201);
-  t.true(existsSync(join(folder, 'own.db')));
-  t.is(demoEnv().STORAGE_URL, 'sqlite:./data/demo/hushbox.db');
-});
+withMake(
+  'make demo keeps its data apart, and variables override its settings, also those that name a file',
+  async (t) => {
+    const folder = await temporaryFolder(t);
+    const own = join(folder, 'own.key');
+    const hex = randomBytes(64).toString('hex');
+    writeFileSync(own, hex, { mode: 0o600 });
+    writeFileSync(join(folder, 'url'), `sqlite:${join(folder, 'own.db')}`);
+    const env = { JWT_HEX_SECRET_FILE: own, STORAGE_URL: '', STORAGE_URL_FILE: join(folder, 'url') };
+    const program = await start(t, { command: MAKE_DEMO, folder, env });
+    const payload = { user: 'username', date: '2026-11-21' };
+    const claims = { iat: Math.floor(Date.now() / 1000), jti: randomUUID(), payload };
+    const statusOf = async (key: string): Promise<number> => {
+      const headers = { 'x-my-jwt': signToken(createTokenKey(Buffer.from(key, 'hex')), claims) };
+      return (await send(program.base, '/server/', {}, { headers })).status;
+    };
+    t.is(await statusOf(demoEnv().JWT_HEX_SECRET as string), 401);
+    t.is(await statusOf(hex), 201);
+    t.true(existsSync(join(folder, 'own.db')));
+    t.is(demoEnv().STORAGE_URL, 'sqlite:./data/demo/hushbox.db');
+  },
+);
 
-test('make demo has the key that production refuses', (t) => {
+test('production refuses the key of make demo', (t) => {
   const { problems } = parseEnvironment({ ...demoEnv(), NODE_ENV: 'production', MASTER_KEY: '0'.repeat(64) });
   t.deepEqual(problems, ['JWT_HEX_SECRET must not be the one of the demonstration in production']);
 });
 
-for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  withMake(`${signal} to make alone drains the program and ends both`, async (t) => {
-    const program = await makeRun(t);
-    program.signal(signal);
-    await endsCleanly(t, program);
-    t.deepEqual(await program.exit, { code: null, signal }); // as make ends, once what it ran has ended
-  });
+withMake('SIGTERM to make alone drains the program and ends both', async (t) => {
+  const program = await makeRun(t);
+  const upload = await openUpload(program.base, '/generate');
+  program.signal('SIGTERM');
+  await sleep(500);
+  t.is((await upload.finish('{"secret": "slow"}')).status, 201);
+  await endsCleanly(t, program);
+  t.deepEqual(await program.exit, { code: null, signal: 'SIGTERM' }); // as make ends, after its program
+});
 
-  withMake(`${signal} to make and all it runs drains the program once`, async (t) => {
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  withMake(`${signal} to make and all it runs drains the program once, and ends both`, async (t) => {
     const program = await makeRun(t);
     const upload = await openUpload(program.base, '/generate');
     program.signalGroup(signal);
-    await sleep(500); // were it taken for a second one, it would have come by now
+    await sleep(500); // a second order, which would end the program at once, has come by now
     t.is((await upload.finish('{"secret": "slow"}')).status, 201);
     await endsCleanly(t, program);
+    t.deepEqual(await program.exit, { code: null, signal });
   });
 }
 
-withMake('SIGHUP to make alone replaces the workers, and again', async (t) => {
-  const program = await makeRun(t);
-  for (const round of [1, 2]) {
-    const before = program.workers();
-    program.signal('SIGHUP');
-    await untilReplaced(program, before);
-    await until('the end of the roll', () => program.stderr().match(/"done replacing/g)?.length === round);
-    t.is(countRolls(program), round);
-    await sleep(1_100); // within a second it would be the same signal
-  }
-  t.is((await send(program.base, '/health/ready')).status, 200);
-  program.signal('SIGTERM');
-  await endsCleanly(t, program);
-});
-
-withMake('SIGHUP to make and all it runs replaces the workers once', async (t) => {
-  const program = await makeRun(t);
-  const before = program.workers();
-  program.signalGroup('SIGHUP');
-  await untilReplaced(program, before);
-  await sleep(1_500); // were it taken for a second one, it would have come by now
-  t.is(countRolls(program), 1);
-  program.signal('SIGINT');
-  await endsCleanly(t, program);
-});
-
-withMake('a second SIGINT to make alone, more than a second later, ends a drain at once', async (t) => {
+withMake('a second SIGINT to make and all it runs, more than a second later, ends a drain at once', async (t) => {
   const program = await makeRun(t);
   await openUpload(program.base, '/generate');
-  program.signal('SIGINT');
+  program.signalGroup('SIGINT');
   await sleep(1_400);
   t.true(isAlive(program.primary()));
   const orderedAt = performance.now();
-  program.signal('SIGINT');
+  program.signalGroup('SIGINT');
   await program.exit;
   t.true(performance.now() - orderedAt < 3_000);
   t.deepEqual(program.processes(), []);
-});
-
-withMake('kill -9 of make leaves no orphan: the program drains and ends', async (t) => {
-  const program = await makeRun(t);
-  program.signal('SIGKILL');
-  await until('the end of the program', () => program.processes().length === 0);
-  t.regex(program.stderr(), /"ending: /);
-});
-
-withMake('a program whose make died before it could look ends at once', async (t) => {
-  const program = await launch(t, { env: { HUSHBOX_MAKE_PID: '1' } });
-  t.deepEqual(await program.exit, { code: 0, signal: null });
-  t.is(program.stdout(), '');
 });
 
 withMake('a failed start is a failed make', async (t) => {
@@ -190,14 +153,11 @@ withTerminal('SIGHUP to a program started from a terminal ends it', async (t) =>
   t.deepEqual(program.processes(), []);
 });
 
-withTerminal(
-  'a terminal that goes away drains the program: its log has nowhere to go, its clients get answers',
-  async (t) => {
-    const program = await start(t, { command: ['script', '-qec', `${process.execPath} src/main.ts`, '/dev/null'] });
-    const upload = await openUpload(program.base, '/generate');
-    program.signal('SIGKILL');
-    await sleep(300);
-    t.is((await upload.finish('{"secret": "slow"}')).status, 201);
-    await until('the end of the program', () => program.processes().length === 0);
-  },
-);
+withTerminal('a terminal that goes away drains the program: its log is lost, its clients are answered', async (t) => {
+  const program = await start(t, { command: ['script', '-qec', `${process.execPath} src/main.ts`, '/dev/null'] });
+  const upload = await openUpload(program.base, '/generate');
+  program.signal('SIGKILL');
+  await sleep(300);
+  t.is((await upload.finish('{"secret": "slow"}')).status, 201);
+  await until('the end of the program', () => program.processes().length === 0);
+});

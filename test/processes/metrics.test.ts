@@ -73,7 +73,7 @@ async function roll(program: Program): Promise<void> {
   await untilReplaced(program, before);
 }
 
-test.serial('metrics are of all workers in one, exact to the second, whichever worker answers', async (t) => {
+test.serial('metrics cover all workers, exact to the second, whichever worker answers', async (t) => {
   const program = await start(t, { env: { WORKERS: '3' } });
   await makePairs(program.base, 60);
   await untilCounted(program, 120);
@@ -123,7 +123,7 @@ test.serial('nothing goes back while workers are replaced and killed, and what w
   t.is(series.get('hushbox_worker_restarts_total{reason="died"}'), 2);
 });
 
-test.serial('what a worker counts in its last moments, while it leaves, is not lost', async (t) => {
+test.serial('the counts of the last moments of a worker that leaves are not lost', async (t) => {
   const program = await start(t, { env: { WORKERS: '1' } });
   for (let rolls = 1; rolls <= 3; rolls++) {
     const [old] = program.workers();
@@ -149,21 +149,18 @@ test.serial('the public listener has no metrics, and asking for them is an unkno
   }
 });
 
-test.serial(
-  'while the primary does not answer, metrics are a 503 in the form of every error, and come back',
-  async (t) => {
-    const program = await start(t);
-    process.kill(program.primary(), 'SIGSTOP');
-    const { status, body, headers } = await send(internalOf(program), '/metrics');
-    process.kill(program.primary(), 'SIGCONT');
-    t.is(status, 503);
-    t.like(body, { code: 'TOTALS_UNAVAILABLE', request_id: headers['x-request-id'] });
-    t.is(headers['retry-after'], '1');
-    await until('metrics', async () => (await send(internalOf(program), '/metrics')).status === 200);
-  },
-);
+test.serial('while the primary does not answer, metrics are a 503 in the usual form, and come back', async (t) => {
+  const program = await start(t);
+  process.kill(program.primary(), 'SIGSTOP');
+  const { status, body, headers } = await send(internalOf(program), '/metrics');
+  process.kill(program.primary(), 'SIGCONT');
+  t.is(status, 503);
+  t.like(body, { code: 'TOTALS_UNAVAILABLE', request_id: headers['x-request-id'] });
+  t.is(headers['retry-after'], '1');
+  await until('metrics', async () => (await send(internalOf(program), '/metrics')).status === 200);
+});
 
-test.serial('whatever was sent and answered, nothing secret of it is in the metrics', async (t) => {
+test.serial('whatever was sent and answered, the metrics hold nothing secret', async (t) => {
   const CREATE_TOKEN = randomBytes(16).toString('hex');
   const program = await start(t, { env: { CREATE_TOKEN } });
   const headers = { authorization: `Bearer ${CREATE_TOKEN}` };

@@ -23,7 +23,7 @@ function* chunks(total: number): Generator<Buffer> {
   for (let left = total; left > 0; left -= chunk.length) yield left < chunk.length ? chunk.subarray(0, left) : chunk;
 }
 
-/** Sends so many bytes through the proxy. @returns how many came back. */
+/** Sends `bytes` through the proxy. @returns how many came back. */
 async function pass(program: ReadyProgram, destination: string, bytes: number): Promise<number> {
   const outgoing = httpRequest(`${program.base}/proxy/`, {
     method: 'POST',
@@ -85,7 +85,7 @@ for (const [title, env, expected] of [
   ['without a key to sign with there is neither proxy nor sink', { PROXY_TOKEN: TOKEN }, [404, 404, 404]],
   ['nor where the proxy is meant to be open', { PROXY_OPEN: 'true' }, [404, 404, 404]],
   ['without a token there is no proxy', { JWT_HEX_SECRET: KEY }, [404, 404, 401]],
-  ['with a token the proxy is for who has it', { JWT_HEX_SECRET: KEY, PROXY_TOKEN: TOKEN }, [407, 201, 401]],
+  ['with a token the proxy needs it', { JWT_HEX_SECRET: KEY, PROXY_TOKEN: TOKEN }, [407, 201, 401]],
   ['an open proxy is for everybody', { JWT_HEX_SECRET: KEY, PROXY_OPEN: 'true' }, [201, 201, 401]],
 ] as const) {
   test.serial(`in production: ${title}`, async (t) => {
@@ -99,7 +99,7 @@ for (const [title, env, expected] of [
     );
     t.is(without.headers['proxy-authenticate'], expected[0] === 407 ? 'Bearer' : undefined);
     const isTold = /"level":"warn".*\/proxy\/.* not served/.test(program.stderr());
-    t.is(isTold, expected[1] === 404, 'the operator is told why');
+    t.is(isTold, expected[1] === 404, 'the operator sees why');
   });
 }
 
@@ -116,7 +116,7 @@ test.serial('development signs with a key that it makes once and keeps', async (
   t.is(((await send(second.base, '/server/')).body as unknown as unknown[]).length, 2);
 });
 
-test.serial('SIGTERM cuts no call that is under way, in whichever part of it', async (t) => {
+test.serial('SIGTERM cuts no call, whichever part of it is under way', async (t) => {
   const program = await start(t, { env: loopback });
   const answers: (() => void)[] = [];
   const { url } = await httpUpstream(t, async (request, response) => {

@@ -33,7 +33,7 @@ test.serial('the same on a socket for each worker', async (t) => {
   t.true(load.pairs > 50, `${load.pairs} pairs`);
 });
 
-test.serial('a request that is being sent during a roll is answered by the worker that has begun it', async (t) => {
+test.serial('a request that is sent during a roll is answered by the worker that began it', async (t) => {
   const program = await start(t);
   const uploads = await Promise.all(Array.from({ length: 6 }, () => openUpload(program.base, '/generate')));
   const before = program.workers();
@@ -45,7 +45,7 @@ test.serial('a request that is being sent during a roll is answered by the worke
 });
 
 test.serial(
-  'a roll whose replacement cannot start is given up, the old workers stay; put right, it works',
+  'a roll whose replacement cannot start is given up and the old workers stay; once mended, it works',
   async (t) => {
     const folder = await temporaryFolder(t);
     const MASTER_KEY_FILE = join(folder, 'key');

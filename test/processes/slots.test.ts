@@ -11,7 +11,7 @@ function createBroker(slots: number) {
   return { ...createSlotBroker<string>(slots, (holder) => granted.push(holder)), granted };
 }
 
-test('no more slots are held than there are, and who waits gets the next, in order', (t) => {
+test('no more slots are held than exist, and waiting holders get them in order', (t) => {
   const broker = createBroker(2);
   for (const holder of ['a', 'a', 'b', 'a', 'c']) broker.want(holder);
   t.deepEqual(broker.granted, ['a', 'a']);
@@ -22,14 +22,14 @@ test('no more slots are held than there are, and who waits gets the next, in ord
   t.deepEqual(broker.granted, ['a', 'a', 'b', 'a', 'c']);
 });
 
-test('the slots of a holder that is gone are free, and it gets no other', (t) => {
+test('the slots of a holder that is gone become free, and it gets no others', (t) => {
   const broker = createBroker(2);
   for (const holder of ['a', 'a', 'a', 'b', 'c']) broker.want(holder);
   broker.forget('a');
   t.deepEqual(broker.granted, ['a', 'a', 'b', 'c']);
 });
 
-test('freeing what is not held frees nothing', (t) => {
+test('freeing a slot that is not held frees nothing', (t) => {
   const broker = createBroker(1);
   broker.want('a');
   broker.free('b');
@@ -41,7 +41,7 @@ test('freeing what is not held frees nothing', (t) => {
   t.deepEqual(broker.granted, ['a', 'b']);
 });
 
-/** Threads that hash run at the lowest priority: on Linux they can be told from the others. */
+/** Counts hashing threads by their low priority, which Linux shows. */
 function countHashing(pids: readonly number[]): number {
   return pids.flatMap(threadsOf).filter(({ state, nice }) => state === 'R' && nice > 0).length;
 }

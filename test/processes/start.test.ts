@@ -30,7 +30,7 @@ function socketsOf(folder: string): string[] {
   return readdirSync(folder).sort();
 }
 
-test.serial('one line on stdout says where, when every worker listens and the storage answers', async (t) => {
+test.serial('one line on stdout gives the address once every worker listens and the storage answers', async (t) => {
   const program = await start(t, { env: { WORKERS: '3' } });
   t.regex(program.base, /^http:\/\/127\.0\.0\.1:\d+$/);
   t.is((await send(program.base, '/health/ready')).status, 200);
@@ -52,7 +52,7 @@ test.serial('a port in use ends the start, with a line that says so', async (t) 
   t.regex(program.stderr(), /^ {2}HTTP_PORT cannot be listened on \(EADDRINUSE\)$/m);
 });
 
-test.serial('a port that a predecessor is about to let go of is waited for', async (t) => {
+test.serial('the start waits for a port that a predecessor is about to release', async (t) => {
   const predecessor = createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => predecessor.once('listening', resolve));
   const { port } = predecessor.address() as { port: number };
@@ -172,7 +172,7 @@ test.serial('a made key is kept: a later start reads what an earlier one sealed'
   t.deepEqual((await readSecret(second.base, key)).body, { secret: 'kept' });
 });
 
-test.serial('a database that is none ends the start, with one line that says so', async (t) => {
+test.serial('a file that is not a database ends the start, with one line that says so', async (t) => {
   const folder = await temporaryFolder(t);
   writeFileSync(join(folder, 'hushbox.db'), 'this is no database, but it is long enough to be mistaken for one');
   const program = await launch(t, { folder });
@@ -206,7 +206,7 @@ test.serial('a database that is damaged ends the start, with one line that says 
   t.is(program.stderr().match(/^Hushbox cannot run: .*not a database/gm)?.length, 1);
 });
 
-test.serial('what only trying shows to be wrong is named with everything else, and no value is shown', async (t) => {
+test.serial('problems that only a try can find are named with all others, and no value is shown', async (t) => {
   const folder = await temporaryFolder(t);
   const file = join(folder, 'bad-file');
   writeFileSync(file, 'not a folder');
@@ -240,7 +240,7 @@ test.serial('one worker that cannot run is enough to end the start', async (t) =
   await endsInFailure(t, await launch(t, { folder, env: { SOCKET_DIR } }));
 });
 
-test.serial('a start whose output nobody reads is as good as any', async (t) => {
+test.serial('a start works the same if nobody reads its output', async (t) => {
   const folder = await temporaryFolder(t);
   const SOCKET_DIR = join(folder, 's');
   const command = ['sh', '-c', `${process.execPath} src/main.ts 2>&1 | true`] as const;

@@ -33,7 +33,7 @@ async function untilReady(target: string): Promise<void> {
   await until('the storage', async () => (await send(target, '/health/ready')).status === 200);
 }
 
-withMongo('with the storage away the program starts, says so, and is ready as soon as it is there', async (t) => {
+withMongo('without its storage the program starts, says so, and is ready once the storage is there', async (t) => {
   const proxy = await openProxy(t);
   await proxy.cut();
   const folder = await temporaryFolder(t);

@@ -163,7 +163,7 @@ for (const { name, test: runs, place: placeOf } of ENGINES) {
   });
 }
 
-test('production takes an address to be told only from those who have CREATE_TOKEN', async (t) => {
+test('production accepts `notify` only with CREATE_TOKEN', async (t) => {
   const env = { NODE_ENV: 'production', MASTER_KEY: randomBytes(32).toString('hex'), EGRESS_ALLOW: '127.0.0.1' };
   const create = async (createToken?: string): Promise<unknown[]> => {
     const { base } = await start(t, {

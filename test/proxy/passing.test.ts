@@ -149,7 +149,7 @@ test('on the wire, an answer has what the destination said of it that is for the
 });
 
 test('whatever is wrong with a destination, but for its time, the answer is the same', async (t) => {
-  const server = await startProxy(t, { allow: '127.0.0.1,missing.invalid' });
+  const server = await startProxy(t, { env: { EGRESS_ALLOW: '127.0.0.1,missing.invalid' } });
   const { url: resets } = await rawUpstream(t, (socket) => void socket.resetAndDestroy());
   const { url: closes } = await rawUpstream(t, (socket) => void socket.end());
   const { url: lies } = await rawUpstream(t, (socket) => void socket.end('nothing of HTTP\r\n\r\n'));

@@ -26,7 +26,7 @@ test('the first case: without a destination the sink has it', async (t) => {
 });
 
 test('body and headers go on unchanged, signed anew for every request', async (t) => {
-  const server = await startProxy(t, { user: 'Роман' });
+  const server = await startProxy(t, { env: { PROXY_USER: 'Роман' } });
   const bodies: Buffer[] = [];
   const tokens: string[] = [];
   const { url, port } = await httpUpstream(t, async (request, response) => {
@@ -190,7 +190,7 @@ test('a header that cannot be passed back is 502, and the answer is let go', asy
 
 test('what is refused, in this order: method, token, loop, destination', async (t) => {
   const proxyToken = 'a-token-of-the-proxy';
-  const server = await startProxy(t, { proxyToken, allow: '' });
+  const server = await startProxy(t, { env: { PROXY_TOKEN: proxyToken, EGRESS_ALLOW: '' } });
   const right = { 'proxy-authorization': `Bearer ${proxyToken}` };
   const loop = { via: '1.1 hushbox' };
   const bad = { destination: 'http://user:secret-word@127.0.0.1/' };
@@ -225,12 +225,12 @@ test('what is refused, in this order: method, token, loop, destination', async (
 });
 
 test('where it is not served it is not there', async (t) => {
-  const server = await startProxy(t, { proxy: undefined });
+  const server = await startProxy(t, { env: { NODE_ENV: 'production' } });
   t.is(codeOf(await call(server)), 'NOT_FOUND');
 });
 
 test('a client that waits for 100 Continue gets it once the destination takes its body, and not for what is refused', async (t) => {
-  const server = await startProxy(t, { allow: '127.0.0.1' });
+  const server = await startProxy(t);
   const { url } = await httpUpstream(t, (request, response) => void request.pipe(response));
   const good = httpRequest({
     port: server.port,
@@ -318,7 +318,7 @@ test.serial('an answer that comes before the body is all sent comes back, while 
 });
 
 test('a client that stops sending is 408, and the call to the destination ends', async (t) => {
-  const server = await startProxy(t, { timing: { senderMs: 300 } });
+  const server = await startProxy(t, { proxy: { timing: { senderMs: 300 } } });
   const { url, sockets } = await rawUpstream(t, () => {});
   const raw = await converse({ port: server.port });
   raw.send(`${head(url, 'Content-Length: 10')}abc`);
@@ -328,7 +328,7 @@ test('a client that stops sending is 408, and the call to the destination ends',
 });
 
 test.serial('a destination that takes nothing of the body stops the client, and is not held against it', async (t) => {
-  const server = await startProxy(t, { timing: { senderMs: 200 } });
+  const server = await startProxy(t, { proxy: { timing: { senderMs: 200 } } });
   const { url } = await rawUpstream(t, (socket) => {
     socket.pause();
     setTimeout(() => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'), 1_500);

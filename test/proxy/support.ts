@@ -7,18 +7,10 @@ import {
 } from 'node:http';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import type { ExecutionContext } from 'ava';
-import { createEgress } from '../../src/egress/egress.ts';
-import { parseAllowList } from '../../src/network/allow-list.ts';
-import type { Timing } from '../../src/proxy/forward.ts';
-import { randomBytes } from '../../src/sealing/random.ts';
-import { createTokenKey } from '../../src/tokens/calls/key.ts';
-import { createCallClaims, signToken } from '../../src/tokens/calls/sign.ts';
-import { verifyToken } from '../../src/tokens/calls/verify.ts';
 import { startServer, type TestServer, type TestServerOptions } from '../support/http/server.ts';
-import { ENGINES } from '../support/storage/storage.ts';
+import { SQLITE } from '../support/storage/storage.ts';
 
 export const KEY_BYTES = Buffer.alloc(64, 0x6b);
-const KEY = createTokenKey(KEY_BYTES);
 
 export type Answer = { status: number; raw: string[]; headers: IncomingMessage['headers']; body: Buffer };
 type Options = { method?: string; path?: string; headers?: Record<string, string | string[]>; body?: string | Buffer };
@@ -50,26 +42,17 @@ export function codeOf({ body }: Answer): string {
 export const head = (destination: string, ...lines: string[]): string =>
   ['POST /proxy/ HTTP/1.1', 'Host: x', `Destination: ${destination}`, ...lines, '', ''].join('\r\n');
 
-/** The whole application with a proxy, that may go to loopback. */
+/** The whole service, with the real time at its start and a proxy that may call loopback. */
 export async function startProxy(
   t: ExecutionContext,
-  options: Partial<TestServerOptions> & { user?: string; allow?: string; timing?: Timing } = {},
+  { env, ...others }: Partial<TestServerOptions> = {},
 ): Promise<TestServer> {
-  const { user = 'username', allow = '127.0.0.1', timing, ...others } = options;
-  const [sqlite] = ENGINES;
-  if (!sqlite) throw new TypeError('no engine');
-  const claimsOf = createCallClaims({ clock: Date.now, randomBytes });
-  const egress = createEgress({ allowed: parseAllowList(allow) ?? [], servers: [], onAttempt: () => {} });
-  const clock = { now: Date.now(), advance: () => {} };
-  const server = await startServer(t, {
-    place: await sqlite.place(t),
-    clock,
-    verify: (token) => verifyToken(KEY, token, Date.now()),
-    proxy: { sign: () => signToken(KEY, claimsOf(user)), send: egress.send, ...(timing && { timing }) },
+  return startServer(t, {
+    place: await SQLITE.place(t),
+    clock: { now: Date.now(), advance: () => {} },
+    env: { EGRESS_ALLOW: '127.0.0.1', JWT_HEX_SECRET: KEY_BYTES.toString('hex'), ...env },
     ...others,
   });
-  t.teardown(() => egress.close());
-  return server;
 }
 
 export type Upstream = { url: string; port: number; sockets: ReadonlySet<Socket> };

@@ -11,7 +11,6 @@ import { NO_WEBHOOKS } from '../support/webhooks/webhooks.ts';
 
 const CLIENT = Buffer.alloc(16, 'c');
 const OTHER = Buffer.alloc(16, 'o');
-const identify = () => CLIENT;
 
 async function expectRefusal(t: ExecutionContext, answer: Response, status: number, code: string): Promise<number> {
   t.is(answer.status, status);
@@ -31,7 +30,7 @@ for (const { name, test, place } of ENGINES) {
     storeLimits: Parameters<typeof startServer>[1]['storeLimits'] = {},
     options: Partial<Parameters<typeof startServer>[1]> = {},
   ): Promise<TestServer> =>
-    startServer(t, { place: await place(t), identify, storeLimits: storeLimits ?? {}, ...options });
+    startServer(t, { place: await place(t), env: { LIMITS: 'on' }, storeLimits: storeLimits ?? {}, ...options });
 
   test(`${name}: who creates too fast is told when to come back, and can then`, async (t) => {
     const server = await start(t, { clientCreatesPerMinute: 2 });
@@ -48,7 +47,7 @@ for (const { name, test, place } of ENGINES) {
 
   test(`${name}: what is not valid costs nothing of the rate`, async (t) => {
     const createToken = randomBytes(16).toString('hex');
-    const server = await start(t, { clientCreatesPerMinute: 1 }, { createToken });
+    const server = await start(t, { clientCreatesPerMinute: 1 }, { env: { LIMITS: 'on', CREATE_TOKEN: createToken } });
     const headers = { authorization: `Bearer ${createToken}` };
     for (const [body, sent, status] of [
       [{ secret: 's' }, {}, 401],
@@ -79,7 +78,7 @@ for (const { name, test, place } of ENGINES) {
   });
 
   test(`${name}: a full server refuses new secrets, and hands out those it has`, async (t) => {
-    const server = await start(t, { maxBytes: 20_000 }, { identify: () => undefined });
+    const server = await start(t, { maxBytes: 20_000 }, { env: {} });
     const secret = 'x'.repeat(3000);
     const keys: string[] = [];
     for (

@@ -3,12 +3,12 @@ import type { ExecutionContext } from 'ava';
 import { CLAIMS_MAX_BYTES } from '../../src/sink/sink.ts';
 import { createTokenKey } from '../../src/tokens/calls/key.ts';
 import { signToken } from '../../src/tokens/calls/sign.ts';
-import { verifyToken } from '../../src/tokens/calls/verify.ts';
 import { expectError } from '../secrets/black-box.ts';
-import { createTestClock, startServer, type TestServer, type TestServerOptions } from '../support/http/server.ts';
+import { startServer, type TestServer, type TestServerOptions } from '../support/http/server.ts';
 import { ENGINES, type Engine } from '../support/storage/storage.ts';
 
-const KEY = createTokenKey(randomBytes(64));
+const KEY_BYTES = randomBytes(64);
+const KEY = createTokenKey(KEY_BYTES);
 
 const PAYLOAD = { user: 'username', date: '2066-01-01' };
 const DAY_SECONDS = 24 * 3600;
@@ -25,9 +25,8 @@ type Start = (t: ExecutionContext, options?: Omit<TestServerOptions, 'place'>) =
 
 function starterOn(place: Engine['place']): Start {
   return async (t, options = {}) => {
-    const clock = createTestClock();
-    const verify = (jwt: string): ReturnType<typeof verifyToken> => verifyToken(KEY, jwt, clock.now);
-    return startServer(t, { place: await place(t), clock, verify, ...options });
+    const env = { JWT_HEX_SECRET: KEY_BYTES.toString('hex'), ...options.env };
+    return startServer(t, { place: await place(t), ...options, env });
   };
 }
 
@@ -161,7 +160,7 @@ test('any body is read and dropped, up to 16 MiB; one that is longer takes no to
 
 test('in production the list is for who has the token, and for nobody where there is none', async (t) => {
   const token = 'a-proxy-token-of-the-tests';
-  const server = await start(t, { isProduction: true, proxyToken: token });
+  const server = await start(t, { env: { NODE_ENV: 'production', PROXY_TOKEN: token } });
   for (const header of ['authorization', 'proxy-authorization']) {
     t.is((await server.get('/server/', { [header]: `Bearer ${token}` })).status, 200);
     for (const wrong of [`Bearer ${token}x`, token, `Basic ${token}`, 'Bearer']) {
@@ -173,10 +172,10 @@ test('in production the list is for who has the token, and for nobody where ther
   await expectError(t, await server.get('/server/'), 401, 'UNAUTHORIZED');
   t.is((await send(server, claimsAt(server))).status, 201, 'what is received needs a right JWT alone');
 
-  const without = await start(t, { isProduction: true });
+  const without = await start(t, { env: { NODE_ENV: 'production' } });
   for (const headers of [undefined, { authorization: 'Bearer undefined' }, { authorization: 'Bearer ' }]) {
     await expectError(t, await without.get('/server/', headers), 401, 'UNAUTHORIZED');
   }
-  const open = await start(t, { proxyToken: token });
+  const open = await start(t, { env: { PROXY_TOKEN: token } });
   t.is((await open.get('/server/')).status, 200);
 });

@@ -296,15 +296,17 @@ browserTest('the sender can burn the secret, and create another', async (t) => {
 });
 
 browserTest('links are built on PUBLIC_URL where it is set, character for character', async (t) => {
-  const publicUrl = `https://secrets.example/"><img src=x>&amp;`;
-  const { server, page } = await start(t, { publicUrl });
+  const publicUrl = `https://secrets.example/"><img/src=x>&amp;`;
+  const { server, page } = await start(t, { env: { PUBLIC_URL: publicUrl } });
   await page.open(`${server.base}/`);
   t.true((await createLink(page, 'hello')).startsWith(`${publicUrl}/secrets/`));
   t.deepEqual(page.complaints, []);
 });
 
 browserTest('the lifetimes to choose from end at the longest that the server allows', async (t) => {
-  const { server, page } = await start(t, { ttlMaxSeconds: 2 * 86_400 + 3 * 3_600 + 119 });
+  const { server, page } = await start(t, {
+    env: { SECRET_TTL_MAX_SECONDS: String(2 * 86_400 + 3 * 3_600 + 119) },
+  });
   await page.open(`${server.base}/`);
   const choices = `[...document.querySelector('#lifetime').options].map((option) => option.text)`;
   t.deepEqual(await page.evaluate(choices), ['10 minutes', '1 hour', '12 hours', '1 day', '2 days 3 hours 1 minute']);
@@ -317,13 +319,13 @@ browserTest('the lifetimes to choose from end at the longest that the server all
 });
 
 browserTest('a lifetime of seven days is chosen unless the reader of the page chooses', async (t) => {
-  const { server, page } = await start(t, { ttlMaxSeconds: 31_536_000 });
+  const { server, page } = await start(t, { env: { SECRET_TTL_MAX_SECONDS: '31536000' } });
   await page.open(`${server.base}/`);
   t.is(await page.evaluate(`document.querySelector('#lifetime').selectedOptions[0].text`), '7 days');
 });
 
 browserTest('a secret too long for the server is refused before it is sent', async (t) => {
-  const { server, page } = await start(t, { secretMaxBytes: 5 });
+  const { server, page } = await start(t, { env: { SECRET_MAX_BYTES: '5' } });
   await page.open(`${server.base}/`);
   const posts = await page.decidePosts(() => 'pass');
   await page.type('#secret', 'ééé');
@@ -335,7 +337,7 @@ browserTest('a secret too long for the server is refused before it is sent', asy
 });
 
 browserTest('a wrong token is told, and what was typed stays; the right one creates', async (t) => {
-  const { server, page } = await start(t, { createToken: 'a-token-of-the-staff' });
+  const { server, page } = await start(t, { env: { CREATE_TOKEN: 'a-token-of-the-staff' } });
   await page.open(`${server.base}/`);
   await page.type('#secret', 'hello');
   await page.type('#token', 'a-token-of-a-guest');

@@ -126,7 +126,7 @@ test('the page to create a secret is what GET / answers to everyone', async (t) 
 test('the page to create a secret asks for a token only where one is needed', async (t) => {
   const open = await start(t);
   t.false((await (await open.get('/')).text()).includes('id="token"'));
-  const guarded = await start(t, { createToken: 'a-token-of-the-staff' });
+  const guarded = await start(t, { env: { CREATE_TOKEN: 'a-token-of-the-staff' } });
   const html = await (await guarded.get('/')).text();
   t.true(html.includes('id="token"'));
   t.false(html.includes('a-token-of-the-staff'));
@@ -134,9 +134,11 @@ test('the page to create a secret asks for a token only where one is needed', as
 
 test('the page to create a secret knows the limits and the public address, escaped', async (t) => {
   const { get } = await start(t, {
-    publicUrl: `https://example.com/"><script>alert('1')</script>`,
-    secretMaxBytes: 123,
-    ttlMaxSeconds: 4567,
+    env: {
+      PUBLIC_URL: `https://example.com/"><script>alert('1')</script>`,
+      SECRET_MAX_BYTES: '123',
+      SECRET_TTL_MAX_SECONDS: '4567',
+    },
   });
   const html = await (await get('/')).text();
   t.true(html.includes('data-secret-max-bytes="123"'));

@@ -51,7 +51,7 @@ for (const { name, place: placeOf, test: runs } of ENGINES) {
   const start = async (t: ExecutionContext): Promise<[TestServer, Receiver, () => Promise<Buffer>]> => {
     const place = await placeOf(t);
     const receiver = await startReceiver(t);
-    return [await startServer(t, { place, egressAllow: '127.0.0.1' }), receiver, () => dump(place.url)];
+    return [await startServer(t, { place, env: { EGRESS_ALLOW: '127.0.0.1' } }), receiver, () => dump(place.url)];
   };
   const create = async (server: TestServer, notify: string): Promise<Created> =>
     (await (await server.post('/generate', { secret: 'some secret', notify })).json()) as Created;

@@ -22,7 +22,7 @@ async function isDueIn({ storage: { events }, clock }: TestServer, ms: number): 
 
 for (const { name, place, test: runs } of ENGINES) {
   const start = async (t: ExecutionContext, options: Partial<TestServerOptions> = {}): Promise<TestServer> =>
-    startServer(t, { place: await place(t), egressAllow: '127.0.0.1', ...options });
+    startServer(t, { place: await place(t), env: { EGRESS_ALLOW: '127.0.0.1' }, ...options });
 
   runs(
     `${name}: who is to be notified of a read is told at once, signed both ways, and not told the key`,
@@ -113,7 +113,7 @@ for (const { name, place, test: runs } of ENGINES) {
     const [old, key] = [randomBytes(32), randomBytes(32)] as const;
     const clock = createTestClock();
     const receiver = await startReceiver(t);
-    const options = { place: shared, clock, egressAllow: '127.0.0.1' };
+    const options = { place: shared, clock, env: { EGRESS_ALLOW: '127.0.0.1' } };
     const before = await startServer(t, { ...options, masterKeys: [old] });
     const { receipt_key: receipt } = await create(before, receiver.url);
     const without = await startServer(t, { ...options, masterKeys: [key] });
@@ -132,7 +132,7 @@ for (const { name, place, test: runs } of ENGINES) {
   });
 
   runs(`${name}: what cannot be notified is refused, and nothing is stored`, async (t) => {
-    const open = await start(t, { egressAllow: '127.0.0.2' });
+    const open = await start(t, { env: { EGRESS_ALLOW: '127.0.0.2' } });
     const post = async (notify: unknown, server = open) => {
       const response = await server.post('/generate', { secret: 's', notify });
       const { Error: sentence, code } = (await response.json()) as { Error: string; code: string };
@@ -162,7 +162,7 @@ for (const { name, place, test: runs } of ENGINES) {
     ]) {
       t.like(await post(bad), { status: 400, code: 'INVALID_REQUEST', isNamed: true }, String(bad));
     }
-    const closed = await start(t, { takesNotify: false });
+    const closed = await start(t, { env: { NODE_ENV: 'production' } });
     const forbidden = { status: 403, code: 'NOTIFY_FORBIDDEN' };
     t.like(await post('https://127.0.0.1/', closed), forbidden);
     t.like(await post('https://10.0.0.1/', closed), forbidden); // said before anybody looks where that is

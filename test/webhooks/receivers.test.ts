@@ -30,7 +30,7 @@ async function start(t: ExecutionContext): Promise<TestServer> {
   const [sqlite] = ENGINES;
   if (!sqlite) throw new TypeError('no engine');
   const clock = Object.assign(createTestClock(), { now: Date.now() });
-  return startServer(t, { place: await sqlite.place(t), egressAllow: '127.0.0.1', clock });
+  return startServer(t, { place: await sqlite.place(t), env: { EGRESS_ALLOW: '127.0.0.1' }, clock });
 }
 
 /** An event, as a receiver gets it. */

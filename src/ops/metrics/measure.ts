@@ -6,7 +6,7 @@ import type { Meters } from './meters.ts';
 
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 
-/** Counts a request that was answered. */
+/** Counts an answered request. */
 export function measureRequest(meters: Meters, { method, route, status, code, durationMs }: Served): void {
   meters.count('hushbox_http_requests_total', `${METHODS.has(method) ? method : 'other'} ${route} ${status}`);
   if (code !== undefined) meters.count('hushbox_http_errors_total', `${route} ${code}`);
@@ -21,8 +21,17 @@ export function measureRefusal(meters: Meters, code: ErrorCode): void {
 
 type Verb = (...values: never[]) => Promise<unknown>;
 
-/** The same verbs of a store, with the time of each call and its failures. */
-export function measureVerbs<Verbs extends object>(meters: Meters, verbs: Verbs): Verbs {
+/** The same storage, with the time and the failures of each call of each store measured. */
+export function measureStores<Stores extends object>(meters: Meters, storage: Stores): Stores {
+  const parts = Object.entries(storage).map(([name, part]) => [
+    name,
+    typeof part === 'object' ? measureVerbs(meters, part as object) : part,
+  ]);
+  return Object.fromEntries(parts) as Stores;
+}
+
+/** The same verbs of a store, with the time and the failures of each call measured. */
+function measureVerbs<Verbs extends object>(meters: Meters, verbs: Verbs): Verbs {
   const measure =
     (name: string, verb: Verb): Verb =>
     (...values) => {

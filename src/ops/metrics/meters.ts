@@ -7,7 +7,7 @@ export type Report = { counts: Samples; gauges: Samples };
 type Of<Type> = { [Name in FamilyName]: (typeof FAMILIES)[Name]['type'] extends Type ? Name : never }[FamilyName];
 
 export type Meters = {
-  /** @param labels values in the family's order, joined by blanks. */
+  /** @param labels values in the family's order, joined by spaces. */
   count(name: Of<'counter'>, labels?: string, by?: number): void;
   observe(name: Of<'histogram'>, labels: string, value: number): void;
   /** Reads a value for each report: of a gauge the current value, of a counter the count since the start. */

@@ -9,21 +9,21 @@ import { madeTokenKeyPath } from '../../keys/token-key.ts';
 import { internalSocketPath } from '../internal-socket.ts';
 import { tryToListen } from './try-listen.ts';
 
-/** A predecessor that was killed can take a moment to let go of its port: its workers end by themselves. */
+/** How long the workers of a program that was killed may take to release its port. */
 const PORT_PATIENCE_MS = 3_000;
 const PORT_RETRY_MS = 50;
 const SQLITE_MAGIC = 'SQLite format 3\0';
 
 /**
- * What only trying tells of the configuration: folders that can be written to, an address to listen on. Makes the
- * folders, and takes them away again where anything is wrong.
- * @param values without those that are known to be bad.
- * @param problems those that are known.
+ * Tries the configuration: writes to folders, listens on addresses. Makes the folders, and removes them again if
+ * anything is wrong.
+ * @param values only the valid ones.
+ * @param problems those found so far.
  * @returns a sentence for each bad variable, without its value.
  */
 export async function findProblems({ values, problems }: Reading): Promise<string[]> {
   const { DATA_DIR, FENCE_FILE, MASTER_KEY, SOCKET_DIR, sqlitePath } = values;
-  // Else nothing of ours need be there, nor the folder be writable.
+  // Otherwise the folder need neither exist nor be writable.
   const isFenceKept = FENCE_FILE !== undefined && dirname(FENCE_FILE) === DATA_DIR;
   const isTokenKeyMade = values.JWT_HEX_SECRET === undefined && values.NODE_ENV !== 'production';
   const isDataKept = MASTER_KEY === undefined || values.INTERNAL_PORT === undefined || isFenceKept || isTokenKeyMade;
@@ -56,11 +56,11 @@ function removeEmpty(folders: readonly string[]): void {
   for (const folder of folders.toReversed()) {
     try {
       rmdirSync(folder);
-    } catch {} // somebody else uses it already
+    } catch {} // another program uses it already
   }
 }
 
-/** A file that is there and holds no marks may be dear to somebody, or tell of a disk that fails: not overwritten. */
+/** An existing file without marks is not overwritten: it may be another file, or a sign of a failing disk. */
 function checkFence(path: string, { DATA_DIR, sqlitePath }: Partial<Config>, made: string[]): string[] {
   const taken = [
     ...(sqlitePath ? ['', '-wal', '-shm', '-journal'].map((end) => sqlitePath + end) : []),
@@ -90,12 +90,12 @@ function checkDatabase(path: string, made: string[]): string[] {
     closeSync(file);
     return length === 0 || head.toString('latin1') === SQLITE_MAGIC ? [] : ['STORAGE_URL names a file of another kind'];
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return []; // it will be made
+    if (codeOf(error) === 'ENOENT') return []; // it will be created
     return [`STORAGE_URL names no file that can be written to (${codeOf(error)})`];
   }
 }
 
-/** @param port where it is not known, an address can be tried all the same. */
+/** @param port 0 tries the address alone. */
 async function checkAddress(portName: string, hostName: string, host?: string, port = 0): Promise<string[]> {
   if (host === undefined) return [];
   const deadline = performance.now() + PORT_PATIENCE_MS;

@@ -1,10 +1,8 @@
-import { watchMake } from './make-watch.ts';
-
-/** The same order again within this time is the same order: make and the terminal both deliver it. */
+/** The same signal again within this time counts once: make and the terminal can both deliver it. */
 const REPEAT_MS = 1_000;
 
 export type Orders = {
-  /** Answer what is under way, then end. */
+  /** Answer the open requests, then end. */
   stop(): void;
   /** End now. */
   kill(): void;
@@ -12,20 +10,18 @@ export type Orders = {
   roll(): void;
 };
 
-/**
- * Turns signals into orders.
- * @param makePid the make that started us, where one did.
- */
-export function obeySignals(orders: Orders, makePid: number | undefined): void {
-  // A terminal that closes says so with SIGHUP: then nobody is left to serve.
+/** Turns signals into orders. SIGINT means SIGTERM. */
+export function obeySignals(orders: Orders): void {
+  // A terminal that closes sends SIGHUP, and nobody is left to serve.
   const isFromTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
   const lastAt = { stop: Number.NEGATIVE_INFINITY, roll: Number.NEGATIVE_INFINITY };
   let isStopping = false;
 
-  function obey(signal: NodeJS.Signals, at: number): void {
+  function onSignal(signal: NodeJS.Signals): void {
     const order = signal === 'SIGHUP' && !isFromTerminal ? 'roll' : 'stop';
-    if (at - lastAt[order] < REPEAT_MS) return;
-    lastAt[order] = at;
+    const now = performance.now();
+    if (now - lastAt[order] < REPEAT_MS) return;
+    lastAt[order] = now;
     if (order === 'roll') orders.roll();
     else if (isStopping) orders.kill();
     else {
@@ -34,8 +30,5 @@ export function obeySignals(orders: Orders, makePid: number | undefined): void {
     }
   }
 
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => obey(signal, performance.now()));
-  }
-  if (makePid !== undefined) watchMake(makePid, obey);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
 }

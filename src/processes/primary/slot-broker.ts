@@ -2,7 +2,7 @@
 export type SlotBroker<Holder> = {
   want(holder: Holder): void;
   free(holder: Holder): void;
-  /** The holder is gone: its slots are free, its wishes void. */
+  /** The holder is gone: its slots become free, its requests are dropped. */
   forget(holder: Holder): void;
 };
 

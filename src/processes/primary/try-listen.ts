@@ -1,8 +1,8 @@
 import { createServer } from 'node:net';
 
 /**
- * Listens for a moment, to see whether it can be done.
- * @returns undefined when it can; else why not, as a code of the system.
+ * Listens for a moment, to see whether that is possible.
+ * @returns undefined if it is, otherwise the system's error code.
  */
 export function tryToListen(port: number, host: string): Promise<string | undefined> {
   const probe = createServer();

@@ -4,11 +4,11 @@ import type { SecretStore } from '../../secrets/store.ts';
 import type { SinkStore } from '../../sink/store.ts';
 
 /**
- * Ended content is wiped within two minutes: this leaves room for failed rounds. Each round calls `sweep`
- * at least once, for an engine may clean its own files of wiped content with it.
+ * Ended content is wiped within two minutes, which leaves time for failed rounds. Each round calls `sweep` at least
+ * once, because an engine may also clean its own files of wiped content in it.
  */
 const SWEEP_INTERVAL_MS = 20_000;
-/** Rows wiped in one step, between which others get their turn. */
+/** Rows wiped in one step. Between steps, other calls get their turn. */
 const SWEEP_STEP = 200;
 const SWEEP_PAUSE_MS = 5;
 
@@ -16,11 +16,11 @@ export type JobParts = {
   secrets: SecretStore;
   sink: SinkStore;
   clock: Clock;
-  /** Secrets created at this instant or before have no event. @throws AppError STORAGE_UNAVAILABLE while it is not known. */
+  /** Secrets created at this instant or before have no event. @throws AppError STORAGE_UNAVAILABLE while unknown. */
   refusedUntil(): number;
-  /** Takes new master keys where there are any. */
+  /** Loads changed master keys. */
   refreshKeys(): void;
-  /** So many secrets ended because their time was over. */
+  /** @param count secrets that expired. */
   onExpired(count: number): void;
   onError(error: unknown): void;
 };
@@ -35,7 +35,7 @@ export function startJobs(parts: JobParts): Jobs {
       parts.refreshKeys();
       await sweep(parts, signal).catch(parts.onError);
       await sweepClaims(parts, signal).catch(parts.onError);
-      // Spread, so that workers started together do not sweep together.
+      // Random, so that workers that start together do not sweep together.
       await sleep(SWEEP_INTERVAL_MS * (0.75 + Math.random() / 2), undefined, { signal, ref: false }).catch(() => {});
     }
   })();

@@ -8,10 +8,10 @@ import type { Meters } from '../../ops/metrics/meters.ts';
 import { DELIVERY_RESULTS, type DeliveryResult } from '../../outbox/dispatcher.ts';
 import type { SecretEvent } from '../../secrets/secrets.ts';
 
-/** Where the parts of a worker tell what they do: it is counted, logged and, where it has to be, audited. */
+/** Counts, logs and audits the work of a service. */
 export type Telemetry = {
   requestLog: RequestLog;
-  /** Of the internal listener, whose requests are not counted. */
+  /** For the internal listener, whose requests are not counted. */
   internalRequestLog: RequestLog;
   refused(code: ErrorCode): void;
   secretEvent(event: SecretEvent, requestId?: string): void;
@@ -28,8 +28,7 @@ const COUNTER_OF = {
   tries_exhausted: 'hushbox_exhausted_tries_total',
 } as const satisfies Record<SecretEvent, unknown>;
 
-/** @param onCounted told of each request that was counted. */
-export function createTelemetry(meters: Meters, log: Log, onCounted: () => void = () => {}): Telemetry {
+export function createTelemetry(meters: Meters, log: Log): Telemetry {
   const audit = createAudit(log);
   for (const result of DELIVERY_RESULTS) meters.count('hushbox_webhook_results_total', result, 0);
   const common = {
@@ -41,15 +40,11 @@ export function createTelemetry(meters: Meters, log: Log, onCounted: () => void 
       ...common,
       served(request) {
         measureRequest(meters, request);
-        onCounted();
         log.debug(request, 'request');
       },
     },
     internalRequestLog: { ...common, served: (request) => log.debug(request, 'internal request') },
-    refused(code) {
-      measureRefusal(meters, code);
-      onCounted();
-    },
+    refused: (code) => measureRefusal(meters, code),
     secretEvent(event, requestId) {
       meters.count(COUNTER_OF[event]);
       if (event === 'burned' || event === 'tries_exhausted') audit(`secret.${event}`, requestId);

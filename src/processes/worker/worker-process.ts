@@ -3,22 +3,23 @@ import type { Config } from '../../config/config.ts';
 import { createSharedSlots } from '../../hashing/slots.ts';
 import type { Log } from '../../ops/log.ts';
 import { createMeters } from '../../ops/metrics/meters.ts';
+import { addressesOf, type Place } from '../addresses.ts';
 import { type DrainOrder, EXIT_HOPELESS, type ToPrimary, type ToWorker } from '../ipc.ts';
 import { createTotalsLink } from './totals-link.ts';
-import { addressesOf, type Place, startWorker } from './worker.ts';
+import { startWorker } from './worker.ts';
 
-/** How long closing may take once everything that was not answered has been cut. */
+/** How long closing may take after all unanswered requests have been cut. */
 const CLOSE_MS = 500;
 /** How long the last report to the primary may take. */
 const REPORT_MS = 200;
 
-/** Runs a worker under the primary's orders. When the primary dies, node:cluster ends its workers by itself. */
+/** Runs a worker under the primary's orders. When the primary dies, node:cluster ends its workers. */
 export async function runWorkerProcess(config: Config, place: Place, log: Log): Promise<void> {
   process.on('uncaughtException', (err) => die(log, err));
 
   const meters = createMeters();
-  const totals = createTotalsLink(meters, tell);
-  const slots = createSharedSlots({ want: () => tell({ type: 'want-slot' }), free: () => tell({ type: 'free-slot' }) });
+  const totals = createTotalsLink(meters, send);
+  const slots = createSharedSlots({ want: () => send({ type: 'want-slot' }), free: () => send({ type: 'free-slot' }) });
   const running = startWorker({
     config,
     addresses: addressesOf(config, place),
@@ -26,21 +27,20 @@ export async function runWorkerProcess(config: Config, place: Place, log: Log): 
     slots,
     meters,
     readTotals: totals.ask,
-    onCounted: totals.touch,
     log,
     onLost: (err) => die(log, err),
   });
   const cut = new AbortController();
-  // What hangs in closing, a storage that is away for one, loses nothing by the end of its process.
+  // A part that hangs while it closes, such as an unreachable storage, loses nothing when the process ends.
   const isOver = new Promise((resolve) => {
     cut.signal.addEventListener('abort', () => setTimeout(resolve, CLOSE_MS));
   });
-  let isLeaving = false;
+  let isDraining = false;
 
-  async function leave({ acceptMs, deadlineMs }: DrainOrder): Promise<void> {
-    setTimeout(() => cut.abort(), deadlineMs).unref(); // the earliest of several counts
-    if (isLeaving) return;
-    isLeaving = true;
+  async function drain({ acceptMs, deadlineMs }: DrainOrder): Promise<void> {
+    setTimeout(() => cut.abort(), deadlineMs).unref(); // the earliest of several deadlines counts
+    if (isDraining) return;
+    isDraining = true;
     const stopped = (await running).stop({ acceptMs, cut: cut.signal });
     await Promise.race([stopped, isOver]);
     await Promise.race([totals.report(), sleep(REPORT_MS)]);
@@ -48,28 +48,28 @@ export async function runWorkerProcess(config: Config, place: Place, log: Log): 
   }
 
   process.on('message', (message: ToWorker) => {
-    if (message.type === 'ping') tell({ type: 'pong' });
+    if (message.type === 'ping') send({ type: 'pong' });
     else if (message.type === 'slot') slots.grant();
-    else if (message.type === 'totals') totals.receive(message.id, message.totals);
-    else void leave(message);
+    else if (message.type === 'totals') totals.onTotals(message.id, message.totals);
+    else void drain(message);
   });
-  tell({ type: 'up' });
+  send({ type: 'up' });
 
   try {
     await (await running).ready;
-    tell({ type: 'ready' });
+    send({ type: 'ready' });
   } catch (error) {
     log.fatal({ err: error }, 'cannot start');
-    tell({ type: 'hopeless', reason: (error as Error).message }, () => process.exit(EXIT_HOPELESS));
+    send({ type: 'hopeless', reason: (error as Error).message }, () => process.exit(EXIT_HOPELESS));
   }
 }
 
-/** State is unknown now: end at once, the primary starts another. */
+/** The state of the process is unknown: it ends at once, and the primary starts another worker. */
 function die(log: Log, err: Error): never {
   log.fatal({ err }, 'worker ends');
   process.exit(1);
 }
 
-function tell(message: ToPrimary, onSent: () => void = () => {}): void {
+function send(message: ToPrimary, onSent: () => void = () => {}): void {
   if (process.connected) process.send?.(message, onSent);
 }

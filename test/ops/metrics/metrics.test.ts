@@ -110,9 +110,8 @@ test('requests are counted by method, route and status, those that never had a p
 });
 
 test('refused creations are counted by what they were refused for', async (t) => {
-  const identify = (): Uint8Array => Buffer.alloc(16, 'c');
   const storeLimits = { clientCreatesPerMinute: 3, clientMaxSecrets: 1, maxBytes: 10_000 };
-  const server = await startServer(t, { place: await SQLITE.place(t), identify, storeLimits });
+  const server = await startServer(t, { place: await SQLITE.place(t), env: { LIMITS: 'on' }, storeLimits });
   await server.post('/generate', { secret: 'x'.repeat(20_000) });
   await server.create({ secret: 'x' });
   await server.post('/generate', { secret: 'x' });

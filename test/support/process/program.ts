@@ -12,7 +12,7 @@ import { temporaryFolder } from '../storage/storage.ts';
 import { expectNoLeaks, remember } from './leaks.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-const READY = /^Hushbox is ready on (?<address>\S+) \(\d+ workers\)$/m;
+const READY = /^Hushbox is ready on (?<address>\S+) \(\d+ workers?\)$/m;
 /** Generous: the machine may be busy with other tests. */
 const PATIENCE_MS = 60_000;
 /** How long what was said before the end may take to arrive. */
@@ -37,7 +37,7 @@ export type Program = {
   primary(): number;
   /** The workers there are now, by their numbers; two have the same one in a roll. */
   workers(): number[];
-  /** Everything of it that runs. */
+  /** All its processes that run. */
   processes(): number[];
   stdout(): string;
   stderr(): string;
@@ -49,13 +49,13 @@ export type Program = {
   signalGroup(name: NodeJS.Signals): void;
   /** Resolves when `pid` has ended and what it said has arrived. */
   exit: Promise<Exit>;
-  /** kill -9 of all of it. Happens anyway when the test ends. */
+  /** Kills all its processes with -9. The end of the test does the same. */
   end(): Promise<void>;
 };
 
 export type ReadyProgram = Program & { base: string };
 
-/** Starts the real program. All of it ends when the test does, however that goes. */
+/** Starts the real program. All its processes end with the test, whatever happens. */
 export async function launch(t: ExecutionContext, options: ProgramOptions = {}): Promise<Program> {
   const { command = [process.execPath, 'src/main.ts'], folder = await temporaryFolder(t) } = options;
   const [file, ...args] = command;
@@ -113,7 +113,7 @@ export async function launch(t: ExecutionContext, options: ProgramOptions = {}):
   return program;
 }
 
-/** What was said last arrives after the end; where others hold the output open, it is not waited for long. */
+/** The last output arrives after the end. If other processes hold it open, the wait is short. */
 async function endOf(child: ChildProcess): Promise<Exit> {
   const closed = once(child, 'close');
   const [code, signal] = await once(child, 'exit');
@@ -127,7 +127,7 @@ export async function start(t: ExecutionContext, options?: ProgramOptions): Prom
   return Object.assign(program, { base: await program.ready() });
 }
 
-/** Polls: for what another process does and no event tells. */
+/** Polls, for changes in other processes that no event shows. */
 export async function until(what: string, isTrue: () => boolean | Promise<boolean>, ms = PATIENCE_MS): Promise<void> {
   const deadline = performance.now() + ms;
   while (!(await isTrue())) {
@@ -176,7 +176,7 @@ export function kill(pid: number): void {
   }
 }
 
-/** Nothing of the environment the tests run in, but what Node and coverage need. */
+/** Of the tests' own environment only what Node and coverage need. */
 function environment(folder: string, mark: string, own: ProgramOptions['env'] = {}): Record<string, string> {
   const { NODE_V8_COVERAGE, HOME = '/', PATH = '' } = process.env;
   const [name, value] = mark.split('=') as [string, string];
@@ -237,7 +237,7 @@ function descendants(pid: number): number[] {
   return [pid, ...childrenOf(pid).flatMap(descendants)];
 }
 
-/** Process ids say nothing of the order: they begin anew after the highest. */
+/** Process ids do not show the order, because they start again after the highest. */
 function numberOf(worker: number): number {
   return Number(/(?:^|\0)HUSHBOX_WORKER_NUMBER=(\d+)/.exec(read(worker, 'environ'))?.[1]);
 }

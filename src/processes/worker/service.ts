@@ -1,0 +1,183 @@
+import type Koa from 'koa';
+import { type AppParts, createApp, createInternalApp } from '../../app.ts';
+import type { Clock } from '../../clock.ts';
+import type { Config } from '../../config/config.ts';
+import { createEgress, type Egress, OUTCOMES, PURPOSES } from '../../egress/egress.ts';
+import type { ErrorCode } from '../../errors.ts';
+import type { Fence } from '../../fence/fence.ts';
+import type { Hashing } from '../../hashing/hashing.ts';
+import { createNetworkFinder } from '../../http/client-address.ts';
+import { whyNoProxy } from '../../keys/token-key.ts';
+import type { Log } from '../../ops/log.ts';
+import type { Samples } from '../../ops/metrics/families.ts';
+import type { Meters } from '../../ops/metrics/meters.ts';
+import { createStatus } from '../../ops/status.ts';
+import { createDispatcher, type Dispatcher } from '../../outbox/dispatcher.ts';
+import type { KeyRing } from '../../sealing/key-ring.ts';
+import { randomBytes } from '../../sealing/random.ts';
+import { createClientIds } from '../../secrets/clients.ts';
+import { createSecrets } from '../../secrets/secrets.ts';
+import { createSink } from '../../sink/sink.ts';
+import type { Storage } from '../../storage/storage.ts';
+import { createTokenKey } from '../../tokens/calls/key.ts';
+import { createCallClaims, signToken } from '../../tokens/calls/sign.ts';
+import { verifyToken } from '../../tokens/calls/verify.ts';
+import { createAttempt } from '../../webhooks/attempt.ts';
+import { createWebhooks } from '../../webhooks/webhooks.ts';
+import { type Jobs, startJobs } from './jobs.ts';
+import { createTelemetry, type Telemetry } from './telemetry.ts';
+
+/** The parts of a service, all open. Their opener closes them, after the service has stopped. */
+export type ServiceParts = {
+  config: Config;
+  storage: Storage;
+  ring: KeyRing;
+  fence: Pick<Fence, 'refusedUntil'>;
+  hashing: Pick<Hashing, 'gate'>;
+  /** The bytes that sign `x-my-jwt`; without them there is neither a proxy nor a sink. */
+  tokenKey: Uint8Array | undefined;
+  clock: Clock;
+  /** In [0, 1). */
+  random(): number;
+  log: Log;
+  meters: Meters;
+  /** The counts of all workers. */
+  readTotals(): Promise<Samples>;
+  isDraining(): boolean;
+  /** Tests replace parts of the proxy. */
+  proxy?: Partial<NonNullable<AppParts['proxy']>>;
+};
+
+export type Service = {
+  app: Koa;
+  internalApp: Koa;
+  /** Counts a request that the HTTP parser refused. */
+  onRefused(code: ErrorCode): void;
+  delivery: Dispatcher;
+  /** Starts delivery and the periodic work. */
+  startJobs(): Jobs;
+  /** Lets deliveries and calls out end for a short while, then ends them. */
+  stop(cut: AbortSignal): Promise<void>;
+};
+
+/** Puts the modules together: the one wiring, for the program and for the tests. */
+export function createService(parts: ServiceParts): Service {
+  const { config, storage, ring, fence, hashing, clock, log, meters, readTotals, isDraining } = parts;
+  const telemetry = createTelemetry(meters, log);
+  const egress = openEgress(parts);
+  const delivery = createDelivery(parts, egress, telemetry);
+  const secrets = createSecrets({
+    store: storage.secrets,
+    ring,
+    gate: hashing.gate,
+    clock,
+    refusedUntil: fence.refusedUntil,
+    onEvent: telemetry.secretEvent,
+    notifier: createWebhooks({ ring, egress, isOpen: !isProduction(config) || config.CREATE_TOKEN !== undefined }),
+    delivery,
+  });
+  const health = {
+    isDraining,
+    async ping() {
+      await storage.ping();
+      fence.refusedUntil();
+    },
+  };
+  return {
+    app: createApp({
+      ...health,
+      ...createSignedCalls(parts, egress),
+      secrets,
+      identify: createIdentify(parts),
+      limits: { secretMaxBytes: config.SECRET_MAX_BYTES, ttlMaxSeconds: config.SECRET_TTL_MAX_SECONDS },
+      createToken: config.CREATE_TOKEN,
+      proxyToken: config.PROXY_TOKEN,
+      publicUrl: config.PUBLIC_URL,
+      isProduction: isProduction(config),
+      readStatus: createStatus(readTotals, clock),
+      requestLog: telemetry.requestLog,
+    }),
+    internalApp: createInternalApp({
+      ...health,
+      token: config.INTERNAL_TOKEN,
+      readTotals,
+      requestLog: telemetry.internalRequestLog,
+    }),
+    onRefused: telemetry.refused,
+    delivery,
+    startJobs() {
+      delivery.start();
+      return startServiceJobs(parts, delivery);
+    },
+    async stop(cut) {
+      await delivery.stop(cut);
+      await egress.close();
+    },
+  };
+}
+
+function isProduction({ NODE_ENV }: Config): boolean {
+  return NODE_ENV === 'production';
+}
+
+function openEgress({ config, meters }: ServiceParts): Egress {
+  const count = (purpose: string, outcome: string, by: number): void =>
+    meters.count('hushbox_egress_attempts_total', `${purpose} ${outcome}`, by);
+  for (const purpose of PURPOSES) for (const outcome of OUTCOMES) count(purpose, outcome, 0);
+  const egress = createEgress({
+    allowed: config.EGRESS_ALLOW,
+    servers: config.EGRESS_DNS,
+    onAttempt: (purpose, outcome) => count(purpose, outcome, 1),
+  });
+  meters.watch('hushbox_egress_under_way', '', () => egress.size);
+  meters.watch('hushbox_egress_waiting', '', () => egress.waiting);
+  return egress;
+}
+
+function createDelivery(parts: ServiceParts, egress: Egress, telemetry: Telemetry): Dispatcher {
+  const { config, storage, ring, clock, random, log } = parts;
+  const claimsFor = createCallClaims({ clock, randomBytes });
+  const onError = (err: unknown): void => log.warn({ err }, 'an event was not delivered and will be tried again');
+  return createDispatcher({
+    store: storage.events,
+    attempt: createAttempt({ ring, egress, clock, onError, createClaims: () => claimsFor(config.PROXY_USER) }),
+    clock,
+    random,
+    onResult: (result, { occurredAt }) => telemetry.webhookResult(result, clock() - occurredAt),
+    onError,
+  });
+}
+
+/** Both ends of a signed call: the proxy that signs and sends, and the sink that verifies. */
+function createSignedCalls(parts: ServiceParts, { send }: Egress): Pick<AppParts, 'sink' | 'proxy'> {
+  const { config, storage, tokenKey, clock } = parts;
+  if (!tokenKey) return { sink: undefined, proxy: undefined };
+  const key = createTokenKey(tokenKey);
+  const sink = createSink({ store: storage.sink, verify: (token) => verifyToken(key, token, clock()), clock });
+  if (whyNoProxy(config)) return { sink, proxy: undefined };
+  const claimsFor = createCallClaims({ clock, randomBytes });
+  return { sink, proxy: { sign: () => signToken(key, claimsFor(config.PROXY_USER)), send, ...parts.proxy } };
+}
+
+function createIdentify({ config, ring }: ServiceParts): AppParts['identify'] {
+  if (config.LIMITS === 'off') return () => undefined;
+  const { TRUSTED_PROXIES, SOCKET_DIR } = config;
+  const findNetwork = createNetworkFinder({ proxies: TRUSTED_PROXIES, isPeerProxy: SOCKET_DIR !== undefined });
+  const idOf = createClientIds(ring);
+  return (request) => idOf(findNetwork(request));
+}
+
+function startServiceJobs({ storage, ring, fence, clock, meters, log }: ServiceParts, delivery: Dispatcher): Jobs {
+  return startJobs({
+    secrets: storage.secrets,
+    sink: storage.sink,
+    clock,
+    refusedUntil: fence.refusedUntil,
+    refreshKeys: ring.refresh,
+    onExpired(count) {
+      meters.count('hushbox_secrets_expired_total', '', count);
+      delivery.wake(); // some of them may have an event
+    },
+    onError: (err) => log.warn({ err }, 'a sweep failed and will be tried again'),
+  });
+}
