@@ -1,4 +1,5 @@
-import type { Delivery, Notifier } from '../../../src/secrets/secrets.ts';
+import type { Delivery } from '../../../src/secrets/reading.ts';
+import type { Notifier } from '../../../src/secrets/secrets.ts';
 
 /** Where nobody is notified. */
 export const NO_WEBHOOKS: { notifier: Notifier; delivery: Delivery } = {
