@@ -14,7 +14,7 @@ import { temporaryFolder } from '../support/storage/storage.ts';
 const LIMIT = bodyLimitBytes({ secretMaxBytes: 65_536, ttlMaxSeconds: 604_800 });
 const MIB = 1024 * 1024;
 
-/** nginx before the program, without the folders it could write bodies or answers to: who needs a file gets a 500. */
+/** nginx in front of the program, without folders for bodies or answers: a request that needs a file gets a 500. */
 async function startWithoutFiles(t: ExecutionContext, options: Partial<NginxOptions> = {}): Promise<Nginx> {
   const folder = await temporaryFolder(t);
   const sockets = join(folder, 's');

@@ -20,7 +20,7 @@ function makeKey(): string {
   return key;
 }
 
-/** A method that nobody knows, and that is the beginning of a request all the same. */
+/** An unknown method, which still begins a request. */
 function makeMethod(): string {
   const method = randomBytes(20).toString('hex').replaceAll(/\d/g, 'X').toUpperCase();
   remember(method);

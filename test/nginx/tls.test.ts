@@ -63,7 +63,7 @@ withNginx('TLS 1.2 and 1.3 are spoken, older versions are not', async (t) => {
   t.is(await handshake(nginx, 'TLSv1'), 'refused');
 });
 
-withNginx("over TLS every answer has HSTS, nginx's own too, and the worker is told of it", async (t) => {
+withNginx("over TLS every answer has HSTS, nginx's own too, and the worker knows that it was TLS", async (t) => {
   const nginx = await startTls(t);
   const passed = await ask(nginx, '/x', { 'X-Forwarded-Proto': 'http' });
   t.like(passed, { status: 200, headers: { 'strict-transport-security': HSTS } });

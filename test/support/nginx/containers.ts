@@ -20,7 +20,7 @@ export type Containers = {
   compose(...words: string[]): Promise<string>;
   /** Runs a script of sh in a service's container. */
   inside(service: string, script: string): Promise<string>;
-  /** As root where the service is somebody else. */
+  /** As root, even if the service runs as another user. */
   asRoot(service: string, script: string): Promise<string>;
 };
 
