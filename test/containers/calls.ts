@@ -6,8 +6,8 @@ import { networkInterfaces } from 'node:os';
 import { text } from 'node:stream/consumers';
 import type { ExecutionContext, TestFn } from 'ava';
 import { Webhook } from 'standardwebhooks';
+import type { Containers } from '../support/containers/containers.ts';
 import { createSecret, readSecret, type SendOptions, send } from '../support/http/client.ts';
-import type { Containers } from '../support/nginx/containers.ts';
 import { remember } from '../support/process/leaks.ts';
 import { until } from '../support/process/program.ts';
 

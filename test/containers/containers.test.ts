@@ -4,12 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import { blackBoxSuite } from '../secrets/black-box.ts';
+import { type Containers, createContainers, hasContainers, withContainers } from '../support/containers/containers.ts';
+import { type Load, startLoad } from '../support/containers/observed-load.ts';
 import { createApi } from '../support/http/api.ts';
 import { createSecret, readSecret, send } from '../support/http/client.ts';
-import { type Containers, createContainers, hasContainers, withContainers } from '../support/nginx/containers.ts';
 import { expectNoLeaks, remember } from '../support/process/leaks.ts';
 import { createLedger } from '../support/process/ledger.ts';
-import { type Load, startLoad } from '../support/process/observed-load.ts';
 import { until } from '../support/process/program.ts';
 import { callsSuite } from './calls.ts';
 

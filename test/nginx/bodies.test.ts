@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import { bodyLimitBytes } from '../../src/secrets/routes.ts';
-import { startUpstream } from '../support/egress/upstream.ts';
 import { createSecret, readSecret, send } from '../support/http/client.ts';
 import { parseAnswers, type RawAnswer } from '../support/http/raw.ts';
 import { type Nginx, type NginxOptions, startNginx, withNginx } from '../support/nginx/nginx.ts';
+import { startUpstream } from '../support/nginx/upstream.ts';
 import { start } from '../support/process/program.ts';
 import { temporaryFolder } from '../support/storage/storage.ts';
 

@@ -3,11 +3,11 @@ import { Agent, request } from 'node:https';
 import { join } from 'node:path';
 import { connect, type SecureVersion } from 'node:tls';
 import type { ExecutionContext } from 'ava';
-import { echo, startUpstream } from '../support/egress/upstream.ts';
 import { send } from '../support/http/client.ts';
 import { converse } from '../support/http/raw.ts';
 import { makeCertificate } from '../support/nginx/certificate.ts';
 import { type Nginx, startNginx, withNginx } from '../support/nginx/nginx.ts';
+import { echo, startUpstream } from '../support/nginx/upstream.ts';
 import { temporaryFolder } from '../support/storage/storage.ts';
 
 const HSTS = 'max-age=63072000';
