@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import test, { type TestFn } from 'ava';
-import { findFreePort } from '../process/program.ts';
+import { findFreePort } from '../process/free-port.ts';
 
 const run = promisify(execFile);
 const MAX_OUTPUT_BYTES = 1024 ** 3;
