@@ -1,0 +1,51 @@
+import { randomBytes } from 'node:crypto';
+import type { ExecutionContext } from 'ava';
+import test from 'ava';
+import { createKeyRing } from '../../src/sealing/key-ring.ts';
+import { createSecrets, type Secrets } from '../../src/secrets/secrets.ts';
+import { SQLITE } from '../support/storage/storage.ts';
+
+const CREATE = { secret: 's', ttlMs: 60_000, receipt: true, client: Buffer.alloc(16, 'c'), notify: 'http://a.test/' };
+
+type World = { secrets: Secrets; checked: string[]; wakes: number };
+
+/** Each client may create one secret a minute. Which addresses were checked, and how often delivery was woken. */
+async function createWorld(t: ExecutionContext): Promise<World> {
+  const { secrets: store } = await (await SQLITE.place(t)).open({ clientCreatesPerMinute: 1 });
+  const world = { checked: [] as string[], wakes: 0 };
+  const secrets = createSecrets({
+    store,
+    ring: createKeyRing([randomBytes(32)]),
+    clock: () => Date.UTC(2066, 0, 1),
+    onEvent: () => {},
+    refusedUntil: () => 0,
+    gate: { run: () => Promise.reject(new TypeError('no phrases here')) },
+    notifier: {
+      check: async (url) => void world.checked.push(url),
+      subscribe: () => ({ notify: { sealed: randomBytes(64), destination: randomBytes(16) }, webhookSecret: 'x' }),
+    },
+    delivery: {
+      reserve: () => undefined,
+      wake: () => {
+        world.wakes += 1;
+      },
+    },
+  });
+  return Object.assign(world, { secrets });
+}
+
+test('a creation beyond the rate is refused before its address is looked up', async (t) => {
+  const { secrets, checked } = await createWorld(t);
+  await secrets.create(CREATE);
+  t.deepEqual(checked, [CREATE.notify]);
+  await t.throwsAsync(secrets.create(CREATE), { code: 'RATE_LIMITED' });
+  t.is(checked.length, 1);
+});
+
+test('a burn wakes delivery, because its event is due at once', async (t) => {
+  const world = await createWorld(t);
+  const { receiptKey } = await world.secrets.create(CREATE);
+  t.is(world.wakes, 0);
+  await world.secrets.burn(receiptKey as string);
+  t.is(world.wakes, 1);
+});
