@@ -19,7 +19,7 @@ async function createWorld(t: ExecutionContext): Promise<World> {
     clock: () => Date.UTC(2066, 0, 1),
     onEvent: () => {},
     refusedUntil: () => 0,
-    gate: { run: () => Promise.reject(new TypeError('no phrases here')) },
+    gate: { run: (_group, work) => work(async () => randomBytes(32)) },
     notifier: {
       check: async (url) => void world.checked.push(url),
       subscribe: () => ({ notify: { sealed: randomBytes(64), destination: randomBytes(16) }, webhookSecret: 'x' }),
@@ -40,6 +40,12 @@ test('a creation beyond the rate is refused before its address is looked up', as
   t.deepEqual(checked, [CREATE.notify]);
   await t.throwsAsync(secrets.create(CREATE), { code: 'RATE_LIMITED' });
   t.is(checked.length, 1);
+});
+
+test('a creation with phrase and address counts once towards the rate', async (t) => {
+  const { secrets } = await createWorld(t);
+  await t.notThrowsAsync(secrets.create({ ...CREATE, phrase: 'p' }));
+  await t.throwsAsync(secrets.create({ ...CREATE, phrase: 'p' }), { code: 'RATE_LIMITED' });
 });
 
 test('a burn wakes delivery, because its event is due at once', async (t) => {
