@@ -243,6 +243,8 @@ export function blackBoxSuite(name: string, test: TestFn, open: (t: ExecutionCon
     t.like(await receiptOf(api, receipt_key), { state: 'read', wrong_tries: 1, reads: 1 });
     await expectGone(t, await api.post(path, { phrase: 'Caf\u00e9' }));
     await expectGone(t, await api.post(path, { phrase: 'wrong' }));
+    const decomposed = await api.create({ secret: 's', phrase: 'Cafe\u0301' });
+    await expectSecret(t, await api.post(`/secrets/${decomposed.secret_key}`, { phrase: 'Caf\u00e9' }), 's');
   });
 
   test(`${name}: a phrase that is not needed is ignored`, async (t) => {

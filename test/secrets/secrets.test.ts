@@ -1,20 +1,22 @@
 import { randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
 import test from 'ava';
+import { AppError } from '../../src/errors.ts';
 import { createKeyRing } from '../../src/sealing/key-ring.ts';
 import { createSecrets, type Secrets } from '../../src/secrets/secrets.ts';
+import type { SecretStore } from '../../src/secrets/store.ts';
 import { SQLITE } from '../support/storage/storage.ts';
 
 const CREATE = { secret: 's', ttlMs: 60_000, receipt: true, client: Buffer.alloc(16, 'c'), notify: 'http://a.test/' };
 
-type World = { secrets: Secrets; checked: string[]; wakes: number };
+type World = { secrets: Secrets; checked: string[]; wakes: number; reservations: string[] };
 
-/** Each client may create one secret a minute. Which addresses were checked, and how often delivery was woken. */
-async function createWorld(t: ExecutionContext): Promise<World> {
+/** Each client may create one secret a minute. Keeps what was asked of the notifier and of delivery. */
+async function createWorld(t: ExecutionContext, changes: Partial<SecretStore> = {}): Promise<World> {
   const { secrets: store } = await (await SQLITE.place(t)).open({ clientCreatesPerMinute: 1 });
-  const world = { checked: [] as string[], wakes: 0 };
+  const world = { checked: [] as string[], wakes: 0, reservations: [] as string[] };
   const secrets = createSecrets({
-    store,
+    store: { ...store, ...changes },
     ring: createKeyRing([randomBytes(32)]),
     clock: () => Date.UTC(2066, 0, 1),
     onEvent: () => {},
@@ -25,7 +27,11 @@ async function createWorld(t: ExecutionContext): Promise<World> {
       subscribe: () => ({ notify: { sealed: randomBytes(64), destination: randomBytes(16) }, webhookSecret: 'x' }),
     },
     delivery: {
-      reserve: () => undefined,
+      reserve: (_notify, now) => ({
+        leaseUntil: now + 1,
+        start: ({ dueAt }) => void world.reservations.push(`start ${dueAt - now}`),
+        cancel: () => void world.reservations.push('cancel'),
+      }),
       wake: () => {
         world.wakes += 1;
       },
@@ -54,4 +60,20 @@ test('a burn wakes delivery, because its event is due at once', async (t) => {
   t.is(world.wakes, 0);
   await world.secrets.burn(receiptKey as string);
   t.is(world.wakes, 1);
+});
+
+test('a read that ends a secret starts the delivery of its event, until the lease', async (t) => {
+  const { secrets, reservations } = await createWorld(t);
+  const { secretKey } = await secrets.create(CREATE);
+  await secrets.read(secretKey, {});
+  t.deepEqual(reservations, ['start 1']);
+});
+
+test('a read that loses, or whose outcome is unknown, gives its place in delivery back', async (t) => {
+  for (const claim of [async () => false, () => Promise.reject(new AppError('STORAGE_UNAVAILABLE'))]) {
+    const { secrets, reservations } = await createWorld(t, { claim });
+    const { secretKey } = await secrets.create(CREATE);
+    await t.throwsAsync(secrets.read(secretKey, {}));
+    t.deepEqual(reservations, ['cancel']);
+  }
 });
