@@ -5,7 +5,7 @@ import type { ExecutionContext } from 'ava';
 import { startServer, type TestServer } from './support/http/server.ts';
 import { ENGINES, type Place } from './support/storage/storage.ts';
 
-// What went wrong elsewhere, as tests of this service. Each title names its source.
+// Faults of other projects, as tests of this service. Each title names its source.
 
 type Codes = { status: number; code?: string; secret?: string };
 
@@ -18,7 +18,7 @@ function count(answers: readonly Codes[], status: number): number {
   return answers.filter((answer) => answer.status === status).length;
 }
 
-/** Every byte the engine holds, its log of writes included. */
+/** Every byte that the engine stores, its log of writes included. */
 async function bytesAtRest({ url }: Place): Promise<Buffer> {
   if (url.startsWith('sqlite:')) {
     const path = url.slice('sqlite:'.length);
@@ -117,7 +117,7 @@ for (const { name, test, place } of ENGINES) {
     }
   });
 
-  test(`${name}: what was read leaves nothing behind (Hemmelig views = 0, scrt-link-v2: seven days, PasswordPusher until its job)`, async (t) => {
+  test(`${name}: a secret that was read leaves nothing behind (Hemmelig views = 0, scrt-link-v2: seven days, PasswordPusher until its job)`, async (t) => {
     const shared = await place(t);
     const server = await startServer(t, { place: shared });
     const { secret_key, receipt_key } = await server.create({ secret: 's', receipt: true });
@@ -126,7 +126,7 @@ for (const { name, test, place } of ENGINES) {
     t.is((await read(server, secret_key)).status, 200);
     if (name === 'mongodb') t.false((await bytesAtRest(shared)).includes(Buffer.from(envelope)));
     else {
-      // The write-ahead log keeps old pages, sealed, until it is written over: looked at is the file after closing.
+      // The write-ahead log keeps old pages, sealed, until they are overwritten, so the file is searched after closing.
       await server.storage.close();
       t.false((await bytesAtRest(shared)).includes(Buffer.from(envelope)));
     }
@@ -177,7 +177,7 @@ for (const { name, test, place } of ENGINES) {
   });
 }
 
-/** A receipt key carries the record's id in front. */
+/** A receipt key begins with the record's id. */
 function idOf(receiptKey: string): Uint8Array {
   return Buffer.from(receiptKey.slice('receipt_'.length), 'base64url').subarray(0, 24);
 }

@@ -5,19 +5,19 @@ export const MASTER_KEY_ID_BYTES = 8;
 /** A master key and the id by which envelopes name it. The id is a one-way function of the key. */
 export type MasterKey = { id: Buffer; salt: HmacKey };
 
-/** The keys a server holds: it seals with `current` and opens with any. */
+/** The keys that a server has: it seals with `current` and opens with any of them. */
 export type KeyRing = {
   readonly current: MasterKey;
-  /** Looks for new keys before it says that there is none. */
+  /** Looks for new keys before it returns undefined. */
   find(id: Uint8Array): MasterKey | undefined;
-  /** Takes new keys, where there are any, the first of them to seal; keeps those it has. */
+  /** Adds new keys if there are any; the first of them seals from now on. Keeps the keys it has. */
   refresh(): void;
 };
 
 /** 32 bytes each; the first seals. */
 type Keys = readonly [Buffer, ...Buffer[]];
 
-/** @param lookForChange tells of keys that were changed since it was called last. */
+/** @param lookForChange returns the keys if they changed since its last call. */
 export function createKeyRing(keys: Keys, lookForChange: () => Keys | undefined = () => undefined): KeyRing {
   let current = createMasterKey(keys[0]);
   let all = keys.map(createMasterKey);
@@ -45,7 +45,7 @@ export function createKeyRing(keys: Keys, lookForChange: () => Keys | undefined 
   };
 }
 
-/** What an envelope that was sealed under a key names it by. */
+/** The id by which envelopes name this key. */
 export function masterKeyIdOf(key: Buffer): Buffer {
   return createMasterKey(key).id;
 }

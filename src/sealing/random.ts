@@ -5,8 +5,8 @@ const pool = Buffer.alloc(POOL_BYTES);
 let used = POOL_BYTES;
 
 /**
- * Random bytes from the system's generator, drawn 4 KiB at a time: one call costs 1.6 µs, a slice of a pool 0.05.
- * Bytes handed out are zeroed in the pool, so that a key is not left behind in it.
+ * Random bytes from the system's generator, drawn 4 KiB at a time: a call costs 1.6 µs, a slice of the pool 0.05 µs.
+ * Bytes handed out are zeroed in the pool, so that no key stays in it.
  */
 export function randomBytes(count: number): Buffer {
   if (used + count > POOL_BYTES) {

@@ -20,9 +20,9 @@ import type { KeyRing, MasterKey } from '../sealing/key-ring.ts';
  *     IKM  = secret key (36) [‖ phrase key (32)] [‖ HMAC-SHA-256(secret key, Idempotency-Key) (32)]
  *     info = "hushbox v1 " + purpose: "verifier", "text", "text+phrase", "copy", "copy+phrase" or "claim tag"
  *
- * where the phrase key is argon2id(phrase, salt) and both bracketed parts have a fixed length, told by the purpose.
- * The additional data is the purpose, the envelope up to the sealed part, and what identifies the record: its id,
- * creation and expiry, so that none of them can be exchanged by who writes to the database.
+ * where the phrase key is argon2id(phrase, salt). Both bracketed parts have a fixed length, and the purpose says which
+ * of them are there. The additional data is the purpose, the envelope up to the sealed part, and the record's id,
+ * creation and expiry, so that nobody with access to the database can exchange any of them.
  */
 const FLAG_PHRASE = 1;
 const FLAG_COPY = 2;
@@ -30,35 +30,33 @@ export const SALT_BYTES = 16;
 const KEY_BYTES = 32;
 const PURPOSES = ['verifier', 'text', 'text+phrase', 'copy', 'copy+phrase', 'claim tag'] as const;
 type Purpose = (typeof PURPOSES)[number];
-const INFO = Object.fromEntries(PURPOSES.map((purpose) => [purpose, Buffer.from(`hushbox v1 ${purpose}`)])) as Record<
-  Purpose,
-  Buffer
->;
+const INFO = labelsEndingIn('');
+const DATA_LABEL = labelsEndingIn('\0');
 const VERIFIER_BYTES = NONCE_BYTES + KEY_BYTES + TAG_BYTES;
 
-/** What a record is: none of it can change without the envelope failing to open. */
+/** What a record is. If any of it changes, the envelope no longer opens. */
 export type Identity = { id: Uint8Array; createdAt: number; expiresAt: number };
-/** A phrase after argon2id, and the salt that went in. */
+/** A phrase after argon2id, and the salt that was used. */
 export type PhraseKey = { salt: Uint8Array; key: Uint8Array };
 
 export type Opener = {
   /** undefined when no phrase is needed. */
   salt: Uint8Array | undefined;
-  /** What a copy is claimed with: only who has secret key and master key can try a header against it. */
+  /** What a copy is claimed with. Only a party with both secret key and master key can try a header against it. */
   claimTag: Buffer | undefined;
   /** Compares in constant time. @throws Error when the verifier does not open: tampered or damaged. */
   isRightPhrase(phraseKey: Uint8Array): boolean;
   /** @throws Error when the envelope does not open: tampered, damaged, or a copy under another header. */
   open(phraseKey: Uint8Array | undefined): Buffer;
-  /** The same text sealed once more, so that it opens only with the header too. */
+  /** The same text sealed again, so that opening it takes the header too. */
   sealCopy(text: Uint8Array, phraseKey: Uint8Array | undefined): Buffer;
 };
 
-/** One envelope's circumstances: everything its keys and additional data are made of. */
-type Parts = { masterKey: MasterKey; secretKey: Uint8Array; identity: Identity; prefix: Uint8Array };
-type TextParts = Parts & { phraseKey: Uint8Array | undefined; headerKey: Uint8Array | undefined };
+/** Everything that an envelope's keys and additional data are made of. */
+type KeyContext = { masterKey: MasterKey; secretKey: Uint8Array; identity: Identity; prefix: Uint8Array };
+type TextContext = KeyContext & { phraseKey: Uint8Array | undefined; headerKey: Uint8Array | undefined };
 
-/** Whether a phrase is needed to open this. Needs no key. */
+/** Whether opening the envelope takes a phrase. Needs no key. */
 export function needsPhrase(envelope: Uint8Array): boolean {
   return (flagsOf(envelope) & FLAG_PHRASE) !== 0;
 }
@@ -86,8 +84,8 @@ export function sealSecret(
 
 /**
  * Prepares to open an envelope.
- * @param idempotencyKey the header's value; needed for a copy, and to make one.
- * @returns undefined when the format or the master key is unknown: nothing can be said about the content.
+ * @param idempotencyKey the header's value; needed to open a copy and to make one.
+ * @returns undefined when the format or the master key is unknown.
  */
 export function createOpener(
   ring: KeyRing,
@@ -101,7 +99,7 @@ export function createOpener(
   if (!masterKey) return undefined;
   const salted = envelope.subarray(0, needsPhrase(envelope) ? HEAD_BYTES + SALT_BYTES : HEAD_BYTES);
   const prefix = envelope.subarray(0, needsPhrase(envelope) ? salted.length + VERIFIER_BYTES : HEAD_BYTES);
-  const parts = { masterKey, secretKey, identity, prefix };
+  const context = { masterKey, secretKey, identity, prefix };
   const headerKey = idempotencyKey === undefined ? undefined : headerKeyOf(secretKey, idempotencyKey);
   const isCopy = (flagsOf(envelope) & FLAG_COPY) !== 0;
   return {
@@ -109,58 +107,58 @@ export function createOpener(
     claimTag: headerKey && derive(masterKey, 'claim tag', [secretKey, headerKey]),
     isRightPhrase: (phraseKey) =>
       timingSafeEqual(
-        openVerifier({ ...parts, prefix: salted }, envelope.subarray(salted.length, prefix.length)),
+        openVerifier({ ...context, prefix: salted }, envelope.subarray(salted.length, prefix.length)),
         verifierOf(phraseKey),
       ),
     open: (phraseKey) =>
-      openText({ ...parts, phraseKey, headerKey: isCopy ? headerKey : undefined }, envelope.subarray(prefix.length)),
+      openText({ ...context, phraseKey, headerKey: isCopy ? headerKey : undefined }, envelope.subarray(prefix.length)),
     sealCopy(text, phraseKey) {
       const copyPrefix = Buffer.from(prefix);
       copyPrefix[1] = flagsOf(prefix) | FLAG_COPY;
-      return sealText({ ...parts, prefix: copyPrefix, phraseKey, headerKey }, text);
+      return sealText({ ...context, prefix: copyPrefix, phraseKey, headerKey }, text);
     },
   };
 }
 
-function sealText(parts: TextParts, text: Uint8Array): Buffer {
-  const purpose = textPurpose(parts);
-  return Buffer.concat([parts.prefix, ...seal(textKey(parts, purpose), additionalData(purpose, parts), text)]);
+function sealText(context: TextContext, text: Uint8Array): Buffer {
+  const purpose = textPurpose(context);
+  return Buffer.concat([context.prefix, ...seal(textKey(context, purpose), additionalData(purpose, context), text)]);
 }
 
-function openText(parts: TextParts, sealed: Uint8Array): Buffer {
-  const purpose = textPurpose(parts);
-  return open(textKey(parts, purpose), additionalData(purpose, parts), sealed);
+function openText(context: TextContext, sealed: Uint8Array): Buffer {
+  const purpose = textPurpose(context);
+  return open(textKey(context, purpose), additionalData(purpose, context), sealed);
 }
 
-function textPurpose({ phraseKey, headerKey }: TextParts): Purpose {
+function textPurpose({ phraseKey, headerKey }: TextContext): Purpose {
   if (headerKey) return phraseKey ? 'copy+phrase' : 'copy';
   return phraseKey ? 'text+phrase' : 'text';
 }
 
-function textKey({ masterKey, secretKey, phraseKey, headerKey }: TextParts, purpose: Purpose): Buffer {
+function textKey({ masterKey, secretKey, phraseKey, headerKey }: TextContext, purpose: Purpose): Buffer {
   const input = [secretKey];
   if (phraseKey) input.push(phraseKey);
   if (headerKey) input.push(headerKey);
   return derive(masterKey, purpose, input);
 }
 
-// The verifier is carried from the secret into its copy, so that what it is bound to leaves the copy's flag out.
-function sealVerifier(parts: Parts, phraseKey: Uint8Array): Buffer {
-  return Buffer.concat(seal(verifierKey(parts), verifierData(parts), verifierOf(phraseKey)));
+// A copy takes the verifier over from the secret, so the additional data of the verifier leaves out the copy's flag.
+function sealVerifier(context: KeyContext, phraseKey: Uint8Array): Buffer {
+  return Buffer.concat(seal(verifierKey(context), verifierData(context), verifierOf(phraseKey)));
 }
 
-function openVerifier(parts: Parts, sealed: Uint8Array): Buffer {
-  return open(verifierKey(parts), verifierData(parts), sealed);
+function openVerifier(context: KeyContext, sealed: Uint8Array): Buffer {
+  return open(verifierKey(context), verifierData(context), sealed);
 }
 
-function verifierKey({ masterKey, secretKey }: Parts): Buffer {
+function verifierKey({ masterKey, secretKey }: KeyContext): Buffer {
   return derive(masterKey, 'verifier', [secretKey]);
 }
 
-function verifierData(parts: Parts): Buffer {
-  const prefix = Buffer.from(parts.prefix);
+function verifierData(context: KeyContext): Buffer {
+  const prefix = Buffer.from(context.prefix);
   prefix[1] = flagsOf(prefix) & ~FLAG_COPY;
-  return additionalData('verifier', { ...parts, prefix });
+  return additionalData('verifier', { ...context, prefix });
 }
 
 function verifierOf(phraseKey: Uint8Array): Buffer {
@@ -175,11 +173,16 @@ function derive({ salt }: MasterKey, purpose: Purpose, input: readonly Uint8Arra
   return hkdf(salt, Buffer.concat(input), INFO[purpose]);
 }
 
-function additionalData(purpose: Purpose, { prefix, identity }: Parts): Buffer {
+function labelsEndingIn(end: string): Readonly<Record<Purpose, Buffer>> {
+  const labels = PURPOSES.map((purpose) => [purpose, Buffer.from(`hushbox v1 ${purpose}${end}`)]);
+  return Object.fromEntries(labels) as Record<Purpose, Buffer>;
+}
+
+function additionalData(purpose: Purpose, { prefix, identity }: KeyContext): Buffer {
   const instants = Buffer.allocUnsafe(16);
   instants.writeDoubleBE(identity.createdAt, 0);
   instants.writeDoubleBE(identity.expiresAt, 8);
-  return Buffer.concat([Buffer.from(`hushbox v1 ${purpose}\0`), prefix, identity.id, instants]);
+  return Buffer.concat([DATA_LABEL[purpose], prefix, identity.id, instants]);
 }
 
 function flagsOf(envelope: Uint8Array): number {

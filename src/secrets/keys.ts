@@ -1,20 +1,22 @@
-import { hash } from 'node:crypto';
+import { sha256 } from '../sealing/hkdf.ts';
 import { randomBytes } from '../sealing/random.ts';
 
-const SECRET_KEY_BYTES = 36; // 4 of time, 32 random: 48 base64url characters, with no bit to spare
+const SECRET_KEY_BYTES = 36; // 4 of time, 32 random: exactly 48 base64url characters, without unused bits
 const ID_HASH_BYTES = 20;
 const ID_BYTES = 4 + ID_HASH_BYTES;
 const RECEIPT_TOKEN_BYTES = 24;
 const RECEIPT_PREFIX = 'receipt_';
+const ID_LABEL = Buffer.from('hushbox id v1');
+const RECEIPT_LABEL = Buffer.from('hushbox receipt v1');
 const BASE64URL = /^[A-Za-z0-9_-]+$/;
 
-/** A key as the link carries it, its bytes, and the id its record is stored under. */
+/** A key as the link has it, its bytes, and the id of its record. */
 export type SecretKey = { text: string; bytes: Buffer; id: Buffer };
 export type ReceiptKey = { text: string; id: Buffer; receiptHash: Buffer };
 
 /**
- * A new secret key: the second of expiry (4 bytes, big-endian), then 256 random bits. The time in front, which a GET
- * of the link tells anyway, keeps new records together in the index and lets expired ones be found by their id.
+ * A new secret key: the second of expiry (4 bytes, big-endian), then 256 random bits. The time at the front keeps new
+ * records together in the index and lets expired ones be found by id. It is no secret: a GET of the link shows it.
  */
 export function createSecretKey(expiresAt: number): SecretKey {
   const bytes = Buffer.allocUnsafe(SECRET_KEY_BYTES);
@@ -23,20 +25,20 @@ export function createSecretKey(expiresAt: number): SecretKey {
   return { text: bytes.toString('base64url'), bytes, id: idOf(bytes) };
 }
 
-/** @returns undefined for what `createSecretKey` cannot have made. */
+/** @returns undefined for text that `createSecretKey` cannot have made. */
 export function parseSecretKey(text: string): SecretKey | undefined {
   const bytes = decode(text, SECRET_KEY_BYTES);
   return bytes && { text, bytes, id: idOf(bytes) };
 }
 
-/** A new receipt key: the record's id, which opens nothing, and 192 random bits. Stored is only a hash of those. */
+/** A new receipt key: the record's id, which opens nothing, and 192 random bits, of which only a hash is stored. */
 export function createReceiptKey(id: Buffer): ReceiptKey {
   const token = randomBytes(RECEIPT_TOKEN_BYTES);
   const text = RECEIPT_PREFIX + Buffer.concat([id, token]).toString('base64url');
   return { text, id, receiptHash: receiptHashOf(token) };
 }
 
-/** @returns undefined for what `createReceiptKey` cannot have made. */
+/** @returns undefined for text that `createReceiptKey` cannot have made. */
 export function parseReceiptKey(text: string): ReceiptKey | undefined {
   if (!text.startsWith(RECEIPT_PREFIX)) return undefined;
   const bytes = decode(text.slice(RECEIPT_PREFIX.length), ID_BYTES + RECEIPT_TOKEN_BYTES);
@@ -54,16 +56,12 @@ export function idsExpiringBefore(now: number): Buffer {
 function idOf(secretKey: Buffer): Buffer {
   const id = Buffer.allocUnsafe(ID_BYTES);
   secretKey.copy(id, 0, 0, 4);
-  labelledHash('hushbox id v1', secretKey).copy(id, 4, 0, ID_HASH_BYTES);
+  sha256(ID_LABEL, secretKey).copy(id, 4, 0, ID_HASH_BYTES);
   return id;
 }
 
 function receiptHashOf(token: Buffer): Buffer {
-  return labelledHash('hushbox receipt v1', token);
-}
-
-function labelledHash(label: string, bytes: Buffer): Buffer {
-  return hash('sha256', Buffer.concat([Buffer.from(label), bytes]), 'buffer');
+  return sha256(RECEIPT_LABEL, token);
 }
 
 function decode(text: string, length: number): Buffer | undefined {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { ApiPart } from '../http/openapi.ts';
 import { instant, json, operation } from '../http/operation.ts';
-import { MAX_READS, REREAD_MS } from './secrets.ts';
+import { MAX_READS, REREAD_MS } from './reading.ts';
 import { RECEIPT_MS, TRY_BURST, TRY_REFILL_MS } from './store.ts';
 
 export const PHRASE_MAX_BYTES = 1024;

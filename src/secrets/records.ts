@@ -1,25 +1,25 @@
 /**
- * What the operator's commands need from an engine: to look through all there is, page by page.
- * No verb changes anything; the service does not need any of them.
+ * What the operator's commands need from an engine: listing everything stored, page by page.
+ * No verb changes anything, and the service uses none of them.
  *
  * Instants are ms since the epoch. Fails as `SecretStore` does.
  */
 export interface SecretRecords {
-  /** Sealed content that a reader could still act on at `now`, in the order of the ids. */
+  /** Sealed content that a reader could still act on at `now`, ordered by id. */
   listSealed(page: Page): Promise<readonly SealedRecord[]>;
 
   /**
-   * Who is to be told of ends at `now`, in the order of the ids: of secrets that wait, or of which an event waits. Empty in
-   * a storage of a version that told nobody.
+   * Subscriptions of secrets that wait at `now`, or whose event waits, ordered by id. Empty in a storage that an older
+   * version wrote, before webhooks.
    */
   listNotifying(page: Page): Promise<readonly SealedRecord[]>;
 }
 
 export type Page = {
   now: number;
-  /** The last id of the page before. */
+  /** The last id of the previous page. */
   after?: Uint8Array | undefined;
-  /** As many at most; fewer only at the end. */
+  /** At most this many; fewer only on the last page. */
   limit: number;
 };
 
@@ -27,8 +27,8 @@ export type SealedRecord = {
   id: Uint8Array;
   state: 'waiting' | 'copy' | 'notifying';
   createdAt: number;
-  /** From then on it is invisible, or given up. */
+  /** From this instant on it is invisible, or given up. */
   visibleUntil: number;
-  /** The first bytes of what is sealed, as many as tell its format and its master key. */
+  /** The first bytes of the sealed content: enough to know its format and its master key. */
   envelopeHead: Uint8Array;
 };

@@ -6,8 +6,8 @@ import { networkInterfaces } from 'node:os';
 import { text } from 'node:stream/consumers';
 import type { ExecutionContext, TestFn } from 'ava';
 import { Webhook } from 'standardwebhooks';
+import type { Containers } from '../support/containers/containers.ts';
 import { createSecret, readSecret, type SendOptions, send } from '../support/http/client.ts';
-import type { Containers } from '../support/nginx/containers.ts';
 import { remember } from '../support/process/leaks.ts';
 import { until } from '../support/process/program.ts';
 
@@ -35,7 +35,7 @@ export function callsSuite(
   here: () => Containers,
   restart: (settings: Record<string, string>) => Promise<void>,
 ): void {
-  test('calls out go where they may, signed; nowhere else, and from nowhere else', async (t) => {
+  test('outgoing calls reach allowed destinations, signed; no others, and from no other container', async (t) => {
     t.timeout(300_000);
     const there = await startDestination(t);
     const JWT_HEX_SECRET = randomBytes(64).toString('hex');
@@ -111,7 +111,7 @@ async function passesPiecesOn(t: ExecutionContext, base: string, there: Destinat
 }
 
 async function notifies(t: ExecutionContext, base: string, there: Destination): Promise<void> {
-  const body = { secret: 'whose end is told', notify: `${there.origin}/hook` };
+  const body = { secret: 'with a webhook', notify: `${there.origin}/hook` };
   const elsewhere = { ...body, notify: 'https://mongo/hook' };
   t.like(await send(base, '/generate', elsewhere, AS_CREATOR), {
     status: 403,

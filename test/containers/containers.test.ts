@@ -4,12 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import { blackBoxSuite } from '../secrets/black-box.ts';
+import { type Containers, createContainers, hasContainers, withContainers } from '../support/containers/containers.ts';
+import { type Load, startLoad } from '../support/containers/observed-load.ts';
 import { createApi } from '../support/http/api.ts';
 import { createSecret, readSecret, send } from '../support/http/client.ts';
-import { type Containers, createContainers, hasContainers, withContainers } from '../support/nginx/containers.ts';
 import { expectNoLeaks, remember } from '../support/process/leaks.ts';
 import { createLedger } from '../support/process/ledger.ts';
-import { type Load, startLoad } from '../support/process/observed-load.ts';
 import { until } from '../support/process/program.ts';
 import { callsSuite } from './calls.ts';
 
@@ -43,7 +43,7 @@ if (hasContainers) {
   });
 }
 
-withContainers('it is ready for everybody who reaches the one published port', async (t) => {
+withContainers('it is ready for every client of the one published port', async (t) => {
   t.log(`make up, with images present: ${upSeconds.toFixed(1)} s`);
   t.is((await send(here.base, '/health/ready')).status, 200);
   t.is((await send(here.base, '/metrics')).status, 404);
@@ -80,7 +80,7 @@ async function workers(): Promise<string[]> {
 }
 
 withContainers(
-  'the service is nobody of importance: not root, no capability, nothing of its file system can be changed',
+  'the service has no privileges: not root, no capability, and a file system that it cannot change',
   async (t) => {
     for (const service of ['web', 'nginx']) {
       const script =
@@ -157,7 +157,7 @@ withContainers('SIGHUP replaces every worker and fails no request', async (t) =>
   t.true(load.pairs > 100 * REPETITIONS);
 });
 
-withContainers('while web is restarted everybody is told to wait, in our words, and loses nothing', async (t) => {
+withContainers('while web restarts every client is asked to wait, with our own error, and loses nothing', async (t) => {
   t.timeout(REPETITIONS * 120_000);
   const load = underLoad();
   const ledger = createLedger(here.base, LEDGER);
@@ -184,7 +184,7 @@ withContainers('while web is restarted everybody is told to wait, in our words, 
   t.true((ledger.counts.audited ?? 0) > 10);
 });
 
-withContainers('a worker that is killed takes what it had in its hands, and nothing else', async (t) => {
+withContainers('a killed worker fails only the requests that it was handling', async (t) => {
   t.timeout(REPETITIONS * 120_000);
   const load = underLoad();
   const ledger = createLedger(here.base, LEDGER);

@@ -1,7 +1,7 @@
 import type { ExecutionContext } from 'ava';
-import { startUpstream } from '../support/egress/upstream.ts';
 import { converse, type RawAnswer } from '../support/http/raw.ts';
 import { type Nginx, startNginx, withNginx } from '../support/nginx/nginx.ts';
+import { startUpstream } from '../support/nginx/upstream.ts';
 import { until } from '../support/process/program.ts';
 import { temporaryFolder } from '../support/storage/storage.ts';
 

@@ -4,17 +4,17 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import { bodyLimitBytes } from '../../src/secrets/operations.ts';
-import { startUpstream } from '../support/egress/upstream.ts';
 import { createSecret, readSecret, send } from '../support/http/client.ts';
 import { parseAnswers, type RawAnswer } from '../support/http/raw.ts';
 import { type Nginx, type NginxOptions, startNginx, withNginx } from '../support/nginx/nginx.ts';
+import { startUpstream } from '../support/nginx/upstream.ts';
 import { start } from '../support/process/program.ts';
 import { temporaryFolder } from '../support/storage/storage.ts';
 
 const LIMIT = bodyLimitBytes({ secretMaxBytes: 65_536, ttlMaxSeconds: 604_800 });
 const MIB = 1024 * 1024;
 
-/** nginx before the program, without the folders it could write bodies or answers to: who needs a file gets a 500. */
+/** nginx in front of the program, without folders for bodies or answers: a request that needs a file gets a 500. */
 async function startWithoutFiles(t: ExecutionContext, options: Partial<NginxOptions> = {}): Promise<Nginx> {
   const folder = await temporaryFolder(t);
   const sockets = join(folder, 's');

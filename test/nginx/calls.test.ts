@@ -6,10 +6,10 @@ import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
-import { echo, startUpstream } from '../support/egress/upstream.ts';
 import { send } from '../support/http/client.ts';
 import { converse } from '../support/http/raw.ts';
 import { type Nginx, startNginx, withNginx } from '../support/nginx/nginx.ts';
+import { echo, startUpstream } from '../support/nginx/upstream.ts';
 import { remember } from '../support/process/leaks.ts';
 import { start, until } from '../support/process/program.ts';
 import { temporaryFolder } from '../support/storage/storage.ts';
@@ -83,7 +83,7 @@ withNginx('a body goes to the worker piece by piece, and may be longer than any 
   t.is((await send(nginx.base, '/server/', large)).status, 413, 'elsewhere 16 MiB are the most');
 });
 
-withNginx('a destination may be slower to take a body than a worker', async (t) => {
+withNginx('a destination may take a body more slowly than a worker may', async (t) => {
   const sockets = await temporaryFolder(t);
   await startUpstream(t, sockets, 1, (request, response) => {
     setTimeout(() => request.resume().on('end', () => response.end()), 1_000);
@@ -96,7 +96,7 @@ withNginx('a destination may be slower to take a body than a worker', async (t) 
   t.true([0, 504].includes(elsewhere.status));
 });
 
-withNginx('a client that leaves takes its call along, answered or not; elsewhere the worker goes on', async (t) => {
+withNginx('when a client leaves, its call ends, answered or not; elsewhere the worker continues', async (t) => {
   const begun: string[] = [];
   const left: string[] = [];
   const nginx = await startWith(t, (request, response) => {
@@ -128,33 +128,36 @@ withNginx('an answer that breaks off at the worker is a broken one for the clien
   }
 });
 
-withNginx("what a stranger's answer tells nginx means nothing to it; date, server and the rest arrive", async (t) => {
-  const headers = {
-    'x-accel-redirect': '/generate',
-    'x-accel-limit-rate': '1',
-    'x-accel-expires': '1000',
-    'x-accel-buffering': 'yes',
-    'x-accel-charset': 'koi8-r',
-    date: 'Thu, 01 Jan 1970 00:00:00 GMT',
-    server: 'somebody',
-    'content-type': 'text/html; charset=utf-8',
-    'x-more': 'y',
-    'x-large': 'x'.repeat(15_000),
-  };
-  const body = 'x'.repeat(10_000);
-  const nginx = await startWith(t, (request, response) => {
-    response.writeHead(request.url === '/proxy/' ? 203 : 500, headers).end(body);
-  });
-  const answer = await send(nginx.base, '/proxy/', {});
-  t.is(answer.status, 203);
-  t.is(answer.body.text, body);
-  const { date, server, 'content-type': type, 'x-more': more, 'x-large': large } = headers;
-  t.like(answer.headers, { date, server, 'content-type': type, 'x-more': more, 'x-large': large });
-  t.deepEqual(
-    Object.keys(answer.headers).filter((name) => name.startsWith('x-accel')),
-    [],
-  );
-});
+withNginx(
+  "nginx ignores instructions in a destination's answer; date, server and the other headers arrive",
+  async (t) => {
+    const headers = {
+      'x-accel-redirect': '/generate',
+      'x-accel-limit-rate': '1',
+      'x-accel-expires': '1000',
+      'x-accel-buffering': 'yes',
+      'x-accel-charset': 'koi8-r',
+      date: 'Thu, 01 Jan 1970 00:00:00 GMT',
+      server: 'somebody',
+      'content-type': 'text/html; charset=utf-8',
+      'x-more': 'y',
+      'x-large': 'x'.repeat(15_000),
+    };
+    const body = 'x'.repeat(10_000);
+    const nginx = await startWith(t, (request, response) => {
+      response.writeHead(request.url === '/proxy/' ? 203 : 500, headers).end(body);
+    });
+    const answer = await send(nginx.base, '/proxy/', {});
+    t.is(answer.status, 203);
+    t.is(answer.body.text, body);
+    const { date, server, 'content-type': type, 'x-more': more, 'x-large': large } = headers;
+    t.like(answer.headers, { date, server, 'content-type': type, 'x-more': more, 'x-large': large });
+    t.deepEqual(
+      Object.keys(answer.headers).filter((name) => name.startsWith('x-accel')),
+      [],
+    );
+  },
+);
 
 withNginx("an error of a destination or of the worker is not taken for nginx's own", async (t) => {
   const nginx = await startWith(t, (request, response) => {
@@ -182,23 +185,26 @@ withNginx('a call that a worker broke off is not made again', async (t) => {
   }
 });
 
-withNginx('the worker learns what Connection names, for it must not go further; elsewhere it does not', async (t) => {
-  const nginx = await startWith(t, echo);
-  for (const [path, expected] of [
-    ['/proxy/', 'x-own, close'],
-    ['/generate', undefined],
-  ] as const) {
-    const conversation = await converse({ port: nginx.port });
-    conversation.send(`POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: x-own, close\r\nX-Own: y\r\n\r\n`);
-    await conversation.untilAnswered(1);
-    const { headers } = JSON.parse(conversation.answers()[0]?.text ?? '{}');
-    t.is(headers.connection, expected);
-    conversation.reset();
-  }
-});
+withNginx(
+  'the worker receives the headers that Connection names, because it must not send them on; elsewhere it does not',
+  async (t) => {
+    const nginx = await startWith(t, echo);
+    for (const [path, expected] of [
+      ['/proxy/', 'x-own, close'],
+      ['/generate', undefined],
+    ] as const) {
+      const conversation = await converse({ port: nginx.port });
+      conversation.send(`POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: x-own, close\r\nX-Own: y\r\n\r\n`);
+      await conversation.untilAnswered(1);
+      const { headers } = JSON.parse(conversation.answers()[0]?.text ?? '{}');
+      t.is(headers.connection, expected);
+      conversation.reset();
+    }
+  },
+);
 
 withNginx(
-  'who is answered before the body is sent gets the whole answer, from the worker or a destination',
+  'a client that is answered before it has sent the body gets the whole answer, from the worker or a destination',
   async (t) => {
     const answer = 'x'.repeat(300_000);
     const { nginx, origin } = await startProgram(t, (_request, response) => void response.writeHead(403).end(answer));

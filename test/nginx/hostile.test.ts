@@ -13,22 +13,22 @@ import type { HostileCase } from './cases/case.ts';
 const ALIVE = '{"status":"live"}';
 const CANARY = 'GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n';
 const CANARY_SERVED = 'GET /health/live 200';
-/** Which no case asks for. */
+/** No case asks for this. */
 const LAST_SERVED = 'GET /openapi.json 200';
 const CREATE_SERVED = 'POST /generate 201';
-/** What a call gets that was here before. */
+/** The answer to a call that has passed through here before. */
 const LOOP = 508;
-/** In every answer, whoever gives it. */
+/** In every answer, from nginx or the service. */
 const HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' };
 const UUID = /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/;
 
-/** A way to a program of one worker, and what its log says that it answered before `askAnew`. */
+/** A way to a program with one worker, and what it answered before `askAgain` according to its log. */
 type Way = { target: RawTarget; base: string; program: ReadyProgram; takeServed(): Promise<string[]> };
 
 type Outcome = {
-  /** What was done for it: method, route and status of each request that a handler took. */
+  /** Method, route and status of each request that a handler took. */
   done: string;
-  /** What must not be. */
+  /** What must not happen. */
   faults: string[];
 };
 
@@ -42,7 +42,7 @@ function openWay(target: RawTarget, base: string, program: ReadyProgram): Way {
     async takeServed() {
       await until('the last request in the log', () => unread().includes(LAST_SERVED));
       const lines = unread();
-      const length = lines.lastIndexOf(LAST_SERVED) + 1; // what was broken off can be told even later
+      const length = lines.lastIndexOf(LAST_SERVED) + 1; // a request that was broken off can be logged even later
       read += length;
       const served = lines.slice(0, length - 1).filter(Boolean);
       return served.toSpliced(served.lastIndexOf(CREATE_SERVED), 1);
@@ -50,7 +50,7 @@ function openWay(target: RawTarget, base: string, program: ReadyProgram): Way {
   };
 }
 
-/** What a line of the log says that was answered. */
+/** The answer that a line of the log reports. */
 function servedBy(line: string): string {
   if (!line.includes('"msg":"request"')) return '';
   const { method, route, status } = JSON.parse(line);
@@ -78,7 +78,7 @@ async function play(way: Way, hostile: HostileCase): Promise<Outcome> {
     faults.push('more than the last answer');
   if (!isWhole(conversation.rest())) faults.push('half an answer');
   faults.push(...own.flatMap(faultsOf));
-  await askAnew(way.base).catch(() => faults.push('a new connection is not served'));
+  await askAgain(way.base).catch(() => faults.push('a new connection is not served'));
   const served = await way.takeServed();
   if (isAnswered && !served.includes(CANARY_SERVED)) faults.push("another's answer");
   return { done: served.filter(isDone).sort().join(', ') || 'nothing', faults };
@@ -95,13 +95,13 @@ async function sendAll(conversation: Conversation, { pieces, ending }: HostileCa
   if (ending === 'reset') conversation.reset();
 }
 
-/** Behind all that the case began, for the storage keeps the order of writes. */
-async function askAnew(base: string): Promise<void> {
+/** Comes after everything that the case began, because the storage keeps the order of writes. */
+async function askAgain(base: string): Promise<void> {
   await createSecret(base, { secret: 's' });
   await send(base, '/openapi.json');
 }
 
-/** To HTTP/0.9 nginx answers with a body alone. */
+/** nginx answers HTTP/0.9 with only a body. */
 const isWhole = (rest: string): boolean => rest === '' || /^\{"Error":.*"code":"INVALID_REQUEST".*\}$/.test(rest);
 
 function faultsOf({ status, headers, text }: RawAnswer): string[] {
@@ -124,7 +124,7 @@ function isOurError(text: string, requestId: string): boolean {
   }
 }
 
-/** The differences that docs/nginx.md lists: by name, which way the request is done. */
+/** The differences listed in docs/nginx.md: for each name, the way on which the request is done. */
 function readDocumented(): Record<string, string> {
   const rows = readFileSync('docs/nginx.md', 'utf8').matchAll(
     /^\| `(?<name>.+)` \| (?<way>direct|through nginx) \|$/gm,
@@ -142,26 +142,29 @@ async function startWays(t: ExecutionContext): Promise<[direct: Way, through: Wa
   return [openWay({ path }, `unix:${path}`, direct), openWay({ port: nginx.port }, nginx.base, hidden)];
 }
 
-withNginx('hostile requests harm nobody, direct and through nginx, and are done both ways or neither', async (t) => {
-  t.timeout(300_000);
-  const cases = listCases();
-  t.true(cases.length >= 500);
-  const ways = await startWays(t);
-  const workers = ways.map(({ program }) => program.workers());
-  const faults: string[] = [];
-  const differences: Record<string, string> = {};
-  for (const hostile of cases) {
-    const [direct, through] = (await Promise.all(ways.map((way) => play(way, hostile)))) as [Outcome, Outcome];
-    faults.push(...direct.faults.map((fault) => `${hostile.name}, direct: ${fault}`));
-    faults.push(...through.faults.map((fault) => `${hostile.name}, through nginx: ${fault}`));
-    if (direct.done === through.done) continue;
-    differences[hostile.name] = direct.done.length < through.done.length ? 'through nginx' : 'direct';
-  }
-  t.deepEqual(faults, []);
-  t.deepEqual(differences, readDocumented());
-  t.deepEqual(
-    ways.map(({ program }) => program.workers()),
-    workers,
-    'a worker died',
-  );
-});
+withNginx(
+  'hostile requests do no harm, direct or through nginx, and are done on both ways or on neither',
+  async (t) => {
+    t.timeout(300_000);
+    const cases = listCases();
+    t.true(cases.length >= 500);
+    const ways = await startWays(t);
+    const workers = ways.map(({ program }) => program.workers());
+    const faults: string[] = [];
+    const differences: Record<string, string> = {};
+    for (const hostile of cases) {
+      const [direct, through] = (await Promise.all(ways.map((way) => play(way, hostile)))) as [Outcome, Outcome];
+      faults.push(...direct.faults.map((fault) => `${hostile.name}, direct: ${fault}`));
+      faults.push(...through.faults.map((fault) => `${hostile.name}, through nginx: ${fault}`));
+      if (direct.done === through.done) continue;
+      differences[hostile.name] = direct.done.length < through.done.length ? 'through nginx' : 'direct';
+    }
+    t.deepEqual(faults, []);
+    t.deepEqual(differences, readDocumented());
+    t.deepEqual(
+      ways.map(({ program }) => program.workers()),
+      workers,
+      'a worker died',
+    );
+  },
+);

@@ -43,7 +43,7 @@ both('several hosts over TCP: each serves what another one created, and one that
   t.is(nginx.requests().filter(({ status }) => status === 404).length, 0);
 });
 
-both('of what comes over TCP, the address that nginx tells counts if nginx is trusted', async (t) => {
+both('over TCP, the client address that nginx sends counts if nginx is trusted', async (t) => {
   const [host] = await startHosts(t, { TRUSTED_PROXIES: '127.0.0.1', LIMITS: 'on', CREATES_PER_MINUTE: '2' });
   const upstream = upstreamOf([host]);
   const edit = (name: string, text: string): string => (name === 'upstream.conf' ? upstream : text);

@@ -3,10 +3,10 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
-import { startUpstream } from '../support/egress/upstream.ts';
 import { createSecret, readSecret } from '../support/http/client.ts';
 import { type Conversation, converse } from '../support/http/raw.ts';
 import { type Nginx, type NginxOptions, startNginx, withNginx } from '../support/nginx/nginx.ts';
+import { startUpstream } from '../support/nginx/upstream.ts';
 import { findLeaks, remember } from '../support/process/leaks.ts';
 import { kill, start, until } from '../support/process/program.ts';
 import { temporaryFolder } from '../support/storage/storage.ts';
@@ -20,7 +20,7 @@ function makeKey(): string {
   return key;
 }
 
-/** A method that nobody knows, and that is the beginning of a request all the same. */
+/** An unknown method, which still begins a request. */
 function makeMethod(): string {
   const method = randomBytes(20).toString('hex').replaceAll(/\d/g, 'X').toUpperCase();
   remember(method);

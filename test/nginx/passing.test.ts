@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import { echo, startUpstream } from '../support/egress/upstream.ts';
 import { send } from '../support/http/client.ts';
 import { converse } from '../support/http/raw.ts';
 import { type Nginx, startNginx, withNginx } from '../support/nginx/nginx.ts';
+import { echo, startUpstream } from '../support/nginx/upstream.ts';
 import { until } from '../support/process/program.ts';
 import { temporaryFolder } from '../support/storage/storage.ts';
 

@@ -7,7 +7,7 @@ import { countRolls, type Load, roll, startClients } from '../support/process/lo
 import { type ReadyProgram, start, until } from '../support/process/program.ts';
 import { temporaryFolder } from '../support/storage/storage.ts';
 
-/** ROUNDS=10 is what the service promises; a few are enough to see it break. */
+/** The service promises ROUNDS=10; a few are enough to see it break. */
 const ROUNDS = Number(process.env.ROUNDS ?? 2);
 const RESTARTS = Number(process.env.ROUNDS ?? 1);
 const CLIENTS = 20;
@@ -20,7 +20,7 @@ async function startWorld(t: ExecutionContext): Promise<World> {
   const sockets = join(folder, 's');
   const program = await startProgram(t, folder, sockets);
   const nginx = await startNginx(t, { sockets, workers: WORKERS });
-  // Each from an address of its own, for nginx limits what one may ask.
+  // Each from its own address, because nginx limits requests by address.
   const agent = (client: number): Agent =>
     new Agent({ keepAlive: client % 2 === 0, maxSockets: 1, localAddress: `127.0.1.${client + 1}` });
   return {
@@ -36,7 +36,7 @@ function startProgram(t: ExecutionContext, folder: string, sockets: string): Pro
   return start(t, { folder, env: { SOCKET_DIR: sockets, WORKERS: String(WORKERS), LOG_LEVEL: 'info' } });
 }
 
-/** Pairs go on: more of them than there are clients. */
+/** Waits for more pairs than there are clients. */
 async function untilServed({ load }: World): Promise<void> {
   const before = load.pairs;
   await until('pairs', () => load.pairs > before + 2 * CLIENTS);
@@ -56,7 +56,7 @@ withNginx.serial('SIGHUP replaces the workers behind nginx, and no request of 20
   t.deepEqual(world.load.failures, []);
 });
 
-withNginx.serial('kill -9 of a worker behind nginx fails only what it was doing', async (t) => {
+withNginx.serial('kill -9 of a worker behind nginx fails only the requests that it was handling', async (t) => {
   const world = await startWorld(t);
   const { program, load, nginx } = world;
   let failed = 0;
@@ -68,7 +68,7 @@ withNginx.serial('kill -9 of a worker behind nginx fails only what it was doing'
     process.kill(victim, 'SIGKILL');
     await until('its successor', () => program.workers().length === WORKERS && !program.workers().includes(victim));
     await untilServed(world);
-    // What it was doing was sent to it and to nobody after it.
+    // The requests it was handling were sent to it and then to no other worker.
     const failures = nginx
       .requests()
       .slice(seen)
@@ -87,7 +87,7 @@ withNginx.serial('kill -9 of a worker behind nginx fails only what it was doing'
 });
 
 withNginx.serial(
-  'while the program is restarted behind nginx, clients get answers that tell them to come back',
+  'while the program restarts behind nginx, clients get answers that ask them to try again',
   async (t) => {
     const world = await startWorld(t);
     const { folder, sockets, load } = world;

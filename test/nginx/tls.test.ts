@@ -3,11 +3,11 @@ import { Agent, request } from 'node:https';
 import { join } from 'node:path';
 import { connect, type SecureVersion } from 'node:tls';
 import type { ExecutionContext } from 'ava';
-import { echo, startUpstream } from '../support/egress/upstream.ts';
 import { send } from '../support/http/client.ts';
 import { converse } from '../support/http/raw.ts';
 import { makeCertificate } from '../support/nginx/certificate.ts';
 import { type Nginx, startNginx, withNginx } from '../support/nginx/nginx.ts';
+import { echo, startUpstream } from '../support/nginx/upstream.ts';
 import { temporaryFolder } from '../support/storage/storage.ts';
 
 const HSTS = 'max-age=63072000';
@@ -63,7 +63,7 @@ withNginx('TLS 1.2 and 1.3 are spoken, older versions are not', async (t) => {
   t.is(await handshake(nginx, 'TLSv1'), 'refused');
 });
 
-withNginx("over TLS every answer has HSTS, nginx's own too, and the worker is told of it", async (t) => {
+withNginx("over TLS every answer has HSTS, nginx's own too, and the worker knows that it was TLS", async (t) => {
   const nginx = await startTls(t);
   const passed = await ask(nginx, '/x', { 'X-Forwarded-Proto': 'http' });
   t.like(passed, { status: 200, headers: { 'strict-transport-security': HSTS } });

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import test from 'ava';
 import { chooseFirstName } from '../../src/processes/internal-socket.ts';
 import { oneShot, openUpload, send, type Target } from '../support/http/client.ts';
-import { findFreePort, kill, launch, type Program, start, until, untilReplaced } from '../support/process/program.ts';
+import { findFreePort } from '../support/process/free-port.ts';
+import { kill, launch, type Program, start, until, untilReplaced } from '../support/process/program.ts';
 import { temporaryFolder } from '../support/storage/storage.ts';
 
 const TOKEN = 'a token for the internal listener'.replaceAll(' ', '-');

@@ -4,15 +4,8 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { createSecret, readSecret, send } from '../support/http/client.ts';
-import {
-  type Exit,
-  findFreePort,
-  launch,
-  type Program,
-  start,
-  until,
-  untilReplaced,
-} from '../support/process/program.ts';
+import { findFreePort } from '../support/process/free-port.ts';
+import { type Exit, launch, type Program, start, until, untilReplaced } from '../support/process/program.ts';
 import { temporaryFolder } from '../support/storage/storage.ts';
 
 const KEY = randomBytes(32).toString('hex');

@@ -7,7 +7,8 @@ import test from 'ava';
 import type { EgressRequest } from '../../src/egress/request.ts';
 import { AppError } from '../../src/errors.ts';
 import { converse } from '../support/http/raw.ts';
-import { findFreePort, until } from '../support/process/program.ts';
+import { findFreePort } from '../support/process/free-port.ts';
+import { until } from '../support/process/program.ts';
 import { call, codeOf, head, httpUpstream, rawUpstream, startProxy } from './support.ts';
 
 // What goes through the proxy, on the wire.

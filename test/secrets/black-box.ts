@@ -3,12 +3,12 @@ import type { ExecutionContext, TestFn } from 'ava';
 import fc from 'fast-check';
 import type { Api } from '../support/http/api.ts';
 
-/** What a service is to be set to: the default. */
+/** The default, which the service under test must have. */
 const TTL_MAX_SECONDS = 604_800;
 
 export type Opened = {
   api: Api;
-  /** Asserts that the instant is so many seconds from now, on the service's clock. */
+  /** Asserts that the instant is this many seconds from now, on the service's clock. */
   isAt(instant: string, seconds: number): void;
 };
 export type Answer = Record<string, unknown> & { code?: string };
@@ -44,11 +44,11 @@ export async function receiptOf(api: Api, key: string): Promise<Answer> {
 }
 
 /**
- * What the service promises a client, seen from outside alone: run on each engine, and on a whole set-up.
- * @param open yields a service whose clock stands still or is the real one.
+ * What the service promises a client, seen only from outside: runs on each engine, and on the complete setup.
+ * @param open returns a service whose clock stands still or is the real one.
  */
 export function blackBoxSuite(name: string, test: TestFn, open: (t: ExecutionContext) => Promise<Opened>): void {
-  test(`${name}: unknown, malformed and read keys are answered alike`, async (t) => {
+  test(`${name}: unknown, malformed and read keys get the same answer`, async (t) => {
     const { api } = await open(t);
     const read = await api.create({ secret: 's' });
     await api.post(`/secrets/${read.secret_key}`);
@@ -63,7 +63,7 @@ export function blackBoxSuite(name: string, test: TestFn, open: (t: ExecutionCon
     }
   });
 
-  test(`${name}: who has the receipt burns a waiting secret, once`, async (t) => {
+  test(`${name}: the receipt burns a waiting secret, once`, async (t) => {
     const { api, isAt } = await open(t);
     const { secret_key, receipt_key } = await api.create({ secret: 's', receipt: true });
     t.is((await api.request('DELETE', `/receipts/${receipt_key}`)).status, 204);
@@ -230,7 +230,7 @@ export function blackBoxSuite(name: string, test: TestFn, open: (t: ExecutionCon
     await expectSecret(t, await api.post(path, { phrase: 'p' }), 's');
   });
 
-  test(`${name}: a phrase is needed where one was given, and compared after NFC`, async (t) => {
+  test(`${name}: a phrase is needed if the secret was created with one, and compared after NFC`, async (t) => {
     const { api } = await open(t);
     const { secret_key, receipt_key } = await api.create({ secret: 's', phrase: 'Caf\u00e9', receipt: true });
     const path = `/secrets/${secret_key}`;
@@ -243,6 +243,8 @@ export function blackBoxSuite(name: string, test: TestFn, open: (t: ExecutionCon
     t.like(await receiptOf(api, receipt_key), { state: 'read', wrong_tries: 1, reads: 1 });
     await expectGone(t, await api.post(path, { phrase: 'Caf\u00e9' }));
     await expectGone(t, await api.post(path, { phrase: 'wrong' }));
+    const decomposed = await api.create({ secret: 's', phrase: 'Cafe\u0301' });
+    await expectSecret(t, await api.post(`/secrets/${decomposed.secret_key}`, { phrase: 'Caf\u00e9' }), 's');
   });
 
   test(`${name}: a phrase that is not needed is ignored`, async (t) => {
@@ -251,7 +253,7 @@ export function blackBoxSuite(name: string, test: TestFn, open: (t: ExecutionCon
     await expectSecret(t, await api.post(`/secrets/${secret_key}`, { phrase: 'whatever' }), 's');
   });
 
-  test(`${name}: of 40 parallel guesses exactly ten are evaluated`, async (t) => {
+  test(`${name}: exactly ten of 40 parallel guesses are evaluated`, async (t) => {
     const { api } = await open(t);
     const { secret_key, receipt_key } = await api.create({ secret: 's', phrase: 'right', receipt: true });
     const answers = await Promise.all(
@@ -265,7 +267,7 @@ export function blackBoxSuite(name: string, test: TestFn, open: (t: ExecutionCon
     t.like(await receiptOf(api, receipt_key), { state: 'waiting', wrong_tries: 10 });
   });
 
-  test(`${name}: of 40 parallel readers with the right phrase one wins, and none is told to wait`, async (t) => {
+  test(`${name}: exactly one of 40 parallel readers with the right phrase wins, and none must wait`, async (t) => {
     const { api } = await open(t);
     const { secret_key, receipt_key } = await api.create({ secret: 's', phrase: 'right', receipt: true });
     const answers = await Promise.all(
@@ -295,7 +297,7 @@ export function blackBoxSuite(name: string, test: TestFn, open: (t: ExecutionCon
     }
   });
 
-  test(`${name}: in the reread window a wrong phrase is told to who has the header, and to nobody else`, async (t) => {
+  test(`${name}: in the reread window only a reader with the header learns that a phrase is wrong`, async (t) => {
     const { api } = await open(t);
     const { secret_key, receipt_key } = await api.create({ secret: 's', phrase: 'right', receipt: true });
     const path = `/secrets/${secret_key}`;
@@ -312,7 +314,7 @@ export function blackBoxSuite(name: string, test: TestFn, open: (t: ExecutionCon
     t.like(await receiptOf(api, receipt_key), { state: 'read', wrong_tries: 10, reads: 1 });
   });
 
-  test(`${name}: 40 parallel reads under one header get at most five answers, all alike; the first read loses none`, async (t) => {
+  test(`${name}: 40 parallel reads with one header get at most five answers, all the same; the first read loses none`, async (t) => {
     const { api } = await open(t);
     for (let round = 0; round < 5; round++) {
       const { secret_key, receipt_key } = await api.create({ secret: 's', receipt: true });
@@ -365,7 +367,7 @@ export function blackBoxSuite(name: string, test: TestFn, open: (t: ExecutionCon
     t.like(await receiptOf(api, receipt_key), { state: 'read', reads: 1 });
   });
 
-  test(`${name}: a receipt never reads, and without one there is none`, async (t) => {
+  test(`${name}: a receipt never reads, and a secret created without one has none`, async (t) => {
     const { api } = await open(t);
     const { secret_key, receipt_key } = await api.create({ secret: 's', receipt: true });
     for (const path of [`/secrets/${receipt_key}`, `/receipts/${secret_key}`]) await expectGone(t, await api.get(path));

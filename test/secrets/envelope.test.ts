@@ -89,7 +89,7 @@ test('any text comes back, with and without phrase, and as a copy', (t) => {
   );
 });
 
-test('nothing opens once a single bit of it changed, or of what identifies it', (t) => {
+test('no envelope opens after a single bit changed, in itself or in what identifies it', (t) => {
   const sealed = sealSecret(ring, bytes, identity, text, phrase);
   for (let bit = 0; bit < sealed.length * 8; bit++) {
     const changed = Buffer.from(sealed);
@@ -106,7 +106,7 @@ test('nothing opens once a single bit of it changed, or of what identifies it', 
   }
 });
 
-test('database, master key and link do not open a secret with a phrase', (t) => {
+test('database, master key and link together do not open a secret with a phrase', (t) => {
   const sealed = sealSecret(ring, bytes, identity, text, phrase);
   t.throws(() => opener(sealed).open(undefined));
   t.throws(() => opener(sealed).open(randomBytes(32)));
@@ -118,7 +118,7 @@ test('database and master key alone open nothing: another secret key fails', (t)
   t.throws(() => createOpener(ring, randomBytes(36), identity, sealed)?.open(undefined));
 });
 
-test('a key ring seals with its first key and opens with all of them; an unknown key or format is no guess', (t) => {
+test('a key ring seals with its first key and opens with all of them; with an unknown key or format nothing is tried', (t) => {
   const [older, newer] = [randomBytes(32), randomBytes(32)];
   const before = sealSecret(createKeyRing([older]), bytes, identity, text);
   const rotated = createKeyRing([newer, older]);
@@ -138,7 +138,7 @@ test('a key ring seals with its first key and opens with all of them; an unknown
   t.is(createOpener(ring, bytes, identity, Buffer.alloc(0)), undefined);
 });
 
-test('two sealings of one text share no bytes behind their header', (t) => {
+test('one text sealed twice has no bytes in common after the header', (t) => {
   const [one, two] = [sealSecret(ring, bytes, identity, text), sealSecret(ring, bytes, identity, text)];
   t.notDeepEqual(one.subarray(10, 22), two.subarray(10, 22));
   t.notDeepEqual(one.subarray(22), two.subarray(22));

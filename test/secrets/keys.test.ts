@@ -17,7 +17,7 @@ test('a secret key is 48 base64url characters, parses to itself, and begins with
   t.deepEqual(parseSecretKey(key.text), key);
 });
 
-test('a receipt key looks like none, is for one record, and parses to itself', (t) => {
+test('a receipt key is no secret key, belongs to one record, and parses to itself', (t) => {
   const { id, text } = createSecretKey(1_767_268_800_000);
   const receipt = createReceiptKey(id);
   t.regex(receipt.text, /^receipt_[A-Za-z0-9_-]{64}$/);
@@ -44,7 +44,7 @@ test('no other text is a key', (t) => {
   fc.assert(fc.property(fc.string(), (any) => parseSecretKey(any) === undefined && parseReceiptKey(any) === undefined));
 });
 
-test('every character of a key counts: no two texts are one key', (t) => {
+test('every character of a key counts: no two texts are the same key', (t) => {
   const { text, id } = createSecretKey(1_767_268_800_000);
   for (let at = 0; at < text.length; at++) {
     const changed = text.slice(0, at) + (text[at] === 'A' ? 'B' : 'A') + text.slice(at + 1);
@@ -67,7 +67,7 @@ test('expired ids sort below the bound of the instant, others do not', (t) => {
   t.pass();
 });
 
-test('random bytes do not repeat across the pool, and leave it', (t) => {
+test('random bytes never repeat, and do not stay in the pool', (t) => {
   const seen = new Set(Array.from({ length: 2000 }, () => randomBytes(32).toString('hex')));
   t.is(seen.size, 2000);
   t.false([...seen].some((bytes) => /^0{16}/.test(bytes)));

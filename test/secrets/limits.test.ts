@@ -32,20 +32,20 @@ for (const { name, test, place } of ENGINES) {
   ): Promise<TestServer> =>
     startServer(t, { place: await place(t), env: { LIMITS: 'on' }, storeLimits: storeLimits ?? {}, ...options });
 
-  test(`${name}: who creates too fast is told when to come back, and can then`, async (t) => {
+  test(`${name}: a client that creates too fast learns when it can create again, and can then`, async (t) => {
     const server = await start(t, { clientCreatesPerMinute: 2 });
     const [first] = [await key(server), await key(server, { phrase: 'a phrase' })];
     for (const body of [{ secret: 's' }, { secret: 's', phrase: 'a phrase' }]) {
       const answer = await server.post('/generate', body);
       t.is(await expectRefusal(t, answer, 429, 'RATE_LIMITED'), 15);
     }
-    t.is((await server.post(`/secrets/${first}`)).status, 200, 'reading goes on');
+    t.is((await server.post(`/secrets/${first}`)).status, 200, 'reading still works');
     server.clock.advance({ seconds: 15 });
     await key(server);
     await expectRefusal(t, await server.post('/generate', { secret: 's' }), 429, 'RATE_LIMITED');
   });
 
-  test(`${name}: what is not valid costs nothing of the rate`, async (t) => {
+  test(`${name}: an invalid request does not count towards the rate`, async (t) => {
     const createToken = randomBytes(16).toString('hex');
     const server = await start(t, { clientCreatesPerMinute: 1 }, { env: { LIMITS: 'on', CREATE_TOKEN: createToken } });
     const headers = { authorization: `Bearer ${createToken}` };
@@ -60,10 +60,14 @@ for (const { name, test, place } of ENGINES) {
     }
     t.is((await server.post('/generate', { secret: 's' }, headers)).status, 201);
     await expectRefusal(t, await server.post('/generate', { secret: 's' }, headers), 429, 'RATE_LIMITED');
-    t.is((await server.post('/generate', { secret: 's' })).status, 401, 'who may not create is not told of limits');
+    t.is(
+      (await server.post('/generate', { secret: 's' })).status,
+      401,
+      'a client that may not create learns nothing about limits',
+    );
   });
 
-  test(`${name}: a client has so many waiting secrets and bytes, and gets them back`, async (t) => {
+  test(`${name}: a client may have a number of waiting secrets and bytes, and gets them back`, async (t) => {
     for (const limits of [{ clientMaxSecrets: 2 }, { clientMaxBytes: 700 }]) {
       const server = await start(t, limits);
       const first = await key(server);
@@ -77,7 +81,7 @@ for (const { name, test, place } of ENGINES) {
     }
   });
 
-  test(`${name}: a full server refuses new secrets, and hands out those it has`, async (t) => {
+  test(`${name}: a full server refuses new secrets, and still hands out the old ones`, async (t) => {
     const server = await start(t, { maxBytes: 20_000 }, { env: {} });
     const secret = 'x'.repeat(3000);
     const keys: string[] = [];
@@ -93,7 +97,7 @@ for (const { name, test, place } of ENGINES) {
       keys.push(((await answer.json()) as { secret_key: string }).secret_key);
     }
     await expectRefusal(t, await server.post('/generate', { secret }), 507, 'STORAGE_FULL');
-    t.true(server.logged().includes('STORAGE_FULL'), 'the operator is told');
+    t.true(server.logged().includes('STORAGE_FULL'), 'the operator sees it in the log');
     for (const [index, one] of keys.entries()) {
       t.is((await server.get(`/secrets/${one}`)).status, 200);
       const headers = index === 0 ? { 'idempotency-key': randomBytes(16).toString('hex') } : {};
@@ -101,11 +105,11 @@ for (const { name, test, place } of ENGINES) {
     }
     const isRoom = async () => (await server.post('/generate', { secret })).status === 201;
     if (name === 'sqlite') t.true(await isRoom(), 'at once');
-    else await until('the server to see that there is room', isRoom);
+    else await until('the server to notice the free space', isRoom);
   });
 }
 
-test('what is refused costs no hash, and what is hashed was admitted', async (t) => {
+test('a refused creation costs no hash, and a creation that is hashed was admitted', async (t) => {
   const { secrets: store } = await (await SQLITE.place(t)).open({ clientCreatesPerMinute: 2, maxBytes: 2000 });
   let hashes = 0;
   const secrets = createSecrets({
@@ -137,7 +141,7 @@ test('what is refused costs no hash, and what is hashed was admitted', async (t)
   t.is(hashes, 5);
 });
 
-test('a client is known by a hash that the master key alone can make', (t) => {
+test('a client is stored as a hash that only the master key can make', (t) => {
   const [first, second] = [randomBytes(32), randomBytes(32)];
   let keys: readonly [Buffer, ...Buffer[]] | undefined;
   const ring = createKeyRing([first], () => keys);

@@ -43,7 +43,7 @@ for (const { name, test, place } of ENGINES) {
     t.is((await post(`/secrets/${kept.secret_key}`)).status, 200);
   });
 
-  test(`${name}: nothing is wiped before its time: lifted, it can be read`, async (t) => {
+  test(`${name}: a refused secret is not wiped: when the refusal is lifted, it can be read`, async (t) => {
     const { create, post, clock, fence, storage } = await start(t);
     const { secret_key } = await create({ secret: 's', phrase: 'p' });
     fence.refusedUntil = clock.now;
@@ -53,7 +53,7 @@ for (const { name, test, place } of ENGINES) {
     t.is((await post(`/secrets/${secret_key}`, { phrase: 'p' })).status, 200);
   });
 
-  test(`${name}: a copy for rereading is refused as well, by the creation of its secret`, async (t) => {
+  test(`${name}: a copy for rereading is refused too, by the creation time of its secret`, async (t) => {
     const { create, post, clock, fence } = await start(t);
     const { secret_key } = await create({ secret: 's' });
     clock.advance({ minutes: 1 });
@@ -62,7 +62,7 @@ for (const { name, test, place } of ENGINES) {
     t.deepEqual(await answerTo(post(`/secrets/${secret_key}`, {}, HEADERS)), NOT_FOUND);
   });
 
-  test(`${name}: a phrase that waited to be checked while its secret was refused does not open it`, async (t) => {
+  test(`${name}: a phrase that waited in the queue while its secret was refused does not open it`, async (t) => {
     const { create, post, clock, fence } = await start(t);
     const { secret_key } = await create({ secret: 's', phrase: 'p' });
     const reads = Array.from({ length: 8 }, () => answerTo(post(`/secrets/${secret_key}`, { phrase: 'wrong' })));
@@ -73,7 +73,7 @@ for (const { name, test, place } of ENGINES) {
     t.deepEqual(await last, NOT_FOUND);
   });
 
-  test(`${name}: a receipt tells of what is refused only what is still true`, async (t) => {
+  test(`${name}: the receipt of a refused secret shows only what is still true`, async (t) => {
     const { create, get, post, request, clock, fence } = await start(t);
     const wish = { secret: 's', receipt: true, ttl: { minutes: 1 } };
     const [waiting, read, burned] = [await create(wish), await create(wish), await create(wish)];
@@ -92,7 +92,7 @@ for (const { name, test, place } of ENGINES) {
     }
   });
 
-  test(`${name}: what is refused can be burned: that tells nothing of it, and it is gone when it is refused no more`, async (t) => {
+  test(`${name}: a refused secret can be burned: the answer shows nothing, and it is gone when the refusal is lifted`, async (t) => {
     const { create, get, post, request, clock, fence } = await start(t);
     const { secret_key, receipt_key } = await create({ secret: 's', receipt: true });
     for (const limit of [clock.now, 0]) {
@@ -103,7 +103,7 @@ for (const { name, test, place } of ENGINES) {
     }
   });
 
-  test(`${name}: with a clock behind what is refused, a new secret can be read, and ends when it says`, async (t) => {
+  test(`${name}: with a clock behind the last refused instant, a new secret can be read, and ends when it says`, async (t) => {
     const { create, get, post, clock, fence } = await start(t);
     const now = clock.now;
     fence.refusedUntil = now + 3_600_000;
@@ -120,7 +120,7 @@ for (const { name, test, place } of ENGINES) {
     t.deepEqual(await answerTo(post(`/secrets/${second.secret_key}`, { phrase: 'p' })), NOT_FOUND);
   });
 
-  test(`${name}: until it is known what is refused nothing is handed out, taken or told`, async (t) => {
+  test(`${name}: until the refused instant is known, nothing is handed out, taken or shown`, async (t) => {
     const { create, get, post, request, fence } = await start(t);
     const { secret_key, receipt_key } = await create({ secret: 's', receipt: true });
     fence.refusedUntil = undefined;

@@ -1,27 +1,24 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import test, { type ExecutionContext, type TestFn } from 'ava';
+import type { ExecutionContext } from 'ava';
+import type { BrowserContextOptions, Locator, Page } from 'playwright-core';
 import type { Samples } from '../../src/ops/metrics/families.ts';
-import { type Browser, chromiumPath, type Page, startBrowser } from '../support/browser/browser.ts';
+import { browserTest, openPage } from '../support/browser/browser.ts';
 import { startServer, type TestServer, type TestServerOptions } from '../support/http/server.ts';
 import { SQLITE } from '../support/storage/storage.ts';
 
-// Without a Chromium, visible skips.
-const browserTest = (chromiumPath ? test.serial : test.serial.skip) as TestFn;
-let browser: Browser;
-
-test.before(async () => {
-  if (chromiumPath) browser = await startBrowser();
-});
-test.after.always(() => browser?.close());
-
 const STARTED_AT = Date.UTC(2066, 0, 1, 12);
-const textIn = (selector: string): string => `document.querySelector('${selector}').textContent`;
-const stateIs = (state: string): string => `document.querySelector('#state').dataset.state === '${state}'`;
 
 type Scene = { server: TestServer; page: Page };
 
-async function start(t: ExecutionContext, options: Omit<TestServerOptions, 'place'> = {}): Promise<Scene> {
-  return { server: await startServer(t, { place: await SQLITE.place(t), ...options }), page: await browser.newPage() };
+/** A server whose status page is open. */
+async function start(
+  t: ExecutionContext,
+  options: Omit<TestServerOptions, 'place'> = {},
+  view: BrowserContextOptions = {},
+): Promise<Scene> {
+  const server = await startServer(t, { place: await SQLITE.place(t), ...options });
+  const page = await openPage(t, [server.base], view);
+  await page.goto(`${server.base}/status`);
+  return { server, page };
 }
 
 function totalsOf(startedAt: number, requests: number): Samples {
@@ -29,85 +26,72 @@ function totalsOf(startedAt: number, requests: number): Samples {
   return { hushbox_start_time_seconds: { '': [startedAt / 1000] }, hushbox_http_requests_total: count };
 }
 
-browserTest('the figures follow by themselves, without the page being loaded again', async (t) => {
+const requestsOn = (page: Page): Locator => page.locator('#requests');
+const uptimeOn = (page: Page): Locator => page.locator('#uptime');
+const rateOn = (page: Page): Locator => page.locator('#rate');
+
+browserTest('the figures are kept up to date without loading the page again', async (t) => {
   const { server, page } = await start(t);
-  await page.open(`${server.base}/status`);
   await page.evaluate('window.isFirst = true');
   for (let n = 0; n < 60; n++) await server.get('/health/live');
   server.clock.advance({ days: 1, seconds: 1 });
-  await page.until(`Number(${textIn('#requests')}) > 60`);
-  await page.until(`${textIn('#uptime')} === '1 d 00:00:01'`);
-  await page.until(`document.querySelector('#chart .line').getAttribute('d')?.startsWith('M')`);
-  t.regex(await page.evaluate(textIn('#rate')), /^\d+$/);
-  t.regex(await page.evaluate(textIn('time')), /2066/);
+  await requestsOn(page)
+    .filter({ hasText: /^(6[1-9]|[7-9]\d|\d{3,})$/ })
+    .waitFor();
+  await uptimeOn(page).filter({ hasText: '1 d 00:00:01' }).waitFor();
+  t.regex((await page.locator('#chart .line').getAttribute('d')) ?? '', /^M/);
+  t.regex((await rateOn(page).textContent()) ?? '', /^\d+$/);
+  t.regex((await page.getByRole('time').textContent()) ?? '', /2066/);
   t.true(await page.evaluate('window.isFirst'));
-  t.deepEqual(page.complaints, []);
 });
 
-browserTest('a service that does not answer is told, once, with the last figures; and when it is back', async (t) => {
-  const { server, page } = await start(t, { readTotals: async () => totalsOf(STARTED_AT, 12_345) });
-  await page.send('Network.enable');
-  await page.open(`${server.base}/status`);
-  const offline = (isOffline: boolean): Promise<object> =>
-    page.send('Network.emulateNetworkConditions', {
-      offline: isOffline,
-      latency: 0,
-      downloadThroughput: -1,
-      uploadThroughput: -1,
-    });
-  await page.until(`document.querySelector('#chart').checkVisibility()`);
-  await page.evaluate(`window.said = []; new MutationObserver(() => said.push(${textIn('#state')}))
-    .observe(document.querySelector('#state'), { childList: true, characterData: true, subtree: true })`);
-  await offline(true);
-  await page.until(stateIs('away'));
-  t.is(await page.evaluate(textIn('#requests')), '12,345');
-  await sleep(2_500); // it goes on asking
-  await offline(false);
-  await page.until(stateIs('up'));
+browserTest('a service that is away is reported once, with the last figures; and again when it is back', async (t) => {
+  const { page } = await start(t, { readTotals: async () => totalsOf(STARTED_AT, 12_345) });
+  await page.getByRole('figure').waitFor();
+  await page.evaluate(`window.said = []; new MutationObserver(() => said.push(document.querySelector('[role=status]').textContent))
+    .observe(document.querySelector('[role=status]'), { childList: true, characterData: true, subtree: true })`);
+  await page.context().setOffline(true);
+  await page.getByText('The service does not answer').waitFor();
+  t.is(await requestsOn(page).textContent(), '12,345');
+  for (const _ of ['it asks again', 'and again']) await page.waitForEvent('requestfailed');
+  await page.context().setOffline(false);
+  await page.getByText('The service answers.').waitFor();
   t.deepEqual(await page.evaluate('said'), ['The service does not answer. Trying again…', 'The service answers.']);
 });
 
-browserTest('after a restart the page goes on with the figures of the new program', async (t) => {
+browserTest('after a restart the page continues with the figures of the new program', async (t) => {
   let totals = totalsOf(STARTED_AT, 5_000);
-  const { server, page } = await start(t, { readTotals: async () => totals });
-  await page.open(`${server.base}/status`);
-  await page.until(`document.querySelector('#chart').checkVisibility()`);
+  const { page } = await start(t, { readTotals: async () => totals });
+  await page.getByRole('figure').waitFor();
   totals = totalsOf(STARTED_AT + 60_000, 3);
-  await page.until(`${textIn('#requests')} === '3'`);
-  t.is(await page.evaluate(`document.querySelector('time').dateTime`), '2066-01-01T12:01:00.000Z');
-  await page.until(`${textIn('#rate')} === '0'`);
-  t.deepEqual(page.complaints, []);
+  await requestsOn(page).filter({ hasText: /^3$/ }).waitFor();
+  t.is(await page.getByRole('time').getAttribute('datetime'), '2066-01-01T12:01:00.000Z');
+  await rateOn(page).filter({ hasText: /^0$/ }).waitFor();
 });
 
-browserTest('without JavaScript the page has the same figures, and is loaded again by the browser', async (t) => {
+browserTest('without JavaScript the page has the same figures, and the browser loads it again', async (t) => {
   let requests = 5_000;
-  const { server, page } = await start(t, { readTotals: async () => totalsOf(STARTED_AT, requests) });
-  await page.send('Emulation.setScriptExecutionDisabled', { value: true });
-  await page.open(`${server.base}/status`);
-  t.is(await page.evaluate(textIn('#requests')), '5,000');
-  t.is(await page.evaluate(textIn('#uptime')), '00:00:00');
+  const readTotals = async (): Promise<Samples> => totalsOf(STARTED_AT, requests);
+  const { page } = await start(t, { readTotals }, { javaScriptEnabled: false });
+  t.is(await requestsOn(page).textContent(), '5,000');
+  t.is(await uptimeOn(page).textContent(), '00:00:00');
   requests += 1;
-  await page.until(`${textIn('#requests')} === '5,001'`);
+  await requestsOn(page).filter({ hasText: '5,001' }).waitFor();
 });
 
 browserTest('the page fits a narrow screen, however large its figures', async (t) => {
-  const { server, page } = await start(t, { readTotals: async () => totalsOf(STARTED_AT, 123_456_789_012) });
+  const narrow = { viewport: { width: 320, height: 640 }, deviceScaleFactor: 1, isMobile: true };
+  const { server, page } = await start(t, { readTotals: async () => totalsOf(STARTED_AT, 123_456_789_012) }, narrow);
   server.clock.advance({ days: 4_000 });
-  await page.send('Emulation.setDeviceMetricsOverride', {
-    width: 320,
-    height: 640,
-    deviceScaleFactor: 1,
-    mobile: true,
-  });
-  await page.open(`${server.base}/status`);
-  await page.until(`document.querySelector('#chart').checkVisibility()`);
+  await page.reload();
+  await page.getByRole('figure').waitFor();
   t.true(await page.evaluate('document.documentElement.scrollWidth <= 320'));
 });
 
-browserTest('the page to create a secret leads to it', async (t) => {
+browserTest('the page to create a secret links to it', async (t) => {
   const { server, page } = await start(t);
-  await page.open(`${server.base}/`);
-  await page.click('footer a[href="status"]');
-  await page.until(`location.pathname === '/status' && ${textIn('h1')} === 'Status'`);
-  t.deepEqual(page.complaints, []);
+  await page.goto(`${server.base}/`);
+  await page.getByRole('link', { name: 'Status' }).click();
+  await page.getByRole('heading', { name: 'Status' }).waitFor();
+  t.is(page.url(), `${server.base}/status`);
 });

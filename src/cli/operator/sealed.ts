@@ -1,7 +1,7 @@
 import { masterKeyIdIn } from '../../sealing/head.ts';
 import { masterKeyIdOf } from '../../sealing/key-ring.ts';
+import { REREAD_MS } from '../../secrets/reading.ts';
 import type { SealedRecord, SecretRecords } from '../../secrets/records.ts';
-import { REREAD_MS } from '../../secrets/secrets.ts';
 import { count, instant } from '../terminal.ts';
 
 const PAGE = 500;

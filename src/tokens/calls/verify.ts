@@ -2,9 +2,9 @@ import { isUtf8 } from 'node:buffer';
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { HEADER_PART, type TokenKey } from './key.ts';
 
-/** Longer than any token of ours, and more than a header of ours can be. */
+/** Longer than any token that we sign, and than any header that we accept. */
 export const TOKEN_MAX_LENGTH = 8192;
-/** How far `iat` may be from our time, both ways. */
+/** How far `iat` may be from our time, in both directions. */
 export const MAX_OFFSET_SECONDS = 300;
 
 const FORM = /^([\w-]+)\.([\w-]+)\.([\w-]{86})$/;
@@ -16,9 +16,9 @@ export type Claims = Readonly<Record<string, unknown>> & {
 };
 
 /**
- * What a token claims that was signed with this key: HS512 and nothing else, whatever the token says of itself.
+ * Returns the claims of a token that was signed with this key. Only HS512 counts, whatever the token's header says.
  * @param now ms since the epoch; `iat` is at most 5 minutes off, `exp` and `nbf` (RFC 7519 §4.1.4, §4.1.5) hold.
- * @returns undefined for any other token: of what is wrong with it, nobody learns anything.
+ * @returns undefined for any other token, without a reason: a caller must not learn what is wrong with it.
  */
 export function verifyToken(key: TokenKey, token: string, now: number): Claims | undefined {
   const [, header, payload, signature] = (token.length <= TOKEN_MAX_LENGTH && FORM.exec(token)) || [];
@@ -30,7 +30,7 @@ export function verifyToken(key: TokenKey, token: string, now: number): Claims |
   return claims && isInTime(claims, now / 1000) && areClaims(claims) ? claims : undefined;
 }
 
-/** RFC 7515 §4.1.11: who does not know what `crit` names must not accept the token. */
+/** RFC 7515 §4.1.11: a recipient that does not understand the names in `crit` must refuse the token. */
 function isOurHeader(header: string): boolean {
   if (header === HEADER_PART) return true;
   const { alg, typ, crit } = parseObject(header) ?? {};
@@ -45,7 +45,7 @@ function isInTime({ iat, exp, nbf }: Readonly<Record<string, unknown>>, nowSecon
   );
 }
 
-/** RFC 7519 §4.1.3: one that is meant for somebody by name is not meant for us, who have none. */
+/** RFC 7519 §4.1.3: a token with an audience is not meant for us, because we have no name to be in it. */
 function areClaims(claims: Readonly<Record<string, unknown>>): claims is Claims {
   const { jti, payload, aud } = claims;
   if (aud !== undefined || !isText(jti) || !isObject(payload)) return false;
@@ -54,7 +54,7 @@ function areClaims(claims: Readonly<Record<string, unknown>>): claims is Claims 
 
 function parseObject(part: string): Record<string, unknown> | undefined {
   const bytes = Buffer.from(part, 'base64url');
-  if (!isUtf8(bytes) || bytes.toString('base64url') !== part) return undefined; // bits that count for nothing
+  if (!isUtf8(bytes) || bytes.toString('base64url') !== part) return undefined; // unused bits are set
   try {
     const value: unknown = JSON.parse(bytes.toString());
     return isObject(value) ? value : undefined;

@@ -14,9 +14,10 @@ import { inspectSqlite } from '../../../src/storage/sqlite/operator/inspect.ts';
 import { MIGRATIONS } from '../../../src/storage/sqlite/schema.ts';
 import { secretsAt } from '../../fixtures/fixture.ts';
 import { startMongoProxy } from '../../storage/mongo/mongo-proxy.ts';
+import { findFreePort } from '../../support/process/free-port.ts';
 import { hushbox } from '../../support/process/hushbox.ts';
 import { remember } from '../../support/process/leaks.ts';
-import { findFreePort, start, until } from '../../support/process/program.ts';
+import { start, until } from '../../support/process/program.ts';
 import { ENGINES, MONGODB, type Place, SQLITE, temporaryFolder } from '../../support/storage/storage.ts';
 
 const KEY = randomBytes(32);

@@ -5,7 +5,7 @@ import { addFraming } from './framing.ts';
 import { addHeaders } from './headers.ts';
 import { addLines } from './lines.ts';
 
-/** Requests as nobody should send them, and some that are only unusual. */
+/** Requests that no client should send, and some that are only unusual. */
 export function listCases(): readonly HostileCase[] {
   const cases = new Map<string, HostileCase>();
   const add: Add = (name, pieces, options = {}) => {

@@ -17,7 +17,7 @@ export type CaseOptions = Omit<HostileCase, 'name' | 'pieces'>;
 /** Takes note of a case. */
 export type Add = (name: string, pieces: Piece | readonly Piece[], options?: CaseOptions) => void;
 
-/** Looks like the key of a secret; what of it turns up in a log is a leak. */
+/** Looks like the key of a secret; any part of it in a log is a leak. */
 export const KEY: string = randomBytes(36).toString('base64url');
 remember(KEY);
 
@@ -26,10 +26,10 @@ export const BODY = '{"secret":"s"}';
 export const HOST = 'Host: x\r\n';
 export const UNFINISHED: CaseOptions = { isUnfinished: true };
 
-/** Would be taken for a request of its own by who believes the wrong length. */
+/** A server that believes the wrong length takes this for a request of its own. */
 export const SMUGGLED: string = `POST /generate?${KEY} HTTP/1.1\r\nHost: x\r\nContent-Length: 14\r\n\r\n${BODY}`;
 
-/** A request that creates a secret if it gets through, but for what is hostile about it. */
+/** A request that creates a secret if it gets through, apart from its hostile part. */
 export const create = (headers: string, body = BODY, line = 'POST /generate HTTP/1.1'): string =>
   `${line}\r\n${HOST}${headers}\r\n${body}`;
 export const sized = (body: string): string => `Content-Length: ${Buffer.byteLength(body, 'latin1')}\r\n`;

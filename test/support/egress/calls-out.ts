@@ -32,7 +32,7 @@ export function startEgress(t: ExecutionContext, { allow, ...parts }: Options = 
   const counted: string[] = [];
   const egress = createEgress({
     allowed: allow ? (parseAllowList(allow) ?? t.fail(allow) ?? []) : [],
-    servers: ['127.0.0.1:1'], // nobody's, unless a test has one
+    servers: ['127.0.0.1:1'], // nothing listens there, unless a test has a server
     hostsPath: '/nowhere',
     onAttempt: (purpose, outcome) => counted.push(`${purpose} ${outcome}`),
     connect: ((options: { host: string; lookup: (...all: unknown[]) => void }) => {
@@ -70,7 +70,7 @@ export async function textOf(body: Readable): Promise<string> {
 
 export type Upstream = { port: number; server: Server /** Connections so far. */; readonly connections: number };
 
-/** Listens on every address of this machine, IPv4 and IPv6, and counts who connects. */
+/** Listens on every address of this machine, IPv4 and IPv6, and counts connections. */
 export async function listenOn(t: ExecutionContext, server: Server): Promise<Upstream> {
   let connections = 0;
   const sockets = new Set<Socket>();

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
-/** Makes a certificate that signs itself, for localhost, and its key, by the names that nginx/tls.conf has for them. */
+/** Makes a self-signed certificate for localhost and its key, under the names in nginx/tls.conf. */
 export async function makeCertificate(folder: string): Promise<void> {
   const key = [
     '-newkey',

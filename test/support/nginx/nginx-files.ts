@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { findFreePort } from '../process/free-port.ts';
 
 export const CONFIGURATION = new URL('../../../nginx/', import.meta.url).pathname;
 
@@ -20,7 +20,7 @@ export type ConfigurationOptions = {
 /** The files of nginx/, with the paths and the port of a test in place of a container's. */
 export async function configure(folder: string, options: ConfigurationOptions): Promise<number> {
   const { sockets, workers = 2, server = 'plain.conf', log, edit = (_name, text) => text } = options;
-  const port = await findFreePort();
+  const port = await findFreePort(2); // one for plain HTTP, the next for TLS
   mkdirSync(join(folder, 'nginx'), { recursive: true });
   for (const name of readdirSync(CONFIGURATION).filter((name) => name.endsWith('.conf'))) {
     const text = readFileSync(join(CONFIGURATION, name), 'utf8')
@@ -35,15 +35,6 @@ export async function configure(folder: string, options: ConfigurationOptions): 
     writeFileSync(join(folder, 'nginx', name), edit(name, text));
   }
   return port;
-}
-
-function findFreePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 }
 
 export function isInstalled(command: string, argument: string): boolean {

@@ -9,7 +9,7 @@ import { until } from '../process/program.ts';
 import { temporaryFolder } from '../storage/storage.ts';
 import { type ConfigurationOptions, configure, isInstalled } from './nginx-files.ts';
 
-/** Tests that need nginx: visible skips where there is none. */
+/** Tests that need nginx: visible skips if it is missing. */
 export const withNginx = (
   isInstalled('nginx', '-v') ? test : Object.assign(test.skip, { serial: test.skip })
 ) as TestFn & { serial: TestFn };
@@ -36,7 +36,7 @@ export async function startNginx(t: ExecutionContext, options: NginxOptions): Pr
   const folder = await temporaryFolder(t);
   const port = await configure(folder, { log: `${folder}/access.log requests`, ...options });
   await options.prepare?.(folder);
-  const user = process.getuid?.() === 0 ? ' user root;' : ''; // else it could not use the sockets
+  const user = process.getuid?.() === 0 ? ' user root;' : ''; // otherwise it could not use the sockets
   // Ends with its standard input, and so with us, however that goes.
   const script = 'nginx -c "$0" -g "$1" </dev/null & cat; kill $!; wait $!';
   const args = ['-c', script, join(folder, 'nginx', 'nginx.conf'), `daemon off;${user}`];

@@ -9,14 +9,14 @@ import { openStorage } from '../../../src/storage/open.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
 import { configOf } from './storage-config.ts';
 
-/** Where a test's storage is; `open` can be called more than once, as several processes would. */
+/** The storage of one test; `open` can be called more than once, as several processes would do. */
 export type Place = { url: string; open(limits?: Partial<StoreLimits>): Promise<Storage> };
 export type Engine = { name: 'sqlite' | 'mongodb'; test: TestFn; place(t: ExecutionContext): Promise<Place> };
 
 const { MONGODB_TEST_URL } = process.env;
 
 export const SQLITE: Engine = { name: 'sqlite', test, place: sqlitePlace };
-/** Its tests are visible skips where no server is given. */
+/** Its tests are visible skips without a server. */
 export const MONGODB: Engine = {
   name: 'mongodb',
   test: (MONGODB_TEST_URL ? test : test.skip) as TestFn,
@@ -34,13 +34,13 @@ async function sqlitePlace(t: ExecutionContext): Promise<Place> {
   return placeAt(t, `sqlite:${join(await temporaryFolder(t), 'hushbox.db')}`);
 }
 
-/** Tests of one file that use the server at once: more of them than it can serve would only make each other late. */
+/** How many tests of one file use the server at once: with more, each would only be slower. */
 const MONGODB_TESTS_AT_ONCE = 5;
 const awaited: (() => void)[] = [];
 const having = new WeakSet<ExecutionContext>();
 let free = MONGODB_TESTS_AT_ONCE;
 
-/** One turn a test, however many places it has, so that none waits for what it holds itself. */
+/** One turn for each test, however many places it has, so that no test waits for a turn that it holds. */
 async function takeTurn(t: ExecutionContext): Promise<void> {
   if (having.has(t)) return;
   having.add(t);

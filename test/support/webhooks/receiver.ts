@@ -7,7 +7,7 @@ import { rememberCall } from '../process/leaks.ts';
 export type Call = { path: string | undefined; headers: IncomingHttpHeaders; body: string };
 export type Receiver = { url: string; calls: Call[]; answer: { status: number; headers?: Record<string, string> } };
 
-/** A real receiver on loopback, that remembers its calls and gives each the answer there is then; `isGone`: nobody listens there any more. */
+/** A real receiver on loopback. It keeps its calls and gives each the current answer; `isGone`: it has stopped listening. */
 export async function startReceiver(t: ExecutionContext, { isGone = false } = {}): Promise<Receiver> {
   const receiver: Receiver = { url: '', calls: [], answer: { status: 204 } };
   const server = createServer(async (request, response) => {

@@ -8,24 +8,24 @@ import type { EventType } from '../../../src/outbox/store.ts';
 import { fingerprintOf } from '../../../src/webhooks/payload.ts';
 import { remember, rememberCall } from '../process/leaks.ts';
 
-/** So many receivers, each an origin of its own. */
+/** How many receivers there are, each with its own origin. */
 const RECEIVERS = 6;
-/** An answer takes up to so long, so that some are under way whenever something is killed. */
+/** How long an answer takes at most, so that some are under way whenever a process is killed. */
 const ANSWER_MS = 30;
-/** Of first attempts, so many fail: half of them with 503, half with a connection that breaks after everything was read. */
+/** The share of first attempts that fail: half with 503, half with a connection that breaks after everything was read. */
 const FAILING = 0.04;
 
 type Entry = { type: EventType; webhookSecret: string; calls: Call[]; isAcknowledged: boolean };
 type Call = { id: string; body: string };
 
-/** Books of who is to be told what, and what arrived, kept outside of the service. */
+/** Records which events are due and which arrived, outside of the service. */
 export type WebhookLedger = {
   /** What contradicts the books. */
   readonly violations: readonly string[];
   readonly counts: Readonly<{ told: number; duplicates: number; failed: number }>;
   /** The next receiver's URL. */
   url(): string;
-  /** Somebody is to be told of this secret's end, which will be of this type. */
+  /** From now on an event of this type is due for this secret. */
   expect(secretKey: string, type: EventType, webhookSecret: string): void;
   /** Secrets whose event no receiver acknowledged yet. */
   missing(): number;
@@ -44,7 +44,7 @@ export async function startWebhookLedger(t: ExecutionContext): Promise<WebhookLe
     const id = String(headers['webhook-id']);
     rememberCall(headers);
     if (!entry) {
-      violations.push(`of a secret that nobody ended: ${body}`);
+      violations.push(`an event of a secret that nobody ended: ${body}`);
       return true;
     }
     if (type !== `secret.${entry.type}`) violations.push(`not the end it had: ${body}`);

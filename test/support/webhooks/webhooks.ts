@@ -1,6 +1,7 @@
-import type { Delivery, Notifier } from '../../../src/secrets/secrets.ts';
+import type { Delivery } from '../../../src/secrets/reading.ts';
+import type { Notifier } from '../../../src/secrets/secrets.ts';
 
-/** Where nobody is notified. */
+/** For services that notify nobody. */
 export const NO_WEBHOOKS: { notifier: Notifier; delivery: Delivery } = {
   notifier: {
     check: () => Promise.reject(new TypeError('nobody can be notified')),

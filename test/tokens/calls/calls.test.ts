@@ -19,13 +19,13 @@ const HS512 = { alg: 'HS512', typ: 'JWT' };
 
 const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
-/** A token of any header and claims, signed as its signer likes. */
+/** A token with any header and claims, signed in any way. */
 function forge(header: unknown, claims: unknown, { key = BYTES, hash = 'sha512' } = {}): string {
   const signed = `${part(header)}.${part(claims)}`;
   return `${signed}.${createHmac(hash, key).update(signed).digest('base64url')}`;
 }
 
-/** What jose says of it, asked for the same rules. */
+/** Whether jose accepts the token, under the same rules. */
 async function joseAccepts(token: string, key: Uint8Array = BYTES): Promise<boolean> {
   const options = { algorithms: ['HS512'], typ: 'JWT', currentDate: new Date(NOW_SECONDS * 1000) };
   try {
@@ -44,7 +44,7 @@ for (const { name, key_hex: hex, claims, token } of vectors) {
   });
 }
 
-test('what we sign, jose accepts, whatever is claimed', async (t) => {
+test('jose accepts any claims that we sign', async (t) => {
   const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 64 });
   const claims = fc.record({
     iat: fc.integer({ min: NOW_SECONDS - 300, max: NOW_SECONDS + 300 }),
@@ -65,7 +65,7 @@ test('what we sign, jose accepts, whatever is claimed', async (t) => {
   );
 });
 
-test('what jose signs, we accept', async (t) => {
+test('we accept what jose signs', async (t) => {
   for (let round = 0; round < 50; round++) {
     const bytes = randomBytes(64 + round);
     const token = await new SignJWT(CLAIMS as unknown as JWTPayload).setProtectedHeader(HS512).sign(bytes);
@@ -73,7 +73,7 @@ test('what jose signs, we accept', async (t) => {
   }
 });
 
-test('of a token that was tampered with anywhere we say what jose says, or are stricter about its spelling', async (t) => {
+test('for a token changed anywhere we agree with jose, or are stricter about its spelling', async (t) => {
   const token = signToken(KEY, CLAIMS);
   const letters = fc.constantFrom(...'ABab01-_.=+/ \n\0é');
   await fc.assert(
@@ -107,7 +107,7 @@ for (const [name, header, isGood] of OTHER_HEADERS) {
     for (const hash of ['sha512', 'sha256']) {
       const token = forge(header, CLAIMS, { hash });
       t.is(verifyToken(KEY, token, NOW) !== undefined, isGood && hash === 'sha512');
-      // That one critical name it happens to know.
+      // jose knows this one critical name.
       if (name !== 'crit') t.is(await joseAccepts(token), isGood && hash === 'sha512');
     }
     t.is(verifyToken(KEY, `${part(header)}.${part(CLAIMS)}.`, NOW), undefined);
@@ -115,7 +115,7 @@ for (const [name, header, isGood] of OTHER_HEADERS) {
   });
 }
 
-test('iat counts up to 5 minutes off, both ways and not a second more, as it does for jose', async (t) => {
+test('iat may be up to 5 minutes off in both directions and not a second more, as with jose', async (t) => {
   for (const [offset, isGood] of [
     [0, true],
     [300, true],
@@ -130,7 +130,7 @@ test('iat counts up to 5 minutes off, both ways and not a second more, as it doe
   }
 });
 
-test('exp and nbf hold where they are there', (t) => {
+test('exp and nbf hold if a token has them', (t) => {
   const accepts = (claims: object): boolean =>
     verifyToken(KEY, signToken(KEY, { ...CLAIMS, ...claims }), NOW) !== undefined;
   t.true(accepts({ exp: NOW_SECONDS + 1, nbf: NOW_SECONDS }));
@@ -166,12 +166,12 @@ const OTHER_CLAIMS: readonly unknown[] = [
   null,
 ];
 for (const claims of OTHER_CLAIMS) {
-  test(`well signed and refused: ${(JSON.stringify(claims) ?? '').slice(0, 100)}`, (t) => {
+  test(`signed correctly and refused: ${(JSON.stringify(claims) ?? '').slice(0, 100)}`, (t) => {
     t.is(verifyToken(KEY, forge(HS512, claims), NOW), undefined);
   });
 }
 
-test('what is no token at all is refused without a word from any library', (t) => {
+test('text that is no token is refused without an error from any library', (t) => {
   const invalidUtf8 = Buffer.from([0x7b, 0xff, 0x7d]).toString('base64url');
   const mac = (signed: string): string => `${signed}.${createHmac('sha512', BYTES).update(signed).digest('base64url')}`;
   for (const token of [
@@ -192,7 +192,7 @@ test('what is no token at all is refused without a word from any library', (t) =
   }
 });
 
-test('another key is refused, a truncated one cannot be made; jose signs with a short key without a word', async (t) => {
+test('another key is refused, a short one cannot be made; jose signs with a short key without complaint', async (t) => {
   const token = signToken(KEY, CLAIMS);
   t.is(verifyToken(createTokenKey(Buffer.alloc(64, 0x5b)), token, NOW), undefined);
   t.is(verifyToken(createTokenKey(Buffer.alloc(65, 0x5a)), token, NOW), undefined);
@@ -201,7 +201,7 @@ test('another key is refused, a truncated one cannot be made; jose signs with a 
   await t.notThrowsAsync(new SignJWT({}).setProtectedHeader(HS512).sign(short));
 });
 
-test('every call has its own jti of 128 random bits, the time, and the day of Greenwich', (t) => {
+test('every call has its own jti of 128 random bits, the time, and the date in UTC', (t) => {
   let now = Date.UTC(2026, 10, 21, 23, 59, 59, 999);
   const claimsOf = createCallClaims({ clock: () => now, randomBytes });
   const first = claimsOf('username');

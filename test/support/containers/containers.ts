@@ -1,30 +1,30 @@
 import { execFile } from 'node:child_process';
-import { createServer } from 'node:net';
 import { promisify } from 'node:util';
 import test, { type TestFn } from 'ava';
+import { findFreePort } from '../process/free-port.ts';
 
 const run = promisify(execFile);
 const MAX_OUTPUT_BYTES = 1024 ** 3;
 const PATIENCE_MS = 300_000;
 
-/** What stands for `docker compose` on this machine; without it, tests of containers are visible skips. */
+/** The command for `docker compose` on this machine; without it, tests of containers are visible skips. */
 const { CONTAINERS } = process.env;
 export const withContainers = (CONTAINERS ? test.serial : test.serial.skip) as TestFn;
 export const hasContainers = CONTAINERS !== undefined;
 
 export type Containers = {
   base: string;
-  /** `make TARGET` on this set-up. @returns what it printed. */
+  /** `make TARGET` on this setup. @returns its output. */
   make(target: string, env?: Record<string, string>): Promise<string>;
-  /** Any words of docker-compose. @returns what it printed. @throws when it fails. */
+  /** Any command of docker-compose. @returns its output. @throws when it fails. */
   compose(...words: string[]): Promise<string>;
   /** Runs a script of sh in a service's container. */
   inside(service: string, script: string): Promise<string>;
-  /** As root where the service is somebody else. */
+  /** As root, even if the service runs as another user. */
   asRoot(service: string, script: string): Promise<string>;
 };
 
-/** A set-up with a name, a port and an image of its own. Nothing is started yet. */
+/** A setup with its own name, port and image. Nothing is started yet. */
 export async function createContainers(settings: Record<string, string> = {}): Promise<Containers> {
   const port = await findFreePort();
   const env = {
@@ -52,13 +52,4 @@ export async function createContainers(settings: Record<string, string> = {}): P
     inside: (service, script) => compose('exec', '-T', service, 'sh', '-c', script),
     asRoot: (service, script) => compose('exec', '-T', '--user', 'root', service, 'sh', '-c', script),
   };
-}
-
-function findFreePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 }

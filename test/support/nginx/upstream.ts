@@ -4,7 +4,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 
-/** A server of a test's own in a worker's place: `worker-N.sock` in the folder. */
+/** A server of the test in the place of a worker: `worker-N.sock` in the folder. */
 export async function startUpstream(
   t: ExecutionContext,
   sockets: string,
@@ -21,7 +21,7 @@ export async function startUpstream(
   return server;
 }
 
-/** Answers with what it was asked. */
+/** Answers with the request that it got. */
 export const echo: RequestListener = (request, response) => {
   let body = '';
   request.setEncoding('latin1').on('data', (text) => {

@@ -8,16 +8,16 @@ export type Load = {
   pairs: number;
   /** Answers other than the right one. */
   refusals: Refusal[];
-  /** What broke: connections, time-outs, wrong content. */
+  /** Broken connections, time-outs, wrong content. */
   failures: string[];
   slowestMs: number;
-  /** The longest time in which nobody was served. */
+  /** The longest time in which no client was served. */
   longestGapMs: number;
   stop(): Promise<void>;
 };
 export type LoadOptions = { clients: number; pauseMs: number; timeoutMs: number };
 
-/** Clients that create and read, one pair after the other, half of them on kept connections, until told to stop. */
+/** Clients that create and read, one pair after the other, half of them on kept connections, until `stop`. */
 export function startLoad(target: Target, { clients, pauseMs, timeoutMs }: LoadOptions): Load {
   const agents: Agent[] = [];
   let isStopping = false;

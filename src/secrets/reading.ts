@@ -1,0 +1,219 @@
+import type { Clock } from '../clock.ts';
+import { AppError, type ErrorCode } from '../errors.ts';
+import type { KeyRing } from '../sealing/key-ring.ts';
+import { createOpener, needsPhrase, type Opener } from './envelope.ts';
+import { parseSecretKey, type SecretKey } from './keys.ts';
+import { type HashPhrase, normalisePhrase, type PhraseGate } from './phrases.ts';
+import type { ClaimOptions, Found, Notify, SecretStore } from './store.ts';
+
+/** How often the same reader can get the same secret, the first time included. */
+export const MAX_READS = 5;
+/** How long after the first time. */
+export const REREAD_MS = 60_000;
+/** A request can lose to another one of the same reader, which leaves a copy: then we look again, but not endlessly. */
+const MAX_LOOKS = 4;
+
+/** After these the try stays taken: the guess was made, or the claim may have given the try back already. */
+const SPENDS_A_TRY: ReadonlySet<ErrorCode> = new Set(['WRONG_PHRASE', 'STORAGE_UNAVAILABLE']);
+
+export type Reading = {
+  /** Looks without reading. @throws AppError KEY_NOT_FOUND */
+  look(secretKey: string): Promise<{ needsPhrase: boolean; expiresAt: number }>;
+  /**
+   * Reading a secret and ends it in the same step; with an `idempotencyKey`, the same reader can get it again for a minute.
+   * @throws AppError KEY_NOT_FOUND when unknown, malformed, expired, read or burned: the same on purpose.
+   * @throws AppError PHRASE_REQUIRED, WRONG_PHRASE, TOO_MANY_TRIES, BUSY, MASTER_KEY_UNAVAILABLE: the secret stays.
+   */
+  read(secretKey: string, input: ReadInput): Promise<string>;
+};
+/** `requestId` names the request in the audit log. */
+export type ReadInput = {
+  phrase?: string | undefined;
+  idempotencyKey?: string | undefined;
+  requestId?: string | undefined;
+};
+
+export type ReadEvent =
+  | 'read'
+  | 'reread'
+  | 'wrong_try'
+  /** A wrong try was the last of the budget. At most once an hour for a secret, because a try takes that to grow back. */
+  | 'tries_exhausted';
+
+/** Delivers the events of secrets that have a subscription. */
+export type Delivery = {
+  /**
+   * Takes room for the event of a read that is about to end a secret.
+   * @returns undefined without room: then the event is due at once, for any process to take from the store.
+   */
+  reserve(notify: Notify, now: number): Reservation | undefined;
+  /** An event was written that is due now. */
+  wake(): void;
+};
+/** Ends with exactly one of the two calls. */
+export type Reservation = {
+  /** Until when this process holds the event. */
+  leaseUntil: number;
+  /** The event was written. */
+  start(event: HeldEvent): void;
+  /** The event was not written, or may have been: then it is found in the store after the lease. */
+  cancel(): void;
+};
+/** As `EventStore` returns them. */
+export type HeldEvent = {
+  id: Uint8Array;
+  type: 'read';
+  occurredAt: number;
+  attempts: number;
+  dueAt: number;
+  notify: Notify;
+};
+
+export type ReadingParts = {
+  store: SecretStore;
+  ring: KeyRing;
+  gate: PhraseGate;
+  clock: Clock;
+  onEvent(event: ReadEvent, requestId?: string): void;
+  delivery: Delivery;
+  /**
+   * Secrets created at this instant or before may have been read already, and are never handed out again.
+   * @throws AppError STORAGE_UNAVAILABLE while the instant is unknown.
+   */
+  refusedUntil(): number;
+};
+type Reader = { key: SecretKey; idempotencyKey: string | undefined; requestId: string | undefined };
+type Seen = { found: Found; opener: Opener };
+
+export function createReading(parts: ReadingParts): Reading {
+  return {
+    async look(text) {
+      const { state, envelope, expiresAt } = await find(parts, parse(text));
+      if (state !== 'waiting') throw new AppError('KEY_NOT_FOUND');
+      return { needsPhrase: needsPhrase(envelope), expiresAt };
+    },
+
+    async read(text, { phrase, idempotencyKey, requestId }) {
+      const reader = { key: parse(text), idempotencyKey, requestId };
+      const seen = await see(parts, reader);
+      if (!seen.opener.salt) return take(parts, reader, seen);
+      if (!phrase) throw new AppError('PHRASE_REQUIRED');
+      return parts.gate.run(reader.key.text, (hashPhrase) => readWithPhrase(parts, reader, phrase, hashPhrase));
+    },
+  };
+}
+
+function parse(text: string): SecretKey {
+  const key = parseSecretKey(text);
+  if (!key) throw new AppError('KEY_NOT_FOUND');
+  return key;
+}
+
+async function find({ store, clock, refusedUntil }: ReadingParts, { id }: SecretKey): Promise<Found> {
+  const found = await store.find(id, clock());
+  if (!found || found.createdAt <= refusedUntil()) throw new AppError('KEY_NOT_FOUND');
+  return found;
+}
+
+/** Finds what this reader may act on: a copy is only for the reader that claimed the secret. */
+async function see(parts: ReadingParts, { key, idempotencyKey }: Reader): Promise<Seen> {
+  const found = await find(parts, key);
+  const identity = { id: key.id, createdAt: found.createdAt, expiresAt: found.expiresAt };
+  const opener = createOpener(parts.ring, key.bytes, identity, found.envelope, idempotencyKey);
+  if (!opener) throw new AppError('MASTER_KEY_UNAVAILABLE', { retryAfterSeconds: 60 });
+  if (found.state === 'copy' && !opener.claimTag?.equals(found.claimTag)) throw new AppError('KEY_NOT_FOUND');
+  return { found, opener };
+}
+
+async function readWithPhrase(
+  parts: ReadingParts,
+  reader: Reader,
+  phrase: string,
+  hashPhrase: HashPhrase,
+): Promise<string> {
+  const seen = await see(parts, reader); // again, because the request may have waited in the queue
+  const { opener } = seen;
+  return withTry(parts, reader.key, async (triesLeft) => {
+    const phraseKey = await hashPhrase(normalisePhrase(phrase), opener.salt as Uint8Array);
+    if (!opener.isRightPhrase(phraseKey)) {
+      parts.onEvent('wrong_try');
+      if (triesLeft === 0) parts.onEvent('tries_exhausted', reader.requestId);
+      throw new AppError('WRONG_PHRASE', { members: { tries_left: triesLeft } });
+    }
+    return take(parts, reader, seen, phraseKey);
+  });
+}
+
+/** Takes a try, and gives it back unless the phrase was found wrong or the outcome is unknown. */
+async function withTry<T>(
+  { store, clock }: ReadingParts,
+  { id }: SecretKey,
+  check: (triesLeft: number) => Promise<T>,
+): Promise<T> {
+  const reservation = await store.reserveTry(id, clock());
+  if (!reservation) throw new AppError('KEY_NOT_FOUND');
+  if (!reservation.granted) {
+    throw new AppError('TOO_MANY_TRIES', { retryAfterSeconds: Math.ceil(reservation.retryAfterMs / 1000) });
+  }
+  try {
+    return await check(reservation.triesLeft);
+  } catch (error) {
+    const isSpent = error instanceof AppError && SPENDS_A_TRY.has(error.code);
+    if (!isSpent) await store.refundTry(id);
+    throw error;
+  }
+}
+
+async function take(parts: ReadingParts, reader: Reader, first: Seen, phraseKey?: Uint8Array): Promise<string> {
+  let seen = first;
+  for (let looks = 1; ; looks++) {
+    const text = seen.opener.open(phraseKey); // before the claim: a secret that does not open must not be used up
+    if (await end(parts, reader.key, seen, text, phraseKey)) {
+      parts.onEvent(seen.found.state === 'waiting' ? 'read' : 'reread');
+      return text.toString();
+    }
+    // Lost. The winner may be another request of this reader: then there is a copy to find.
+    if (!reader.idempotencyKey || looks === MAX_LOOKS) throw new AppError('KEY_NOT_FOUND');
+    seen = await see(parts, reader);
+  }
+}
+
+/** One atomic step with one winner. @returns false when another request was faster, or the time is over. */
+function end(
+  parts: ReadingParts,
+  { id }: SecretKey,
+  { found, opener }: Seen,
+  text: Buffer,
+  phraseKey?: Uint8Array,
+): Promise<boolean> {
+  const { store } = parts;
+  const { claimTag } = opener;
+  const refundTry = phraseKey !== undefined;
+  const now = parts.clock();
+  if (found.state === 'copy') {
+    return store.reread(id, now, { claimTag: found.claimTag, maxReads: MAX_READS, refundTry });
+  }
+  const copy = claimTag && { envelope: opener.sealCopy(text, phraseKey), claimTag, until: now + REREAD_MS };
+  const options = { copy, refundTry, share: found.share };
+  return found.notify ? claimWithEvent(parts, id, now, options, found.notify) : store.claim(id, now, options);
+}
+
+/** The claim writes the event, so that an event without room here is not lost. */
+async function claimWithEvent(
+  { store, delivery }: ReadingParts,
+  id: Uint8Array,
+  now: number,
+  options: ClaimOptions,
+  notify: Notify,
+): Promise<boolean> {
+  const reserved = delivery.reserve(notify, now);
+  const dueAt = reserved?.leaseUntil ?? now;
+  let isWon = false;
+  try {
+    isWon = await store.claim(id, now, { ...options, eventDueAt: dueAt });
+    return isWon;
+  } finally {
+    if (isWon) reserved?.start({ id, type: 'read', occurredAt: now, attempts: 0, dueAt, notify });
+    else reserved?.cancel();
+  }
+}
