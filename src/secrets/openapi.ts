@@ -7,9 +7,10 @@ import {
   orPage,
   type Schema,
 } from '../http/openapi.ts';
+import { TRY_BURST, TRY_REFILL_MS } from './budget.ts';
 import { IDEMPOTENCY_KEY, NOTIFY_MAX_LENGTH, PHRASE_MAX_BYTES, type SecretLimits } from './routes.ts';
 import { MAX_READS, REREAD_MS } from './secrets.ts';
-import { RECEIPT_MS, TRY_BURST, TRY_REFILL_MS } from './store.ts';
+import { RECEIPT_MS } from './store.ts';
 
 const HOUR_SECONDS = 3600;
 const DAY_SECONDS = 24 * HOUR_SECONDS;

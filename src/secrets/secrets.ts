@@ -1,10 +1,11 @@
 import type { Clock } from '../clock.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
+import type { Refusal } from '../limits/limits.ts';
 import type { KeyRing } from '../sealing/key-ring.ts';
 import { randomBytes } from '../sealing/random.ts';
 import { createOpener, needsPhrase, type Opener, type PhraseKey, SALT_BYTES, sealSecret } from './envelope.ts';
 import { createReceiptKey, createSecretKey, parseReceiptKey, parseSecretKey, type SecretKey } from './keys.ts';
-import type { ClaimOptions, Found, Notify, Receipt, Refusal, SecretStore } from './store.ts';
+import type { ClaimOptions, Found, Notify, Receipt, SecretStore } from './store.ts';
 
 /** How often the same reader may be handed the same secret, the first time included. */
 export const MAX_READS = 5;

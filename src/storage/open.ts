@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
 import type { Finding } from '../findings.ts';
-import type { StoreLimits } from '../secrets/store.ts';
+import type { StoreLimits } from '../limits/limits.ts';
 import type { LimitName, Records, Storage, StorageAddress, StorageConfig, StorageEvents } from './storage.ts';
 
 /**

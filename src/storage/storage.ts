@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts';
 import type { FenceState, FenceStore } from '../fence/store.ts';
+import type { LimitStore } from '../limits/store.ts';
 import type { EventStore } from '../outbox/store.ts';
 import type { SecretRecords } from '../secrets/records.ts';
 import type { SecretStore } from '../secrets/store.ts';
@@ -10,6 +11,7 @@ export type Storage = {
   secrets: SecretStore;
   events: EventStore;
   fence: FenceStore;
+  limits: LimitStore;
   sink: SinkStore;
   /** @throws AppError STORAGE_UNAVAILABLE */
   ping(): Promise<void>;

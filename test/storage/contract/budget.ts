@@ -1,4 +1,5 @@
-import { TRY_BURST, TRY_REFILL_MS, type TryReservation } from '../../../src/secrets/store.ts';
+import { TRY_BURST, TRY_REFILL_MS } from '../../../src/secrets/budget.ts';
+import type { TryReservation } from '../../../src/secrets/store.ts';
 import {
   type ContractTest,
   CREATED_AT,

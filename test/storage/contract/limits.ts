@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
-import type { NewSecret, Refusal, SecretStore, StoreLimits } from '../../../src/secrets/store.ts';
-import { storedBytes } from '../../../src/secrets/store.ts';
+import type { Refusal, StoreLimits } from '../../../src/limits/limits.ts';
+import type { NewSecret, SecretStore } from '../../../src/secrets/store.ts';
+import { storedBytes } from '../../../src/storage/usage.ts';
 import { until } from '../../support/process/program.ts';
 import { openInProcess } from './store-process.ts';
 import {

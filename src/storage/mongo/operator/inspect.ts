@@ -2,10 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { Collection, Document } from 'mongodb';
 import type { Clock } from '../../../clock.ts';
 import { type Finding, note, ok, problem, warning } from '../../../findings.ts';
-import type { SecretDocument } from '../collections.ts';
+import { SECRETS, type SecretDocument } from '../collections.ts';
 import { type Connection, connectPatiently, isStandalone, keepConnection } from '../engine/connection.ts';
 import { hasCode, NAMESPACE_NOT_FOUND } from '../engine/error-codes.ts';
-import { INDEXES } from '../secrets.ts';
 
 const SLOW_WRITE_MS = 100;
 /** The database removes what is over by its own clock, 30 s late: beyond that it would be early. */
@@ -28,14 +27,14 @@ export async function inspectMongo(url: string, clock: Clock): Promise<Finding[]
   }
 }
 
-async function inspectServer({ database, secrets }: Connection, clock: Clock): Promise<Finding[]> {
+async function inspectServer({ database }: Connection, clock: Clock): Promise<Finding[]> {
   const askedAt = clock();
   const hello = await database.command({ hello: 1 });
   const roundTripMs = clock() - askedAt;
   return [
     topologyOf(hello),
     clockOf(hello, askedAt + roundTripMs / 2, roundTripMs),
-    ...(await inspectIndexes(secrets)),
+    ...(await inspectIndexes(SECRETS.in(database))),
   ];
 }
 
@@ -66,7 +65,7 @@ async function inspectIndexes(secrets: Collection<SecretDocument>): Promise<Find
     there = [];
   }
   if (there.length === 0) return [note('Nothing is stored yet: the first start makes the indexes.')];
-  const missing = INDEXES.filter(
+  const missing = SECRETS.indexes.filter(
     ({ key }) => !there.some((index) => JSON.stringify(index.key) === JSON.stringify(key)),
   );
   if (missing.length === 0) return [ok('The indexes are there.')];
@@ -76,10 +75,10 @@ async function inspectIndexes(secrets: Collection<SecretDocument>): Promise<Find
 }
 
 /** A write that finds nothing to change is acknowledged as any other is, and leaves nothing behind. */
-async function inspectWrites({ secrets }: Connection): Promise<Finding[]> {
+async function inspectWrites({ database }: Connection): Promise<Finding[]> {
   const startedAt = performance.now();
   try {
-    await secrets.deleteOne({ _id: Buffer.from(randomUUID()) });
+    await SECRETS.in(database).deleteOne({ _id: Buffer.from(randomUUID()) });
   } catch (error) {
     const advice = 'Every create and read needs a write that a majority has journaled: see the members of the set.';
     return [problem(`MongoDB does not confirm a write (${codeOf(error)}).`, advice)];
