@@ -32,6 +32,21 @@ test('one is granted as much too early as the tolerance allows, and the wait is 
   t.deepEqual(takeAt(tolerant, 0, 0, 0, 79, 80, 80).slice(3), [refused(21), granted(0), refused(120)]);
 });
 
+test('a clock that is set back finds the longest debt that the limit can make, and pays it off', (t) => {
+  t.deepEqual(takeAt(LIMIT, 0, 0, 0, -1e9, 99 - 1e9, 100 - 1e9, 100 - 1e9).slice(3), [
+    refused(100),
+    refused(1),
+    granted(0),
+    refused(100),
+  ]);
+});
+
+test('clocks that differ by up to 30 s grant no more together than the fastest of them', (t) => {
+  const instants = Array.from({ length: 2_000 }, (_, n) => n - (n % 3) * 15_000);
+  const outcomes = takeAt(LIMIT, ...instants);
+  t.true(outcomes.filter((taken) => taken.granted).length <= LIMIT.burst + 2_000 / LIMIT.intervalMs);
+});
+
 test('a rate of creations is exact for any number a minute', (t) => {
   for (const perMinute of [1, 7, 60, 999, 10_000]) {
     const rate = createRate({ ...NO_LIMITS, clientCreatesPerMinute: perMinute });

@@ -5,7 +5,7 @@ import type { LimitStore } from '../../src/limits/store.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import type { Engine } from '../support/storage/storage.ts';
 import { openInProcess } from './contract/store-process.ts';
-import { CREATED_AT as NOW, sweepAll, times } from './contract/world.ts';
+import { HOUR, CREATED_AT as NOW, sweepAll, times } from './contract/world.ts';
 
 type LimitWorld = { limits: LimitStore; url: string; open(): Promise<Storage>; close(): Promise<void> };
 
@@ -94,6 +94,15 @@ export function limitStoreContract(engine: Engine): void {
     await doomed.kill();
     const { limits: again } = await world.open();
     for (const one of [key, other]) t.deepEqual(await again.take(one, LIMIT, NOW), refused(60_000));
+  });
+
+  test('a clock that is set back is told to wait one interval, and no more is granted', async (t, { limits }) => {
+    const [key, earlier] = [randomBytes(16), NOW - 10 * HOUR];
+    await takeAll(limits, key);
+    t.deepEqual(await limits.take(key, LIMIT, earlier), refused(60_000));
+    t.deepEqual(await limits.take(key, LIMIT, earlier + 59_999), refused(1));
+    t.deepEqual(await limits.take(key, LIMIT, earlier + 60_000), granted(0));
+    t.deepEqual(await limits.take(key, LIMIT, earlier + 60_000), refused(60_000));
   });
 
   test('a sweep changes no limit', async (t, { limits, open }) => {

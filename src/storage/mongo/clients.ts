@@ -1,10 +1,17 @@
 import type { Collection } from 'mongodb';
-import { createRate, FULL_RETRY_MS, type Refusal, type StoreLimits, take } from '../../limits/limits.ts';
+import {
+  createRate,
+  FULL_RETRY_MS,
+  grantedDebtMs,
+  type Refusal,
+  refusedAt,
+  type StoreLimits,
+} from '../../limits/limits.ts';
 import type { Share } from '../../secrets/store.ts';
 import { storedBytes } from '../usage.ts';
 import type { ClientDocument, SecretDocument } from './collections.ts';
 import { DUPLICATE_KEY, hasCode } from './engine/error-codes.ts';
-import { grantsOne, takeOne } from './gcra.ts';
+import { debtOf, grantsOne, takeOne } from './gcra.ts';
 
 /** No step takes longer: after this time a taken place has its secret, or never will. */
 const SETTLED_MS = 30_000;
@@ -59,10 +66,16 @@ export function createClients(
   }
 
   /** @returns undefined when nothing stands in the way any more. */
-  function refusalBy({ rateFullAt, secrets, bytes }: ClientDocument, wish: Wish): Refusal | undefined {
-    const { taken } = take(rateFullAt, rate, wish.now);
-    if (wish.takesRate && !taken.granted) return { reason: 'rate', retryAfterMs: taken.retryAfterMs };
-    const isOver = secrets >= limits.clientMaxSecrets || bytes + bytesOf(wish.placeFor) > limits.clientMaxBytes;
+  async function refusalBy(found: ClientDocument, wish: Wish): Promise<Refusal | undefined> {
+    const { _id, rateFullAt } = found;
+    const debtMs = await debtOf(rateFullAt, rate, wish.now, (kept) =>
+      clients().updateOne({ _id, rateFullAt }, { $set: { rateFullAt: kept } }),
+    );
+    if (wish.takesRate && debtMs > grantedDebtMs(rate)) {
+      return { reason: 'rate', retryAfterMs: refusedAt(debtMs, rate).retryAfterMs };
+    }
+    const bytes = found.bytes + bytesOf(wish.placeFor);
+    const isOver = found.secrets >= limits.clientMaxSecrets || bytes > limits.clientMaxBytes;
     return isOver ? { reason: 'quota', retryAfterMs: FULL_RETRY_MS } : undefined;
   }
 
@@ -103,7 +116,7 @@ export function createClients(
         const wasReleasing = releasing.size > 0; // a share that is free by the time of a refusal counts too
         if (await tryToTake(wish)) return undefined;
         const found = await clients().findOne({ _id: wish.client });
-        const refusal = found ? refusalBy(found, wish) : await create(wish);
+        const refusal = found ? await refusalBy(found, wish) : await create(wish);
         if (refusal?.reason === 'rate' || attempts === MAX_ATTEMPTS) return refusal ?? TOO_BUSY;
         if (wasReleasing) await settle();
         else if (refusal && !(await recount(wish.client, wish.now))) return refusal;

@@ -8,7 +8,7 @@ import type { Capacity } from './capacity.ts';
 import { type Clients, sharesOf } from './clients.ts';
 import { CONTENT, type SecretDocument } from './collections.ts';
 import { translateFailures } from './engine/unavailable.ts';
-import { grantsOne, takeOne } from './gcra.ts';
+import { debtOf, grantsOne, takeOne } from './gcra.ts';
 import { createSecretsSweep, WIPE } from './secrets-sweep.ts';
 
 const FOUND = {
@@ -117,7 +117,12 @@ function createTries({ secrets }: Parts): Pick<SecretStore, 'reserveTry' | 'refu
       );
       if (granted) return reservationOf(grantedAt(granted.triesFullAt - now, TRY_LIMIT));
       const refused = await secrets().findOne(visible, { projection: { triesFullAt: 1 } });
-      return refused ? reservationOf(refusedAt(refused.triesFullAt - now, TRY_LIMIT)) : undefined;
+      if (!refused) return undefined;
+      const { triesFullAt } = refused;
+      const debtMs = await debtOf(triesFullAt, TRY_LIMIT, now, (kept) =>
+        secrets().updateOne({ _id: id, triesFullAt }, { $set: { triesFullAt: kept } }),
+      );
+      return reservationOf(refusedAt(debtMs, TRY_LIMIT));
     },
 
     async refundTry(id) {

@@ -50,6 +50,15 @@ export function budgetContract(test: ContractTest): void {
     t.false((await store.reserveTry(id, CREATED_AT + 500))?.granted);
   });
 
+  test('after a clock was set back the next try is there within an hour, and no other', async (t, { store }) => {
+    const [secret, earlier] = [await createUntraced(store), CREATED_AT - 10 * HOUR];
+    await reserve(store, secret, CREATED_AT, TRY_BURST);
+    t.deepEqual(await store.reserveTry(secret.id, earlier), refused(TRY_REFILL_MS + 500));
+    t.deepEqual(await store.reserveTry(secret.id, earlier + TRY_REFILL_MS - 1), refused(501));
+    t.deepEqual(await store.reserveTry(secret.id, earlier + TRY_REFILL_MS), granted(0));
+    t.deepEqual(await store.reserveTry(secret.id, earlier + TRY_REFILL_MS), refused(TRY_REFILL_MS + 500));
+  });
+
   test('in seven days no more than 10 + 168 tries are granted', async (t, { store }) => {
     const { id, expiresAt } = await createUntraced(store, { expiresAt: CREATED_AT + 168 * HOUR });
     let count = 0;

@@ -92,6 +92,15 @@ export function limitContract(test: ContractTest): void {
     },
   );
 
+  testWith({ clientCreatesPerMinute: 10 }, 'a clock that is set back refuses for no longer', async (t, store) => {
+    const [intervalMs, earlier] = [6_000, CREATED_AT - 10 * HOUR];
+    await times(10, () => create(store));
+    t.deepEqual(await store.create(ofClient({ now: earlier })), { reason: 'rate', retryAfterMs: intervalMs });
+    t.deepEqual(await store.admit(CLIENT, earlier + 1_000), { reason: 'rate', retryAfterMs: intervalMs - 1_000 });
+    t.is(await create(store, { now: earlier + intervalMs }), 'stored');
+    t.is(await create(store, { now: earlier + intervalMs }), 'rate');
+  });
+
   for (const perMinute of [1, 7, 1000]) {
     testWith(
       { clientCreatesPerMinute: perMinute },
