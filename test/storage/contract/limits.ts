@@ -130,6 +130,23 @@ export function limitContract(test: ContractTest): void {
   );
 
   testWith(
+    { clientCreatesPerMinute: 3, clientMaxSecrets: 1 },
+    'a full quota takes nothing from the rate',
+    async (t, store) => {
+      for (let left = 3; left > 0; left--) {
+        const secret = ofClient();
+        t.is(await store.create(secret), undefined);
+        if (left > 1) {
+          t.is(await create(store), 'quota');
+          t.is(await outcomeOf(store.admit(CLIENT, CREATED_AT)), 'quota');
+        }
+        await read(store, secret);
+      }
+      t.is(await create(store), 'rate');
+    },
+  );
+
+  testWith(
     { clientMaxSecrets: 5 },
     'a client has so many places; whatever ends a secret frees its own',
     async (t, store) => {

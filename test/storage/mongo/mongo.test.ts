@@ -4,7 +4,7 @@ import test, { type ExecutionContext } from 'ava';
 import { BSON, MongoClient } from 'mongodb';
 import { NO_LIMITS, type StoreLimits } from '../../../src/limits/limits.ts';
 import { describeError } from '../../../src/ops/log.ts';
-import { SECRETS } from '../../../src/storage/mongo/collections.ts';
+import { COLLECTIONS, SECRETS } from '../../../src/storage/mongo/collections.ts';
 import { translateFailures } from '../../../src/storage/mongo/engine/unavailable.ts';
 import { openMongo } from '../../../src/storage/mongo/open.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
@@ -276,6 +276,10 @@ testMongo('any number of processes make the same indexes, on an empty and on an 
     { ...none, key: { 'notify.destination': 1, 'event.dueAt': 1 }, partialFilterExpression: isEvent },
   ]);
   t.true(warnings.every((warning) => warning.includes('standalone')));
+  for (const { name, indexes: listed } of COLLECTIONS) {
+    const there = await withClient(url, (client) => client.db().collection(name).indexes());
+    t.deepEqual(there.map((index) => index.name).sort(), ['_id_', ...listed.map((index) => index.name)].sort(), name);
+  }
 });
 
 testMongo('an index that is refused is told, once, and the store works without it', async (t, url) => {

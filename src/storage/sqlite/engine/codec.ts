@@ -34,60 +34,28 @@ export function encode(messages: readonly Message[]): Uint8Array<ArrayBuffer> {
  */
 export function decode(packed: Uint8Array, bytes: 'copied' | 'viewed' = 'copied'): Message[] {
   const buffer = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
-  const isViewed = bytes === 'viewed';
   let offset = 4;
 
-  function takeLength(): number {
-    const length = buffer.readUInt32LE(offset);
-    offset += 4;
-    return length;
-  }
-
-  function takeNumber(): number {
-    const value = buffer.readDoubleLE(offset);
-    offset += 8;
-    return value;
-  }
-
-  function takeText(): string {
-    const end = takeLength() + offset;
-    const text = buffer.toString('utf8', offset, end);
-    offset = end;
-    return text;
-  }
-
-  function takeBytes(): Uint8Array {
-    const end = takeLength() + offset;
-    const value = isViewed ? buffer.subarray(offset, end) : Uint8Array.prototype.slice.call(buffer, offset, end);
-    offset = end;
-    return value;
-  }
-
-  function takeList(): Value[] {
-    const list = new Array<Value>(takeLength());
-    for (let index = 0; index < list.length; index++) list[index] = takeValue();
-    return list;
-  }
-
   function takeValue(): Value {
-    switch (buffer[offset++]) {
-      case NULL:
-        return null;
-      case FALSE:
-        return false;
-      case TRUE:
-        return true;
-      case NUMBER:
-        return takeNumber();
-      case TEXT:
-        return takeText();
-      case BYTES:
-        return takeBytes();
-      case LIST:
-        return takeList();
-      default:
-        throw new RangeError('this is no packed value');
+    const tag = buffer[offset++];
+    if (tag === NULL) return null;
+    if (tag === FALSE) return false;
+    if (tag === TRUE) return true;
+    if (tag === NUMBER) {
+      offset += 8;
+      return buffer.readDoubleLE(offset - 8);
     }
+    const start = offset + 4;
+    const length = buffer.readUInt32LE(offset);
+    offset = start;
+    if (tag === LIST) {
+      const list = new Array<Value>(length);
+      for (let index = 0; index < length; index++) list[index] = takeValue();
+      return list;
+    }
+    offset += length;
+    if (tag === TEXT) return buffer.toString('utf8', start, offset);
+    return bytes === 'viewed' ? buffer.subarray(start, offset) : Uint8Array.prototype.slice.call(buffer, start, offset);
   }
 
   const messages = new Array<Message>(buffer.readUInt32LE(0));
@@ -113,20 +81,15 @@ function write(buffer: Buffer, offset: number, value: Value): number {
   if (value === null) return buffer.writeUInt8(NULL, offset);
   if (typeof value === 'boolean') return buffer.writeUInt8(value ? TRUE : FALSE, offset);
   if (typeof value === 'number') return buffer.writeDoubleLE(value, buffer.writeUInt8(NUMBER, offset));
-  if (typeof value === 'string') return writeText(buffer, offset, value);
+  if (typeof value === 'string') {
+    const length = buffer.write(value, offset + 5);
+    return buffer.writeUInt32LE(length, buffer.writeUInt8(TEXT, offset)) + length;
+  }
   if (value instanceof Uint8Array) {
-    const start = buffer.writeUInt32LE(value.byteLength, buffer.writeUInt8(BYTES, offset));
-    buffer.set(value, start);
-    return start + value.byteLength;
+    buffer.set(value, buffer.writeUInt32LE(value.byteLength, buffer.writeUInt8(BYTES, offset)));
+    return offset + 5 + value.byteLength;
   }
   let end = buffer.writeUInt32LE(value.length, buffer.writeUInt8(LIST, offset));
   for (const one of value) end = write(buffer, end, one);
   return end;
-}
-
-function writeText(buffer: Buffer, offset: number, text: string): number {
-  buffer.writeUInt8(TEXT, offset);
-  const length = buffer.write(text, offset + 5);
-  buffer.writeUInt32LE(length, offset + 1);
-  return offset + 5 + length;
 }
