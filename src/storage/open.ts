@@ -31,8 +31,9 @@ function limitsOf(config: Pick<Config, LimitName>): StoreLimits {
 }
 
 /**
- * Opens what is stored beside a service that may be running. Makes and changes nothing, in a storage that may be of an older version.
- * @throws AppError STORAGE_UNAVAILABLE, or what the engine says, when it cannot be opened.
+ * Opens the records beside a service that may be running. Creates and changes nothing; the storage may be of an older
+ * version.
+ * @throws AppError STORAGE_UNAVAILABLE, or the engine's own error, when it cannot be opened.
  */
 export async function openRecords({ sqlitePath, STORAGE_URL }: StorageAddress): Promise<Records> {
   if (sqlitePath) {

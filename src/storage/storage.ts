@@ -18,7 +18,7 @@ export type Storage = {
   close(): Promise<void>;
 };
 
-/** What `openStorage` needs to know. */
+/** The configuration that `openStorage` needs. */
 export type StorageConfig = StorageAddress & Pick<Config, LimitName>;
 export type LimitName = 'STORAGE_MAX_BYTES' | 'CREATES_PER_MINUTE' | 'CLIENT_MAX_SECRETS' | 'CLIENT_MAX_BYTES';
 export type StorageAddress = Pick<Config, 'sqlitePath' | 'STORAGE_URL'>;
@@ -35,6 +35,6 @@ export type StorageEvents = {
   onLost(error: Error): void;
   /** What an operator should change about the server. */
   onWarning(message: string): void;
-  /** So many writes are about to share one sync. */
+  /** This many writes are about to share one sync. */
   onCommit?(calls: number): void;
 };

@@ -16,6 +16,6 @@ export function contentBytesOf({ envelope, notify }: Pick<NewSecret, 'envelope' 
 }
 
 /** The content of an event. */
-export function notifyBytesOf({ sealed, destination }: Notify): number {
+function notifyBytesOf({ sealed, destination }: Notify): number {
   return sealed.length + destination.length;
 }

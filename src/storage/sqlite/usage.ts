@@ -10,9 +10,9 @@ type Account = { secrets: number; bytes: number };
  * runs they are in memory.
  */
 export type Usage = {
-  /** Whether so many more bytes would exceed the limit on everything stored. */
+  /** Whether these bytes would exceed the limit on everything stored. */
   isFull(bytes: number): boolean;
-  /** Whether one more secret of so many bytes would exceed its client's quota. */
+  /** Whether one more secret of this size would exceed its client's quota. */
   isOverQuota(client: Uint8Array, bytes: number): boolean;
   /** A waiting secret with content of this length was added, or (-1) is gone. */
   countWaiting(by: 1 | -1, contentBytes: number, client: Uint8Array | null): void;
