@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { NO_LIMITS } from '../src/limits/limits.ts';
 import { createKeyRing } from '../src/sealing/key-ring.ts';
 import { sealSecret } from '../src/secrets/envelope.ts';
 import { createSecretKey } from '../src/secrets/keys.ts';
-import { NO_LIMITS } from '../src/secrets/store.ts';
 import { openSqlite } from '../src/storage/sqlite/open.ts';
 
 const WEEK_MS = 7 * 24 * 3_600_000;

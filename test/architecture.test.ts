@@ -19,6 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'hashing',
     'http',
     'keys',
+    'limits',
     'ops',
     'outbox',
     'sealing',
@@ -32,16 +33,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   setup: ['config', 'files', 'ops'],
   app: ['http', 'openapi', 'ops', 'proxy', 'secrets', 'sink', 'version', 'web'],
   openapi: ['http', 'ops', 'proxy', 'secrets', 'sink', 'version', 'web', 'webhooks'],
-  secrets: ['clock', 'errors', 'http', 'sealing'],
+  secrets: ['clock', 'errors', 'http', 'limits', 'sealing'],
   webhooks: ['clock', 'egress', 'errors', 'http', 'outbox', 'sealing', 'tokens'],
   proxy: ['egress', 'errors', 'http'],
   sink: ['clock', 'errors', 'http'],
   web: ['http'],
   ops: ['clock', 'errors', 'http'],
-  storage: ['clock', 'config', 'errors', 'fence', 'files', 'outbox', 'sealing', 'secrets', 'sink'],
+  storage: ['clock', 'config', 'errors', 'fence', 'files', 'limits', 'outbox', 'sealing', 'secrets', 'sink'],
   outbox: ['clock'],
   fence: ['clock', 'errors', 'files'],
   hashing: ['errors'],
+  limits: ['sealing'],
   egress: ['errors', 'network'],
   tokens: ['clock'],
   http: ['errors', 'files'],
@@ -72,7 +74,21 @@ const HOME_OF_PACKAGE: Readonly<Record<string, RegExp>> = {
 
 /** What holds the rules: these parts are told the time and given their chances. */
 const RULES = [
-  ...['secrets', 'outbox', 'tokens', 'proxy', 'sealing', 'sink', 'webhooks', 'fence', 'web', 'storage', 'http', 'ops'],
+  ...[
+    'secrets',
+    'outbox',
+    'tokens',
+    'proxy',
+    'sealing',
+    'sink',
+    'webhooks',
+    'fence',
+    'limits',
+    'web',
+    'storage',
+    'http',
+    'ops',
+  ],
 ];
 
 type Import = { from: string; isTypeOnly: boolean; isStatic: boolean };
@@ -121,7 +137,7 @@ function faultsOf(file: File): string[] {
 
 /** What an engine needs of others: each module's port, and what belongs to no module. */
 const KNOWN_TO_STORAGE =
-  /^([a-z]+\/store|secrets\/(records|keys)|sealing\/head|config\/config|files\/[a-z-]+|clock|errors)\.ts$/;
+  /^([a-z]+\/store|secrets\/(records|keys|budget)|limits\/limits|sealing\/head|config\/config|files\/[a-z-]+|clock|errors)\.ts$/;
 
 function faultOfOurs(file: File, found: Import): string | undefined {
   if (!found.from.endsWith('.ts')) return 'does not end in .ts';
@@ -131,7 +147,17 @@ function faultOfOurs(file: File, found: Import): string | undefined {
   if (here === 'storage' && here !== there && !KNOWN_TO_STORAGE.test(target)) {
     return 'storage knows the ports of modules, and the form of ids, alone';
   }
+  if (FOLDER_OF_ENGINE.test(file.path) && !isKnownToEngine(file, target)) {
+    return 'an engine knows nothing else of storage, and outside of it only errors and files';
+  }
   return faultOfEngine(file, found, target);
+}
+
+/** What the capabilities of one database share: it knows none of them. */
+const FOLDER_OF_ENGINE = /^storage\/(sqlite|mongo)\/engine\//;
+
+function isKnownToEngine({ path }: File, target: string): boolean {
+  return posix.dirname(target) === posix.dirname(path) || ['errors', 'files'].includes(partOf(target));
 }
 
 function faultOfEngine(file: File, found: Import, target: string): string | undefined {
@@ -228,6 +254,9 @@ const WRONG: readonly [path: string, line: string][] = [
   ['storage/open.ts', "import { openMongo } from './mongo/open.ts';"],
   ['storage/sqlite/open.ts', "import type { Lines } from '../../outbox/fair-queue.ts';"],
   ['storage/mongo/secrets.ts', "import { createSink } from '../../sink/sink.ts';"],
+  ['storage/sqlite/engine/database.ts', "import { MIGRATIONS } from '../schema.ts';"],
+  ['storage/sqlite/engine/group-commit.ts', "import type { StoreLimits } from '../../../limits/limits.ts';"],
+  ['storage/mongo/engine/connection.ts', "import type { SecretDocument } from '../collections.ts';"],
   ['outbox/dispatcher.ts', "import type { Subscription } from '../webhooks/sealed.ts';"],
   ['hashing/gate.ts', "console.log('here');"],
 ];

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import type { ApiPart } from '../http/openapi.ts';
 import { instant, json, operation } from '../http/operation.ts';
+import { TRY_BURST, TRY_REFILL_MS } from './budget.ts';
 import { MAX_READS, REREAD_MS } from './reading.ts';
-import { RECEIPT_MS, TRY_BURST, TRY_REFILL_MS } from './store.ts';
+import { RECEIPT_MS } from './store.ts';
 
 export const PHRASE_MAX_BYTES = 1024;
 export const IDEMPOTENCY_KEY = /^[\x20-\x7e]{22,128}$/;

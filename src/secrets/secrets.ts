@@ -1,10 +1,11 @@
 import { AppError } from '../errors.ts';
+import type { Refusal } from '../limits/limits.ts';
 import { randomBytes } from '../sealing/random.ts';
 import { type PhraseKey, SALT_BYTES, sealSecret } from './envelope.ts';
 import { createReceiptKey, createSecretKey, parseReceiptKey, type ReceiptKey } from './keys.ts';
 import { normalisePhrase } from './phrases.ts';
 import { createReading, type ReadEvent, type Reading, type ReadingParts } from './reading.ts';
-import type { Notify, Receipt, Refusal } from './store.ts';
+import type { Notify, Receipt } from './store.ts';
 
 /** What happened, for metrics and the audit log. */
 export type SecretEvent = 'created' | 'burned' | ReadEvent;

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
-import type { StoreLimits } from '../secrets/store.ts';
+import type { StoreLimits } from '../limits/limits.ts';
 import type { Inspection } from './inspection.ts';
 import type {
   DatabaseCopy,

@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts';
 import type { FenceState, FenceStore } from '../fence/store.ts';
+import type { LimitStore } from '../limits/store.ts';
 import type { EventStore } from '../outbox/store.ts';
 import type { SecretRecords } from '../secrets/records.ts';
 import type { SecretStore } from '../secrets/store.ts';
@@ -10,13 +11,14 @@ export type Storage = {
   secrets: SecretStore;
   events: EventStore;
   fence: FenceStore;
+  limits: LimitStore;
   sink: SinkStore;
   /** @throws AppError STORAGE_UNAVAILABLE */
   ping(): Promise<void>;
   close(): Promise<void>;
 };
 
-/** What `openStorage` needs to know. */
+/** The configuration that `openStorage` needs. */
 export type StorageConfig = StorageAddress & Pick<Config, LimitName>;
 export type LimitName = 'STORAGE_MAX_BYTES' | 'CREATES_PER_MINUTE' | 'CLIENT_MAX_SECRETS' | 'CLIENT_MAX_BYTES';
 export type StorageAddress = Pick<Config, 'sqlitePath' | 'STORAGE_URL'>;
@@ -36,6 +38,6 @@ export type StorageEvents = {
   onLost(error: Error): void;
   /** What an operator should change about the server. */
   onWarning(message: string): void;
-  /** So many writes are about to share one sync. */
+  /** This many writes are about to share one sync. */
   onCommit?(calls: number): void;
 };

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
 import test from 'ava';
+import { createClientIds } from '../../src/limits/clients.ts';
 import { createKeyRing } from '../../src/sealing/key-ring.ts';
-import { createClientIds } from '../../src/secrets/clients.ts';
 import { createSecrets } from '../../src/secrets/secrets.ts';
 import { startServer, type TestServer } from '../support/http/server.ts';
 import { until } from '../support/process/program.ts';

@@ -3,10 +3,11 @@ import type { ExecutionContext } from 'ava';
 import test from 'ava';
 import { AppError } from '../../src/errors.ts';
 import { createKeyRing } from '../../src/sealing/key-ring.ts';
+import { TRY_BURST } from '../../src/secrets/budget.ts';
 import { parseSecretKey } from '../../src/secrets/keys.ts';
 import type { HashPhrase, PhraseGate } from '../../src/secrets/phrases.ts';
 import { createSecrets, type Secrets } from '../../src/secrets/secrets.ts';
-import { type SecretStore, TRY_BURST } from '../../src/secrets/store.ts';
+import type { SecretStore } from '../../src/secrets/store.ts';
 import { SQLITE } from '../support/storage/storage.ts';
 import { NO_WEBHOOKS } from '../support/webhooks/webhooks.ts';
 

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
-import { type SecretStore, type StoreLimits, storedBytes } from '../../src/secrets/store.ts';
+import type { StoreLimits } from '../../src/limits/limits.ts';
+import type { SecretStore } from '../../src/secrets/store.ts';
 import { KEPT_MS, type NewClaims, type SinkStore } from '../../src/sink/store.ts';
 import type { Storage } from '../../src/storage/storage.ts';
+import { storedBytes } from '../../src/storage/usage.ts';
 import { until } from '../support/process/program.ts';
 import type { Engine } from '../support/storage/storage.ts';
 import { openInProcess } from './contract/store-process.ts';

@@ -122,7 +122,7 @@ browserTest('a wrong phrase leaves the secret and shows the tries left; the righ
   await page.goto(`${server.base}/`);
   await textBox(page, 'Phrase').fill('blue bicycle');
   const link = await createLinkTo(page, 'hello');
-  t.true(await page.getByText('Tell them the phrase').isVisible());
+  t.true(await page.getByText('Send them the phrase').isVisible());
 
   await page.goto(link);
   await textBox(page, 'Phrase').fill('red bicycle');

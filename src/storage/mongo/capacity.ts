@@ -1,24 +1,24 @@
-/** So long a size that was asked for is good enough, while there is plenty of room. */
+/** How long a measured size stays valid while the store is far from its limit. */
 const FRESH_MS = 1_000;
-/** From here on it is asked for before each creation. */
+/** From this part of the limit on, the size is measured before each creation. */
 const NEAR = 0.9;
 
-/** Keeps what is stored below a cap, without counting it by ourselves. */
-export type Room = {
-  /** Reserves so many bytes. @returns what is to be told whether they are stored; undefined when there is no room. */
+/** Keeps the size of the store below a cap without counting records. */
+export type Capacity = {
+  /** Reserves bytes. @returns a function that takes whether they were stored; undefined when there is no room. */
   reserve(bytes: number): Promise<((isStored: boolean) => void) | undefined>;
 };
 
 /**
- * Far from the cap the server is asked for its size once a second, close to it before each reservation; in between, what
- * this process reserved is added. So one process stays below the cap, and several go beyond it at most by what they have
- * under way at one moment, for as long as none adds a tenth of the cap in a second.
- * @param askSize what is stored, in bytes.
+ * Far from the cap the server measures its size once a second, close to it before each reservation; in between, the bytes
+ * that this process reserved are added. So one process stays below the cap, and several exceed it at most by the bytes
+ * they have in flight at one moment, as long as none adds a tenth of the cap in a second.
+ * @param askSize measures the store, in bytes.
  */
-export function createRoom(cap: number, askSize: () => Promise<number>): Room {
+export function createCapacity(cap: number, askSize: () => Promise<number>): Capacity {
   let size = 0;
   let askedAt = Number.NEGATIVE_INFINITY;
-  /** All bytes ever reserved; those whose outcome is open; and those reserved that `size` knows of. */
+  /** All bytes ever reserved; those whose outcome is open; and those that `size` includes. */
   let reserved = 0;
   let open = 0;
   let known = 0;
@@ -35,7 +35,7 @@ export function createRoom(cap: number, askSize: () => Promise<number>): Room {
     askedAt = startedAt;
   }
 
-  /** An answer that was on its way when we came may be too old: we share the one after it. */
+  /** The answer to a question asked before this call may be too old: this call shares the next one. */
   function askAgain(): Promise<void> {
     if (!asking) {
       asking = ask().finally(() => {

@@ -1,120 +1,109 @@
-import type { Collection, IndexDescription } from 'mongodb';
+import type { Collection } from 'mongodb';
 import {
-  createGrantedMs,
-  createIntervalMs,
+  createRate,
   FULL_RETRY_MS,
+  grantedDebtMs,
   type Refusal,
-  type Share,
+  refusedAt,
   type StoreLimits,
-  storedBytes,
-} from '../../secrets/store.ts';
-import type { SecretDocument } from './collections.ts';
+} from '../../limits/limits.ts';
+import type { Share } from '../../secrets/store.ts';
+import { storedBytes } from '../usage.ts';
+import type { ClientDocument, SecretDocument } from './collections.ts';
 import { DUPLICATE_KEY, hasCode } from './engine/error-codes.ts';
+import { debtOf, grantsOne, takeOne } from './gcra.ts';
 
-/** What a client has taken of its limits. */
-export type ClientDocument = {
-  _id: Uint8Array;
-  /** When the rate will be whole again (GCRA: each creation moves it on by one interval). */
-  rateFullAt: number;
-  /** Of its waiting secrets; never less than there are, but more after a crash between two steps. */
-  secrets: number;
-  bytes: number;
-  takenAt: number;
-  countedAt: number;
-  /** From then on no secret of this client is waiting, and its rate is whole. */
-  removeAt: Date;
-};
-
-export const CLIENT_INDEXES: readonly IndexDescription[] = [
-  { name: 'remove', key: { removeAt: 1 }, expireAfterSeconds: 30 },
-];
-
-/** No step takes longer: by then what was taken is stored, or never will be. */
+/** No step takes longer: after this time a taken place has its secret, or never will. */
 const SETTLED_MS = 30_000;
-/** As often as this a client that would be refused is counted anew. */
+/** How often a client that would be refused is recounted. */
 const COUNT_INTERVAL_MS = 5_000;
-/** A document can be made, or removed, by others in between; but not again and again. */
+/** Other processes can create or remove a document in between; but not again and again. */
 const MAX_ATTEMPTS = 4;
 const MINUTE_MS = 60_000;
-/** Others took what was free, each time again. */
+/** Each time, other processes took the free place first. */
 const TOO_BUSY: Refusal = { reason: 'rate', retryAfterMs: 1000 };
 
-/** What to take: one of the rate, a place and room, or both. */
+/** What to take: one creation from the rate, a place and its bytes, or both. */
 type Wish = { client: Uint8Array; now: number; takesRate: boolean; placeFor?: { bytes: number; until: number } };
 
 export type Clients = {
-  /** @returns why nothing was taken; undefined when it was. */
+  /** @returns why nothing was taken; undefined when it was taken. */
   take(wish: Wish): Promise<Refusal | undefined>;
-  /** Gives back places and room of secrets that are no longer waiting. Nobody need wait for it. */
+  /** Gives back the places and bytes of secrets that no longer wait, in the background. */
   release(shares: readonly Share[]): void;
-  /** Resolves when everything is given back, or could not be. */
+  /** Resolves when nothing is being given back any more. */
   settle(): Promise<void>;
 };
 
 /**
- * Limits per client in MongoDB. Taking is one update of one document, so that any number of processes share them
- * exactly. That document and the secret are two, though: who crashes between them leaves too much taken, and so does the
- * TTL index, which tells nobody. That is put right when a client would be refused for it. Nor does a read wait until its
- * share is given back: by then the secret is gone, and its reader must have it.
+ * Limits per client in MongoDB. One update of one document takes from the rate and the quota, so that any number of
+ * processes share them exactly. The secret is another document, though: a crash between the two leaves too much taken,
+ * and so does the TTL index, which removes secrets without a report. A recount corrects that before a client is refused
+ * for it. A read does not wait until its share is given back: the secret is gone, and its reader must get it.
  */
 export function createClients(
-  collections: () => { clients: Collection<ClientDocument>; secrets: Collection<SecretDocument> },
+  { clients, secrets }: { clients: () => Collection<ClientDocument>; secrets: () => Collection<SecretDocument> },
   limits: StoreLimits,
 ): Clients {
-  const intervalMs = createIntervalMs(limits);
-  const grantedMs = createGrantedMs(limits);
+  const rate = createRate(limits);
   const releasing = new Set<Promise<unknown>>();
 
-  /** Without upsert: several callers would be told that they made the document. */
+  /** Without upsert, because several callers would learn that they created the document. */
   async function tryToTake({ client, now, takesRate, placeFor }: Wish): Promise<boolean> {
     const until = Math.max(now + MINUTE_MS, placeFor?.until ?? 0);
-    const rateFullAt = { $add: [{ $max: ['$rateFullAt', now] }, intervalMs] };
     const place = { secrets: { $add: ['$secrets', 1] }, bytes: { $add: ['$bytes', placeFor?.bytes ?? 0] } };
     const dates = { takenAt: { $max: ['$takenAt', now] }, removeAt: { $max: ['$removeAt', new Date(until)] } };
-    const { matchedCount } = await collections().clients.updateOne(
+    const { matchedCount } = await clients().updateOne(
       {
         _id: client,
         secrets: { $lt: limits.clientMaxSecrets },
         bytes: { $lte: limits.clientMaxBytes - bytesOf(placeFor) },
-        ...(takesRate && { rateFullAt: { $lte: now + grantedMs } }),
+        ...(takesRate && grantsOne('rateFullAt', rate, now)),
       },
-      [{ $set: { ...(takesRate && { rateFullAt }), ...(placeFor && place), ...dates } }],
+      [{ $set: { ...(takesRate && takeOne('rateFullAt', rate, now)), ...(placeFor && place), ...dates } }],
     );
     return matchedCount === 1;
   }
 
-  /** What stands in the way; undefined when it no longer does. */
-  function refusalBy({ rateFullAt, secrets, bytes }: ClientDocument, wish: Wish): Refusal | undefined {
-    const waitMs = wish.takesRate ? rateFullAt - wish.now - grantedMs : 0;
-    if (waitMs > 0) return { reason: 'rate', retryAfterMs: waitMs };
-    const isOver = secrets >= limits.clientMaxSecrets || bytes + bytesOf(wish.placeFor) > limits.clientMaxBytes;
+  /** @returns undefined when nothing stands in the way any more. */
+  async function refusalBy(found: ClientDocument, wish: Wish): Promise<Refusal | undefined> {
+    const { _id, rateFullAt } = found;
+    const debtMs = await debtOf(rateFullAt, rate, wish.now, (kept) =>
+      clients().updateOne({ _id, rateFullAt }, { $set: { rateFullAt: kept } }),
+    );
+    if (wish.takesRate && debtMs > grantedDebtMs(rate)) {
+      return { reason: 'rate', retryAfterMs: refusedAt(debtMs, rate).retryAfterMs };
+    }
+    const bytes = found.bytes + bytesOf(wish.placeFor);
+    const isOver = found.secrets >= limits.clientMaxSecrets || bytes > limits.clientMaxBytes;
     return isOver ? { reason: 'quota', retryAfterMs: FULL_RETRY_MS } : undefined;
   }
 
-  async function make({ client, now }: Wish): Promise<undefined> {
+  async function create({ client, now }: Wish): Promise<undefined> {
     const empty = { rateFullAt: 0, secrets: 0, bytes: 0, takenAt: now, countedAt: 0, removeAt: new Date(now) };
     try {
-      await collections().clients.insertOne({ _id: client, ...empty });
+      await clients().insertOne({ _id: client, ...empty });
     } catch (error) {
-      if (!hasCode(error, DUPLICATE_KEY)) throw error; // else somebody else made it
+      if (!hasCode(error, DUPLICATE_KEY)) throw error; // else another process created it
     }
   }
 
   /**
-   * Counts what is there, when nothing was taken for so long that all of it must be. Secrets whose time is over count as
-   * long as they are there: who removes them gives their share back.
-   * @returns false when it is not the time for it.
+   * Counts a client's secrets, once nothing was taken for so long that every taken place must have its secret. Expired
+   * secrets count until they are removed, because their removal gives their share back.
+   * @returns false when it is too early.
    */
   async function recount(client: Uint8Array, now: number): Promise<boolean> {
-    const { clients, secrets } = collections();
     const due = { takenAt: { $lte: now - SETTLED_MS }, countedAt: { $lte: now - COUNT_INTERVAL_MS } };
-    const before = await clients.findOneAndUpdate({ _id: client, ...due }, { $set: { countedAt: now } });
+    const before = await clients().findOneAndUpdate({ _id: client, ...due }, { $set: { countedAt: now } });
     if (!before) return false;
     const sum = { _id: null, secrets: { $sum: 1 }, bytes: { $sum: '$bytes' } };
-    const [counted] = await secrets.aggregate([{ $match: { client } }, { $group: sum }]).toArray();
+    const [counted] = await secrets()
+      .aggregate([{ $match: { client } }, { $group: sum }])
+      .toArray();
     const actual = { secrets: counted?.secrets ?? 0, bytes: counted?.bytes ?? 0 };
     const unchanged = { _id: client, takenAt: before.takenAt, secrets: before.secrets, bytes: before.bytes };
-    return (await clients.updateOne(unchanged, { $set: actual })).matchedCount === 1;
+    return (await clients().updateOne(unchanged, { $set: actual })).matchedCount === 1;
   }
 
   async function settle(): Promise<void> {
@@ -124,10 +113,10 @@ export function createClients(
   return {
     async take(wish) {
       for (let attempts = 1; ; attempts++) {
-        const wasReleasing = releasing.size > 0; // what is over by the time of a refusal counts too
+        const wasReleasing = releasing.size > 0; // a share that is free by the time of a refusal counts too
         if (await tryToTake(wish)) return undefined;
-        const found = await collections().clients.findOne({ _id: wish.client });
-        const refusal = found ? refusalBy(found, wish) : await make(wish);
+        const found = await clients().findOne({ _id: wish.client });
+        const refusal = found ? await refusalBy(found, wish) : await create(wish);
         if (refusal?.reason === 'rate' || attempts === MAX_ATTEMPTS) return refusal ?? TOO_BUSY;
         if (wasReleasing) await settle();
         else if (refusal && !(await recount(wish.client, wish.now))) return refusal;
@@ -142,8 +131,8 @@ export function createClients(
         },
       }));
       if (updates.length === 0) return;
-      const done = collections().clients.bulkWrite(updates, { ordered: false });
-      const settled = done.catch(() => {}).finally(() => releasing.delete(settled)); // what fails is counted anew one day
+      const done = clients().bulkWrite(updates, { ordered: false });
+      const settled = done.catch(() => {}).finally(() => releasing.delete(settled)); // after a failure, a recount corrects it one day
       releasing.add(settled);
     },
 
@@ -151,7 +140,12 @@ export function createClients(
   };
 }
 
-/** Who only asks needs room for the least there is. */
+/** The part of its client's quota that a waiting secret takes. */
+export function sharesOf({ client, bytes }: Pick<SecretDocument, 'client' | 'bytes'>): Share[] {
+  return client && bytes !== undefined ? [{ client, bytes }] : [];
+}
+
+/** A wish without a place needs room for the smallest secret. */
 function bytesOf(placeFor: Wish['placeFor']): number {
   return placeFor?.bytes ?? storedBytes(0);
 }

@@ -1,34 +1,119 @@
+import type { Collection, Db, Document, IndexDescription } from 'mongodb';
+import type { FenceState } from '../../fence/store.ts';
 import type { EventType } from '../../outbox/store.ts';
 import type { Notify } from '../../secrets/store.ts';
 
 /**
- * One document for each secret, from its creation until nothing of it is needed. Whatever must be atomic is one update
+ * One document for each secret, from its creation until no part of it is needed. Whatever must be atomic is one update
  * or deletion of that one document, so that neither transactions nor a second unique index are needed.
  */
 export type SecretDocument = {
   _id: Uint8Array;
-  /** "expired" is never written: it is a waiting one whose time is over. */
+  /** "expired" is never written: it is a waiting secret whose time is over. */
   state: 'waiting' | 'read' | 'burned';
   createdAt: number;
   expiresAt: number;
   endedAt?: number;
-  /** Tries that count as wrong, and when the budget will be full again (GCRA: each try moves it on by one refill). */
+  /** How many tries count as wrong, and `fullAt` of the budget: see src/limits/limits.ts. */
   tries: number;
   triesFullAt: number;
   reads: number;
   receiptHash?: Uint8Array;
-  /** While it waits: whose it is, and what it takes of that client's quota. */
+  /** While it waits: its client, and what it takes of that client's quota. */
   client?: Uint8Array;
   bytes?: number;
-  /** Sealed content, of the secret or of the copy for rereading, and until when it may be seen: there or gone together. */
+  /** Sealed content, of the secret or of the copy for rereading, and until when it may be seen: present or absent together. */
   envelope?: Uint8Array;
   visibleUntil?: number;
   /** Only with a copy. */
   claimTag?: Uint8Array;
-  /** Who is to be told of the end: there until the event is finished. */
+  /** Where the end is reported: present until the event is finished. */
   notify?: Notify;
   /** From the end on, only with `notify`: its event. */
   event?: { type: EventType; at: number; dueAt: number; attempts: number };
   /** When the whole document may go. */
   removeAt: Date;
 };
+
+/** In an update of a secret's document: the members to remove with its content. */
+export const CONTENT = { envelope: '', visibleUntil: '', claimTag: '', client: '', bytes: '' } as const;
+
+/**
+ * Lies in the collection of the secrets, so that a restore of that collection alone brings it back too. No look-up and no
+ * sweep of secrets finds it, because it has none of their fields.
+ */
+export type FenceDocument = FenceState & { _id: 'fence' };
+
+/** What a client has taken of its limits. */
+export type ClientDocument = {
+  _id: Uint8Array;
+  /** `fullAt` of its rate: see src/limits/limits.ts. */
+  rateFullAt: number;
+  /** Of its waiting secrets; never less than there are, but more after a crash between two steps. */
+  secrets: number;
+  bytes: number;
+  takenAt: number;
+  countedAt: number;
+  /** From then on no secret of this client is waiting, and nothing of its rate is taken. */
+  removeAt: Date;
+};
+
+/** What was taken of a limit: see src/limits/limits.ts. */
+export type LimitDocument = { _id: Uint8Array; fullAt: number; removeAt: Date };
+
+export type ClaimsDocument = { _id: Uint8Array; receivedAt: number; claims: string; removeAt: Date };
+
+type Listed = {
+  name: string;
+  indexes: readonly IndexDescription[];
+  /** Whether its size counts towards the limit on everything stored. */
+  isCounted: boolean;
+};
+type Kept<Kind extends Document> = Listed & { in(database: Db): Collection<Kind> };
+
+function kept<Kind extends Document>(listed: Listed): Kept<Kind> {
+  return { ...listed, in: (database) => database.collection<Kind>(listed.name) };
+}
+
+/** The database removes documents whose time is over; late, because its clock may be ahead of ours. */
+const REMOVE = { name: 'remove', key: { removeAt: 1 }, expireAfterSeconds: 30 } as const;
+const IS_EVENT = { 'event.dueAt': { $exists: true } } as const;
+
+/**
+ * The first index removes documents even while no worker runs, and serves our own sweep, which is earlier. The next two
+ * find content to wipe in documents that a receipt or an event keeps; `client` counts what one client has. The last two
+ * find events: which is due first, and what is due for each destination.
+ */
+export const SECRETS = kept<SecretDocument>({
+  name: 'secrets',
+  indexes: [
+    REMOVE,
+    { name: 'wipe', key: { visibleUntil: 1 }, partialFilterExpression: { receiptHash: { $exists: true } } },
+    {
+      name: 'wipe_notifying',
+      key: { visibleUntil: 1, state: 1 },
+      partialFilterExpression: { notify: { $exists: true } },
+    },
+    { name: 'client', key: { client: 1 }, partialFilterExpression: { client: { $exists: true } } },
+    { name: 'due', key: { 'event.dueAt': 1, 'event.at': 1 }, partialFilterExpression: IS_EVENT },
+    { name: 'due_there', key: { 'notify.destination': 1, 'event.dueAt': 1 }, partialFilterExpression: IS_EVENT },
+  ],
+  isCounted: true,
+});
+
+export const CLIENTS = kept<ClientDocument>({ name: 'clients', indexes: [REMOVE], isCounted: false });
+
+export const LIMITS = kept<LimitDocument>({ name: 'limits', indexes: [REMOVE], isCounted: false });
+
+export const CLAIMS = kept<ClaimsDocument>({
+  name: 'claims',
+  indexes: [REMOVE, { name: 'newest', key: { receivedAt: -1, _id: -1 } }],
+  isCounted: true,
+});
+
+/** Every collection: opening, measuring and inspecting walk this list. */
+export const COLLECTIONS: readonly Listed[] = [SECRETS, CLIENTS, LIMITS, CLAIMS];
+
+export function fenceIn(database: Db): Collection<FenceDocument> {
+  return database.collection(SECRETS.name);
+}

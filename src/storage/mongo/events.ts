@@ -5,7 +5,7 @@ import type { Notify } from '../../secrets/store.ts';
 import type { SecretDocument } from './collections.ts';
 import { translateFailures } from './engine/unavailable.ts';
 
-/** Candidates that are looked at together, and how often. */
+/** How many candidates a page has, and how many pages to look at. */
 const PAGE = 64;
 const MAX_PAGES = 8;
 const COUNT_MS = 3_000;
@@ -14,10 +14,10 @@ const FIRST = Buffer.alloc(16);
 type EventDocument = Pick<SecretDocument, '_id'> & Required<Pick<SecretDocument, 'notify' | 'event'>>;
 
 /**
- * Events in MongoDB: members of their secrets' documents, so that who ends a secret writes the event with it. Taking
- * begins at a random destination and goes once around, page by page, past the rest of each: processes that take at the
- * same time meet seldom, and no destination hides another. That there is an event is said in every filter, for only then
- * do the partial indexes serve it, whatever else it says.
+ * Events in MongoDB: members of their secrets' documents, so that the update that ends a secret writes its event too.
+ * Taking begins at a random destination and goes around once, page by page: processes that take at the same time seldom
+ * meet, and no destination hides another. Every filter says that there is an event, because the partial indexes serve
+ * only such filters.
  */
 export function createMongoEventStore(secrets: () => Collection<SecretDocument>): EventStore {
   async function findDue(now: number, where: object, without: readonly Uint8Array[]): Promise<EventDocument[]> {
@@ -92,7 +92,7 @@ export function createMongoEventStore(secrets: () => Collection<SecretDocument>)
   } satisfies EventStore);
 }
 
-/** Of each destination so many, at random: whoever else takes at this moment has the same page. */
+/** Some events of each destination, at random: other processes that take at this moment have the same page. */
 function chooseOf(page: readonly EventDocument[], perDestination: number): EventDocument[] {
   const groups = Map.groupBy(page, ({ notify }) => nameOf(notify));
   return [...groups.values()].flatMap((group) => {

@@ -1,22 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import type { Collection } from 'mongodb';
 import { advanced, DATABASE_ID_BYTES, type FenceState, type FenceStore, unmarked } from '../../fence/store.ts';
+import type { FenceDocument } from './collections.ts';
 import { DUPLICATE_KEY, hasCode } from './engine/error-codes.ts';
 import { translateFailures } from './engine/unavailable.ts';
 
-/**
- * Lies in the collection of the secrets, so that a restore of that collection alone takes it along. No look-up and no
- * sweep of secrets finds it: it has none of their fields.
- */
-export type FenceDocument = FenceState & { _id: typeof FENCE };
-
 const FENCE = 'fence';
-/** Each worker that meets us here has moved the mark, and does so once a second. */
+/** Each worker in our way has moved the mark, and moves it once a second. */
 const MAX_ATTEMPTS = 100;
 /** The driver gives up after 4 s. */
 const COUNT_MS = 3_000;
 
-/** The fence's record in MongoDB: a document that is changed only as it was read, for every change moves its mark. */
+/** The fence's record in MongoDB: an update needs the document as it was read, because every change moves its mark. */
 export function createMongoFenceStore(fence: () => Collection<FenceDocument>): FenceStore {
   async function look(): Promise<FenceState | undefined> {
     const found = await fence().findOne({ _id: FENCE }, { projection: { _id: 0 } });

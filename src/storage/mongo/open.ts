@@ -1,23 +1,25 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Collection, MongoServerError } from 'mongodb';
-import type { StoreLimits } from '../../secrets/store.ts';
+import { type Collection, type Db, MongoServerError } from 'mongodb';
+import type { StoreLimits } from '../../limits/limits.ts';
 import type { Storage } from '../storage.ts';
-import { createRoom } from './capacity.ts';
-import { CLIENT_INDEXES, createClients } from './clients.ts';
+import { createCapacity } from './capacity.ts';
+import { createClients } from './clients.ts';
+import { CLAIMS, CLIENTS, COLLECTIONS, fenceIn, LIMITS, SECRETS } from './collections.ts';
 import { type Connection, isStandalone, keepConnection } from './engine/connection.ts';
 import { hasCode, NAMESPACE_NOT_FOUND } from './engine/error-codes.ts';
 import { translateFailures } from './engine/unavailable.ts';
 import { createMongoEventStore } from './events.ts';
 import { createMongoFenceStore } from './fence.ts';
-import { createMongoSecretStore, INDEXES } from './secrets.ts';
-import { CLAIMS_INDEXES, createMongoSinkStore } from './sink.ts';
+import { createMongoLimitStore } from './limits.ts';
+import { createMongoSecretStore } from './secrets.ts';
+import { createMongoSinkStore } from './sink.ts';
 
 const PREPARE_RETRY_MS = 500;
 
 /**
- * Opens without waiting for the server: calls fail while it is away, and work as soon as it is there. Indexes are made
+ * Opens without waiting for the server: calls fail while it is away, and work as soon as it is there. Indexes are created
  * in the background.
- * @param onWarning told what an operator should change about the server.
+ * @param onWarning gets messages about what an operator should change on the server.
  * @throws Error when the URL is not valid.
  */
 export async function openMongo(
@@ -26,18 +28,21 @@ export async function openMongo(
   onWarning: (message: string) => void,
 ): Promise<Storage> {
   const { current, close } = keepConnection(url);
-  const clients = createClients(current, limits);
-  const room = createRoom(limits.maxBytes, () => sizeOf(current()));
+  const database = (): Db => current().database;
+  const secrets = () => SECRETS.in(database());
+  const clients = createClients({ clients: () => CLIENTS.in(database()), secrets }, limits);
+  const capacity = createCapacity(limits.maxBytes, () => sizeOf(database()));
   const closing = new AbortController();
   const prepared = prepare(current, onWarning, closing.signal);
   return {
-    secrets: createMongoSecretStore(() => current().secrets, clients, room),
-    events: createMongoEventStore(() => current().secrets),
-    fence: createMongoFenceStore(() => current().fence),
-    sink: createMongoSinkStore(() => current().claims, room),
+    secrets: createMongoSecretStore({ secrets, clients, capacity }),
+    events: createMongoEventStore(secrets),
+    fence: createMongoFenceStore(() => fenceIn(database())),
+    sink: createMongoSinkStore(() => CLAIMS.in(database()), capacity),
+    limits: createMongoLimitStore(() => LIMITS.in(database())),
     ...translateFailures({
       async ping() {
-        await current().database.command({ ping: 1 });
+        await database().command({ ping: 1 });
       },
     }),
     async close() {
@@ -50,9 +55,8 @@ export async function openMongo(
 }
 
 /**
- * Connects, looks what kind of server it is and makes the indexes, which any number of processes may do. A call connects
- * by itself only once: if that fails, the driver answers every later one with "Topology is closed", until `connect` is
- * called again.
+ * Connects, checks the kind of server and creates the indexes, which any number of processes may do. Without `connect`, a
+ * call connects only once: if that fails, the driver answers every later call with "Topology is closed".
  */
 async function prepare(
   current: () => Connection,
@@ -65,16 +69,18 @@ async function prepare(
     const hello = await database.command({ hello: 1 });
     if (isStandalone(hello)) onWarning('MongoDB runs standalone and can lose acknowledged writes: use a replica set');
   });
-  let isRefusalTold = false;
+  let isRefusalReported = false;
   await untilDone(signal, async () => {
     try {
-      await current().secrets.createIndexes([...INDEXES]);
-      await current().clients.createIndexes([...CLIENT_INDEXES]);
-      await current().claims.createIndexes([...CLAIMS_INDEXES]);
+      for (const { name, indexes } of COLLECTIONS) {
+        await current()
+          .database.collection(name)
+          .createIndexes([...indexes]);
+      }
     } catch (error) {
-      // A server that is away is told of by who needs it; one that refuses an index would go unnoticed.
-      if (error instanceof MongoServerError && !isRefusalTold) {
-        isRefusalTold = true;
+      // An unreachable server is reported by the calls that need it; a refused index would go unnoticed.
+      if (error instanceof MongoServerError && !isRefusalReported) {
+        isRefusalReported = true;
         onWarning(`MongoDB refuses the indexes (error ${error.code}), will be tried again`);
       }
       throw error;
@@ -82,13 +88,14 @@ async function prepare(
   });
 }
 
-/** What counts towards the limit on everything stored. */
-async function sizeOf({ secrets, claims }: Connection): Promise<number> {
-  const [ofSecrets, ofClaims] = await Promise.all([sizeOfOne(secrets), sizeOfOne(claims)]);
-  return ofSecrets + ofClaims;
+/** The bytes that count towards the limit on everything stored. */
+async function sizeOf(database: Db): Promise<number> {
+  const counted = COLLECTIONS.filter(({ isCounted }) => isCounted);
+  const sizes = await Promise.all(counted.map(({ name }) => sizeOfOne(database.collection(name))));
+  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
-/** In a sharded cluster each shard tells its part. A server that has no such collection yet may call that an error. */
+/** In a sharded cluster each shard reports its part. For a server, a collection that is not there yet may be an error. */
 async function sizeOfOne(collection: Pick<Collection, 'aggregate'>): Promise<number> {
   const stats = collection.aggregate([{ $collStats: { storageStats: {} } }], { readConcern: { level: 'local' } });
   try {

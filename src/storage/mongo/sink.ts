@@ -1,26 +1,19 @@
-import type { Collection, IndexDescription } from 'mongodb';
-import { storedBytes } from '../../secrets/store.ts';
+import type { Collection } from 'mongodb';
 import { KEPT_MS, type SinkStore } from '../../sink/store.ts';
-import type { Room } from './capacity.ts';
+import { storedBytes } from '../usage.ts';
+import type { Capacity } from './capacity.ts';
+import type { ClaimsDocument } from './collections.ts';
 import { DUPLICATE_KEY, hasCode } from './engine/error-codes.ts';
 import { translateFailures } from './engine/unavailable.ts';
 
-export type ClaimsDocument = { _id: Uint8Array; receivedAt: number; claims: string; removeAt: Date };
-
-/** The first as for secrets: the database removes what is over by itself, our own sweep is sooner. */
-export const CLAIMS_INDEXES: readonly IndexDescription[] = [
-  { name: 'remove', key: { removeAt: 1 }, expireAfterSeconds: 30 },
-  { name: 'newest', key: { receivedAt: -1, _id: -1 } },
-];
-
-/** The sink's claims in MongoDB: that an id is there once is what `_id` promises. */
-export function createMongoSinkStore(claims: () => Collection<ClaimsDocument>, room: Room): SinkStore {
+/** The sink's claims in MongoDB: `_id` is unique, and so is each token. */
+export function createMongoSinkStore(claims: () => Collection<ClaimsDocument>, capacity: Capacity): SinkStore {
   return translateFailures({
     async keepClaims({ id, receivedAt, claims: text }) {
-      const reserved = await room.reserve(storedBytes(Buffer.byteLength(text)));
+      const reserved = await capacity.reserve(storedBytes(Buffer.byteLength(text)));
       let isStored = true; // or may be, if this fails
       try {
-        // Where there is no room, one that was received before is told so all the same.
+        // A token that was received before gets the same answer when there is no room.
         if (!reserved) return (await claims().findOne({ _id: id })) ? 'replayed' : 'full';
         const removeAt = new Date(receivedAt + KEPT_MS);
         await claims().insertOne({ _id: id, receivedAt, claims: text, removeAt });

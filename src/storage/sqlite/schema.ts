@@ -1,17 +1,16 @@
 /**
- * The schema's history: entry N brings a file of version N to N + 1. Entries that were released never change.
+ * The schema's history: entry N brings a file of version N to N + 1. Released entries never change.
  *
- * `waiting` holds the secrets that can be read, `ended` what is left of those that cannot: a copy for rereading, a
- * receipt's record, or both; `due_at` is when something of it has to go. An id begins with the second of expiry, so
- * that the expired are the first rows of `waiting` and need no index of their own. `fence` has one row, see
- * src/fence/store.ts.
+ * `waiting` holds the secrets that can be read, `ended` the records of the others: a copy for rereading, a receipt, or
+ * both; `due_at` is when a part of it must be removed. An id begins with the second of expiry, so that expired secrets
+ * are the first rows of `waiting` and need no index of their own. `fence` has one row, see src/fence/store.ts.
  *
- * `events` holds the ends of secrets that somebody is to be told of, and `destinations` when the first event of each is
- * due, so that what is due is found at once, however many events wait for a destination that is left out. Triggers keep
- * that right, whoever writes.
+ * `events` holds the ends of secrets with a `notify`, and `destinations` the instant when the first event of each is due,
+ * so that due events are found at once, however many wait for a destination that is left out. Triggers keep the two
+ * consistent.
  *
- * `clients` says what each client has taken of its limits, `stored` what everything counts for: sums over the two
- * tables, and over `claims`, that every transaction keeps right (ledger.ts).
+ * `clients` has the sums of each client's waiting secrets, `stored` the sum of everything: every transaction keeps them
+ * right (usage.ts). `limits` has what was taken of each limit, see src/limits/limits.ts.
  *
  * `claims` holds what the sink received, see src/sink/store.ts.
  */
@@ -124,5 +123,19 @@ export const MIGRATIONS: readonly string[] = [
     UPDATE destinations SET due_at = (SELECT min(due_at) FROM events WHERE destination = old.destination)
     WHERE id = old.destination;
   END;
+  `,
+  `
+  CREATE TABLE limits (
+    key     BLOB PRIMARY KEY,
+    full_at REAL NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE INDEX limits_full ON limits (full_at);
+
+  INSERT INTO limits (key, full_at) SELECT id, rate_full_at FROM clients;
+
+  DROP INDEX clients_over;
+  ALTER TABLE clients DROP COLUMN rate_full_at;
+  DELETE FROM clients WHERE secrets = 0;
   `,
 ];

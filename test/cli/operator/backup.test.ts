@@ -20,6 +20,7 @@ import { backUp } from '../../../src/cli/operator/backup.ts';
 import { describe } from '../../../src/cli/terminal.ts';
 import { readConfig } from '../../../src/config/config.ts';
 import { openWriter } from '../../../src/storage/sqlite/engine/database.ts';
+import { MIGRATIONS } from '../../../src/storage/sqlite/schema.ts';
 import { createSecret, readSecret, send } from '../../support/http/client.ts';
 import { hushbox } from '../../support/process/hushbox.ts';
 import { startClients } from '../../support/process/load.ts';
@@ -47,7 +48,7 @@ async function place(t: ExecutionContext, paddingBytes = 0): Promise<Place> {
   const [data, backups] = [join(folder, 'data'), join(folder, 'backups')];
   for (const path of [data, backups]) mkdirSync(path, 0o700);
   const database = join(data, 'hushbox.db');
-  const writer = openWriter(database);
+  const writer = openWriter(database, MIGRATIONS);
   writer.exec('CREATE TABLE padding (bytes BLOB)');
   for (let bytes = 0; bytes < paddingBytes; bytes += MEBIBYTE) {
     writer.exec(`INSERT INTO padding VALUES (randomblob(${MEBIBYTE}))`);

@@ -1,4 +1,5 @@
-import { TRY_BURST, TRY_REFILL_MS, type TryReservation } from '../../../src/secrets/store.ts';
+import { TRY_BURST, TRY_REFILL_MS } from '../../../src/secrets/budget.ts';
+import type { TryReservation } from '../../../src/secrets/store.ts';
 import {
   type ContractTest,
   CREATED_AT,
@@ -47,6 +48,15 @@ export function budgetContract(test: ContractTest): void {
     for (let left = TRY_BURST - 1; left >= 0; left--)
       t.deepEqual(await store.reserveTry(id, CREATED_AT + 500 - 50 * (TRY_BURST - left)), granted(left));
     t.false((await store.reserveTry(id, CREATED_AT + 500))?.granted);
+  });
+
+  test('after a clock was set back the next try is there within an hour, and no other', async (t, { store }) => {
+    const [secret, earlier] = [await createUntraced(store), CREATED_AT - 10 * HOUR];
+    await reserve(store, secret, CREATED_AT, TRY_BURST);
+    t.deepEqual(await store.reserveTry(secret.id, earlier), refused(TRY_REFILL_MS + 500));
+    t.deepEqual(await store.reserveTry(secret.id, earlier + TRY_REFILL_MS - 1), refused(501));
+    t.deepEqual(await store.reserveTry(secret.id, earlier + TRY_REFILL_MS), granted(0));
+    t.deepEqual(await store.reserveTry(secret.id, earlier + TRY_REFILL_MS), refused(TRY_REFILL_MS + 500));
   });
 
   test('in seven days no more than 10 + 168 tries are granted', async (t, { store }) => {

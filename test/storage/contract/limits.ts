@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
-import type { NewSecret, Refusal, SecretStore, StoreLimits } from '../../../src/secrets/store.ts';
-import { storedBytes } from '../../../src/secrets/store.ts';
+import type { Refusal, StoreLimits } from '../../../src/limits/limits.ts';
+import type { NewSecret, SecretStore } from '../../../src/secrets/store.ts';
+import { storedBytes } from '../../../src/storage/usage.ts';
 import { until } from '../../support/process/program.ts';
 import { openInProcess } from './store-process.ts';
 import {
@@ -91,6 +92,15 @@ export function limitContract(test: ContractTest): void {
     },
   );
 
+  testWith({ clientCreatesPerMinute: 10 }, 'a clock that is set back refuses for no longer', async (t, store) => {
+    const [intervalMs, earlier] = [6_000, CREATED_AT - 10 * HOUR];
+    await times(10, () => create(store));
+    t.deepEqual(await store.create(ofClient({ now: earlier })), { reason: 'rate', retryAfterMs: intervalMs });
+    t.deepEqual(await store.admit(CLIENT, earlier + 1_000), { reason: 'rate', retryAfterMs: intervalMs - 1_000 });
+    t.is(await create(store, { now: earlier + intervalMs }), 'stored');
+    t.is(await create(store, { now: earlier + intervalMs }), 'rate');
+  });
+
   for (const perMinute of [1, 7, 1000]) {
     testWith(
       { clientCreatesPerMinute: perMinute },
@@ -116,6 +126,23 @@ export function limitContract(test: ContractTest): void {
       for (let tries = 0; tries < 5; tries++) t.is(await outcomeOf(store.admit(CLIENT, CREATED_AT)), 'rate');
       t.is(await create(store, { isAdmitted: true }), 'stored');
       t.is(await create(store, { now: CREATED_AT + 10_000 }), 'stored');
+    },
+  );
+
+  testWith(
+    { clientCreatesPerMinute: 3, clientMaxSecrets: 1 },
+    'a full quota takes nothing from the rate',
+    async (t, store) => {
+      for (let left = 3; left > 0; left--) {
+        const secret = ofClient();
+        t.is(await store.create(secret), undefined);
+        if (left > 1) {
+          t.is(await create(store), 'quota');
+          t.is(await outcomeOf(store.admit(CLIENT, CREATED_AT)), 'quota');
+        }
+        await read(store, secret);
+      }
+      t.is(await create(store), 'rate');
     },
   );
 

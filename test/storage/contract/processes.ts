@@ -1,4 +1,5 @@
-import { type NewSecret, type SecretStore, TRY_BURST } from '../../../src/secrets/store.ts';
+import { TRY_BURST } from '../../../src/secrets/budget.ts';
+import type { NewSecret, SecretStore } from '../../../src/secrets/store.ts';
 import { openInProcess, type StoreProcess } from './store-process.ts';
 import {
   asCopy,

@@ -6,8 +6,14 @@ import type { Answer, Call } from './store-process.ts';
 // A process of its own that opens the store at the URL it is given, and runs what it is told: see store-process.ts.
 const [url = '', limits = '{}'] = process.argv.slice(2);
 const config = configOf(url, JSON.parse(limits));
-const { secrets, events, sink, close } = await openStorage(config, { onLost: fail, onWarning: () => {} });
-const verbs = { ...secrets, ...events, ...sink };
+const {
+  secrets,
+  events,
+  sink,
+  limits: taken,
+  close,
+} = await openStorage(config, { onLost: fail, onWarning: () => {} });
+const verbs = { ...secrets, ...events, ...sink, ...taken };
 
 process.on('message', async ({ number, verb, values }: Call) => {
   try {

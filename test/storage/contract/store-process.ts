@@ -3,12 +3,14 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
 import { AppError, type ErrorCode } from '../../../src/errors.ts';
+import type { StoreLimits } from '../../../src/limits/limits.ts';
+import type { LimitStore } from '../../../src/limits/store.ts';
 import type { EventStore } from '../../../src/outbox/store.ts';
-import type { SecretStore, StoreLimits } from '../../../src/secrets/store.ts';
+import type { SecretStore } from '../../../src/secrets/store.ts';
 import type { SinkStore } from '../../../src/sink/store.ts';
 
 /** Their verbs have names of their own. */
-type Stores = SecretStore & EventStore & SinkStore;
+type Stores = SecretStore & EventStore & SinkStore & LimitStore;
 
 export type Call = { number: number; verb: keyof Stores; values: readonly unknown[] };
 export type Answer = { number: number } & (
@@ -44,6 +46,8 @@ const VERBS = [
   'keepClaims',
   'listClaims',
   'sweepClaims',
+  'take',
+  'giveBack',
 ] as const satisfies readonly Call['verb'][];
 const CHILD = fileURLToPath(new URL('store-child.ts', import.meta.url));
 

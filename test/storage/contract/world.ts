@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
+import type { StoreLimits } from '../../../src/limits/limits.ts';
 import type { EventStore, TakenEvent, TakeOptions } from '../../../src/outbox/store.ts';
 import { createSecretKey } from '../../../src/secrets/keys.ts';
 import type {
@@ -10,7 +11,6 @@ import type {
   Notify,
   Receipt,
   SecretStore,
-  StoreLimits,
 } from '../../../src/secrets/store.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
 

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { createRoom } from '../../../src/storage/mongo/capacity.ts';
+import { createCapacity } from '../../../src/storage/mongo/capacity.ts';
 
 /** A server whose size is what was stored in it. */
 function createServer() {
@@ -33,7 +33,7 @@ function createServer() {
 
 test('room is given to the byte, and again once it is free', async (t) => {
   const server = createServer();
-  const { reserve } = createRoom(100, server.askSize);
+  const { reserve } = createCapacity(100, server.askSize);
   for (let n = 0; n < 10; n++) {
     const done = await reserve(10);
     server.add(10);
@@ -48,14 +48,14 @@ test('room is given to the byte, and again once it is free', async (t) => {
 });
 
 test('of many at once no more are given than fit', async (t) => {
-  const { reserve } = createRoom(100, createServer().askSize);
+  const { reserve } = createCapacity(100, createServer().askSize);
   const given = await Promise.all(Array.from({ length: 50 }, () => reserve(10)));
   t.is(given.filter(Boolean).length, 10);
 });
 
 test('what was reserved and not stored is given again', async (t) => {
   const server = createServer();
-  const { reserve } = createRoom(100, server.askSize);
+  const { reserve } = createCapacity(100, server.askSize);
   for (let n = 0; n < 30; n++) (await reserve(60))?.(false);
   t.is(server.asked, 1);
   t.truthy(await reserve(100));
@@ -64,7 +64,7 @@ test('what was reserved and not stored is given again', async (t) => {
 
 test('what is stored while the server is asked counts, whether or not the answer knows of it', async (t) => {
   const server = createServer();
-  const { reserve } = createRoom(100, server.askSize);
+  const { reserve } = createCapacity(100, server.askSize);
   const first = await reserve(60);
   server.slowDown();
   const second = reserve(60);
@@ -76,7 +76,7 @@ test('what is stored while the server is asked counts, whether or not the answer
 
 test('far from the cap the server is asked once a second, close to it each time; what others add is seen', async (t) => {
   const server = createServer();
-  const { reserve } = createRoom(1000, server.askSize);
+  const { reserve } = createCapacity(1000, server.askSize);
   for (let n = 0; n < 8; n++) (await reserve(100))?.(true);
   t.is(server.asked, 1);
   server.add(850);
@@ -88,7 +88,7 @@ test('far from the cap the server is asked once a second, close to it each time;
 
 test('a server that does not answer gives no room, and is asked again', async (t) => {
   let isAway = true;
-  const { reserve } = createRoom(100, async () => {
+  const { reserve } = createCapacity(100, async () => {
     if (isAway) throw new Error('away');
     return 0;
   });
@@ -101,7 +101,7 @@ test('a server that does not answer gives no room, and is asked again', async (t
 test('who comes while the server is asked shares the next answer', async (t) => {
   const server = createServer();
   server.slowDown();
-  const { reserve } = createRoom(100, server.askSize);
+  const { reserve } = createCapacity(100, server.askSize);
   const given = Array.from({ length: 9 }, () => reserve(10));
   await server.answer();
   await server.answer();

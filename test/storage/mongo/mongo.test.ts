@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { BSON, MongoClient } from 'mongodb';
+import { NO_LIMITS, type StoreLimits } from '../../../src/limits/limits.ts';
 import { describeError } from '../../../src/ops/log.ts';
-import { NO_LIMITS, type StoreLimits } from '../../../src/secrets/store.ts';
+import { COLLECTIONS, SECRETS } from '../../../src/storage/mongo/collections.ts';
 import { translateFailures } from '../../../src/storage/mongo/engine/unavailable.ts';
 import { openMongo } from '../../../src/storage/mongo/open.ts';
-import { INDEXES } from '../../../src/storage/mongo/secrets.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
 import { MONGODB } from '../../support/storage/storage.ts';
 import { areUnavailable, eventVerbsOn, verbsOn } from '../contract/failures.ts';
@@ -29,6 +29,7 @@ import {
   times,
 } from '../contract/world.ts';
 import { fenceStoreContract, fenceVerbsOn } from '../fence-store-contract.ts';
+import { limitStoreContract } from '../limit-store-contract.ts';
 import { secretStoreContract } from '../secret-store-contract.ts';
 import { sinkStoreContract, sinkVerbsOn } from '../sink-store-contract.ts';
 import { isWrite, type MongoProxy, startMongoProxy, WRITES } from './mongo-proxy.ts';
@@ -36,6 +37,8 @@ import { isWrite, type MongoProxy, startMongoProxy, WRITES } from './mongo-proxy
 fenceStoreContract(MONGODB);
 
 sinkStoreContract(MONGODB);
+
+limitStoreContract(MONGODB);
 
 secretStoreContract(MONGODB, async (url) => {
   const documents = await withClient(url, (client) => client.db().collection('secrets').find().toArray());
@@ -55,7 +58,7 @@ testMongo('opens while the server is away, and works by itself once it is there'
   await eventually(ping);
   const secret = await createTraced(store);
   t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
-  await eventually(async () => (await indexesAt(url)).length === 1 + INDEXES.length);
+  await eventually(async () => (await indexesAt(url)).length === 1 + SECRETS.indexes.length);
 });
 
 testMongo('a server that goes away is told on every verb, and found again without reopening', async (t, url) => {
@@ -253,7 +256,7 @@ testMongo('no write can insert where it means to change, and none is part of a t
 testMongo('any number of processes make the same indexes, on an empty and on an old database', async (t, url) => {
   const warnings: string[] = [];
   const storages = await times(8, () => openAt(t, url, (warning) => warnings.push(warning)));
-  await eventually(async () => (await indexesAt(url)).length === 1 + INDEXES.length);
+  await eventually(async () => (await indexesAt(url)).length === 1 + SECRETS.indexes.length);
   await times(3, async () => createTraced((await openAt(t, url)).secrets));
   await eventually(async () => warnings.length === storages.length);
   const indexes = (await indexesAt(url)).map(({ key, expireAfterSeconds, partialFilterExpression }) => ({
@@ -273,6 +276,10 @@ testMongo('any number of processes make the same indexes, on an empty and on an 
     { ...none, key: { 'notify.destination': 1, 'event.dueAt': 1 }, partialFilterExpression: isEvent },
   ]);
   t.true(warnings.every((warning) => warning.includes('standalone')));
+  for (const { name, indexes: listed } of COLLECTIONS) {
+    const there = await withClient(url, (client) => client.db().collection(name).indexes());
+    t.deepEqual(there.map((index) => index.name).sort(), ['_id_', ...listed.map((index) => index.name)].sort(), name);
+  }
 });
 
 testMongo('an index that is refused is told, once, and the store works without it', async (t, url) => {

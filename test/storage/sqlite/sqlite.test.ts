@@ -7,16 +7,20 @@ import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
-import { type NewSecret, NO_LIMITS, RECEIPT_MS, storedBytes } from '../../../src/secrets/store.ts';
+import { NO_LIMITS } from '../../../src/limits/limits.ts';
+import { type NewSecret, RECEIPT_MS } from '../../../src/secrets/store.ts';
 import { openReader } from '../../../src/storage/sqlite/engine/database.ts';
 import { createReader } from '../../../src/storage/sqlite/engine/reader.ts';
 import { openSqlite } from '../../../src/storage/sqlite/open.ts';
+import { MIGRATIONS } from '../../../src/storage/sqlite/schema.ts';
+import { storedBytes } from '../../../src/storage/usage.ts';
 import { until } from '../../support/process/program.ts';
 import { SQLITE, temporaryFolder } from '../../support/storage/storage.ts';
 import { areUnavailable, verbsOn } from '../contract/failures.ts';
 import { openInProcess } from '../contract/store-process.ts';
 import {
   asWaiting,
+  CLIENT,
   COPY_UNTIL,
   type Copy,
   CREATED_AT,
@@ -36,12 +40,15 @@ import {
   times,
 } from '../contract/world.ts';
 import { fenceStoreContract } from '../fence-store-contract.ts';
+import { limitStoreContract } from '../limit-store-contract.ts';
 import { secretStoreContract } from '../secret-store-contract.ts';
 import { sinkStoreContract } from '../sink-store-contract.ts';
 
 fenceStoreContract(SQLITE);
 
 sinkStoreContract(SQLITE);
+
+limitStoreContract(SQLITE);
 
 secretStoreContract(SQLITE, async (url) => {
   const database = new DatabaseSync(pathOf(url), { readOnly: true });
@@ -263,6 +270,22 @@ test('a file of the first version is counted when it is opened', async (t) => {
   await (await open()).close();
   t.deepEqual(sumsIn(url), sumsOfTables(url));
   t.true(sumsIn(url).stored > 5_000);
+});
+
+test('a file from before the table of limits keeps the rate of each client', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  alter(
+    pathOf(url),
+    `${MIGRATIONS.slice(0, 5).join('')}
+     PRAGMA user_version = 5;
+     INSERT INTO clients (id, rate_full_at, secrets, bytes)
+     VALUES (x'${'63'.repeat(16)}', ${CREATED_AT + 60_000}, 0, 0), (x'${'6f'.repeat(16)}', 0, 1, 300)`,
+  );
+  const { secrets } = await open({ clientCreatesPerMinute: 2 });
+  t.deepEqual(await secrets.admit(CLIENT, CREATED_AT), { reason: 'rate', retryAfterMs: 15_000 });
+  t.is(await secrets.admit(CLIENT, CREATED_AT + 15_000), undefined);
+  t.is(await secrets.admit(Buffer.alloc(16, 'o'), CREATED_AT), undefined);
+  t.deepEqual(sumsIn(url).clients, [{ secrets: 1, bytes: 300 }]);
 });
 
 test('a file of a newer version is refused and left as it is', async (t) => {

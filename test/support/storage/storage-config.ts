@@ -1,4 +1,4 @@
-import { NO_LIMITS, type StoreLimits } from '../../../src/secrets/store.ts';
+import { NO_LIMITS, type StoreLimits } from '../../../src/limits/limits.ts';
 import type { StorageConfig } from '../../../src/storage/storage.ts';
 
 /** What `openStorage` needs to know of the configuration. */

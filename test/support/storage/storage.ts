@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext, type TestFn } from 'ava';
-import type { StoreLimits } from '../../../src/secrets/store.ts';
+import type { StoreLimits } from '../../../src/limits/limits.ts';
 import { openStorage } from '../../../src/storage/open.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
 import { configOf } from './storage-config.ts';

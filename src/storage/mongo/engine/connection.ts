@@ -1,15 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Collection, type Db, type Document, MongoClient, ReadConcern } from 'mongodb';
-import type { ClientDocument } from '../clients.ts';
-import type { SecretDocument } from '../collections.ts';
-import type { FenceDocument } from '../fence.ts';
-import type { ClaimsDocument } from '../sink.ts';
+import { type Db, type Document, MongoClient, ReadConcern } from 'mongodb';
 
 /** Used when the URL names no database; the driver's own default is `test`. */
 const DATABASE = 'hushbox';
-const SECRETS = 'secrets';
 
-/** A silent server is given up after 4 s, an absent one or a place in the pool after 2; what may be is tried twice. */
+/** Calls give up on a silent server after 4 s, on an absent one or a full pool after 2 s. The driver retries once where it may. */
 const CLIENT_OPTIONS = {
   appName: 'hushbox',
   serverSelectionTimeoutMS: 2_000,
@@ -20,7 +15,7 @@ const CLIENT_OPTIONS = {
   promoteBuffers: true,
 };
 
-/** What the promises rest on, so that the URL cannot weaken it: set on the database, where it goes before the URL. */
+/** The promises rest on these. They are set on the database, where they override the URL. */
 const DURABLE = {
   writeConcern: { w: 'majority', journal: true, wtimeoutMS: 3_000 },
   readConcern: new ReadConcern('majority'),
@@ -28,31 +23,26 @@ const DURABLE = {
 } as const;
 
 const LOOK_MS = 2_000;
-/** Of 2 s each, when there is nobody. */
+/** 2 s each while no server answers. */
 const MAX_CONNECTS = 3;
-/** Looks in a row that found nobody, before it is asked whether the driver or the server is to blame. */
+/** After so many failed looks in a row, a new connection shows whether the driver or the server is to blame. */
 const MAX_FAILED_LOOKS = 2;
 
 export type Connection = {
   client: MongoClient;
   database: Db;
-  secrets: Collection<SecretDocument>;
-  /** The same collection. */
-  fence: Collection<FenceDocument>;
-  clients: Collection<ClientDocument>;
-  claims: Collection<ClaimsDocument>;
 };
 
 export type KeptConnection = {
-  /** The one to use now. */
+  /** The connection to use now. */
   current(): Connection;
   close(): Promise<void>;
 };
 
 /**
- * Connects when first used, and again when needed. Mostly the driver does so by itself; but after kills of a server its
- * monitor (mongodb 7.8.0) was seen to wait for ever on a connection that was closed, and to find that server never again.
- * So a connection through which nobody answers is replaced as soon as a new one finds somebody.
+ * Connects when first used, and again when needed. Usually the driver does that; but after kills of a server its monitor
+ * (mongodb 7.8.0) was seen to wait for ever on a closed connection, and never to find that server again. So a connection
+ * without answers is replaced as soon as a new one gets an answer.
  * @throws Error when the URL is not valid.
  */
 export function keepConnection(url: string): KeptConnection {
@@ -72,7 +62,7 @@ export function keepConnection(url: string): KeptConnection {
     const isBetter = (await answers(fresh)) && !closing.signal.aborted;
     const useless = isBetter ? current : fresh;
     if (isBetter) current = fresh;
-    void close(useless); // nobody waits for one that is stuck
+    void close(useless); // no caller waits for a stuck one
   }
 
   return {
@@ -86,8 +76,8 @@ export function keepConnection(url: string): KeptConnection {
 }
 
 /**
- * Connects, for a command that asks once: a busy server, or a busy machine, may need more than one attempt.
- * @throws what the driver says to the last one.
+ * Connects, for a command that runs once: a busy server, or a busy machine, may need more than one attempt.
+ * @throws the driver's error of the last attempt.
  */
 export async function connectPatiently({ current }: KeptConnection): Promise<void> {
   for (let attempts = 1; ; attempts++) {
@@ -100,19 +90,11 @@ export async function connectPatiently({ current }: KeptConnection): Promise<voi
   }
 }
 
-/** The driver's complaints can quote the URL, and with it the password: they are not passed on. */
+/** The driver's errors can quote the URL, and with it the password: they are not passed on. */
 function createConnection(url: string): Connection {
   try {
     const client = new MongoClient(url, CLIENT_OPTIONS);
-    const database = client.db(namesDatabase(url) ? undefined : DATABASE, DURABLE);
-    return {
-      client,
-      database,
-      secrets: database.collection(SECRETS),
-      fence: database.collection(SECRETS),
-      clients: database.collection('clients'),
-      claims: database.collection('claims'),
-    };
+    return { client, database: client.db(namesDatabase(url) ? undefined : DATABASE, DURABLE) };
   } catch (error) {
     throw new Error(`the MongoDB driver does not accept STORAGE_URL (${(error as Error).name})`);
   }

@@ -1,8 +1,8 @@
-/** Error codes of MongoDB that are no failure where they are expected. */
+/** Error codes of MongoDB that are expected in some places. */
 export const DUPLICATE_KEY = 11_000;
 export const NAMESPACE_NOT_FOUND = 26;
 
-/** Whether an error has this code, whatever class the driver made it. */
+/** Whether an error has this code, whatever its class. */
 export function hasCode(error: unknown, code: number): boolean {
   return (error as { code?: unknown }).code === code;
 }

@@ -7,8 +7,8 @@ const MAX_UNANSWERED = 10_000;
 type Verb = (...values: never[]) => Promise<unknown>;
 
 /**
- * The same verbs, with every failure as AppError STORAGE_UNAVAILABLE. Whether a write that failed took place is not
- * asked: nobody may take it for done.
+ * The same verbs, with every failure as AppError STORAGE_UNAVAILABLE. A write that failed may have taken place or not: no
+ * caller may take it for done.
  */
 export function translateFailures<Verbs extends Record<string, Verb>>(verbs: Verbs): Verbs {
   let unanswered = 0;
@@ -28,7 +28,7 @@ export function translateFailures<Verbs extends Record<string, Verb>>(verbs: Ver
   return Object.fromEntries(Object.entries(verbs).map(([name, verb]) => [name, translate(verb)])) as Verbs;
 }
 
-/** A server's message can quote the document it is about, and the cause goes to the log: its code is enough. */
+/** A server's message can quote a document, and the cause goes to the log: the code is enough. */
 function withoutData(error: unknown): unknown {
   return error instanceof MongoServerError ? new Error(`${error.name}: MongoDB error ${error.code}`) : error;
 }

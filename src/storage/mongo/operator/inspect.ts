@@ -1,18 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import type { Db, Document, IndexDescription } from 'mongodb';
+import type { Db, Document } from 'mongodb';
 import type { Clock } from '../../../clock.ts';
 import type { Inspection, MongoFact } from '../../inspection.ts';
-import { CLIENT_INDEXES } from '../clients.ts';
+import { COLLECTIONS, SECRETS } from '../collections.ts';
 import { type Connection, connectPatiently, isStandalone, keepConnection } from '../engine/connection.ts';
 import { hasCode, NAMESPACE_NOT_FOUND } from '../engine/error-codes.ts';
-import { INDEXES } from '../secrets.ts';
-import { CLAIMS_INDEXES } from '../sink.ts';
-
-const COLLECTIONS: readonly { name: string; indexes: readonly IndexDescription[] }[] = [
-  { name: 'secrets', indexes: INDEXES },
-  { name: 'clients', indexes: CLIENT_INDEXES },
-  { name: 'claims', indexes: CLAIMS_INDEXES },
-];
 
 /** Looks at the server through its own connection. Changes nothing, and creates neither database nor collection. */
 export async function inspectMongo(url: string, clock: Clock): Promise<Inspection> {
@@ -73,10 +65,10 @@ async function indexesOf(database: Db, name: string): Promise<Document[]> {
 }
 
 /** A write that matches no document is confirmed like any other, and leaves nothing behind. */
-async function inspectWrites({ secrets }: Connection): Promise<MongoFact> {
+async function inspectWrites({ database }: Connection): Promise<MongoFact> {
   const startedAt = performance.now();
   try {
-    await secrets.deleteOne({ _id: Buffer.from(randomUUID()) });
+    await SECRETS.in(database).deleteOne({ _id: Buffer.from(randomUUID()) });
     return { type: 'write', ms: performance.now() - startedAt };
   } catch (error) {
     return { type: 'no-write', code: codeOf(error) };

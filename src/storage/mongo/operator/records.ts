@@ -3,7 +3,7 @@ import { HEAD_BYTES } from '../../../sealing/head.ts';
 import type { SealedRecord, SecretRecords } from '../../../secrets/records.ts';
 import type { Notify } from '../../../secrets/store.ts';
 import type { Records } from '../../storage.ts';
-import type { SecretDocument } from '../collections.ts';
+import { fenceIn, SECRETS, type SecretDocument } from '../collections.ts';
 import { connectPatiently, keepConnection } from '../engine/connection.ts';
 import { translateFailures } from '../engine/unavailable.ts';
 import { createMongoFenceStore } from '../fence.ts';
@@ -12,7 +12,7 @@ import { createMongoFenceStore } from '../fence.ts';
 export async function openMongoRecords(url: string): Promise<Records> {
   const connection = keepConnection(url);
   const { current, close } = connection;
-  const records = createMongoRecords(() => current().secrets);
+  const records = createMongoRecords(() => SECRETS.in(current().database));
   const { connect } = translateFailures({ connect: () => connectPatiently(connection) });
   try {
     await connect();
@@ -20,7 +20,7 @@ export async function openMongoRecords(url: string): Promise<Records> {
     await close();
     throw error;
   }
-  const { look } = createMongoFenceStore(() => current().fence);
+  const { look } = createMongoFenceStore(() => fenceIn(current().database));
   return { ...records, findMark: look, close };
 }
 

@@ -1,42 +1,51 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Ledger } from '../usage.ts';
 import { resultCode, retryWhileBusy, SQLITE_BUSY } from './busy.ts';
-import type { Call, Procedure } from './codec.ts';
+import type { Message, Value } from './codec.ts';
 import { FileMoved } from './file-check.ts';
+import type { Procedure } from './procedure.ts';
 
-/** Result statuses, in place of `procedure` in a `Call` that comes back. A failure carries SQLite's result code. */
+/** The head of a result. A failure carries SQLite's result code and a message. */
 export const OK = 0;
 export const FAILED = 1;
 
 /** How long a batch waits for another process's transaction; a committing one needs a few ms. */
 const BUSY_DEADLINE_MS = 5_000;
 
+type Parts = {
+  database: DatabaseSync;
+  procedures: readonly Procedure[];
+  /** Runs at the start of each transaction, before any call of it. */
+  before(): void;
+  /** Runs at the end of each transaction, before its commit. */
+  after(): void;
+  /**
+   * Throws FileMoved when what is committed now would be lost. When another file is in the place of ours, the runner
+   * throws it too: nothing can be written any more.
+   */
+  checkFile(): void;
+};
+
 /**
  * Group commit: runs all calls in one transaction and returns their results, in order, once it is synced. A call that
  * throws fails alone. Blocks its thread.
- * @param checkFile throws FileMoved when what is committed now would be lost. Only that another file is there leaves the
- *   runner as an exception: nothing can be written any more.
  */
-export function createBatchRunner(
-  database: DatabaseSync,
-  procedures: readonly Procedure[],
-  ledger: Pick<Ledger, 'save' | 'forget'>,
-  checkFile: () => void,
-): (calls: readonly Call[]) => readonly Call[] {
+export function createBatchRunner(parts: Parts): (calls: readonly Message[]) => readonly Message[] {
+  const { database, procedures, before, after, checkFile } = parts;
   const begin = database.prepare('BEGIN IMMEDIATE');
   const commit = database.prepare('COMMIT');
   const rollback = database.prepare('ROLLBACK');
 
-  function runOne({ procedure, values }: Call): Call {
-    return { procedure: OK, values: (procedures[procedure] as (...values: unknown[]) => Call['values'])(...values) };
+  function runOne({ head, value }: Message): Message {
+    const procedure = procedures[head] as (...values: readonly Value[]) => Value;
+    return { head: OK, value: procedure(...(value as readonly Value[])) };
   }
 
-  function transact(calls: readonly Call[], busyDeadline: number): readonly Call[] {
+  function transact(calls: readonly Message[], busyDeadline: number): readonly Message[] {
     retryWhileBusy(busyDeadline, () => begin.run());
     try {
-      ledger.forget();
+      before();
       const results = calls.map(runOne);
-      ledger.save();
+      after();
       checkFile();
       commit.run();
       return results;
@@ -47,13 +56,13 @@ export function createBatchRunner(
     }
   }
 
-  /** What fails runs again in halves: at the end each call that cannot be done fails alone, and the others are done. */
-  function run(calls: readonly Call[], busyDeadline: number): readonly Call[] {
+  /** A batch that fails runs again in halves: in the end each call that cannot be done fails alone, the others succeed. */
+  function run(calls: readonly Message[], busyDeadline: number): readonly Message[] {
     try {
       return transact(calls, busyDeadline);
     } catch (error) {
       if (error instanceof FileMoved && error.isReplaced) throw error;
-      // Who held the lock that long goes on holding it: what waits behind this batch is to hear so too.
+      // A lock held this long will stay held: fail the whole batch now, so that the calls behind it learn of it too.
       const concernsAll = resultCode(error) === SQLITE_BUSY || error instanceof FileMoved;
       if (calls.length === 1 || concernsAll) return calls.map(() => failure(error));
       const middle = calls.length >> 1;
@@ -64,6 +73,6 @@ export function createBatchRunner(
   return (calls) => run(calls, performance.now() + BUSY_DEADLINE_MS);
 }
 
-function failure(error: unknown): Call {
-  return { procedure: FAILED, values: [resultCode(error), Buffer.from(String((error as Error).message))] };
+function failure(error: unknown): Message {
+  return { head: FAILED, value: [resultCode(error), String((error as Error).message)] };
 }

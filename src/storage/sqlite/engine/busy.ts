@@ -4,9 +4,9 @@ const PAUSE_MS = 0.5;
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
 /**
- * Runs again what meets SQLITE_BUSY, until it does not or the time is over. In place of SQLite's own busy timeout,
- * which some steps do not honour, and which sleeps for longer and longer. Blocks its thread.
- * @param deadline as `performance.now()` counts; one attempt is always made.
+ * Retries until there is no SQLITE_BUSY or the deadline has passed. It replaces SQLite's own busy timeout, which some
+ * steps do not honour, and which sleeps longer each time. Blocks its thread.
+ * @param deadline on the clock of `performance.now()`; at least one attempt is made.
  */
 export function retryWhileBusy<T>(deadline: number, run: () => T): T {
   for (;;) {

@@ -3,25 +3,25 @@ import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import { makeFolder } from '../../../files/make-folder.ts';
-import { MIGRATIONS } from '../schema.ts';
 import { resultCode, retryWhileBusy, SQLITE_BUSY } from './busy.ts';
 
-/** How long opening may wait for another process that is opening too. Never on the event loop. */
+/** How long opening may wait for another process that is opening it too. Never on the event loop. */
 const OPEN_TIMEOUT_MS = 10_000;
-/** How long cleaning the WAL may hold up the writes behind it, beside the work itself. */
+/** How long cleaning the WAL may delay the writes behind it, in addition to the work itself. */
 const CLEAN_TIMEOUT_MS = 100;
 
 /**
- * Opens the file for writing, making and migrating it where needed. May block: for the storage thread only.
+ * Opens the file for writing, and creates and migrates it if needed. May block: for the storage thread only.
+ * @param migrations the schema's history: entry N brings a file of version N to N + 1.
  * @throws Error when the file is not ours, damaged, or of a newer version.
  */
-export function openWriter(path: string): DatabaseSync {
+export function openWriter(path: string, migrations: readonly string[]): DatabaseSync {
   makeFolder(dirname(path), 0o700);
-  closeSync(openSync(path, 'a', 0o600)); // SQLite would make it readable for all; its other files take after it
+  closeSync(openSync(path, 'a', 0o600)); // SQLite would make it readable for all; its other files get the same mode
   const database = new DatabaseSync(path, { timeout: 0 });
   retryWhileBusy(performance.now() + OPEN_TIMEOUT_MS, () => {
-    // FULL: a commit returns after its sync. secure_delete: what is deleted is overwritten with zeros, though not a
-    // copy that was left in the free room of a page when the row moved to another.
+    // FULL: a commit returns after its sync. secure_delete: deleted content is overwritten with zeros, except a copy
+    // that stayed in the free space of a page when its row moved to another page.
     database.exec(`
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = FULL;
@@ -29,7 +29,7 @@ export function openWriter(path: string): DatabaseSync {
       PRAGMA cache_size = -8000;
       PRAGMA journal_size_limit = 67108864;
     `);
-    migrate(database);
+    migrate(database, migrations);
   });
   return database;
 }
@@ -40,8 +40,8 @@ export function openReader(path: string): DatabaseSync {
 }
 
 /**
- * Opens the file for looking at it: neither it nor anything beside it changes. While nobody has it open there is no WAL,
- * and an ordinary reader would leave one behind, perhaps of another user.
+ * Opens the file without changing it or anything beside it. While no process has it open there is no WAL, and an ordinary
+ * reader would leave one behind, perhaps of another user.
  * @throws Error when there is no such file.
  */
 export function openLooker(path: string): DatabaseSync {
@@ -51,15 +51,15 @@ export function openLooker(path: string): DatabaseSync {
   return new DatabaseSync(url, { readOnly: true, timeout: 0 });
 }
 
-/** Whether the file is open somewhere, or was not closed. */
+/** Whether a process has the file open, or did not close it. */
 export function hasWal(path: string): boolean {
   return existsSync(`${path}-wal`);
 }
 
 /**
- * Wiped content is zeros in the database, but its old pages stay in the WAL until others overwrite them.
- * @returns what brings the WAL into the database and cuts it to nothing. Where others are in the way for longer than
- *   100 ms, or the disk refuses, it stays as it is until the next time: nothing committed is lost by that.
+ * Wiped content is zeros in the database, but its old pages stay in the WAL until other pages overwrite them.
+ * @returns a function that moves the WAL into the database and truncates it. If other processes are in the way for longer
+ *   than 100 ms, or the disk refuses, the WAL stays until the next call: nothing committed is lost.
  */
 export function createWalCleaner(database: DatabaseSync): () => void {
   const checkpoint = database.prepare('PRAGMA wal_checkpoint(TRUNCATE)');
@@ -74,14 +74,14 @@ export function createWalCleaner(database: DatabaseSync): () => void {
   };
 }
 
-function migrate(database: DatabaseSync): void {
-  if (versionOf(database) === MIGRATIONS.length) return;
+function migrate(database: DatabaseSync, migrations: readonly string[]): void {
+  if (versionOf(database) === migrations.length) return;
   database.exec('BEGIN EXCLUSIVE');
   try {
     const version = versionOf(database); // again: another process may have been first
-    if (version > MIGRATIONS.length) throw new Error('the database was made by a newer version of Hushbox');
-    for (const migration of MIGRATIONS.slice(version)) database.exec(migration);
-    database.exec(`PRAGMA user_version = ${MIGRATIONS.length}`);
+    if (version > migrations.length) throw new Error('the database was made by a newer version of Hushbox');
+    for (const migration of migrations.slice(version)) database.exec(migration);
+    database.exec(`PRAGMA user_version = ${migrations.length}`);
     database.exec('COMMIT');
   } catch (error) {
     if (database.isTransaction) database.exec('ROLLBACK');

@@ -1,14 +1,14 @@
 import { statSync } from 'node:fs';
 
-/** As rarely as this, so that no write pays for it; so long what is written may go into a file that nobody will find. */
+/** Rare enough that no write pays for it. In between, a write may go into a file that no process will find. */
 const CHECK_INTERVAL_MS = 500;
 const SQLITE_CANTOPEN = 14;
 
-/** The database is open, but its path does not lead to it any more. */
+/** The database is open, but its path no longer leads to it. */
 export class FileMoved extends Error {
   override readonly name = 'FileMoved';
   readonly errcode = SQLITE_CANTOPEN;
-  /** Whether another file is there; else there is none. */
+  /** Whether another file is at the path; else the path is empty. */
   readonly isReplaced: boolean;
   constructor(isReplaced: boolean) {
     super(isReplaced ? 'the database file was replaced by another' : 'the database file is no longer at its path');
@@ -18,7 +18,7 @@ export class FileMoved extends Error {
 
 /**
  * Remembers which file is at the path.
- * @returns a check that throws FileMoved when it is no longer there; looks again after 500 ms, or as long as it fails.
+ * @returns a check that throws FileMoved when the file is no longer there. After a success the next look is 500 ms later.
  */
 export function createFileCheck(path: string): () => void {
   const opened = identityOf(path);
@@ -32,7 +32,7 @@ export function createFileCheck(path: string): () => void {
   };
 }
 
-/** Device and inode; undefined when there is nothing, or it cannot be told. */
+/** Device and inode; undefined when the path is empty or cannot be read. */
 function identityOf(path: string): string | undefined {
   try {
     const { dev, ino } = statSync(path, { bigint: true });

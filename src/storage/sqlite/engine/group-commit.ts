@@ -1,73 +1,76 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../../errors.ts';
-import type { StoreLimits } from '../../../secrets/store.ts';
 import { OK } from './batch.ts';
-import { type Call, decode, encode, type Value } from './codec.ts';
+import { decode, encode, type Message, sizeOf, type Value } from './codec.ts';
+import type { Procedures } from './procedure.ts';
 
-/** Beyond so many waiting calls, or bytes in them, new ones are refused: the disk does not keep up. */
+/** Above this many waiting calls, or bytes in them, new calls are refused: the disk does not keep up. */
 const MAX_WAITING = 10_000;
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
-/** A batch takes no further call beyond this: it is packed and unpacked whole, so that it is in memory several times. */
+/** The most bytes in a batch of several calls, because a batch is in memory several times while it is packed. */
 const MAX_BATCH_BYTES = 16 * 1024 * 1024;
-/** How long the storage thread may take; by itself it gives up on a lock after 5 s. */
+/** How long the storage thread may take; it gives up on a lock after 5 s. */
 const PATIENCE: Patience = { answerMs: 15_000, lostMs: 60_000, endMs: 2_000 };
-/** A commit slower than this is worth waiting a little for more company: see `pauseAfter`. */
+/** After a commit slower than this, a short pause brings more calls into the next batch: see `pauseAfter`. */
 const SLOW_COMMIT_MS = 4;
 const MAX_PAUSE_MS = 2;
 /** How long a busy loop may add to a batch before it is sent. */
 const MAX_GATHER_MS = 1;
 
 type Patience = {
-  /** A batch that takes longer is answered as unknown. */
+  /** A batch that takes longer has an unknown outcome. */
   answerMs: number;
   /** A batch that takes longer means that the thread, or its disk, will never answer. */
   lostMs: number;
-  /** A thread that was told to end and takes longer is left to the end of the process. */
+  /** A thread that takes longer to close is left to the end of the process. */
   endMs: number;
 };
 type Waiting = {
-  call: Call;
+  call: Message;
   bytes: number;
-  resolve: (values: readonly Value[]) => void;
+  resolve: (value: Value) => void;
   reject: (error: Error) => void;
 };
 
-export type GroupCommit = {
+/** The storage thread, as its callers see it; typed by its procedures. */
+export type GroupCommit<Known extends Procedures> = {
   /** Resolves once the call is committed and synced. @throws AppError STORAGE_UNAVAILABLE: not done, or unknown. */
-  run(procedure: number, ...values: readonly Value[]): Promise<readonly Value[]>;
+  run<Name extends keyof Known & string>(
+    name: Name,
+    ...values: Parameters<Known[Name]> & readonly Value[]
+  ): Promise<ReturnType<Known[Name]>>;
+};
+export type OpenGroupCommit<Known extends Procedures> = GroupCommit<Known> & {
   /** @throws AppError STORAGE_UNAVAILABLE while it is known that nothing can be written. */
   check(): void;
   close(): Promise<void>;
 };
 
-/**
- * Starts the storage thread and sends it what is waiting, one batch at a time: while one is being synced the next one
- * gathers.
- * @param onLost called when the thread ends by itself or hangs for good; nothing can be stored from then on.
- * @param onCommit told how many calls a batch has.
- * @throws Error when the file cannot be opened.
- */
-export async function openGroupCommit(
-  path: string,
-  limits: StoreLimits,
-  onLost: (error: Error) => void,
-  onCommit: (calls: number) => void = () => {},
-  patience: Patience = PATIENCE,
-): Promise<GroupCommit> {
-  const thread = new Worker(new URL('../thread.ts', import.meta.url), { workerData: { path, limits } });
-  await new Promise<void>((resolve, reject) => {
-    thread.once('message', () => resolve());
-    thread.once('error', reject);
-  });
-  thread.removeAllListeners('error');
-  const ended = new Promise((resolve) => thread.once('exit', resolve));
+type Events = {
+  /** The thread ended unasked or hangs for good; nothing can be stored from then on. */
+  onLost(error: Error): void;
+  /** A batch of this many calls is about to be sent. */
+  onCommit?: ((calls: number) => void) | undefined;
+};
 
-  let waiting: Waiting[] = [];
-  let waitingBytes = 0;
+/**
+ * Starts the storage thread and sends it the waiting calls, one batch at a time: while one batch is synced the next one
+ * gathers.
+ * @param url the thread's file. Its first message is the list of its procedures' names, in order.
+ * @param workerData for the thread.
+ * @throws Error when the thread cannot start.
+ */
+export async function openGroupCommit<Known extends Procedures>(
+  { url, workerData }: { url: URL; workerData: unknown },
+  { onLost, onCommit }: Events,
+  patience: Patience = PATIENCE,
+): Promise<OpenGroupCommit<Known>> {
+  const { thread, names, ended } = await startThread(url, workerData);
+  const queue = createQueue();
+  const schedule = createSchedule(() => queue.length, send);
   let inFlight: Waiting[] = [];
   let sentAt = 0;
-  let isScheduled = false;
   let deadline: NodeJS.Timeout | undefined;
   /** Why nothing can be written: until the thread answers again, or for good. */
   let stuck: Error | undefined;
@@ -75,40 +78,12 @@ export async function openGroupCommit(
   let isClosing = false;
 
   function send(): void {
-    isScheduled = false;
-    if (inFlight.length > 0 || waiting.length === 0) return;
-    inFlight = takeBatch();
-    onCommit(inFlight.length);
+    if (inFlight.length > 0 || queue.length === 0) return;
+    inFlight = queue.takeBatch();
+    onCommit?.(inFlight.length);
     sentAt = performance.now();
     deadline = setTimeout(giveUp, patience.answerMs);
     thread.postMessage(encode(inFlight.map(({ call }) => call)));
-  }
-
-  /** The calls that waited longest: one, and as many more as fit. */
-  function takeBatch(): Waiting[] {
-    let count = 0;
-    let bytes = 0;
-    for (const call of waiting) {
-      if (count > 0 && bytes + call.bytes > MAX_BATCH_BYTES) break;
-      count += 1;
-      bytes += call.bytes;
-    }
-    waitingBytes -= bytes;
-    return waiting.splice(0, count);
-  }
-
-  function schedule(pauseMs: number): void {
-    if (isScheduled || lost) return;
-    isScheduled = true;
-    if (pauseMs > 0) setTimeout(send, pauseMs);
-    else setImmediate(gather, 0, performance.now());
-  }
-
-  /** Sends as soon as a turn of the loop brings no further call, for those to come share the sync; or after 1 ms. */
-  function gather(before: number, since: number): void {
-    const isGrowing = waiting.length > before;
-    if (isGrowing && performance.now() - since < MAX_GATHER_MS) setImmediate(gather, waiting.length, since);
-    else send();
   }
 
   function receive(message: Uint8Array): void {
@@ -116,21 +91,18 @@ export async function openGroupCommit(
     const done = inFlight;
     inFlight = [];
     stuck = undefined;
-    const results = decode(message);
-    for (const [index, { resolve, reject }] of done.entries()) {
-      const result = results[index] as Call;
-      if (result.procedure === OK) resolve(result.values);
-      else reject(errorOf(result.values));
-    }
-    schedule(pauseAfter(performance.now() - sentAt));
+    for (const [index, result] of decode(message).entries()) settle(done[index] as Waiting, result);
+    if (!lost) schedule(pauseAfter(performance.now() - sentAt));
   }
 
-  /** The thread hangs, or its disk does. It may still commit what is in flight: that is unknown, not undone. */
+  function rejectAll(error: Error): void {
+    for (const { reject } of [...inFlight, ...queue.takeAll()]) reject(error);
+  }
+
+  /** The thread hangs, or its disk does. It may still commit the batch in flight: that outcome is unknown. */
   function giveUp(): void {
     stuck = unavailable('the storage thread did not answer in time');
-    for (const { reject } of [...inFlight, ...waiting]) reject(stuck);
-    waiting = [];
-    waitingBytes = 0;
+    rejectAll(stuck);
     deadline = setTimeout(() => lose(new Error('the storage thread hangs')), patience.lostMs - patience.answerMs);
   }
 
@@ -138,7 +110,7 @@ export async function openGroupCommit(
     if (isClosing || lost) return;
     lost = unavailable('the storage thread is lost', cause);
     clearTimeout(deadline);
-    for (const { reject } of [...inFlight, ...waiting]) reject(lost);
+    rejectAll(lost);
     onLost(cause);
   }
 
@@ -147,31 +119,114 @@ export async function openGroupCommit(
   thread.on('exit', () => lose(new Error('the storage thread exited')));
 
   return {
-    run(procedure, ...values) {
-      const refusal = lost ?? stuck;
-      if (refusal) return Promise.reject(refusal);
-      if (waiting.length >= MAX_WAITING || waitingBytes >= MAX_WAITING_BYTES) {
-        return Promise.reject(unavailable('too many writes are waiting'));
-      }
-      const bytes = bytesOf(values);
-      waitingBytes += bytes;
-      return new Promise((resolve, reject) => {
-        waiting.push({ call: { procedure, values }, bytes, resolve, reject });
-        if (inFlight.length === 0) schedule(0);
-      });
+    async run(name, ...values) {
+      const refusal = lost ?? stuck ?? queue.refusal();
+      if (refusal) throw refusal;
+      const call = callOf(names, name, values);
+      const result = queue.add(call);
+      if (inFlight.length === 0) schedule(0);
+      return (await result) as ReturnType<Known[typeof name]>;
     },
     check() {
       const refusal = lost ?? stuck;
       if (refusal) throw refusal;
     },
     async close() {
-      while (!lost && !stuck && waiting.length + inFlight.length > 0) await sleep(1);
+      while (!lost && !stuck && queue.length + inFlight.length > 0) await sleep(1);
       isClosing = true;
       lost = unavailable('the storage is closed');
       clearTimeout(deadline);
       thread.postMessage('close');
       await Promise.race([ended, sleep(patience.endMs, undefined, { ref: false })]);
     },
+  };
+}
+
+type Thread = { thread: Worker; names: ReadonlyMap<string, number>; ended: Promise<unknown> };
+
+async function startThread(url: URL, workerData: unknown): Promise<Thread> {
+  const thread = new Worker(url, { workerData });
+  const names = await new Promise<readonly string[]>((resolve, reject) => {
+    thread.once('message', resolve);
+    thread.once('error', reject);
+  });
+  thread.removeAllListeners('error');
+  const ended = new Promise((resolve) => thread.once('exit', resolve));
+  return { thread, names: new Map(names.map((name, head) => [name, head])), ended };
+}
+
+/** @throws TypeError for a name that the thread does not have; now, because the whole batch would fail later. */
+function callOf(names: Thread['names'], name: string, value: readonly Value[]): Message {
+  const head = names.get(name);
+  if (head === undefined) throw new TypeError(`the storage thread has no procedure ${name}`);
+  return { head, value };
+}
+
+/** The calls that are not sent yet. */
+function createQueue() {
+  let waiting: Waiting[] = [];
+  let waitingBytes = 0;
+
+  return {
+    get length(): number {
+      return waiting.length;
+    },
+
+    refusal(): Error | undefined {
+      const isFull = waiting.length >= MAX_WAITING || waitingBytes >= MAX_WAITING_BYTES;
+      return isFull ? unavailable('too many writes are waiting') : undefined;
+    },
+
+    /** @returns the call's result. @throws TypeError for a value that cannot be packed. */
+    add(call: Message): Promise<Value> {
+      const bytes = sizeOf(call.value);
+      waitingBytes += bytes;
+      return new Promise((resolve, reject) => waiting.push({ call, bytes, resolve, reject }));
+    },
+
+    /** The calls that have waited longest: one, and as many more as fit. */
+    takeBatch(): Waiting[] {
+      let count = 0;
+      let bytes = 0;
+      for (const call of waiting) {
+        if (count > 0 && bytes + call.bytes > MAX_BATCH_BYTES) break;
+        count += 1;
+        bytes += call.bytes;
+      }
+      waitingBytes -= bytes;
+      return waiting.splice(0, count);
+    },
+
+    takeAll(): Waiting[] {
+      const all = waiting;
+      waiting = [];
+      waitingBytes = 0;
+      return all;
+    },
+  };
+}
+
+/** @returns a function that calls `send` once, after a pause, or else as soon as the loop brings no further calls. */
+function createSchedule(length: () => number, send: () => void): (pauseMs: number) => void {
+  let isScheduled = false;
+
+  function sendNow(): void {
+    isScheduled = false;
+    send();
+  }
+
+  /** Sends as soon as a turn of the loop brings no further call, because later calls share the sync; or after 1 ms. */
+  function gather(before: number, since: number): void {
+    const isGrowing = length() > before;
+    if (isGrowing && performance.now() - since < MAX_GATHER_MS) setImmediate(gather, length(), since);
+    else sendNow();
+  }
+
+  return (pauseMs) => {
+    if (isScheduled) return;
+    isScheduled = true;
+    if (pauseMs > 0) setTimeout(sendNow, pauseMs);
+    else setImmediate(gather, 0, performance.now());
   };
 }
 
@@ -183,18 +238,16 @@ function pauseAfter(commitMs: number): number {
   return commitMs > SLOW_COMMIT_MS ? Math.min(MAX_PAUSE_MS, commitMs * 0.15) : 0;
 }
 
-/** Of the buffers alone; the rest is small and counted in calls. */
-function bytesOf(values: readonly Value[]): number {
-  let bytes = 0;
-  for (const value of values) if (value instanceof Uint8Array) bytes += value.byteLength;
-  return bytes;
-}
-
 const RESULT_CODES_OF_A_BUG: ReadonlySet<number> = new Set([0, 1, 19, 20, 21, 25]);
 
-function errorOf([code, message]: readonly Value[]): Error {
-  const cause = new Error(`SQLite ${code}: ${Buffer.from(message as Uint8Array)}`);
-  return RESULT_CODES_OF_A_BUG.has(code as number) ? cause : unavailable('SQLite could not write', cause);
+function settle({ resolve, reject }: Waiting, { head, value }: Message): void {
+  if (head === OK) resolve(value);
+  else reject(errorOf(value as readonly [code: number, message: string]));
+}
+
+function errorOf([code, message]: readonly [code: number, message: string]): Error {
+  const cause = new Error(`SQLite ${code}: ${message}`);
+  return RESULT_CODES_OF_A_BUG.has(code) ? cause : unavailable('SQLite could not write', cause);
 }
 
 function unavailable(reason: string, cause?: Error): AppError {

@@ -6,22 +6,23 @@ import { resultCode, SQLITE_BUSY } from './busy.ts';
 const MAX_LOOKS = 200;
 const PAUSE_MS = 5;
 
-/** One row, its columns in the order of the SELECT, or none. */
+/** One row with its columns in the order of the SELECT, or undefined. */
 export type Look = (...values: SQLInputValue[]) => Promise<readonly SQLOutputValue[] | undefined>;
 /** All rows. */
 export type List = (...values: SQLInputValue[]) => Promise<readonly (readonly SQLOutputValue[])[]>;
 export type Reader = { prepare(sql: string): Look; prepareList(sql: string): List };
 
 /**
- * Point look-ups and short lists on the event loop: a few µs each from the page cache, and never behind a writer, for WAL readers do
- * not wait. The rare SQLITE_BUSY (recovery after a crash, the last connection closing) is retried off the loop.
+ * Point look-ups and short lists on the event loop: a few µs each from the page cache. They never wait for a writer,
+ * because WAL readers do not. The rare SQLITE_BUSY (recovery after a crash, the last connection closing) is retried in
+ * later turns of the loop.
  */
 export function createReader(database: DatabaseSync): Reader {
   function prepareAs<Found>(
     sql: string,
     run: (statement: StatementSync, values: SQLInputValue[]) => unknown,
   ): (...values: SQLInputValue[]) => Promise<Found> {
-    let prepared: StatementSync | undefined; // by the first look: preparing can meet SQLITE_BUSY as well
+    let prepared: StatementSync | undefined; // at the first look-up, because preparing can meet SQLITE_BUSY too
     const prepare = (): StatementSync => {
       prepared = database.prepare(sql);
       prepared.setReturnArrays(true);

@@ -3,13 +3,13 @@ import type { FenceState, FenceStore } from '../../../fence/store.ts';
 import type { Value } from '../engine/codec.ts';
 import type { GroupCommit } from '../engine/group-commit.ts';
 import type { Reader } from '../engine/reader.ts';
-import { PROCEDURE } from '../procedures.ts';
+import type { FenceProcedures } from './procedures.ts';
 
-/** Rows that are counted in one turn of the event loop: about a millisecond. */
+/** Rows to count in one turn of the event loop: about a millisecond. */
 const COUNT_STEP = 1_000;
 
 /** The fence's record in SQLite: a row of its own, in the file of the secrets. */
-export function createSqliteFenceStore(commit: GroupCommit, reader: Reader): FenceStore {
+export function createSqliteFenceStore(commit: GroupCommit<FenceProcedures>, reader: Reader): FenceStore {
   const row = reader.prepare('SELECT database_id, mark, refused_until FROM fence WHERE mark > 0');
   const countStep = reader.prepare(
     `SELECT max(id), count(*) FILTER (WHERE created_at <= ? AND expires_at > ?)
@@ -23,8 +23,9 @@ export function createSqliteFenceStore(commit: GroupCommit, reader: Reader): Fen
     },
 
     async advance(now, known) {
-      const marks = known.flatMap(({ databaseId, mark }) => [Buffer.from(databaseId, 'hex'), mark]);
-      return stateOf(await commit.run(PROCEDURE.advance, now, ...marks));
+      const marks = known.map(({ databaseId, mark }) => [databaseId, mark] as const);
+      const [databaseId, mark, refusedUntil] = await commit.run('advance', now, marks);
+      return { databaseId, mark, refusedUntil };
     },
 
     async countRefused(refusedUntil, now) {
@@ -39,7 +40,7 @@ export function createSqliteFenceStore(commit: GroupCommit, reader: Reader): Fen
   } satisfies FenceStore;
 }
 
-/** Of a row: the database's id, its mark, and until when secrets are refused. */
+/** @param row the database's id, its mark, and until when secrets are refused. */
 export function stateOf([databaseId, mark, refusedUntil]: readonly Value[]): FenceState {
   return {
     databaseId: Buffer.from(databaseId as Uint8Array).toString('hex'),

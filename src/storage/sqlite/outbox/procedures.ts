@@ -1,45 +1,64 @@
-import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import type { EventType } from '../../../outbox/store.ts';
 import { RECEIPT_MS } from '../../../secrets/store.ts';
-import { encode, type Value } from '../engine/codec.ts';
-import type { Ledger } from '../usage.ts';
+import type { Usage } from '../usage.ts';
 
-export const DESTINATION_BYTES = 16;
-/** By number, for only numbers and bytes cross to the storage thread. */
-export const EVENT_TYPES: readonly EventType[] = ['read', 'burned', 'expired'];
-
-type Row = Record<string, SQLOutputValue>;
-
-/** What the storage thread does with events, beside writing them where secrets end. */
-export type EventProcedures = {
-  /** Writes the event of a secret that was waiting, if anybody is to be told of it. */
-  write(waiting: Row, type: EventType, occurredAt: number, dueAt: number): void;
-  /** Removes the events that nobody could deliver in time. @returns how many. */
-  giveUp(now: number, limit: number): number;
-  /** @param without the destinations to leave out, one after the other. @returns the events, packed as calls are. */
-  takeDue(
-    now: number,
-    limit: number,
-    perDestination: number,
-    leaseUntil: number,
-    without: Uint8Array,
-  ): readonly Value[];
-  finish(id: Uint8Array): readonly Value[];
-  /** @returns whether it was held until `lease`. */
-  postpone(id: Uint8Array, lease: number, dueAt: number, attempts: number): readonly Value[];
+type Row = {
+  id: Uint8Array;
+  type: EventType;
+  occurred_at: number;
+  attempts: number;
+  destination: Uint8Array;
+  notify: Uint8Array;
 };
+export type PackedEvent = readonly [
+  id: Uint8Array,
+  type: EventType,
+  occurredAt: number,
+  attempts: number,
+  destination: Uint8Array,
+  sealed: Uint8Array,
+];
 
-export function createEventProcedures(database: DatabaseSync, ledger: Ledger): EventProcedures {
+const CONTENT_BYTES = 'length(destination) + length(notify) AS bytes';
+
+/** For the procedures of secrets, in their transaction. */
+export type EventWriter = {
+  /** Writes the event of a secret that was waiting, if it has a `notify`. */
+  write(waiting: Waiting, type: EventType, occurredAt: number, dueAt: number): void;
+  /** Removes events that are too old to deliver. @returns how many. */
+  giveUp(now: number, limit: number): number;
+};
+type Waiting = { id: Uint8Array; notify: Uint8Array | null; destination: Uint8Array | null };
+
+export function createEventWriter(database: DatabaseSync, usage: Usage): EventWriter {
   const insert = database.prepare(
-    `INSERT INTO events (id, type, occurred_at, due_at, attempts, destination, notify)
-     VALUES (:id, :type, :occurred_at, :due_at, 0, :destination, :notify)`,
+    `INSERT INTO events (id, type, occurred_at, due_at, attempts, destination, notify) VALUES (?, ?, ?, ?, 0, ?, ?)`,
   );
-  const bytes = 'length(destination) + length(notify) AS bytes';
-  const deleteOne = database.prepare(`DELETE FROM events WHERE id = ? RETURNING ${bytes}`);
   const deleteOld = database.prepare(
     `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE occurred_at <= ? ORDER BY occurred_at LIMIT ?)
-     RETURNING ${bytes}`,
+     RETURNING ${CONTENT_BYTES}`,
   );
+
+  return {
+    write({ id, notify, destination }, type, occurredAt, dueAt) {
+      if (!notify || !destination) return;
+      insert.run(id, type, occurredAt, dueAt, destination, notify);
+      usage.countOther(1, notify.length + destination.length);
+    },
+
+    giveUp(now, limit) {
+      const gone = deleteOld.all(now - RECEIPT_MS, limit);
+      for (const { bytes } of gone) usage.countOther(-1, bytes as number);
+      return gone.length;
+    },
+  };
+}
+
+export type EventProcedures = ReturnType<typeof createEventProcedures>;
+
+export function createEventProcedures(database: DatabaseSync, usage: Usage) {
+  const deleteOne = database.prepare(`DELETE FROM events WHERE id = ? RETURNING ${CONTENT_BYTES}`);
   const dueDestinations = database.prepare('SELECT id FROM destinations WHERE due_at <= ? ORDER BY due_at LIMIT ?');
   const dueOf = database.prepare(
     `SELECT id, type, occurred_at, attempts, destination, notify FROM events
@@ -49,60 +68,40 @@ export function createEventProcedures(database: DatabaseSync, ledger: Ledger): E
   const postpone = database.prepare('UPDATE events SET due_at = ?, attempts = ? WHERE id = ? AND due_at = ?');
 
   return {
-    write({ id, notify, destination }, type, occurredAt, dueAt) {
-      if (!notify) return;
-      insert.run({
-        id: id as Uint8Array,
-        type,
-        occurred_at: occurredAt,
-        due_at: dueAt,
-        destination: destination as Uint8Array,
-        notify: notify as Uint8Array,
-      });
-      ledger.countEnded(1, (notify as Uint8Array).length + (destination as Uint8Array).length);
-    },
-
-    giveUp(now, limit) {
-      const gone = deleteOld.all(now - RECEIPT_MS, limit);
-      for (const row of gone) ledger.countEnded(-1, row.bytes as number);
-      return gone.length;
-    },
-
-    takeDue(now, limit, perDestination, leaseUntil, without) {
-      const left = new Set(splitDestinations(without).map(nameOf));
+    /** @param without the destinations to leave out. */
+    takeDue(
+      now: number,
+      limit: number,
+      perDestination: number,
+      leaseUntil: number,
+      without: readonly Uint8Array[],
+    ): readonly PackedEvent[] {
+      const leftOut = new Set(without.map(nameOf));
       const taken: Row[] = [];
-      for (const { id } of dueDestinations.all(now, limit + left.size)) {
-        if (left.has(nameOf(id as Uint8Array))) continue;
-        taken.push(...dueOf.all(id as Uint8Array, now, Math.min(perDestination, limit - taken.length)));
+      for (const { id } of dueDestinations.all(now, limit + leftOut.size) as { id: Uint8Array }[]) {
+        if (leftOut.has(nameOf(id))) continue;
+        taken.push(...(dueOf.all(id, now, Math.min(perDestination, limit - taken.length)) as Row[]));
         if (taken.length === limit) break;
       }
-      for (const { id } of taken) lease.run(leaseUntil, id as Uint8Array);
-      return [
-        encode(taken.map((row) => ({ procedure: EVENT_TYPES.indexOf(row.type as EventType), values: told(row) }))),
-      ];
+      for (const { id } of taken) lease.run(leaseUntil, id);
+      return taken.map(packEvent);
     },
 
-    finish(id) {
+    finish(id: Uint8Array): null {
       const gone = deleteOne.get(id);
-      if (gone) ledger.countEnded(-1, gone.bytes as number);
-      return [];
+      if (gone) usage.countOther(-1, gone.bytes as number);
+      return null;
     },
 
-    postpone(id, heldUntil, dueAt, attempts) {
-      return [Number(postpone.run(dueAt, attempts, id, heldUntil).changes)];
+    /** @returns whether it was held until `lease`. */
+    postpone(id: Uint8Array, heldUntil: number, dueAt: number, attempts: number): boolean {
+      return postpone.run(dueAt, attempts, id, heldUntil).changes === 1;
     },
   };
 }
 
-function told({ id, occurred_at, attempts, destination, notify }: Row): readonly Value[] {
-  return [id, occurred_at, attempts, destination, notify] as readonly Value[];
-}
-
-function splitDestinations(bytes: Uint8Array): Uint8Array[] {
-  const count = bytes.length / DESTINATION_BYTES;
-  return Array.from({ length: count }, (_, index) =>
-    bytes.subarray(index * DESTINATION_BYTES, (index + 1) * DESTINATION_BYTES),
-  );
+function packEvent({ id, type, occurred_at, attempts, destination, notify }: Row): PackedEvent {
+  return [id, type, occurred_at, attempts, destination, notify];
 }
 
 function nameOf(destination: Uint8Array): string {

@@ -1,16 +1,14 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import type { EventStore, TakenEvent } from '../../../outbox/store.ts';
-import { decode } from '../engine/codec.ts';
+import type { EventStore } from '../../../outbox/store.ts';
 import type { GroupCommit } from '../engine/group-commit.ts';
 import type { Reader } from '../engine/reader.ts';
-import { PROCEDURE } from '../procedures.ts';
-import { EVENT_TYPES } from './procedures.ts';
+import type { EventProcedures } from './procedures.ts';
 
-/** Rows that are counted in one turn of the event loop: less than a millisecond. */
+/** Rows to count in one turn of the event loop: less than a millisecond. */
 const COUNT_STEP = 500;
 
-/** Events in SQLite: what changes them goes to the storage thread, as secrets do. */
-export function createSqliteEventStore(commit: GroupCommit, reader: Reader): EventStore {
+/** Events in SQLite: writes go to the storage thread, as for secrets. */
+export function createSqliteEventStore(commit: GroupCommit<EventProcedures>, reader: Reader): EventStore {
   const dueDestination = reader.prepare('SELECT 1 FROM destinations WHERE due_at <= ? LIMIT 1');
   const oldest = reader.prepare('SELECT min(occurred_at) FROM events');
   const countStep = reader.prepare(
@@ -19,28 +17,18 @@ export function createSqliteEventStore(commit: GroupCommit, reader: Reader): Eve
 
   return {
     async takeDue(now, { limit, perDestination, leaseUntil, without }) {
-      const left = Buffer.concat(without);
-      const [packed] = await commit.run(PROCEDURE.takeDue, now, limit, perDestination, leaseUntil, left);
-      return decode(packed as Uint8Array).map(({ procedure, values }) => {
-        const [id, occurredAt, attempts, destination, sealed] = values as [
-          Uint8Array,
-          number,
-          number,
-          Uint8Array,
-          Uint8Array,
-        ];
-        const type = EVENT_TYPES[procedure] as TakenEvent['type'];
+      const packed = await commit.run('takeDue', now, limit, perDestination, leaseUntil, without);
+      return packed.map(([id, type, occurredAt, attempts, destination, sealed]) => {
         return { id, type, occurredAt, attempts, dueAt: leaseUntil, notify: { sealed, destination } };
       });
     },
 
     async finish(ids) {
-      await Promise.all(ids.map((id) => commit.run(PROCEDURE.finish, id)));
+      await Promise.all(ids.map((id) => commit.run('finish', id)));
     },
 
     async postpone({ id, dueAt: lease }, { dueAt, attempts }) {
-      const [wasHeld] = await commit.run(PROCEDURE.postpone, id, lease, dueAt, attempts);
-      return wasHeld === 1;
+      return commit.run('postpone', id, lease, dueAt, attempts);
     },
 
     async hasDue(now) {

@@ -1,23 +1,17 @@
 import type { SQLOutputValue } from 'node:sqlite';
+import type { Refusal } from '../../../limits/limits.ts';
+import { reservationOf } from '../../../secrets/budget.ts';
 import { idsExpiringBefore } from '../../../secrets/keys.ts';
-import {
-  type Found,
-  RECEIPT_MS,
-  type Receipt,
-  type Refusal,
-  retryAfterMsAt,
-  type SecretStore,
-  triesLeftAt,
-} from '../../../secrets/store.ts';
-import type { Value } from '../engine/codec.ts';
+import { type Found, RECEIPT_MS, type Receipt, type SecretStore } from '../../../secrets/store.ts';
 import type { GroupCommit } from '../engine/group-commit.ts';
 import type { Reader } from '../engine/reader.ts';
-import { PROCEDURE, REFUSALS } from '../procedures.ts';
+import { takenOf } from '../limits/procedures.ts';
+import type { PackedRefusal, SecretProcedures } from './procedures.ts';
 
 type Row = readonly SQLOutputValue[];
 
 /** Secrets in SQLite: writes go to the storage thread in groups, reads are point look-ups on the event loop. */
-export function createSqliteSecretStore(commit: GroupCommit, reader: Reader): SecretStore {
+export function createSqliteSecretStore(commit: GroupCommit<SecretProcedures>, reader: Reader): SecretStore {
   const waitingById = reader.prepare(
     'SELECT created_at, expires_at, envelope, notify, destination FROM waiting WHERE id = ? AND expires_at > ?',
   );
@@ -32,28 +26,15 @@ export function createSqliteSecretStore(commit: GroupCommit, reader: Reader): Se
   );
 
   return {
-    async create({ id, createdAt, expiresAt, receiptHash, envelope, notify, creator }) {
-      const { client = null, now = 0, isAdmitted = false } = creator ?? {};
+    async create({ id, createdAt, expiresAt, receiptHash = null, envelope, notify, creator }) {
+      const packedCreator = creator ? ([creator.client, creator.now, creator.isAdmitted] as const) : null;
+      const packedNotify = notify ? ([notify.sealed, notify.destination] as const) : null;
       return refusalOf(
-        await commit.run(
-          PROCEDURE.create,
-          id,
-          createdAt,
-          expiresAt,
-          receiptHash ?? null,
-          envelope,
-          client,
-          now,
-          Number(isAdmitted),
-          notify?.sealed ?? null,
-          notify?.destination ?? null,
-        ),
+        await commit.run('create', id, createdAt, expiresAt, receiptHash, envelope, packedCreator, packedNotify),
       );
     },
 
-    async admit(client, now) {
-      return refusalOf(await commit.run(PROCEDURE.admit, client, now));
-    },
+    admit: async (client, now) => refusalOf(await commit.run('admit', client, now)),
 
     async find(id, now) {
       const waiting = await waitingById(id, now);
@@ -63,27 +44,21 @@ export function createSqliteSecretStore(commit: GroupCommit, reader: Reader): Se
     },
 
     async reserveTry(id, now) {
-      const [granted, fullAt] = await commit.run(PROCEDURE.reserveTry, id, now);
-      if (granted === undefined) return undefined;
-      const debtMs = (fullAt as number) - now;
-      if (granted === 1) return { granted: true, triesLeft: triesLeftAt(debtMs) };
-      return { granted: false, retryAfterMs: retryAfterMsAt(debtMs) };
+      const taken = await commit.run('reserveTry', id, now);
+      return taken ? reservationOf(takenOf(taken)) : undefined;
     },
 
     async refundTry(id) {
-      await commit.run(PROCEDURE.refundTry, id);
+      await commit.run('refundTry', id);
     },
 
     async claim(id, now, { copy, refundTry, eventDueAt = now }) {
-      const copied = copy ? [copy.claimTag, copy.until, copy.envelope] : [null, null, null];
-      const [won] = await commit.run(PROCEDURE.claim, id, now, Number(refundTry), eventDueAt, ...copied);
-      return won === 1;
+      const packedCopy = copy ? ([copy.envelope, copy.claimTag, copy.until] as const) : null;
+      return commit.run('claim', id, now, refundTry, eventDueAt, packedCopy);
     },
 
-    async reread(id, now, { claimTag, maxReads, refundTry }) {
-      const [counted] = await commit.run(PROCEDURE.reread, id, now, Number(refundTry), claimTag, maxReads);
-      return counted === 1;
-    },
+    reread: async (id, now, { claimTag, maxReads, refundTry }) =>
+      commit.run('reread', id, now, refundTry, claimTag, maxReads),
 
     async findReceipt(id, receiptHash, now) {
       const waiting = await waitingByReceipt(id, receiptHash);
@@ -93,21 +68,20 @@ export function createSqliteSecretStore(commit: GroupCommit, reader: Reader): Se
     },
 
     async burn(id, receiptHash, now, refusedUntil) {
-      const [wasWaiting] = await commit.run(PROCEDURE.burn, id, receiptHash, now, refusedUntil);
-      if (wasWaiting === undefined) return undefined;
-      return wasWaiting === 1 ? 'burned' : 'not-waiting';
+      const wasWaiting = await commit.run('burn', id, receiptHash, now, refusedUntil);
+      if (wasWaiting === null) return undefined;
+      return wasWaiting ? 'burned' : 'not-waiting';
     },
 
     async sweep(now, limit, refusedUntil) {
-      const [wiped, expired] = await commit.run(PROCEDURE.sweep, now, limit, idsExpiringBefore(now), refusedUntil);
-      return { wiped: wiped as number, expired: expired as number };
+      const [wiped, expired] = await commit.run('sweep', now, limit, idsExpiringBefore(now), refusedUntil);
+      return { wiped, expired };
     },
   } satisfies SecretStore;
 }
 
-function refusalOf([reason, retryAfterMs]: readonly Value[]): Refusal | undefined {
-  if (reason === undefined) return undefined;
-  return { reason: REFUSALS[reason as number] as Refusal['reason'], retryAfterMs: retryAfterMs as number };
+function refusalOf(packed: PackedRefusal): Refusal | undefined {
+  return packed ? { reason: packed[0], retryAfterMs: packed[1] } : undefined;
 }
 
 function waitingOf([createdAt, expiresAt, envelope, sealed, destination]: Row): Found {

@@ -1,18 +1,11 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { storedBytes } from '../../../secrets/store.ts';
 import { KEPT_MS } from '../../../sink/store.ts';
-import type { Procedure } from '../engine/codec.ts';
-import type { Ledger } from '../usage.ts';
+import { storedBytes } from '../../usage.ts';
+import type { Usage } from '../usage.ts';
 
-/** What `keepClaims` answers, by number. */
-export const OUTCOMES = ['kept', 'replayed', 'full'] as const;
-const outcome = (name: (typeof OUTCOMES)[number]): readonly [number] => [OUTCOMES.indexOf(name)];
+export type SinkProcedures = ReturnType<typeof createSinkProcedures>;
 
-/** What the storage thread does for the sink. */
-export function createSinkProcedures(
-  database: DatabaseSync,
-  ledger: Ledger,
-): Readonly<Record<'keepClaims' | 'sweepClaims', Procedure>> {
+export function createSinkProcedures(database: DatabaseSync, usage: Usage) {
   const isKept = database.prepare('SELECT 1 FROM claims WHERE id = ?');
   const insert = database.prepare('INSERT INTO claims (id, received_at, claims) VALUES (?, ?, ?)');
   const deleteOver = database.prepare(
@@ -21,18 +14,19 @@ export function createSinkProcedures(
   );
 
   return {
-    keepClaims(id: Uint8Array, receivedAt: number, claims: Uint8Array) {
-      if (isKept.get(id)) return outcome('replayed');
-      if (ledger.refusalOf(null, storedBytes(claims.length), receivedAt, true)) return outcome('full');
+    keepClaims(id: Uint8Array, receivedAt: number, claims: Uint8Array): 'kept' | 'replayed' | 'full' {
+      if (isKept.get(id)) return 'replayed';
+      if (usage.isFull(storedBytes(claims.length))) return 'full';
       insert.run(id, receivedAt, claims);
-      ledger.countEnded(1, claims.length);
-      return outcome('kept');
+      usage.countOther(1, claims.length);
+      return 'kept';
     },
 
-    sweepClaims(now: number, limit: number) {
+    /** @returns how many it removed. */
+    sweepClaims(now: number, limit: number): number {
       const gone = deleteOver.all(now - KEPT_MS, limit);
-      for (const { bytes } of gone) ledger.countEnded(-1, bytes as number);
-      return [gone.length];
+      for (const { bytes } of gone) usage.countOther(-1, bytes as number);
+      return gone.length;
     },
   };
 }

@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { type NewSecret, NO_LIMITS } from '../../../../src/secrets/store.ts';
+import { NO_LIMITS } from '../../../../src/limits/limits.ts';
+import type { NewSecret } from '../../../../src/secrets/store.ts';
 import { createBatchRunner, OK } from '../../../../src/storage/sqlite/engine/batch.ts';
-import type { Call } from '../../../../src/storage/sqlite/engine/codec.ts';
+import type { Message, Value } from '../../../../src/storage/sqlite/engine/codec.ts';
 import { openWriter } from '../../../../src/storage/sqlite/engine/database.ts';
-import { createProcedures, PROCEDURE } from '../../../../src/storage/sqlite/procedures.ts';
-import { createLedger } from '../../../../src/storage/sqlite/usage.ts';
+import { createProcedures, type SqliteProcedures } from '../../../../src/storage/sqlite/procedures.ts';
+import { MIGRATIONS } from '../../../../src/storage/sqlite/schema.ts';
 import { temporaryFolder } from '../../../support/storage/storage.ts';
 import { CREATED_AT, newSecret } from '../../contract/world.ts';
 
@@ -14,25 +15,25 @@ const SQLITE_CONSTRAINT = 19;
 const ONE_MIB = 1024 * 1024;
 
 async function openBatch(t: ExecutionContext) {
-  const database = openWriter(join(await temporaryFolder(t), 'hushbox.db'));
+  const database = openWriter(join(await temporaryFolder(t), 'hushbox.db'), MIGRATIONS);
   t.teardown(() => database.close());
-  const ledger = createLedger(database, NO_LIMITS);
-  const runBatch = createBatchRunner(database, createProcedures(database, ledger), ledger, () => {});
+  const { procedures, before, after } = createProcedures(database, NO_LIMITS);
+  const list = Object.values(procedures);
+  const runBatch = createBatchRunner({ database, procedures: list, before, after, checkFile() {} });
+  const call = <Name extends keyof SqliteProcedures>(
+    name: Name,
+    ...value: Parameters<SqliteProcedures[Name]>
+  ): Message => ({ head: Object.keys(procedures).indexOf(name), value });
+  const creating = ({ id, createdAt, expiresAt, envelope }: NewSecret) =>
+    call('create', id, createdAt, expiresAt, null, envelope, null, null);
+  const claiming = ({ id }: NewSecret) => call('claim', id, CREATED_AT, false, CREATED_AT, null);
   const ids = () => database.prepare('SELECT hex(id) AS id FROM waiting').all();
-  return { database, runBatch, ids };
+  return { database, runBatch, creating, claiming, ids };
 }
 
-function creating({ id, createdAt, expiresAt, envelope }: NewSecret): Call {
-  return { procedure: PROCEDURE.create, values: [id, createdAt, expiresAt, null, envelope, null, 0, 0, null, null] };
-}
-
-function claiming({ id }: NewSecret): Call {
-  return { procedure: PROCEDURE.claim, values: [id, CREATED_AT, 0, CREATED_AT, null, null, null] };
-}
-
-/** SQLite's result code, which is 0 where all went well. */
-function codeOf({ procedure, values }: Call): unknown {
-  return procedure === OK ? OK : values[0];
+/** SQLite's result code; 0 for a success. */
+function codeOf({ head, value }: Message): unknown {
+  return head === OK ? OK : (value as readonly Value[])[0];
 }
 
 function idsOf(...secrets: NewSecret[]): object[] {
@@ -41,7 +42,7 @@ function idsOf(...secrets: NewSecret[]): object[] {
 }
 
 test('of a batch that does not fit on the disk only what cannot be stored fails', async (t) => {
-  const { database, runBatch, ids } = await openBatch(t);
+  const { database, runBatch, creating, claiming, ids } = await openBatch(t);
   const [old, small, other] = [newSecret(), newSecret(), newSecret()];
   runBatch([creating(old)]);
   database.exec('PRAGMA max_page_count = 1000; PRAGMA cache_size = 100'); // 4 MB; the cache spills before a commit
@@ -56,7 +57,7 @@ test('of a batch that does not fit on the disk only what cannot be stored fails'
 });
 
 test('what cannot be done fails alone, wherever in a batch it is', async (t) => {
-  const { runBatch, ids } = await openBatch(t);
+  const { runBatch, creating, ids } = await openBatch(t);
   const first = newSecret();
   runBatch([creating(first)]);
   for (const at of [0, 4, 8]) {

@@ -1,27 +1,31 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import test, { type ExecutionContext } from 'ava';
-import { NO_LIMITS } from '../../../../src/secrets/store.ts';
+import { NO_LIMITS } from '../../../../src/limits/limits.ts';
 import { openGroupCommit } from '../../../../src/storage/sqlite/engine/group-commit.ts';
-import { PROCEDURE } from '../../../../src/storage/sqlite/procedures.ts';
+import type { SqliteProcedures } from '../../../../src/storage/sqlite/procedures.ts';
+import type { ThreadData } from '../../../../src/storage/sqlite/thread.ts';
 import { until } from '../../../support/process/program.ts';
 import { temporaryFolder } from '../../../support/storage/storage.ts';
 import { areUnavailable } from '../../contract/failures.ts';
 import { newSecret } from '../../contract/world.ts';
 
+const THREAD = new URL('../../../../src/storage/sqlite/thread.ts', import.meta.url);
 /** A lock that is held makes the thread wait for up to 5 s: longer than this, so that it counts as hanging. */
 const IMPATIENT = { answerMs: 100, lostMs: 60_000, endMs: 100 };
 
 async function openStore(t: ExecutionContext, patience?: typeof IMPATIENT) {
   const path = join(await temporaryFolder(t), 'hushbox.db');
   const losses: Error[] = [];
-  const commit = await openGroupCommit(path, NO_LIMITS, (error) => losses.push(error), undefined, patience);
+  const thread = { url: THREAD, workerData: { path, limits: NO_LIMITS } satisfies ThreadData };
+  const events = { onLost: (error: Error) => losses.push(error) };
+  const commit = await openGroupCommit<SqliteProcedures>(thread, events, patience);
   t.teardown(commit.close);
   const locker = new DatabaseSync(path);
   t.teardown(() => locker.close());
   const create = (bytes = 64) => {
     const { id, createdAt, expiresAt, envelope } = newSecret({ bytes });
-    return commit.run(PROCEDURE.create, id, createdAt, expiresAt, null, envelope, null, 0, 0, null, null);
+    return commit.run('create', id, createdAt, expiresAt, null, envelope, null, null);
   };
   const lock = () => locker.exec('BEGIN IMMEDIATE');
   const unlock = () => locker.exec('COMMIT');

@@ -2,12 +2,12 @@ import { createHmacKey, type HmacKey, hkdf, hmac } from '../sealing/hkdf.ts';
 import type { KeyRing, MasterKey } from '../sealing/key-ring.ts';
 
 const CLIENT_BYTES = 16;
-/** Ids that are kept, for the next request of the same client. */
+/** How many ids are kept for further requests of the same clients. */
 const MAX_KEPT = 10_000;
 
 /**
- * What a client is known by in the store: an HMAC of its network, so that who has the store alone cannot tell who
- * created what. The key for it comes from the current master key: with a new one every client begins anew.
+ * The id of a client in the store: an HMAC of its network, so that the database alone does not reveal who created what.
+ * Its key is derived from the current master key: with a new master key every client starts with fresh limits.
  */
 export function createClientIds(ring: Pick<KeyRing, 'current'>): (network: string) => Uint8Array {
   const kept = new Map<string, Uint8Array>();
