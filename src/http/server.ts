@@ -19,6 +19,8 @@ const PARSER_ERRORS: Readonly<Record<string, ErrorCode>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'REQUEST_TIMEOUT',
 };
 
+/** Answers a request. Never rejects. */
+type Answerer = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 type ParserError = NodeJS.ErrnoException & { rawPacket?: Buffer };
 
 /** For a request that is refused before its path is known. */
@@ -26,12 +28,12 @@ const ALLOW = { allow: 'GET, HEAD, POST, DELETE, OPTIONS' } as const;
 
 /**
  * An HTTP server that limits the size and duration of everything a client sends.
- * @param onRefused called for requests that are refused before they reach the listener.
+ * @param onRefused called for requests that are refused before `answer` gets them.
  */
-export function createHttpServer(listener: RequestListener, onRefused: (code: ErrorCode) => void = () => {}): Server {
+export function createHttpServer(answer: Answerer, onRefused: (code: ErrorCode) => void = () => {}): Server {
   const take: RequestListener = (request, response) => {
     if (!begin(request, response)) return;
-    if (isHttp1(request) && hasSoundEncoding(request) && hasSoundTarget(request)) listener(request, response);
+    if (isHttp1(request) && hasSoundEncoding(request) && hasSoundTarget(request)) void answer(request, response);
     else refuse(response, 'INVALID_REQUEST', onRefused);
   };
   const server = createServer(

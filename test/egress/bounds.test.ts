@@ -50,13 +50,13 @@ test('who waits too long is told to come back, and takes no place any more', asy
 
 test('no more than 2,048 requests are under way, and 1,024 wait', (t) => {
   const gates = createGates(64);
-  for (let index = 0; index < 2_048; index++) gates.enter([`${index}`], undefined);
+  for (let index = 0; index < 2_048; index++) void gates.enter([`${index}`], undefined);
   t.like(
     t.throws(() => gates.enter(['one more'], undefined)),
     BUSY,
   );
   const waiting = createGates(1);
-  for (const key of ['a', 'b', 'c', 'd', 'e']) waiting.enter([key], undefined);
+  for (const key of ['a', 'b', 'c', 'd', 'e']) void waiting.enter([key], undefined);
   for (const key of ['a', 'b', 'c', 'd']) {
     for (let index = 0; index < 256; index++) void (waiting.enter([key], undefined) as Promise<void>).catch(() => {});
   }

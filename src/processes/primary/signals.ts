@@ -7,7 +7,7 @@ export type Orders = {
   /** End now. */
   kill(): void;
   /** Replace the workers. */
-  roll(): void;
+  roll(): Promise<void>;
 };
 
 /** Turns signals into orders. SIGINT means SIGTERM. */
@@ -22,7 +22,7 @@ export function obeySignals(orders: Orders): void {
     const now = performance.now();
     if (now - lastAt[order] < REPEAT_MS) return;
     lastAt[order] = now;
-    if (order === 'roll') orders.roll();
+    if (order === 'roll') void orders.roll();
     else if (isStopping) orders.kill();
     else {
       isStopping = true;
