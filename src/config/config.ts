@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
-import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
+import { parseRange } from '../network/addresses.ts';
 import { parseAllowList, parseServers } from '../network/allow-list.ts';
 
 /** These can be given as `NAME_FILE`, the path of a file that holds the value. */
@@ -101,7 +100,7 @@ const Env = z.object({
   TRUSTED_PROXIES: z
     .string()
     .transform((text) => text.split(',').map((range) => range.trim()))
-    .refine((ranges) => ranges.every(isRange), { error: 'must be addresses or CIDRs, separated by commas' })
+    .refine((ranges) => ranges.every(parseRange), { error: 'must be addresses or CIDRs, separated by commas' })
     .default([])
     .describe(
       'Comma-separated addresses and CIDRs of proxies whose `X-Forwarded-For` counts; who comes through `SOCKET_DIR` is trusted anyway',
@@ -344,12 +343,6 @@ function decode(text: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** An address, or one and the number of bits that count. */
-function isRange(text: string): boolean {
-  const [address = ''] = text.split('/');
-  return isIP(address) !== 0 && !address.includes('%') && (address === text || ipaddr.isValidCIDR(text));
 }
 
 function isPublicUrl(url: string): boolean {

@@ -1,5 +1,5 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
-import { type Address, parseAddress } from '../network/allow-list.ts';
+import { type Address, parseAddress } from '../network/addresses.ts';
 
 const MAX_BYTES = 1024 * 1024;
 const LOOK_EVERY_MS = 1_000;

@@ -1,6 +1,6 @@
 import { promises as dns } from 'node:dns';
 import { AppError } from '../errors.ts';
-import { type Address, parseAddress } from '../network/allow-list.ts';
+import { type Address, parseAddress } from '../network/addresses.ts';
 import { createHostsFile } from './hosts-file.ts';
 
 const TRY_MS = 2_000;

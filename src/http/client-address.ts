@@ -1,42 +1,39 @@
 import type { IncomingMessage } from 'node:http';
-import { isIP } from 'node:net';
-import ipaddr from 'ipaddr.js';
+import { type Address, isIn, networkOf, parseAddress, parseRange, type Range } from '../network/addresses.ts';
 
-type Address = ipaddr.IPv4 | ipaddr.IPv6;
-type Range = [Address, number];
-
-/** More proxies than this do not stand in a row. */
+/** Proxies in a row that are looked at. */
 const MAX_HOPS = 32;
-/** Answers that are kept, so that a client's next request costs a look-up. */
+/** Answers that are kept, so that a client's next request costs only a look-up. */
 const MAX_KEPT = 10_000;
 const MAX_KEPT_LENGTH = 128;
 
 export type Trust = {
   /** Proxies, as addresses and CIDRs. */
   proxies: readonly string[];
-  /** Whether all peers are proxies, which have no address: those that come through a socket in the file system. */
+  /** Whether all peers are proxies without an address, because they connect to a socket in the file system. */
   isPeerProxy: boolean;
 };
 
 /**
- * Tells which network a request comes from: an IPv4 address, or the first 64 bits of an IPv6 address.
+ * Finds the network that a request comes from: an IPv4 address, or the first 64 bits of an IPv6 address.
  *
- * The client's address is the peer's; or, where that is a trusted proxy, the last one in `X-Forwarded-For` that is not.
- * What an untrusted client says of itself counts for nothing, and no other header does.
+ * The client's address is that of the peer or, if the peer is a trusted proxy, the last one in `X-Forwarded-For` that is
+ * not a trusted proxy. Nothing that an untrusted client sends counts, and no other header does.
  */
 export function createNetworkFinder({ proxies, isPeerProxy }: Trust): (request: IncomingMessage) => string {
-  const ranges = proxies.map(parseRange);
+  const ranges = proxies.map(parseProxy);
   const isProxy = (address: Address): boolean => ranges.some((range) => isIn(address, range));
   const kept = new Map<string, string>();
 
   function find(peer: string | undefined, forwardedFor: string): string {
     const address = peer === undefined ? undefined : parse(peer);
     const isTrusted = isPeerProxy || (address !== undefined && isProxy(address));
-    return networkOf(isTrusted ? clientIn(forwardedFor, isProxy, address) : address);
+    const client = isTrusted ? clientIn(forwardedFor, isProxy, address) : address;
+    return client ? networkOf(client) : 'unknown';
   }
 
   return ({ socket, headers }) => {
-    // Without proxies the header is not even looked at; a peer that is gone has no address, and is no proxy for that.
+    // Without proxies the header is ignored. A peer that is gone has no address, which does not make it a proxy.
     const forwardedFor = isPeerProxy || ranges.length > 0 ? String(headers['x-forwarded-for'] ?? '') : '';
     const peer = isPeerProxy ? undefined : socket.remoteAddress;
     const key = `${peer} ${forwardedFor}`;
@@ -49,7 +46,7 @@ export function createNetworkFinder({ proxies, isPeerProxy }: Trust): (request: 
   };
 }
 
-/** From the right, each address was added by the one before it: the first that is no proxy is whom we serve. */
+/** From the right, each address was added by the one before it: the first that is no proxy is the client. */
 function clientIn(
   forwardedFor: string,
   isProxy: (address: Address) => boolean,
@@ -58,34 +55,20 @@ function clientIn(
   let last = peer;
   for (const hop of forwardedFor.split(',').slice(-MAX_HOPS).reverse()) {
     const address = parse(hop.trim());
-    if (!address) return last; // who added this is the last one known
+    if (!address) return last; // the proxy that added this is the last known address
     last = address;
     if (!isProxy(address)) return last;
   }
   return last;
 }
 
-/** IPv4 as it is; of IPv6 the first 64 bits, for one subscriber has all addresses below them. */
-function networkOf(address: Address | undefined): string {
-  if (!address) return 'unknown';
-  if (address.kind() === 'ipv4') return address.toString();
-  const parts = (address as ipaddr.IPv6).parts.slice(0, 4);
-  return `${parts.map((part) => part.toString(16)).join(':')}::/64`;
-}
-
-/** IPv4 in IPv6 (`::ffff:192.0.2.1`) is IPv4. */
+/** The zone of a link-local address makes no difference. */
 function parse(text: string): Address | undefined {
-  return isIP(text) === 0 ? undefined : ipaddr.process(text);
+  return parseAddress(text.replace(/%.*$/, ''));
 }
 
-function parseRange(text: string): Range {
-  const [address = '', bits] = text.split('/');
-  const first = ipaddr.process(address);
-  if (bits === undefined) return [first, first.kind() === 'ipv4' ? 32 : 128];
-  const isMapped = first.kind() === 'ipv4' && isIP(address) === 6;
-  return [first, isMapped ? Math.max(0, Number(bits) - 96) : Number(bits)];
-}
-
-function isIn(address: Address, [first, bits]: Range): boolean {
-  return address.kind() === first.kind() && address.match(first as never, bits);
+function parseProxy(text: string): Range {
+  const range = parseRange(text);
+  if (!range) throw new TypeError('the configuration lets nothing but ranges pass');
+  return range;
 }
