@@ -4,34 +4,32 @@ import { AppError } from '../errors.ts';
 import { lend } from './borrowed-body.ts';
 import type { Connection } from './connections.ts';
 import type { Deadlines } from './deadlines.ts';
+import { networkAt } from './dial.ts';
 import type { EgressAnswer, EgressRequest } from './request.ts';
-import type { Count } from './spent-buffers.ts';
 
 const ANSWER_BUFFER_BYTES = 65_536;
-/** Heads before the answer's own (1xx); each costs time, and nothing else counts them. */
+/** Interim heads (1xx) before the answer's own; each costs time, and nothing else counts them. */
 const MAX_INTERIM = 100;
-/** What only our own code can do wrong. */
+/** Mistakes that only our own code can make. */
 const WRONG_USE = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED']);
 
 export type Attempt = {
   connection: Connection;
   request: EgressRequest;
   deadlines: Deadlines;
-  /** What is left of the time to connect, and of all. */
+  /** The time left to connect, and in all. */
   connectMs: number;
   totalMs: number;
-  /** Of bodies, both ways. */
-  count: Count;
   /** Called once, as soon as the connection is free again or lost. */
   onEnd(isReusable: boolean): void;
 };
 
 /**
  * Sends one request on one connection, once.
- * @throws AppError UPSTREAM_FAILED, UPSTREAM_TIMEOUT; or the signal's reason.
+ * @throws AppError UPSTREAM_FAILED, UPSTREAM_TIMEOUT, DESTINATION_BUSY; or the signal's reason.
  */
 export function attempt(parts: Attempt): Promise<EgressAnswer> {
-  const { connection, request, deadlines, count } = parts;
+  const { connection, request, deadlines } = parts;
   const { limits, signal } = request;
   const head = Promise.withResolvers<EgressAnswer>();
   let control: Dispatcher.DispatchController | undefined;
@@ -79,7 +77,7 @@ export function attempt(parts: Attempt): Promise<EgressAnswer> {
         done(error);
       },
     });
-    opened.on('error', () => {}); // who takes no notice of the body must not be ended by it
+    opened.on('error', () => {}); // a caller that ignores the body must not fail with it
     return opened;
   }
 
@@ -87,6 +85,7 @@ export function attempt(parts: Attempt): Promise<EgressAnswer> {
     onRequestStart(controller) {
       control = controller;
       if (isEnded) controller.abort(new Error('given up'));
+      else if (request.admit?.(networkAt(connection.peer)) === false) stop(new AppError('DESTINATION_BUSY'));
       else deadline.allow(limits.headersMs);
     },
     onBodySent: () => deadline.allow(limits.headersMs),
@@ -102,7 +101,6 @@ export function attempt(parts: Attempt): Promise<EgressAnswer> {
     },
     onResponseData(controller, chunk) {
       deadline.allow(limits.bodyMs);
-      count(chunk.length);
       bytesLeft -= chunk.length;
       const isTooMuch = bytesLeft < 0;
       const isFull = body?.push(isTooMuch ? chunk.subarray(0, bytesLeft) : chunk) === false;
@@ -119,7 +117,7 @@ export function attempt(parts: Attempt): Promise<EgressAnswer> {
     onResponseError: (_controller, error) => fail(toFailure(error)),
   };
   if (signal?.aborted) {
-    onAbort(); // it will not be told again
+    onAbort(); // there will be no event
     return head.promise;
   }
   connection.client.dispatch(
@@ -127,7 +125,7 @@ export function attempt(parts: Attempt): Promise<EgressAnswer> {
       path: connection.target.destination.path,
       method: request.method,
       headers: request.headers as string[],
-      body: request.body instanceof Readable ? lend(request.body, count) : request.body,
+      body: request.body instanceof Readable ? lend(request.body) : request.body,
     },
     handler,
   );
@@ -142,7 +140,7 @@ function readHeaders(raw: readonly Buffer[]): [name: string, value: string][] {
   return headers;
 }
 
-/** Of what went wrong, only the code is kept: messages have addresses and names in them. */
+/** Keeps only the code of an error: messages have addresses and names in them. */
 function toFailure(error: NodeJS.ErrnoException): Error {
   const { code = error.name } = error;
   if (WRONG_USE.has(code)) return new TypeError('a request that cannot be sent', { cause: error });

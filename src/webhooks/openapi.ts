@@ -1,5 +1,5 @@
 import type { Answer, ApiPart, Operation, PathItem, Schema } from '../http/openapi.ts';
-import type { EventType } from '../outbox/store.ts';
+import type { EventType } from '../webhooks/store.ts';
 import { ANSWER_MAX_BYTES, LIMITS, TOKEN_SECONDS, USER_AGENT } from './attempt.ts';
 
 const ANSWER_SECONDS = LIMITS.totalMs / 1000;

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { EventType } from '../outbox/store.ts';
+import type { EventType } from './store.ts';
 
 /**
  * What an event calls its secret: the first 32 hex digits of SHA-256 over the secret key's text. Whoever has the key

@@ -1,3 +1,4 @@
+import { DESTINATION_BYTES } from '../outbox/store.ts';
 import { open, seal } from '../sealing/aead.ts';
 import { createHead, HEAD_BYTES, masterKeyIdIn } from '../sealing/head.ts';
 import { createHmacKey, hkdf, hmac } from '../sealing/hkdf.ts';
@@ -22,7 +23,6 @@ const WEBHOOK_ID_PREFIX = 'msg_';
 const WEBHOOK_ID_BYTES = 18;
 const FINGERPRINT_BYTES = 16;
 const URL_AT = SECRET_BYTES + WEBHOOK_ID_BYTES + FINGERPRINT_BYTES;
-const DESTINATION_BYTES = 16;
 
 /**
  * A subscription at rest, format 1:

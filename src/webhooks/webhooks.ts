@@ -1,9 +1,9 @@
 import type { Egress } from '../egress/egress.ts';
 import { AppError } from '../errors.ts';
-import type { TakenEvent } from '../outbox/store.ts';
 import type { KeyRing } from '../sealing/key-ring.ts';
 import { RULES } from './rules.ts';
 import { createSubscription } from './sealed.ts';
+import type { TakenEvent } from './store.ts';
 
 export type WebhookParts = {
   ring: Pick<KeyRing, 'current'>;

@@ -3,11 +3,11 @@ import { createEgress, type Egress, OUTCOMES, PURPOSES } from '../../egress/egre
 import type { Log } from '../../ops/log.ts';
 import type { Meters } from '../../ops/metrics/meters.ts';
 import { createDispatcher, type Dispatcher } from '../../outbox/dispatcher.ts';
-import type { EventStore } from '../../outbox/store.ts';
 import type { KeyRing } from '../../sealing/key-ring.ts';
 import { randomBytes } from '../../sealing/random.ts';
 import { createCallClaims } from '../../tokens/calls/sign.ts';
 import { createAttempt } from '../../webhooks/attempt.ts';
+import type { EventStore, TakenEvent } from '../../webhooks/store.ts';
 import { createWebhooks, type Webhooks } from '../../webhooks/webhooks.ts';
 import type { Telemetry } from './telemetry.ts';
 
@@ -19,7 +19,7 @@ export type DeliveryNeeds = { ring: KeyRing; telemetry: Telemetry; events: Event
 /** The way out of a worker, and what goes there of itself: events. */
 export type Delivery = {
   egress: Egress;
-  dispatcher: Dispatcher;
+  dispatcher: Dispatcher<TakenEvent>;
   notifier: Webhooks;
   /** Lets deliveries end for a short while, then ends everything that is under way. */
   stop(cut: AbortSignal): Promise<void>;
@@ -60,13 +60,14 @@ function openDispatcher(
   { config, log }: DeliveryParts,
   { ring, telemetry, events }: DeliveryNeeds,
   egress: Egress,
-): Dispatcher {
+): Dispatcher<TakenEvent> {
   const clock = Date.now;
   const onError = (err: unknown): void => log.warn({ err }, 'an event was not delivered, will be tried again');
   const claimsFor = createCallClaims({ clock, randomBytes });
   return createDispatcher({
     store: events,
     attempt: createAttempt({ ring, egress, clock, onError, createClaims: () => claimsFor(config.PROXY_USER) }),
+    destinationOf: ({ notify }) => notify.destination,
     clock,
     random: Math.random,
     onResult: (result, { occurredAt }) => telemetry.webhookResult(result, clock() - occurredAt),

@@ -5,7 +5,7 @@ import { createFailureLog } from '../../ops/failure-log.ts';
 import type { Log } from '../../ops/log.ts';
 import { measureRefusal, measureRequest } from '../../ops/metrics/measure.ts';
 import type { Meters } from '../../ops/metrics/meters.ts';
-import { DELIVERY_RESULTS, type DeliveryResult } from '../../outbox/dispatcher.ts';
+import { DELIVERY_RESULTS, type DeliveryResult } from '../../outbox/settle.ts';
 import type { SecretEvent } from '../../secrets/secrets.ts';
 
 /** Where the parts of a worker tell what they do: it is counted, logged and, where it has to be, audited. */

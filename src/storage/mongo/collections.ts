@@ -1,5 +1,5 @@
-import type { EventType } from '../../outbox/store.ts';
 import type { Notify } from '../../secrets/store.ts';
+import type { EventType } from '../../webhooks/store.ts';
 
 /**
  * One document for each secret, from its creation until nothing of it is needed. Whatever must be atomic is one update

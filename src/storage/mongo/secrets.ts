@@ -6,7 +6,6 @@ import {
   MongoServerError,
   MongoWriteConcernError,
 } from 'mongodb';
-import type { EventType } from '../../outbox/store.ts';
 import {
   contentBytesOf,
   FULL_RETRY_MS,
@@ -22,6 +21,7 @@ import {
   TRY_REFILL_MS,
   triesLeftAt,
 } from '../../secrets/store.ts';
+import type { EventType } from '../../webhooks/store.ts';
 import type { Room } from './capacity.ts';
 import type { Clients } from './clients.ts';
 import type { SecretDocument } from './collections.ts';

@@ -1,4 +1,4 @@
-import type { EventStore } from '../../../src/outbox/store.ts';
+import type { EventStore } from '../../../src/webhooks/store.ts';
 import type { NewSecret } from '../../../src/secrets/store.ts';
 import { openInProcess, type StoreProcess } from './store-process.ts';
 import {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
 import { AppError, type ErrorCode } from '../../../src/errors.ts';
-import type { EventStore } from '../../../src/outbox/store.ts';
+import type { EventStore } from '../../../src/webhooks/store.ts';
 import type { SecretStore, StoreLimits } from '../../../src/secrets/store.ts';
 import type { SinkStore } from '../../../src/sink/store.ts';
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
-import type { EventStore, TakenEvent, TakeOptions } from '../../../src/outbox/store.ts';
+import type { TakeOptions } from '../../../src/outbox/store.ts';
+import type { EventStore, TakenEvent } from '../../../src/webhooks/store.ts';
 import { createSecretKey } from '../../../src/secrets/keys.ts';
 import type {
   ClaimOptions,

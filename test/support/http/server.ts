@@ -113,6 +113,7 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
   const dispatcher = createDispatcher({
     store: measureVerbs(meters, storage.events),
     attempt: createAttempt({ ring, egress, clock: now, onError, createClaims: () => claimsFor('username') }),
+    destinationOf: ({ notify }) => notify.destination,
     clock: now,
     random: () => 0.5,
     onResult: (result, { occurredAt }) => telemetry.webhookResult(result, clock.now - occurredAt),

@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import { Webhook } from 'standardwebhooks';
-import type { EventType } from '../../../src/outbox/store.ts';
+import type { EventType } from '../../../src/webhooks/store.ts';
 import { fingerprintOf } from '../../../src/webhooks/payload.ts';
 import { remember, rememberCall } from '../process/leaks.ts';
 

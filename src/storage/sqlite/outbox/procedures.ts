@@ -1,10 +1,10 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
-import type { EventType } from '../../../outbox/store.ts';
+import { DESTINATION_BYTES } from '../../../outbox/store.ts';
 import { RECEIPT_MS } from '../../../secrets/store.ts';
+import type { EventType } from '../../../webhooks/store.ts';
 import { encode, type Value } from '../engine/codec.ts';
 import type { Ledger } from '../usage.ts';
 
-export const DESTINATION_BYTES = 16;
 /** By number, for only numbers and bytes cross to the storage thread. */
 export const EVENT_TYPES: readonly EventType[] = ['read', 'burned', 'expired'];
 

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import type { EventStore, TakenEvent } from '../../../outbox/store.ts';
+import type { EventStore, TakenEvent } from '../../../webhooks/store.ts';
 import { decode } from '../engine/codec.ts';
 import type { GroupCommit } from '../engine/group-commit.ts';
 import type { Reader } from '../engine/reader.ts';
