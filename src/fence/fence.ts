@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
-import { MAX_DATABASES, readFenceFile, removeLeftOvers, writeFenceFile } from './file.ts';
+import { MAX_DATABASES, readFenceFile, tidyFenceFile, writeFenceFile } from './file.ts';
 import { type FenceMark, type FenceState, type FenceStore, lostMark, unmarked } from './store.ts';
 
 /** How long a beat waits for the file. */
@@ -148,7 +148,7 @@ function createKeptFile({ path, clock, warn, writeMs }: KeptFileParts): KeptFile
   async function write(marks: readonly FenceMark[]): Promise<void> {
     try {
       await writeFenceFile(path, marks);
-      if (!isClean) await removeLeftOvers(path, clock());
+      if (!isClean) await tidyFenceFile(path, clock());
       isClean = true;
     } catch (err) {
       warn('the fence file cannot be written', err);

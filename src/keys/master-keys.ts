@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Config, decodeKey, decodeKeys } from '../config/config.ts';
-import { readOrMake } from '../files/make-once.ts';
+import { createFile, readOrMake } from '../files/make-once.ts';
 import { beginReplacement, type Replacement } from '../files/replace.ts';
 
 const FILE_NAME = 'master.key';
@@ -79,7 +79,7 @@ export function watchMasterKeys(
 export function changeMasterKeys(files: KeyFiles, change: (keys: MasterKeys) => MasterKeys): MasterKeys {
   const begun: Replacement[] = [];
   const begin = (path: string): Replacement => {
-    const replacement = beginReplacement(path, 'same');
+    const replacement = beginReplacement(path);
     begun.push(replacement);
     return replacement;
   };
@@ -97,12 +97,9 @@ export function changeMasterKeys(files: KeyFiles, change: (keys: MasterKeys) => 
   }
 }
 
-/** Writes a key that nothing uses yet. @throws EEXIST when there is something at the path. */
+/** Writes a key that nothing uses yet. @throws EEXIST if there is something at the path. */
 export function writeNewKey(path: string, key: Buffer): void {
-  const file = openSync(path, 'wx', 0o600);
-  writeFileSync(file, `${asText(key)}\n`);
-  fsyncSync(file);
-  closeSync(file);
+  createFile(path, `${asText(key)}\n`);
 }
 
 function readKeyFiles({ current, previous }: KeyFiles): MasterKeys {
