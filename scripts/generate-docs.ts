@@ -13,7 +13,7 @@ function describeConfiguration(): string {
     ({ name, defaultValue, description, canBeFile }: Setting) =>
       `| \`${name}\`${canBeFile ? ' ¹' : ''} | ${defaultValue && `\`${defaultValue}\``} | ${description} |`,
   );
-  return `<!-- Made by \`make docs\` of src/config/config.ts: change it there. -->
+  return `<!-- Made by \`make docs\` from src/config/schema.ts: change it there. -->
 # Configuration
 
 Everything is set by environment variables, read once at the start. An empty variable counts as absent. A bad one stops

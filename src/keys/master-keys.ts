@@ -1,15 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Config, decodeKey, decodeKeys } from '../config/config.ts';
 import { createFile, readOrMake } from '../files/make-once.ts';
 import { beginReplacement, type Replacement } from '../files/replace.ts';
+import { decodeKey, decodeKeys } from './formats.ts';
 
 const FILE_NAME = 'master.key';
 
 /** Of 32 bytes each; the first seals, the others only open. */
 export type MasterKeys = readonly [Buffer, ...Buffer[]];
-export type KeyConfig = Pick<Config, 'MASTER_KEY' | 'MASTER_KEY_PREVIOUS' | 'DATA_DIR' | 'files'>;
+/** As in the configuration. */
+export type KeyConfig = {
+  MASTER_KEY?: Buffer;
+  MASTER_KEY_PREVIOUS: readonly Buffer[];
+  DATA_DIR: string;
+  files: { MASTER_KEY?: string; MASTER_KEY_PREVIOUS?: string };
+};
 
 /** Where the keys are kept: in one file, or with the older ones in a second; undefined where the key is a variable. */
 export type KeyFiles = { current: string; previous: string | undefined };

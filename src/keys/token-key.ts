@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { type Config, decodeJwtKey } from '../config/config.ts';
 import { readOrMake } from '../files/make-once.ts';
+import { decodeJwtKey } from './formats.ts';
 
 const MADE_BYTES = 64;
 
-type TokenConfig = Pick<Config, 'NODE_ENV' | 'DATA_DIR'> & Partial<Pick<Config, 'JWT_HEX_SECRET'>>;
+/** As in the configuration. */
+type TokenConfig = { NODE_ENV: string; DATA_DIR: string; JWT_HEX_SECRET?: Buffer | undefined };
 
 /** Where development keeps the key that it made. */
 export function madeTokenKeyPath(dataDir: string): string {
@@ -25,7 +26,12 @@ export function loadTokenKey({ JWT_HEX_SECRET, NODE_ENV, DATA_DIR }: TokenConfig
   return key;
 }
 
-type ProxyConfig = Pick<Config, 'NODE_ENV' | 'PROXY_OPEN'> & Partial<Pick<Config, 'JWT_HEX_SECRET' | 'PROXY_TOKEN'>>;
+type ProxyConfig = {
+  NODE_ENV: string;
+  PROXY_OPEN: 'true' | 'false';
+  JWT_HEX_SECRET?: Buffer | undefined;
+  PROXY_TOKEN?: string | undefined;
+};
 
 /**
  * Whoever reaches the proxy signs in our name: production wants to know whom that is.

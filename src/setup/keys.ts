@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { decodeKeys } from '../config/config.ts';
 import { replaceFileSync } from '../files/replace.ts';
+import { decodeKeys } from '../keys/formats.ts';
 
 /** The service's database, and its user there. */
 export const DATABASE = 'hushbox';

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
 import { AppError, type ErrorCode } from '../../../src/errors.ts';
-import type { EventStore } from '../../../src/webhooks/store.ts';
 import type { SecretStore, StoreLimits } from '../../../src/secrets/store.ts';
 import type { SinkStore } from '../../../src/sink/store.ts';
+import type { EventStore } from '../../../src/webhooks/store.ts';
 
 /** Their verbs have names of their own. */
 type Stores = SecretStore & EventStore & SinkStore;
