@@ -73,7 +73,7 @@ export const Env = z.object({
     .string()
     .optional()
     .describe(
-      'File that tells at the start whether the database was put back to an older state; best on another disk than ' +
+      'File that shows at the start whether the database was restored to an older state; best on another disk than ' +
         'the database. Default: `fence.json` in `DATA_DIR`',
     ),
   MASTER_KEY: MasterKeys.optional().describe(
@@ -98,7 +98,7 @@ export const Env = z.object({
     .refine((ranges) => ranges.every(parseRange), { error: 'must be addresses or CIDRs, separated by commas' })
     .default([])
     .describe(
-      'Comma-separated addresses and CIDRs of proxies whose `X-Forwarded-For` counts; who comes through `SOCKET_DIR` is trusted anyway',
+      'Comma-separated addresses and CIDRs of proxies whose `X-Forwarded-For` counts; clients of `SOCKET_DIR` are always trusted',
     ),
   LIMITS: z
     .enum(['on', 'off'], { error: 'must be on or off' })
@@ -107,7 +107,7 @@ export const Env = z.object({
   CREATES_PER_MINUTE: wholeNumber(1, 1_000_000)
     .default(1000)
     .describe(
-      'Secrets a client may create a minute: so many at once, and they grow back evenly over the minute. A client is an IPv4 address or an IPv6 /64',
+      'Secrets a client may create a minute: all of them at once, and they grow back evenly over the minute. A client is an IPv4 address or an IPv6 /64',
     ),
   CLIENT_MAX_SECRETS: wholeNumber(1, 999_999_999)
     .default(10_000)

@@ -28,9 +28,8 @@ export function createGates(places: number, waitMs = WAIT_MS): Gates {
   let inside = 0;
   let waiting = 0;
 
-  function fullAmong(keys: readonly string[]): Gate | undefined {
-    return keys.map((key) => gates.get(key)).find((gate) => gate && gate.inside >= places);
-  }
+  const fullAmong = (keys: readonly string[]): Gate | undefined =>
+    keys.map((key) => gates.get(key)).find((gate) => gate && gate.inside >= places);
 
   function take(keys: readonly string[]): void {
     inside += 1;
@@ -72,10 +71,7 @@ export function createGates(places: number, waitMs = WAIT_MS): Gates {
     enter(keys, signal) {
       if (inside >= MAX_IN_ALL) throw busy();
       const full = fullAmong(keys);
-      if (!full) {
-        take(keys);
-        return undefined;
-      }
+      if (!full) return void take(keys);
       if (full.waiting.length >= MAX_WAITING || waiting >= MAX_WAITING_IN_ALL) throw busy();
       return wait(full, keys, signal);
     },

@@ -8,15 +8,15 @@ const MADE_BYTES = 64;
 /** As in the configuration. */
 type TokenConfig = { NODE_ENV: string; DATA_DIR: string; JWT_HEX_SECRET?: Buffer | undefined };
 
-/** Where development keeps the key that it made. */
+/** The file of the key that development makes. */
 export function madeTokenKeyPath(dataDir: string): string {
   return join(dataDir, 'jwt.key');
 }
 
 /**
- * The bytes that `x-my-jwt` is signed with. Development without any makes them, once.
- * @returns undefined in production without any: then there is no proxy, and no sink.
- * @throws Error when the file of development holds something else.
+ * The key that signs `x-my-jwt`. Development makes one if the configuration has none.
+ * @returns undefined in production without a key: then there is neither proxy nor sink.
+ * @throws Error if development's file does not hold a key.
  */
 export function loadTokenKey({ JWT_HEX_SECRET, NODE_ENV, DATA_DIR }: TokenConfig): Buffer | undefined {
   if (JWT_HEX_SECRET || NODE_ENV === 'production') return JWT_HEX_SECRET;
@@ -34,8 +34,8 @@ type ProxyConfig = {
 };
 
 /**
- * Whoever reaches the proxy signs in our name: production wants to know whom that is.
- * @returns why there is no proxy, a sentence for the operator; undefined where there is one.
+ * A client of the proxy gets requests signed in our name: production must know its clients.
+ * @returns why there is no proxy, a sentence for the operator; undefined if there is one.
  */
 export function whyNoProxy({ NODE_ENV, JWT_HEX_SECRET, PROXY_TOKEN, PROXY_OPEN }: ProxyConfig): string | undefined {
   if (NODE_ENV !== 'production') return undefined;

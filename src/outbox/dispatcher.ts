@@ -25,7 +25,7 @@ export type DispatcherParts<Item extends Leased> = {
 export type Reservation<Item> = {
   /** Until when this worker holds the item. */
   leaseUntil: number;
-  /** The item was written: it is delivered now. */
+  /** The item was written: it is delivered now or, if the worker is stopping, by another worker. */
   start(item: Item): void;
   /** The item was not written, as far as is known. */
   cancel(): void;
@@ -53,20 +53,15 @@ export function createDispatcher<Item extends Leased>(parts: DispatcherParts<Ite
   const cutting = new AbortController();
   const settler = createSettler(parts, cutting.signal);
   const poll = createPoll({ ...parts, queue, settler, onTaken: begin });
-  const running = new Set<Promise<void>>();
-  let polling: Promise<void> | undefined;
+  const running = createRunning();
   let isBeginning = false;
+  let polling: Promise<void> | undefined;
 
   function begin(): void {
     if (stopping.signal.aborted || isBeginning) return;
     isBeginning = true;
-    for (let begun = queue.next(); begun; begun = queue.next()) track(deliver(begun));
+    for (let begun = queue.next(); begun; begun = queue.next()) running.add(deliver(begun));
     isBeginning = false;
-  }
-
-  function track(work: Promise<void>): void {
-    running.add(work);
-    void work.finally(() => running.delete(work));
   }
 
   async function deliver(begun: Begun<Item>): Promise<void> {
@@ -98,7 +93,6 @@ export function createDispatcher<Item extends Leased>(parts: DispatcherParts<Ite
       return {
         leaseUntil: now + LEASE_MS,
         start(item) {
-          // While the worker stops, it is handed back or its lease ends: then another worker takes it.
           queue.add(destination, item);
           begin();
         },
@@ -113,14 +107,28 @@ export function createDispatcher<Item extends Leased>(parts: DispatcherParts<Ite
       stopping.abort();
       poll.wake();
       const isOver = new AbortController();
-      const grace = sleep(STOP_MS, undefined, { signal: AbortSignal.any([cut, isOver.signal]) }).catch(() => {});
-      void grace.then(() => cutting.abort());
+      const grace = sleep(STOP_MS, undefined, { signal: AbortSignal.any([cut, isOver.signal]) });
+      void grace.catch(() => {}).then(() => cutting.abort());
       await polling;
       await settler.release(queue.remove(() => true));
-      while (running.size > 0) await Promise.all(running);
+      await running.end();
       isOver.abort();
     },
   };
 }
 
 const CUT = { result: 'cut' } as const;
+
+/** Work under way; `end` waits until there is no more. */
+function createRunning(): { add(work: Promise<void>): void; end(): Promise<void> } {
+  const running = new Set<Promise<void>>();
+  return {
+    add(work) {
+      running.add(work);
+      void work.finally(() => running.delete(work));
+    },
+    async end() {
+      while (running.size > 0) await Promise.all(running);
+    },
+  };
+}

@@ -33,7 +33,7 @@ type Passage = {
 export type Lines<Item> = {
   /** Of all addresses together. */
   all: Readonly<Count>;
-  /** The line of a destination, made if there is none. */
+  /** The line of a destination, made on demand. */
   of(destination: Uint8Array): Line<Item>;
   list(): Iterable<Line<Item>>;
   /** How many items its address holds, those of other lines included. */

@@ -1,6 +1,6 @@
 export const OUTCOMES = [
   'delivered',
-  /** The receiver wants no more of it. */
+  /** The receiver no longer wants it. */
   'gone',
   /** The stored item does not open: it was changed, or is damaged. */
   'damaged',

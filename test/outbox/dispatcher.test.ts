@@ -311,7 +311,7 @@ test('what is under way when time is over is cut, and due for others at once', a
   t.like(only(world), { dueAt: START, attempts: 0 });
 });
 
-test('no sooner than its end is written down is an attempt over: for the next in line, and for who stops', async (t) => {
+test('an attempt is over only when its end is written down, for the next in line and for a worker that stops', async (t) => {
   const written = Promise.withResolvers<void>();
   const world = createWorld(t, [], { finish: () => written.promise });
   readAll(
@@ -440,7 +440,7 @@ test('an end that cannot be written down does not keep a worker that stops', asy
   t.is(world.errors.length, 2);
 });
 
-test('what waited for too long is handed back and taken anew, with a lease of its own', async (t) => {
+test('an event that waited too long is handed back and taken again, with a new lease', async (t) => {
   const world = await startAtRest(t);
   readAll(
     world,
@@ -597,7 +597,7 @@ test('what comes while a worker stops is handed back too', async (t) => {
   );
 });
 
-test('who must stop at once cuts at once', async (t) => {
+test('a worker that must stop at once cuts at once', async (t) => {
   const world = createWorld(t);
   readAll(world, [event(1)]);
   const now = new AbortController();

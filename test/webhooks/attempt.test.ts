@@ -133,7 +133,7 @@ test('a connection that was kept and breaks costs no attempt: the same comes onc
   t.deepEqual(world.errors, []);
 });
 
-test('410 is the end of it', async (t) => {
+test('410 ends the deliveries', async (t) => {
   t.deepEqual(await outcomeAt(t, answer(410)), { result: 'gone' });
 });
 
@@ -254,7 +254,7 @@ test('an attempt is over after some 15 s, whatever the receiver does', async (t)
   const world = start(t);
   const startedAt = performance.now();
   const urls = [silent, deaf, drips].map(at);
-  const noTls = `https://127.0.0.1:${silent.port}/`; // connected, but for the half of it
+  const noTls = `https://127.0.0.1:${silent.port}/`; // connected, but without TLS
   const ended: string[] = [];
   const outcomes = await Promise.all([...urls, noTls].map((url) => world.attempt(url).finally(() => ended.push(url))));
   t.deepEqual(outcomes, Array(4).fill({ result: 'unreachable' }));
@@ -349,7 +349,7 @@ test('what does not open, be it damaged or of another secret, is over, and nobod
   t.is(receiver.connections, 0);
 });
 
-test('each attempt asks anew where the name leads: what it has become is not called', async (t) => {
+test('each attempt looks the name up again: a forbidden address is not called', async (t) => {
   const receiver = await startWeb(t, answer(204));
   const addresses = ['127.0.0.1', '10.0.0.1', '169.254.169.254', '127.0.0.1'];
   const dns = await startDns(t, (_name, asked) => [addresses[asked] as string]);
