@@ -1,15 +1,13 @@
 import { networkInterfaces } from 'node:os';
-import ipaddr from 'ipaddr.js';
-import { type Address, parseAddress } from '../network/allow-list.ts';
-
-export type Range = [first: Address, bits: number];
+import type { IPv6 } from 'ipaddr.js';
+import { type Address, isIn, parseAddress, parseRange, type Range } from '../network/addresses.ts';
 
 /**
- * Not for strangers to reach, beyond what is looked for in `isPublic`: the IANA special-purpose registries for IPv4 and
- * IPv6 (RFC 6890 and later entries), and what they do not have.
+ * Ranges that strangers must not reach, besides those that `isPublic` refuses: the IANA special-purpose registries for
+ * IPv4 and IPv6 (RFC 6890 and later entries), and a few that they lack.
  */
 const SPECIAL: readonly Range[] = [
-  '0.0.0.0/8', // this network; the system takes 0.0.0.0 for itself
+  '0.0.0.0/8', // this network; for the system 0.0.0.0 is this machine
   '10.0.0.0/8', // private
   '100.64.0.0/10', // shared by carriers; a cloud's metadata
   '127.0.0.0/8', // loopback
@@ -34,28 +32,24 @@ const SPECIAL: readonly Range[] = [
   '2620:4f:8000::/48', // AS112
   '3ffe::/16', // 6bone
   '3fff::/20', // documentation
-].map((range) => ipaddr.parseCIDR(range));
+].map((range) => parseRange(range) as Range);
 
-/** All of IPv6 that is given to anybody: loopback, ULA, link-local, NAT64, mapped and compatible IPv4 lie elsewhere. */
-const GLOBAL_UNICAST: Range = ipaddr.parseCIDR('2000::/3');
+/** All IPv6 addresses that are assigned: loopback, ULA, link-local, NAT64, mapped and compatible IPv4 lie elsewhere. */
+const GLOBAL_UNICAST = parseRange('2000::/3') as Range;
 const OWN_KEPT_MS = 10_000;
 
-export function isIn(address: Address, [first, bits]: Range): boolean {
-  return address.kind() === first.kind() && address.match(first as never, bits);
-}
-
-/** Whether anybody on the Internet may have this address, and it leads to nobody else's network. */
+/** Whether the address may belong to anyone on the Internet, and does not lead into a private network. */
 export function isPublic(address: Address): boolean {
   if (address.range() !== 'unicast' || SPECIAL.some((range) => isIn(address, range))) return false;
-  return address.kind() === 'ipv4' || (isIn(address, GLOBAL_UNICAST) && !isIsatap(address as ipaddr.IPv6));
+  return address.kind() === 'ipv4' || (isIn(address, GLOBAL_UNICAST) && !isIsatap(address as IPv6));
 }
 
 /** RFC 5214: the last 32 bits are an IPv4 address to tunnel to. */
-function isIsatap({ parts }: ipaddr.IPv6): boolean {
+function isIsatap({ parts }: IPv6): boolean {
   return ((parts[4] as number) & 0xfdff) === 0 && parts[5] === 0x5efe;
 }
 
-/** Addresses of this machine: what listens on them may think that nobody outside gets there. */
+/** Addresses of this machine: a service that listens on them may expect that no stranger gets there. */
 export function createOwnAddresses(): (address: Address) => boolean {
   let own: ReadonlySet<string> = new Set();
   let keptUntil = 0;

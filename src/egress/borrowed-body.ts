@@ -1,14 +1,12 @@
 import { Readable } from 'node:stream';
-import type { Count } from './spent-buffers.ts';
 
 /**
- * The same bytes, read only as they are asked for. What becomes of this stream does not become of the source: a client
- * destroys the body of a request that failed, and the source may be a request that still has to be answered.
+ * The same bytes, read only on demand. Destroying this stream leaves the source as it is: undici destroys the body of a
+ * request that failed, and the source may be a request that still has to be answered.
  */
-export function lend(source: Readable, count: Count): Readable {
+export function lend(source: Readable): Readable {
   let isStarted = false;
   const onData = (chunk: Uint8Array): void => {
-    count(chunk.length);
     if (!body.push(chunk)) source.pause();
   };
   const onEnd = (): void => {

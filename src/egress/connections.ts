@@ -2,12 +2,12 @@ import type { Socket } from 'node:net';
 import { Client } from 'undici';
 import { type Connect, dial, peerOf, type Target } from './dial.ts';
 
-/** Kept open without a request, in all; the one that rests longest goes first. */
+/** Connections kept open without a request; the one that has been idle longest is closed first. */
 const MAX_IDLE = 256;
-/** Where the other side does not say how long: below what servers usually wait (5 s, Node's own). */
+/** If the other side does not say how long it waits: less than servers usually do (5 s, as Node). */
 const IDLE_MS = 4_000;
 const MAX_IDLE_MS = 30_000;
-/** Taken off what the other side says. */
+/** Taken off the time that the other side says. */
 const IDLE_MARGIN_MS = 1_000;
 const MAX_HEADER_BYTES = 16_384;
 
@@ -24,20 +24,19 @@ export type Connection = {
 
 export type Connections = {
   /**
-   * One that rests and is connected to an address that may still be dialled; or one that dials when it has a request.
-   * @param key of those that may serve each other's requests.
-   * @param isFresh none that rests.
+   * An idle connection to an address that may still be dialled, or a new one that dials when it has a request.
+   * @param key connections with the same key may serve each other's requests.
+   * @param isFresh asks for a new one.
    */
   take(key: string, target: Target, isFresh: boolean): Connection;
-  /** To be called when it has no request any more. */
+  /** To be called when its request is over. */
   put(connection: Connection, isReusable: boolean): void;
   close(): Promise<void>;
 };
 
 /**
- * Connections that are kept for later requests. Each is a client of its own, so that a request is never behind another,
- * nor sent again by itself: before undici writes to a connection that rested, it lets the event loop tell that it was closed, and then
- * dials anew.
+ * Connections that are kept for later requests. Each is an undici client of its own, so that no request waits behind
+ * another, and none is sent twice.
  */
 export function createConnections(connect: Connect): Connections {
   const resting = new Map<string, Connection[]>();

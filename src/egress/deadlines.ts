@@ -1,8 +1,8 @@
 const LOOK_EVERY_MS = 100;
 
-/** Until when something may go on: the next step of it, and all of it. */
+/** Until when a request may continue: its next step, and the whole. */
 export type Deadline = {
-  /** Gives the next step so long from now. */
+  /** How much time the next step has, from now. */
   allow(ms: number): void;
   stop(): void;
 };
@@ -10,13 +10,17 @@ export type Deadline = {
 type Clock = { stepAt: number; allAt: number; expire(): void };
 
 export type Deadlines = {
-  /** @param allMs for all steps together. Expires up to 100 ms late. */
+  /** Expires up to 100 ms late. @param allMs for all steps together. */
   start(stepMs: number, allMs: number, expire: () => void): Deadline;
   /** All expire. */
   close(): void;
 };
 
-/** One timer for all of them: each request moves its deadlines many times, and a timer of its own costs more than that. */
+/**
+ * One timer for all requests: each request moves its deadline with every chunk, and a timer of its own costs more.
+ * The timers of undici are no replacement: they stop while the reader of an answer pauses, who could then hold a place
+ * for ever, and they do not cover dialling, which is ours.
+ */
 export function createDeadlines(): Deadlines {
   const clocks = new Set<Clock>();
   let timer: NodeJS.Timeout | undefined;

@@ -1,12 +1,12 @@
 import { AppError } from '../errors.ts';
 
-/** Where a request may go; who calls out says so. */
+/** Where a request may go, as its sender says. */
 export type Rules = {
-  /** Whose pool of connections it is. */
+  /** Each purpose has its own connections, look-ups and places. */
   purpose: 'proxy' | 'webhooks';
-  /** Plain http everywhere; else only where `EGRESS_ALLOW` lists the destination. */
+  /** Plain http everywhere; otherwise only to destinations that `EGRESS_ALLOW` lists. */
   anyPlainHttp: boolean;
-  /** What the caller calls the URL, for the sentence that says what is wrong with it: `Destination`, `notify`. */
+  /** The caller's name for the URL, for the sentence that says what is wrong with it: `Destination`, `notify`. */
   member: string;
 };
 
@@ -22,20 +22,20 @@ export type Destination = {
 
 export const MAX_URL_LENGTH = 8_192;
 const LEAST_FREE_PORT = 1024;
-/** From 1024 up, what fetch refuses (WHATWG Fetch, "bad port"): services that may take a request for their own protocol. */
+/** Ports from 1024 up that fetch refuses (WHATWG Fetch, "bad port"): their services may take a request for their own protocol. */
 const BAD_PORTS: ReadonlySet<number> = new Set([
   1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
 ]);
 
 /**
- * @throws AppError INVALID_REQUEST where it is no http or https URL, has credentials or nothing for a host, or is longer
- * than MAX_URL_LENGTH.
+ * @throws AppError INVALID_REQUEST unless it is an http or https URL with a host, without credentials, not longer than
+ * MAX_URL_LENGTH.
  */
 export function parseDestination(text: string, { member }: Rules): Destination {
   if (text.length > MAX_URL_LENGTH) {
     throw new AppError('INVALID_REQUEST', { detail: `${member} must be at most ${MAX_URL_LENGTH} characters long` });
   }
-  // URL drops blanks around it, and tabs and ends of lines anywhere: who sends these means something else.
+  // URL drops blanks around the text, and tabs and line ends anywhere: a text with these means something else.
   const hasBlanks = /[\0- ]/.test(text);
   const url = hasBlanks ? null : URL.parse(text);
   const isTls = url?.protocol === 'https:';
@@ -47,7 +47,7 @@ export function parseDestination(text: string, { member }: Rules): Destination {
   return { origin: url.origin, isTls, host, port, path: url.pathname + url.search };
 }
 
-/** Whether it may be taken without being listed. */
+/** Whether it needs no entry in `EGRESS_ALLOW`. */
 export function isOrdinary({ isTls, port }: Destination, { anyPlainHttp }: Rules): boolean {
   if (!isTls && !anyPlainHttp) return false;
   return port === 80 || port === 443 || (port >= LEAST_FREE_PORT && !BAD_PORTS.has(port));

@@ -1,29 +1,35 @@
 import { isIP, type connect as netConnect, type Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
-import { parseAddress } from '../network/allow-list.ts';
+import { networkOf, parseAddress } from '../network/addresses.ts';
 import type { Destination } from './destination.ts';
 
-/** With several addresses, how long each but the last is tried. */
+/** With several addresses, how long each one except the last is tried. */
 const TRY_MS = 500;
-/** Of each family; an address is in the same form as `parseAddress` gives it. */
+/** Of each family. */
 const MAX_DIALLED = 2;
 
-/** A destination, and all addresses of it that may be dialled. */
+/** A destination, and all of its addresses that may be dialled, in the form that `parseAddress` gives. */
 export type Target = { destination: Destination; addresses: readonly string[] };
 export type Connect = typeof netConnect;
 type Done = (error: Error | null, socket?: Socket) => void;
 
-/** Those that are dialled: IPv4 first, since every network has it. */
+/** The addresses that are dialled: IPv4 first, since every network has it. */
 export function pickDialled(addresses: readonly string[]): string[] {
   return [4, 6].flatMap((family) => addresses.filter((address) => isIP(address) === family).slice(0, MAX_DIALLED));
 }
 
+/** The network of an address; empty for anything else. */
+export function networkAt(address = ''): string {
+  const parsed = parseAddress(address);
+  return parsed ? networkOf(parsed) : '';
+}
+
 /**
- * Connects to a vetted address, and looks at the socket whether it did, before a byte is sent. TLS is for the name, with
- * the certificates that Node trusts.
+ * Connects to a vetted address; before a byte is sent, checks that the socket is connected to one. TLS checks the name,
+ * with the certificates that Node trusts.
  * @returns gives up.
  */
-export function dial({ destination, addresses }: Target, connect: Connect, tell: Done): (error: Error) => void {
+export function dial({ destination, addresses }: Target, connect: Connect, onEnd: Done): (error: Error) => void {
   const { host, port, isTls } = destination;
   const found = pickDialled(addresses).map((address) => ({ address, family: isIP(address) }));
   const socket = connect({
@@ -34,10 +40,10 @@ export function dial({ destination, addresses }: Target, connect: Connect, tell:
     autoSelectFamilyAttemptTimeout: TRY_MS,
     noDelay: true,
   });
-  let isTold = false; // what breaks later is for who has the socket then
+  let isDone = false; // later failures are seen by the owner of the socket
   const done: Done = (error, connected) => {
-    if (!isTold) tell(error, connected);
-    isTold = true;
+    if (!isDone) onEnd(error, connected);
+    isDone = true;
   };
   socket.on('error', (error) => done(error));
   socket.once('connect', () => {
@@ -57,10 +63,10 @@ export function peerOf({ remoteAddress = '' }: Socket): string {
 function secure(socket: Socket, host: string, done: Done): void {
   const secured = tlsConnect({
     socket,
-    host, // what the certificate has to be for
+    host, // the certificate must be for this
     servername: isIP(host) === 0 ? host : '',
     ALPNProtocols: ['http/1.1'],
-    rejectUnauthorized: true, // whatever the environment says
+    rejectUnauthorized: true, // NODE_TLS_REJECT_UNAUTHORIZED changes nothing
   });
   secured.on('error', (error) => done(error));
   secured.once('secureConnect', () => done(null, secured));

@@ -1,52 +1,54 @@
 import { connect as netConnect } from 'node:net';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
 import { AppError, type ErrorCode } from '../errors.ts';
 import type { AllowEntry } from '../network/allow-list.ts';
-import { createConnections } from './connections.ts';
-import { createDeadlines } from './deadlines.ts';
-import { type Destination, parseDestination, type Rules } from './destination.ts';
-import { type Connect, pickDialled } from './dial.ts';
-import { createGates } from './gates.ts';
-import { createNames } from './names.ts';
+import { type Connections, createConnections } from './connections.ts';
+import { createDeadlines, type Deadlines } from './deadlines.ts';
+import { parseDestination, type Rules } from './destination.ts';
+import { type Connect, networkAt, pickDialled } from './dial.ts';
+import { createGates, type Gates } from './gates.ts';
+import { createNames, type Names } from './names.ts';
 import type { EgressAnswer, EgressRequest } from './request.ts';
 import { attempt } from './send-once.ts';
-import { createCollector } from './spent-buffers.ts';
+import { createVerdicts, type Verdicts } from './verdicts.ts';
 import { createVet } from './vet.ts';
 
-/** Requests to one destination at once: an origin, and an address with its port. Of each worker. */
+/** Requests of one purpose to one destination at once (an origin, and an address with its port), in each worker. */
 const PLACES = 64;
 const HOSTS_FILE = '/etc/hosts';
-/** Addresses of one name that are looked at. */
-const MAX_ADDRESSES = 64;
-/** For a look-up where nothing is sent. */
+/**
+ * By default V8 frees the buffers of bodies, which are outside of its heap, only when more than 64 MiB of them have piled
+ * up. With this it looks sooner, and a body of any length adds less than 64 MB of memory (test/processes/proxy.test.ts).
+ */
+const SOONER_COLLECTION = '--scavenger-max-new-space-capacity-mb=8';
+/** For a look-up without a request. */
 const CHECK_MS = 5_000;
-/** How long a verdict counts: what is dialled is what was vetted, so a name that changes meanwhile gains nothing. */
 const VERDICT_MS = 1_000;
-const MAX_VERDICTS = 1_000;
-/** Failures are told at full seconds since the start of the attempt. */
+/** Failures are reported at full seconds since the start of the attempt. */
 const PAD_MS = 1_000;
 
-/** The only way out: for addresses that strangers name. */
+/** The only way out, for addresses that strangers name. */
 export type Egress = {
   /**
-   * Looks whether a request could be sent there now. A name without an address is no failure.
-   * @throws AppError INVALID_REQUEST where it is no http or https URL, or has credentials; DESTINATION_FORBIDDEN;
-   * DESTINATION_BUSY where too many names are being looked up.
+   * Checks whether a request could be sent there now. A name without an address passes.
+   * @throws AppError INVALID_REQUEST unless it is an http or https URL without credentials; DESTINATION_FORBIDDEN;
+   * DESTINATION_BUSY if too many names are being looked up.
    */
   check(url: string, rules: Rules): Promise<void>;
   /**
-   * One attempt: vets the destination, dials an address that was vetted, sends. Not sent twice but for `isRepeatable`, no
-   * redirect is followed.
+   * One attempt: vets the destination, dials a vetted address, sends. Sends nothing twice except with `isRepeatable`, and
+   * follows no redirect.
    * @returns the head of the answer, as soon as it is there.
-   * @throws AppError as `check`; UPSTREAM_FAILED, alike for everything that is not a matter of time: refused, reset, broken,
-   * TLS, no such name; UPSTREAM_TIMEOUT; DESTINATION_BUSY.
+   * @throws AppError as `check`; UPSTREAM_FAILED, the same for every failure that is not a matter of time: refused, reset,
+   * broken, TLS, no such name; UPSTREAM_TIMEOUT; DESTINATION_BUSY.
    */
   send(request: EgressRequest): Promise<EgressAnswer>;
-  /** Ends what is under way as if its time were over. */
+  /** Ends the requests under way as if their time were over. */
   close(): Promise<void>;
   /** Requests under way. */
   readonly size: number;
-  /** Those that wait for a place. */
+  /** Requests that wait for a place. */
   readonly waiting: number;
 };
 
@@ -64,90 +66,40 @@ export type EgressParts = {
   verdictMs?: number;
 };
 
-/** Addresses that may be dialled, and what requests to them count for. */
-type Verdict = { addresses: readonly string[]; gates: readonly string[]; until: number };
+/** The look-ups and places of one purpose, so that slow calls of one do not delay those of another. */
+type Budget = { names: Names; verdicts: Verdicts; gates: Gates };
 
 export function createEgress(parts: EgressParts): Egress {
-  const { allowed, servers, onAttempt, verdictMs = VERDICT_MS } = parts;
+  setFlagsFromString(SOONER_COLLECTION);
+  const { allowed, servers, onAttempt, hostsPath = HOSTS_FILE, verdictMs = VERDICT_MS } = parts;
   const vet = createVet(allowed);
-  const names = createNames(servers, parts.hostsPath ?? HOSTS_FILE);
+  const openBudget = (): Budget => {
+    const names = createNames(servers, hostsPath);
+    return { names, verdicts: createVerdicts(names, vet, verdictMs), gates: createGates(PLACES) };
+  };
+  const budgets = { proxy: openBudget(), webhooks: openBudget() };
+  const all = Object.values(budgets);
   const connections = createConnections(parts.connect ?? netConnect);
-  const gates = createGates(PLACES);
   const deadlines = createDeadlines();
-  const count = createCollector();
-  const verdicts = new Map<string, Verdict>();
-  let isClosed = false;
-
-  async function judge(destination: Destination, rules: Rules, ms: number, signal?: AbortSignal): Promise<Verdict> {
-    const found = await within(names.lookUp(destination.host), ms, signal);
-    const addresses = vet(destination, rules, found.slice(0, MAX_ADDRESSES)).map(String);
-    const { origin, port } = destination;
-    const dialled = pickDialled(addresses).map((address) => `${address} ${port}`);
-    return { addresses, gates: [origin, ...dialled], until: performance.now() + verdictMs };
-  }
-
-  async function findVerdict(destination: Destination, request: EgressRequest): Promise<Verdict> {
-    const { rules, limits, signal } = request;
-    const key = verdictKey(destination, rules);
-    const verdict = await judge(destination, rules, limits.connectMs, signal);
-    if (verdicts.size >= MAX_VERDICTS) verdicts.clear();
-    verdicts.set(key, verdict);
-    return verdict;
-  }
-
-  async function start(request: EgressRequest, isFresh = false): Promise<EgressAnswer> {
-    const { url, rules, limits, signal } = request;
-    const startedAt = performance.now();
-    signal?.throwIfAborted();
-    const destination = parseDestination(url, rules);
-    const kept = verdicts.get(verdictKey(destination, rules));
-    const verdict = kept && kept.until > startedAt ? kept : await findVerdict(destination, request);
-    if (verdict.addresses.length === 0) throw new AppError('UPSTREAM_FAILED', { cause: new Error('no such name') });
-    signal?.throwIfAborted();
-    const foundAt = performance.now();
-    const entered = gates.enter(verdict.gates, signal);
-    if (entered) await entered;
-    if (isClosed) throw new AppError('DRAINING');
-    const key = `${rules.purpose} ${destination.origin}`;
-    const connection = connections.take(key, { destination, addresses: verdict.addresses }, isFresh);
-    if (connection.peer !== '') await letCloseArrive();
-    const wasKept = connection.peer !== '';
-    const leftMs = (): number => limits.totalMs - (performance.now() - startedAt);
-    const answer = attempt({
-      connection,
-      request,
-      deadlines,
-      count,
-      connectMs: limits.connectMs - (foundAt - startedAt),
-      totalMs: leftMs(),
-      onEnd(isReusable) {
-        gates.leave(verdict.gates);
-        connections.put(connection, isReusable);
-      },
-    });
-    if (!wasKept || !request.isRepeatable) return answer;
-    return answer.catch((error) => {
-      if (!isFailure(error)) throw error;
-      return start({ ...request, limits: { ...limits, totalMs: leftMs() } }, true);
-    });
-  }
+  const closing = new AbortController();
 
   return {
     async check(url, rules) {
       const destination = parseDestination(url, rules);
-      await judge(destination, rules, CHECK_MS).catch((error) => {
-        if (!isTimeout(error)) throw error;
-        vet(destination, rules, []); // nobody answers for the name
+      const patience = { ms: CHECK_MS, signal: undefined };
+      await budgets[rules.purpose].verdicts.judge(destination, rules, patience).catch((error) => {
+        if (!hasCode(error, 'UPSTREAM_TIMEOUT')) throw error;
+        vet(destination, rules, []); // the name has no address
       });
     },
     async send(request) {
       const startedAt = performance.now();
       const { purpose } = request.rules;
       for (let index = 0; index < request.headers.length; index += 2) {
-        if (request.headers[index]?.toLowerCase() === 'host') throw new TypeError('the URL says what Host is');
+        if (request.headers[index]?.toLowerCase() === 'host') throw new TypeError('Host is that of the URL');
       }
       try {
-        const answer = await start(request);
+        const answer = await start({ ...budgets[purpose], connections, deadlines, closing: closing.signal }, request);
         onAttempt(purpose, 'answered');
         return answer;
       } catch (error) {
@@ -158,23 +110,63 @@ export function createEgress(parts: EgressParts): Egress {
       }
     },
     async close() {
-      isClosed = true;
-      names.close();
+      closing.abort();
+      for (const { names } of all) names.close();
       deadlines.close();
       await connections.close();
     },
     get size() {
-      return gates.inside;
+      return all.reduce((sum, { gates }) => sum + gates.inside, 0);
     },
     get waiting() {
-      return gates.waiting;
+      return all.reduce((sum, { gates }) => sum + gates.waiting, 0);
     },
   };
 }
 
+type Means = Budget & { connections: Connections; deadlines: Deadlines; closing: AbortSignal };
+
+async function start(means: Means, request: EgressRequest, isFresh = false): Promise<EgressAnswer> {
+  const { verdicts, gates, connections, deadlines, closing } = means;
+  const { url, rules, limits, signal } = request;
+  const startedAt = performance.now();
+  signal?.throwIfAborted();
+  const destination = parseDestination(url, rules);
+  const patience = { ms: limits.connectMs, signal };
+  const verdict = verdicts.recall(destination, rules) ?? (await verdicts.judge(destination, rules, patience));
+  if (verdict.addresses.length === 0) throw new AppError('UPSTREAM_FAILED', { cause: new Error('no such name') });
+  signal?.throwIfAborted();
+  const foundAt = performance.now();
+  if (request.admit?.(networkAt(pickDialled(verdict.addresses)[0])) === false) throw new AppError('DESTINATION_BUSY');
+  const entered = gates.enter(verdict.gates, signal);
+  if (entered) await entered;
+  if (closing.aborted) throw new AppError('DRAINING');
+  const key = `${rules.purpose} ${destination.origin}`;
+  const connection = connections.take(key, { destination, addresses: verdict.addresses }, isFresh);
+  if (connection.peer !== '') await letCloseArrive();
+  const wasKept = connection.peer !== '';
+  const leftMs = (): number => limits.totalMs - (performance.now() - startedAt);
+  const answer = attempt({
+    connection,
+    request,
+    deadlines,
+    connectMs: limits.connectMs - (foundAt - startedAt),
+    totalMs: leftMs(),
+    onEnd(isReusable) {
+      gates.leave(verdict.gates);
+      connections.put(connection, isReusable);
+    },
+  });
+  if (!wasKept || !request.isRepeatable) return answer;
+  return answer.catch((error) => {
+    if (!hasCode(error, 'UPSTREAM_FAILED')) throw error;
+    return start(means, { ...request, limits: { ...limits, totalMs: leftMs() } }, true);
+  });
+}
+
 /**
- * A connection that rested may be closed by now, which the event loop tells only when it has looked at its sockets. It does
- * that between two turns of its other work.
+ * A connection at rest may be closed by now. The event loop shows that only after it has looked at its sockets, which it
+ * does between two turns of its other work.
  */
 async function letCloseArrive(): Promise<void> {
   await turn();
@@ -188,35 +180,12 @@ const OUTCOME_OF: Readonly<Partial<Record<ErrorCode, Outcome>>> = {
   DESTINATION_BUSY: 'busy',
 };
 
-function verdictKey({ origin }: Destination, { anyPlainHttp }: Rules): string {
-  return `${anyPlainHttp} ${origin}`;
-}
-
-/** So that the time does not tell a port that refuses from a name that is none, nor either from a broken answer. */
+/** The time must not distinguish a port that refuses from a name that does not exist or from a broken answer. */
 async function pad(startedAt: number, signal: AbortSignal | undefined): Promise<void> {
   const ms = PAD_MS - ((performance.now() - startedAt) % PAD_MS);
   await sleep(ms, undefined, { ...(signal && { signal }) }).catch(() => signal?.throwIfAborted());
 }
 
-/** @throws AppError UPSTREAM_TIMEOUT, or the signal's reason. */
-async function within<Value>(promise: Promise<Value>, ms: number, signal: AbortSignal | undefined): Promise<Value> {
-  const end = new AbortController();
-  const timer = setTimeout(() => end.abort(new AppError('UPSTREAM_TIMEOUT')), ms);
-  try {
-    const any = signal ? AbortSignal.any([signal, end.signal]) : end.signal;
-    const ended = new Promise<never>((_resolve, reject) => {
-      any.addEventListener('abort', () => reject(any.reason), { once: true });
-    });
-    return await Promise.race([promise, ended]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function isFailure(error: unknown): boolean {
-  return error instanceof AppError && error.code === 'UPSTREAM_FAILED';
-}
-
-function isTimeout(error: unknown): boolean {
-  return error instanceof AppError && error.code === 'UPSTREAM_TIMEOUT';
+function hasCode(error: unknown, code: ErrorCode): boolean {
+  return error instanceof AppError && error.code === code;
 }

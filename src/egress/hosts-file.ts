@@ -1,13 +1,13 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
-import { type Address, parseAddress } from '../network/allow-list.ts';
+import { type Address, parseAddress } from '../network/addresses.ts';
 
 const MAX_BYTES = 1024 * 1024;
 const LOOK_EVERY_MS = 1_000;
 type Hosts = ReadonlyMap<string, readonly Address[]>;
 
 /**
- * Names of the system's own file, which c-ares does not look into. Read at once, without the threads that file access
- * shares with hashing: it is small, and looked at once a second at most. What is above 1 MiB of it does not count.
+ * Names of the system's own file, which c-ares does not read. Read synchronously, not on the threads that file access
+ * shares with hashing: it is small, and checked once a second at most. Only its first 1 MiB counts.
  */
 export function createHostsFile(path: string): (name: string) => readonly Address[] | undefined {
   let hosts: Hosts = new Map();

@@ -1,11 +1,11 @@
 import { promises as dns } from 'node:dns';
 import { AppError } from '../errors.ts';
-import { type Address, parseAddress } from '../network/allow-list.ts';
+import { type Address, parseAddress } from '../network/addresses.ts';
 import { createHostsFile } from './hosts-file.ts';
 
 const TRY_MS = 2_000;
 const TRIES = 2;
-/** Look-ups under way, of two questions each. */
+/** Look-ups under way, each with two questions. */
 export const MAX_LOOKUPS = 1_024;
 const MAX_NAME_LENGTH = 253;
 const LABEL = /^[^.]{1,63}$/;
@@ -13,16 +13,16 @@ const LABEL = /^[^.]{1,63}$/;
 export type Names = {
   /**
    * @param host a name, or an address, which is returned.
-   * @returns every address the name has now, or none: it does not exist, or nobody answers for it.
-   * @throws AppError DESTINATION_BUSY when too many are being looked up.
+   * @returns every address the name has now; nothing if it does not exist or no name server answers.
+   * @throws AppError DESTINATION_BUSY if too many names are being looked up.
    */
   lookUp(host: string): Promise<readonly Address[]>;
   close(): void;
 };
 
 /**
- * Looks names up with c-ares: `getaddrinfo` runs on the few threads that files need too, and a slow name server that a
- * stranger names would stop them. So search domains do not count, only whole names.
+ * Looks names up with c-ares: `getaddrinfo` runs on the few threads that files need too, and a stranger's slow name
+ * server would block them. So search domains do not count, only whole names.
  * @param servers in place of the system's.
  */
 export function createNames(servers: readonly string[], hostsPath: string): Names {
@@ -42,7 +42,7 @@ export function createNames(servers: readonly string[], hostsPath: string): Name
     async lookUp(host) {
       const literal = parseAddress(host);
       if (literal) return [literal];
-      // RFC 6761, 6.3: never asked for, whatever a server or a file would say.
+      // RFC 6761, 6.3: no server or file is asked.
       if (/(?:^|\.)localhost$/.test(host)) return LOOPBACK;
       const found = findInFile(host);
       if (found) return found;

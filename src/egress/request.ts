@@ -6,10 +6,10 @@ export type EgressLimits = {
   connectMs: number;
   /** From the last byte sent to the head of the answer. */
   headersMs: number;
-  /** Without a byte of the answer's body, or anybody taking one. */
+  /** Without a byte of the answer's body arriving, or being read. */
   bodyMs: number;
   totalMs: number;
-  /** The body ends after so many, and so does the connection. */
+  /** The body ends after this many bytes, and so does the connection. */
   answerBytes?: number;
 };
 
@@ -17,24 +17,29 @@ export type EgressRequest = {
   url: string;
   rules: Rules;
   method: 'POST';
-  /** Name, value, name, value; without Host and what belongs to a connection (Transfer-Encoding, Expect, …). */
+  /** Name, value, name, value; without Host and the headers of a connection (Transfer-Encoding, Expect, …). */
   headers: readonly string[];
   /** A stream is not destroyed when the request fails; its length is that of a `content-length` among the headers, if any. */
   body: Readable | Uint8Array;
   /**
-   * Where it fails on a connection that was kept from an earlier request, it is sent once more, on a new one: the other side may
-   * have closed at that moment, and may have read it all the same. Only for a body that is no stream.
+   * If the request fails on a connection that was kept from an earlier one, it is sent once more, on a new connection:
+   * the other side may have closed at that moment, and may have read the request all the same. Not for a stream.
    */
   isRepeatable?: boolean;
-  /** Ends everything at once; the reason is what `send` throws, and what `body` ends with. */
+  /** Ends everything at once; `send` throws the reason, and `body` fails with it. */
   signal?: AbortSignal;
+  /**
+   * Asked for the network (an IPv4 address, or an IPv6 /64) that is dialled first, and for the one that is connected to
+   * before a byte is sent. If it returns false, the request ends with DESTINATION_BUSY.
+   */
+  admit?(network: string): boolean;
   limits: EgressLimits;
 };
 
 export type EgressAnswer = {
   status: number;
-  /** As they came, name by name. */
+  /** As they arrived, name by name. */
   headers: readonly (readonly [name: string, value: string])[];
-  /** Fails where the answer breaks off. Left unread, it ends with the limit `bodyMs`. */
+  /** Fails if the answer breaks off. Left unread, it ends with the limit `bodyMs`. */
   body: Readable;
 };

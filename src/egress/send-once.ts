@@ -3,46 +3,42 @@ import type { Dispatcher } from 'undici';
 import { AppError } from '../errors.ts';
 import { lend } from './borrowed-body.ts';
 import type { Connection } from './connections.ts';
-import type { Deadlines } from './deadlines.ts';
-import type { EgressAnswer, EgressRequest } from './request.ts';
-import type { Count } from './spent-buffers.ts';
+import type { Deadline, Deadlines } from './deadlines.ts';
+import { networkAt } from './dial.ts';
+import type { EgressAnswer, EgressLimits, EgressRequest } from './request.ts';
 
 const ANSWER_BUFFER_BYTES = 65_536;
-/** Heads before the answer's own (1xx); each costs time, and nothing else counts them. */
+/** Interim heads (1xx) before the answer's own; each costs time, and nothing else counts them. */
 const MAX_INTERIM = 100;
-/** What only our own code can do wrong. */
+/** Mistakes that only our own code can make. */
 const WRONG_USE = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED']);
 
 export type Attempt = {
   connection: Connection;
   request: EgressRequest;
   deadlines: Deadlines;
-  /** What is left of the time to connect, and of all. */
+  /** The time left to connect, and in all. */
   connectMs: number;
   totalMs: number;
-  /** Of bodies, both ways. */
-  count: Count;
   /** Called once, as soon as the connection is free again or lost. */
   onEnd(isReusable: boolean): void;
 };
 
 /**
  * Sends one request on one connection, once.
- * @throws AppError UPSTREAM_FAILED, UPSTREAM_TIMEOUT; or the signal's reason.
+ * @throws AppError UPSTREAM_FAILED, UPSTREAM_TIMEOUT, DESTINATION_BUSY; or the signal's reason.
  */
 export function attempt(parts: Attempt): Promise<EgressAnswer> {
-  const { connection, request, deadlines, count } = parts;
+  const { connection, request, deadlines } = parts;
   const { limits, signal } = request;
   const head = Promise.withResolvers<EgressAnswer>();
   let control: Dispatcher.DispatchController | undefined;
-  let body: Readable | undefined;
   let isEnded = false;
-  let interim = 0;
-  let bytesLeft = limits.answerBytes ?? Number.POSITIVE_INFINITY;
 
   const deadline = deadlines.start(parts.connectMs, parts.totalMs, () => stop(new AppError('UPSTREAM_TIMEOUT')));
   const onAbort = (): void => stop(signal?.reason);
   signal?.addEventListener('abort', onAbort, { once: true });
+  const { breakOff, ...receiver } = receive({ limits, deadline, onHead: head.resolve, end, stop });
 
   /** @returns whether this was the end. */
   function end(isReusable: boolean): boolean {
@@ -56,40 +52,63 @@ export function attempt(parts: Attempt): Promise<EgressAnswer> {
 
   function fail(error: unknown): void {
     if (!end(false)) return;
-    if (body) body.destroy(error as Error);
-    else head.reject(error);
+    breakOff(error);
+    head.reject(error); // unless there was one
   }
 
   function stop(reason: unknown): void {
+    if (isEnded) return; // the connection may be another request's by now
     fail(reason);
     const error = new Error('given up');
     connection.giveUp?.(error);
     control?.abort(error);
   }
 
-  function openBody(): Readable {
-    const opened = new Readable({
-      highWaterMark: ANSWER_BUFFER_BYTES,
-      read() {
-        deadline.allow(limits.bodyMs);
-        control?.resume();
-      },
-      destroy(error, done) {
-        if (!isEnded) stop(error);
-        done(error);
-      },
-    });
-    opened.on('error', () => {}); // who takes no notice of the body must not be ended by it
-    return opened;
+  if (signal?.aborted) {
+    onAbort(); // there will be no event
+    return head.promise;
   }
-
-  const handler: Dispatcher.DispatchHandler = {
+  const options = {
+    path: connection.target.destination.path,
+    method: request.method,
+    headers: request.headers as string[],
+    body: request.body instanceof Readable ? lend(request.body) : request.body,
+  };
+  connection.client.dispatch(options, {
     onRequestStart(controller) {
       control = controller;
       if (isEnded) controller.abort(new Error('given up'));
+      else if (request.admit?.(networkAt(connection.peer)) === false) stop(new AppError('DESTINATION_BUSY'));
       else deadline.allow(limits.headersMs);
     },
     onBodySent: () => deadline.allow(limits.headersMs),
+    ...receiver,
+    onResponseError: (_controller, error) => fail(toFailure(error)),
+  });
+  return head.promise;
+}
+
+type Receiving = {
+  limits: EgressLimits;
+  deadline: Deadline;
+  onHead(answer: EgressAnswer): void;
+  end(isReusable: boolean): boolean;
+  stop(reason: unknown): void;
+};
+type Receiver = Required<
+  Pick<Dispatcher.DispatchHandler, 'onResponseStart' | 'onResponseData' | 'onResponseEnd'> & {
+    /** Fails the body, if there is one. */
+    breakOff(error: unknown): void;
+  }
+>;
+
+/** Takes the answer in, as fast as its body is read. */
+function receive({ limits, deadline, onHead, end, stop }: Receiving): Receiver {
+  let body: Readable | undefined;
+  let interim = 0;
+  let bytesLeft = limits.answerBytes ?? Number.POSITIVE_INFINITY;
+  return {
+    breakOff: (error) => void body?.destroy(error as Error),
     onResponseStart(controller, status) {
       if (status < 200) {
         interim += 1;
@@ -97,12 +116,17 @@ export function attempt(parts: Attempt): Promise<EgressAnswer> {
         return;
       }
       deadline.allow(limits.bodyMs);
-      body = openBody();
-      head.resolve({ status, headers: readHeaders(controller.rawHeaders as Buffer[]), body });
+      body = openBody({
+        onRead() {
+          deadline.allow(limits.bodyMs);
+          controller.resume();
+        },
+        onDestroy: stop,
+      });
+      onHead({ status, headers: readHeaders(controller.rawHeaders as Buffer[]), body });
     },
     onResponseData(controller, chunk) {
       deadline.allow(limits.bodyMs);
-      count(chunk.length);
       bytesLeft -= chunk.length;
       const isTooMuch = bytesLeft < 0;
       const isFull = body?.push(isTooMuch ? chunk.subarray(0, bytesLeft) : chunk) === false;
@@ -116,22 +140,20 @@ export function attempt(parts: Attempt): Promise<EgressAnswer> {
       body?.push(null);
       end(true);
     },
-    onResponseError: (_controller, error) => fail(toFailure(error)),
   };
-  if (signal?.aborted) {
-    onAbort(); // it will not be told again
-    return head.promise;
-  }
-  connection.client.dispatch(
-    {
-      path: connection.target.destination.path,
-      method: request.method,
-      headers: request.headers as string[],
-      body: request.body instanceof Readable ? lend(request.body, count) : request.body,
+}
+
+function openBody(on: { onRead(): void; onDestroy(error: Error | null): void }): Readable {
+  const body = new Readable({
+    highWaterMark: ANSWER_BUFFER_BYTES,
+    read: on.onRead,
+    destroy(error, done) {
+      on.onDestroy(error);
+      done(error);
     },
-    handler,
-  );
-  return head.promise;
+  });
+  body.on('error', () => {}); // a caller that ignores the body must not fail with it
+  return body;
 }
 
 function readHeaders(raw: readonly Buffer[]): [name: string, value: string][] {
@@ -142,7 +164,7 @@ function readHeaders(raw: readonly Buffer[]): [name: string, value: string][] {
   return headers;
 }
 
-/** Of what went wrong, only the code is kept: messages have addresses and names in them. */
+/** Keeps only the code of an error: messages have addresses and names in them. */
 function toFailure(error: NodeJS.ErrnoException): Error {
   const { code = error.name } = error;
   if (WRONG_USE.has(code)) return new TypeError('a request that cannot be sent', { cause: error });

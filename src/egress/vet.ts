@@ -1,6 +1,7 @@
 import { AppError } from '../errors.ts';
-import { type Address, type AllowEntry, parseAddress } from '../network/allow-list.ts';
-import { createOwnAddresses, isIn, isPublic, type Range } from './addresses.ts';
+import { type Address, isIn, parseAddress, type Range } from '../network/addresses.ts';
+import type { AllowEntry } from '../network/allow-list.ts';
+import { createOwnAddresses, isPublic } from './addresses.ts';
 import { type Destination, isOrdinary, type Rules } from './destination.ts';
 
 type Entry = { port: number | undefined; host: string | undefined; range: Range | undefined };
@@ -8,14 +9,14 @@ type Entry = { port: number | undefined; host: string | undefined; range: Range 
 export type Vet = (destination: Destination, rules: Rules, found: readonly Address[]) => readonly Address[];
 
 /**
- * Decides which of the addresses of a destination may be dialled.
+ * Decides which addresses of a destination may be dialled.
  *
- * Where a host is listed by its name, whatever it resolves to is meant. Else every address must be public or listed: one
- * that is neither, and all are refused but those that are listed. What is allowed to listed destinations alone (plain http
- * for webhooks, unusual ports) goes to listed addresses alone.
- * @param isOwn whether it is an address of this machine: these count as not public, whatever they are.
- * @returns none where there are none.
- * @throws AppError DESTINATION_FORBIDDEN.
+ * If a host is listed by its name, all of its addresses may be dialled. Otherwise every address must be public or listed:
+ * a single one that is neither leaves only the listed ones. Requests that only listed destinations may get (plain http
+ * for webhooks, unusual ports) go to listed addresses only.
+ * @param isOwn whether an address belongs to this machine: then it does not count as public.
+ * @returns nothing for a name without addresses.
+ * @throws AppError DESTINATION_FORBIDDEN if none of its addresses may be dialled.
  */
 export function createVet(allowed: readonly AllowEntry[], isOwn = createOwnAddresses()): Vet {
   const entries = allowed.map(toEntry);

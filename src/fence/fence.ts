@@ -1,57 +1,57 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
-import { MAX_DATABASES, readFenceFile, removeLeftOvers, writeFenceFile } from './file.ts';
+import { MAX_DATABASES, readFenceFile, tidyFenceFile, writeFenceFile } from './file.ts';
 import { type FenceMark, type FenceState, type FenceStore, lostMark, unmarked } from './store.ts';
 
 /** How long a beat waits for the file. */
 const WRITE_MS = 2_000;
 /** While secrets are refused, how often they are counted. */
 const COUNT_INTERVAL_MS = 60_000;
-/** How often a failure that lasts is told. */
+/** How often a lasting failure is reported. */
 const WARNING_INTERVAL_MS = 60_000;
 
-/** What an operator should hear. */
+/** Reports for the operator. */
 export type FenceReport = {
-  /** @param refused undefined where they could not be counted. */
+  /** @param refused undefined if they could not be counted. */
   refusing(refused: number | undefined, refusedUntil: number): void;
   warning(message: string, err?: unknown): void;
 };
 
 export type FenceParts = {
   store: FenceStore;
-  /** Where marks are kept outside of the database; best on another disk. */
+  /** The file that keeps marks outside of the database; best on another disk. */
   path: string;
   clock: Clock;
-  /** Milliseconds that pass whatever is done to the clock. */
+  /** Milliseconds that pass even if someone sets the clock. */
   uptime: Clock;
-  /** Whether this process moves the mark with each beat; others look. */
+  /** Whether this process moves the mark with each beat; other processes only look. */
   isMarker: boolean;
   report: FenceReport;
 };
 
 /**
- * Notices that the database was put back to an older state, for then what was read since would be handed out again. A
- * mark goes into the database first and then into the file: so the file's is never the newer one, wherever a crash comes
- * between, unless the database went back.
+ * Notices that the database was restored to an older state, because then secrets that were read since would be handed out
+ * again. A mark goes into the database first and then into the file: so that of the file is never newer, even after a
+ * crash in between, unless the database was restored.
  */
 export type Fence = {
   /**
    * Secrets created at this instant (ms) or before must be refused.
-   * @throws AppError STORAGE_UNAVAILABLE while it is not known: at the start, and after the database was away.
+   * @throws AppError STORAGE_UNAVAILABLE while this is unknown: at the start, and after the database was away.
    */
   refusedUntil(): number;
-  /** How many are refused, by the last count of the process that marks; undefined where it is not known. */
+  /** How many secrets are refused, by the last count of the process that marks; undefined if unknown. */
   refusedCount(): number | undefined;
-  /** Moves the mark, or looks at it: once a second. @returns whether it is known what must be refused. */
+  /** Moves the mark, or looks at it: once a second. @returns whether it is known which secrets to refuse. */
   beat(): Promise<boolean>;
-  /** The last beat, of every process: what it answered since the one before is marked too. */
+  /** The last beat, of every process: it also marks the answers since the previous one. */
   end(): Promise<void>;
 };
 
 /**
  * Makes the fence of one process. Knows nothing until the first beat.
- * @param writeMs how long a beat waits for the file; what takes longer goes on, and holds up the next ones.
+ * @param writeMs how long a beat waits for the file; a slower write continues, and holds up the next ones.
  */
 export function createFence(parts: FenceParts, writeMs = WRITE_MS): Fence {
   const { store, path, clock, uptime, isMarker, report } = parts;
@@ -86,7 +86,7 @@ export function createFence(parts: FenceParts, writeMs = WRITE_MS): Fence {
     await file.write(known ?? []);
   }
 
-  /** Where the clock went back the mark goes on with time, for until then secrets were created by the clock. */
+  /** If the clock was set back, the mark continues with time, because secrets were created by the earlier clock. */
   function nextMark(): number {
     return Math.max(clock(), state ? state.mark + uptime() - markedAt : 0);
   }
@@ -128,19 +128,19 @@ function tellDoubts(kept: readonly FenceMark[] | undefined, found: FenceState | 
   if (!found && kept?.length) {
     warn('the database was never marked, but one was before: it is new, or older than its first mark');
   } else if (found && !isThere) {
-    warn('the fence file has no mark of this database: whether it was put back to an older state cannot be told');
+    warn('the fence file has no mark of this database: whether it was restored to an older state is unknown');
   }
 }
 
 type KeptFile = {
-  /** @returns undefined when there is none. */
+  /** @returns undefined if there is no file. */
   read(): readonly FenceMark[] | undefined;
   write(marks: readonly FenceMark[]): Promise<void>;
 };
 
 type KeptFileParts = { path: string; clock: Clock; warn: Warn; writeMs: number };
 
-/** The file, whose failures are told but never end anything. */
+/** The file. Its failures are reported but end nothing. */
 function createKeptFile({ path, clock, warn, writeMs }: KeptFileParts): KeptFile {
   let isWriting = false;
   let isClean = false;
@@ -148,7 +148,7 @@ function createKeptFile({ path, clock, warn, writeMs }: KeptFileParts): KeptFile
   async function write(marks: readonly FenceMark[]): Promise<void> {
     try {
       await writeFenceFile(path, marks);
-      if (!isClean) await removeLeftOvers(path, clock());
+      if (!isClean) await tidyFenceFile(path, clock());
       isClean = true;
     } catch (err) {
       warn('the fence file cannot be written', err);
@@ -175,7 +175,7 @@ function createKeptFile({ path, clock, warn, writeMs }: KeptFileParts): KeptFile
 
 type RefusedCount = { current(): number | undefined; update(refusedUntil: number): void };
 
-/** Counts in the background what is refused: when that changes, and once a minute while there is anything. */
+/** Counts the refused secrets in the background: when their time changes, and once a minute while there are any. */
 function createRefusedCount({ store, clock, uptime, report }: FenceParts): RefusedCount {
   let refused: number | undefined;
   let countedUntil: number | undefined;
@@ -202,7 +202,7 @@ function createRefusedCount({ store, clock, uptime, report }: FenceParts): Refus
 
 type Warn = FenceReport['warning'];
 
-/** Each warning once in a while: some would come with every beat. */
+/** Limits how often a warning appears: some would come with every beat. */
 function createRareWarning({ warning }: FenceReport): Warn {
   const nextAt = new Map<string, number>();
   return (message, err) => {

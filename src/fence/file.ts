@@ -1,24 +1,19 @@
-import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
-import { type FileHandle, open, readdir, readlink, realpath, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
-import { makeFolder } from '../files/make-folder.ts';
+import { followLink, replaceFile } from '../files/replace.ts';
+import { removeLeftOvers } from '../files/temporary.ts';
 import type { FenceMark } from './store.ts';
 
-/** Beyond these many databases the file forgets the one that was marked longest ago. */
+/** With more databases than this, the file forgets the one that was marked longest ago. */
 export const MAX_DATABASES = 16;
 const VERSION = 1;
 const MAX_BYTES = 16 * 1024;
-/** Until the year 10,000; what is later was not made by us. */
+/** The year 10,000: we made no later mark. */
 const MAX_MARK = 253_402_300_800_000;
-/** What was left by a process that was killed while it wrote. */
-const LEFT_OVER_MS = 60_000;
-const TEMPORARY = /^\.[0-9a-f]{16}$/;
 
 /**
  * Reads the marks, the newest first.
- * @returns undefined when there is no file, or an empty one.
- * @throws Error when it cannot be read, or is of another kind.
+ * @returns undefined if there is no file, or an empty one.
+ * @throws Error if it cannot be read, or does not hold marks.
  */
 export function readFenceFile(path: string): FenceMark[] | undefined {
   const text = readIfThere(path);
@@ -29,57 +24,16 @@ export function readFenceFile(path: string): FenceMark[] | undefined {
 }
 
 /**
- * Puts a new file in the place of the old one: complete and on disk, or not at all. What a link leads to is replaced, not
- * the link, for the mark may be meant for another disk.
+ * Writes the marks: the file is complete and on disk, or as before. The target of a link is replaced, not the link,
+ * because the mark may be meant for another disk.
  */
 export async function writeFenceFile(link: string, marks: readonly FenceMark[]): Promise<void> {
-  const path = await followed(link);
-  const temporary = `${path}.${randomBytes(8).toString('hex')}`;
-  const file = await openNew(temporary);
-  try {
-    await file.writeFile(format(marks));
-    await file.sync();
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  } finally {
-    await file.close();
-  }
+  await replaceFile(await followLink(link), format(marks));
 }
 
-/** Where a link leads to, also when nothing is there yet. */
-async function followed(path: string): Promise<string> {
-  try {
-    return await realpath(path);
-  } catch {
-    return readlink(path).then(
-      (target) => resolve(dirname(path), target),
-      () => path,
-    );
-  }
-}
-
-/** The folder is made where it is missing, and not looked at otherwise: a disk that hangs must not hold the event loop. */
-async function openNew(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, 'wx', 0o600);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    makeFolder(dirname(path), 0o700);
-    return open(path, 'wx', 0o600);
-  }
-}
-
-/** Removes what processes that were killed have left beside the file. */
-export async function removeLeftOvers(link: string, now: number): Promise<void> {
-  const path = await followed(link);
-  const [folder, name] = [dirname(path), basename(path)];
-  for (const other of await readdir(folder)) {
-    if (!other.startsWith(name) || !TEMPORARY.test(other.slice(name.length))) continue;
-    const leftOver = join(folder, other);
-    if ((await stat(leftOver)).mtimeMs < now - LEFT_OVER_MS) await rm(leftOver, { force: true });
-  }
+/** Removes the files that killed processes have left beside the file. */
+export async function tidyFenceFile(link: string, now: number): Promise<void> {
+  await removeLeftOvers(await followLink(link), now);
 }
 
 function readIfThere(path: string): string | undefined {

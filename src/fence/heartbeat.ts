@@ -2,13 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Fence } from './fence.ts';
 
 const BEAT_MS = 1_000;
-/** While it is not known what to refuse, nothing is handed out: asked again sooner. */
+/** While it is unknown which secrets to refuse, none is handed out: asks again sooner. */
 const RETRY_MS = 250;
-/** The end waits so long for the database and the file; without it the last second is not marked. */
+/** How long the end waits for the database and the file; without them the last second is not marked. */
 const END_MS = 1_000;
 
 export type Heartbeat = {
-  /** Resolves when it is known for the first time what must be refused. */
+  /** Resolves when it is known for the first time which secrets to refuse. */
   known: Promise<void>;
   stop(): Promise<void>;
 };

@@ -1,13 +1,13 @@
 /**
- * What the fence needs from an engine: one record, in the same place as the secrets, so that whoever puts these back to
- * an older state puts it back too. Every verb is one atomic step across processes, and durable once it resolves. An
+ * What the fence needs from an engine: one record, in the same place as the secrets, so that restoring these to an older
+ * state restores it too. Every verb is one atomic step across processes, and durable once it resolves. An
  * engine that cannot answer rejects with AppError STORAGE_UNAVAILABLE.
  */
 export interface FenceStore {
-  /** What is stored; undefined where nothing was ever marked. */
+  /** The stored state; undefined if nothing was ever marked. */
   look(): Promise<FenceState | undefined>;
 
-  /** Puts `advanced` of what is stored in its place. @returns what is stored now. */
+  /** Puts `advanced` of the stored state in its place. @returns the new state. */
   advance(now: number, known: readonly FenceMark[]): Promise<FenceState>;
 
   /** How many waiting secrets created at `refusedUntil` or before could still be read at `now`, were they not refused. */
@@ -28,8 +28,8 @@ export function unmarked(databaseId: string): FenceState {
 }
 
 /**
- * The next state of a database. A mark always grows, also when the clock does not, so that one that is less than a known
- * one tells of an older state: then everything from before the known one is refused.
+ * The next state of a database. A mark always grows, even if the clock does not, so that a mark below a known one shows
+ * an older state: then everything from before the known one is refused.
  * @param known marks that were seen in a database, each of them after it was durable there.
  */
 export function advanced(state: FenceState, now: number, known: readonly FenceMark[]): FenceState {
@@ -39,9 +39,9 @@ export function advanced(state: FenceState, now: number, known: readonly FenceMa
 }
 
 /**
- * The newest known mark that the database does not have any more; 0 when there is none. One that was never marked may
- * be older than the fence itself, or be filled from a backup only later, so that any database's mark counts; where it is
- * simply new, there is nothing in it to refuse.
+ * The newest known mark that the database has lost; 0 if it has lost no mark. A database that was never marked may be older
+ * than the fence itself, or be filled from a backup later, so for it the mark of any database counts; if it is simply
+ * new, there is nothing in it to refuse.
  */
 export function lostMark(state: FenceState, known: readonly FenceMark[]): number {
   const own = state.mark === 0 ? known : known.filter(({ databaseId }) => databaseId === state.databaseId);

@@ -1,13 +1,13 @@
-import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, linkSync, openSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { makeFolder } from './make-folder.ts';
 import { syncFolder } from './replace.ts';
+import { writeTemporary } from './temporary.ts';
 
 /**
- * What a file holds that is made once, for its owner alone (mode 0600): complete or absent at any instant, whoever else
- * starts at the same time or dies in between.
- * @param make called when there is no such file; what another process made first counts instead.
+ * The content of a file that is made once, for its owner alone (mode 0600): complete or absent at any instant, even if
+ * other processes start at the same time or die in between.
+ * @param make called if there is no such file; if another process makes it first, that one counts.
  */
 export function readOrMake(path: string, make: () => string): string {
   return readIfThere(path) ?? makeOnce(path, make);
@@ -15,20 +15,23 @@ export function readOrMake(path: string, make: () => string): string {
 
 function makeOnce(path: string, make: () => string): string {
   makeFolder(dirname(path), 0o700);
-  const temporary = `${path}.${randomBytes(8).toString('hex')}`; // a container's process ids come again
-  const file = openSync(temporary, 'wx', 0o600);
   try {
-    writeFileSync(file, make());
-    fsyncSync(file);
-    linkSync(temporary, path); // unlike rename, never replaces what another process made first
-    syncFolder(dirname(path));
+    createFile(path, make());
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  } finally {
-    closeSync(file);
-    unlinkSync(temporary); // also when the disk is full
   }
   return readFileSync(path, 'utf8');
+}
+
+/** Makes a file: complete or absent at any instant. @throws EEXIST if there is something at the path. */
+export function createFile(path: string, text: string): void {
+  const temporary = writeTemporary(path, text);
+  try {
+    linkSync(temporary, path); // unlike rename, it never replaces a file that another process made first
+    syncFolder(dirname(path));
+  } finally {
+    unlinkSync(temporary);
+  }
 }
 
 function readIfThere(path: string): string | undefined {

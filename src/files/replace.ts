@@ -1,4 +1,5 @@
 import {
+  chownSync,
   closeSync,
   fchmodSync,
   fchownSync,
@@ -10,23 +11,26 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname } from 'node:path';
+import { type FileHandle, open, readlink, realpath, rename, rm } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { makeFolder } from './make-folder.ts';
+import { temporaryName, writeTemporary } from './temporary.ts';
 
 export type Replacement = {
   write(text: string): void;
-  /** Puts what was written in the file's place: whole or not at all, whatever dies in between, and synced. */
+  /** Puts the written text in the place of the file: whole or not at all, whatever dies in between, and synced. */
   commit(): void;
   /** Leaves the file as it is. Does nothing after `commit`. */
   cancel(): void;
 };
 
 /**
- * Begins to replace a file. Who begins while another has not ended fails with EEXIST, so that reading the file in
- * between and then replacing it is one step. What a link leads to is replaced, not the link.
- * @param access `same`: mode and owner are those of the old one; a new one, and with `private` any, is for its owner alone.
+ * Begins to replace a file. A second replacement that begins before the first has ended fails with EEXIST, so that
+ * reading the file in between and then replacing it is one step. The target of a link is replaced, not the link. Mode and
+ * owner stay those of the old file; a new one is for its owner alone.
  * @throws Error of the file system: no right to write in the folder, to give the file to its owner, …
  */
-export function beginReplacement(link: string, access: 'same' | 'private'): Replacement {
+export function beginReplacement(link: string): Replacement {
   const path = statSync(link, { throwIfNoEntry: false }) ? realpathSync(link) : link;
   const temporary = `${path}.new`;
   const file = openSync(temporary, 'wx', 0o600);
@@ -56,7 +60,7 @@ export function beginReplacement(link: string, access: 'same' | 'private'): Repl
     cancel: () => end(() => unlinkSync(temporary)),
   };
   try {
-    if (access === 'same') likeTheOld(path, file);
+    copyOwnerAndMode(path, file);
     return replacement;
   } catch (error) {
     replacement.cancel();
@@ -64,11 +68,66 @@ export function beginReplacement(link: string, access: 'same' | 'private'): Repl
   }
 }
 
-function likeTheOld(path: string, file: number): void {
+function copyOwnerAndMode(path: string, file: number): void {
   const old = statSync(path, { throwIfNoEntry: false });
   if (!old) return;
   if (old.uid !== process.geteuid?.() || old.gid !== process.getegid?.()) fchownSync(file, old.uid, old.gid);
   fchmodSync(file, old.mode & 0o777);
+}
+
+/** Puts a new file in the place of another, or of none: whole or not at all, and synced. */
+export function replaceFileSync(path: string, text: string, { uid, gid }: { uid: number; gid: number }): void {
+  const temporary = writeTemporary(path, text);
+  try {
+    chownSync(temporary, uid, gid);
+    renameSync(temporary, path);
+  } catch (error) {
+    unlinkSync(temporary);
+    throw error;
+  }
+  syncFolder(dirname(path));
+}
+
+/**
+ * Puts a new file in the place of another, or of none: whole or not at all. Its disk may hang without holding up the
+ * event loop. Does not follow a link: see `followLink`.
+ */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  const temporary = temporaryName(path);
+  const file = await openNew(temporary);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  } finally {
+    await file.close();
+  }
+}
+
+/** The target of a link, even if nothing is there yet; the path itself if it is no link. */
+export async function followLink(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch {
+    return readlink(path).then(
+      (target) => resolve(dirname(path), target),
+      () => path,
+    );
+  }
+}
+
+/** Makes the folder only if it is missing, without looking at it before: a disk that hangs must not hold the event loop. */
+async function openNew(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'wx', 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    makeFolder(dirname(path), 0o700);
+    return open(path, 'wx', 0o600);
+  }
 }
 
 export function syncFolder(path: string): void {

@@ -1,20 +1,26 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Config, decodeKey, decodeKeys } from '../config/config.ts';
-import { readOrMake } from '../files/make-once.ts';
+import { createFile, readOrMake } from '../files/make-once.ts';
 import { beginReplacement, type Replacement } from '../files/replace.ts';
+import { decodeKey, decodeKeys } from './formats.ts';
 
 const FILE_NAME = 'master.key';
 
-/** Of 32 bytes each; the first seals, the others only open. */
+/** Keys of 32 bytes; the first seals, the others only open. */
 export type MasterKeys = readonly [Buffer, ...Buffer[]];
-export type KeyConfig = Pick<Config, 'MASTER_KEY' | 'MASTER_KEY_PREVIOUS' | 'DATA_DIR' | 'files'>;
+/** As in the configuration. */
+export type KeyConfig = {
+  MASTER_KEY?: Buffer;
+  MASTER_KEY_PREVIOUS: readonly Buffer[];
+  DATA_DIR: string;
+  files: { MASTER_KEY?: string; MASTER_KEY_PREVIOUS?: string };
+};
 
-/** Where the keys are kept: in one file, or with the older ones in a second; undefined where the key is a variable. */
+/** The files of the keys: one, or a second one with the older keys. */
 export type KeyFiles = { current: string; previous: string | undefined };
 
-/** Where development keeps the key it made. */
+/** The file of the key that development makes. */
 export function madeKeyPath(dataDir: string): string {
   return join(dataDir, FILE_NAME);
 }
@@ -25,9 +31,8 @@ export function findKeyFiles({ MASTER_KEY, DATA_DIR, files }: KeyConfig): KeyFil
 }
 
 /**
- * The master keys of the configuration. Development's are read from the data folder, or one is made there once (mode
- * 0600): complete or absent at any instant, whoever else starts at the same time or dies in between.
- * @throws Error when that file holds something else.
+ * The master keys of the configuration. In development they are read from the data folder, or one is made there once.
+ * @throws Error if that file does not hold keys.
  */
 export function loadMasterKeys(config: KeyConfig): MasterKeys {
   const { MASTER_KEY, MASTER_KEY_PREVIOUS, DATA_DIR } = config;
@@ -38,16 +43,16 @@ export function loadMasterKeys(config: KeyConfig): MasterKeys {
   return [first, ...older, ...MASTER_KEY_PREVIOUS];
 }
 
-/** As `loadMasterKeys`, where nothing is to be made. @returns undefined when there is no key yet. */
+/** As `loadMasterKeys`, but makes nothing. @returns undefined if there is no key yet. */
 export function findMasterKeys(config: KeyConfig): MasterKeys | undefined {
   const isThere = config.MASTER_KEY || statSync(madeKeyPath(config.DATA_DIR), { throwIfNoEntry: false });
   return isThere ? loadMasterKeys(config) : undefined;
 }
 
 /**
- * Watches the files the keys are kept in.
+ * Watches the files of the keys.
  * @param onUnreadable called once for each change after which they hold no keys.
- * @returns a look, for a few µs, at whether they were changed since the last one, and what they hold then. Never throws.
+ * @returns a check, which takes a few µs and never throws: the keys if the files have changed since the last check.
  */
 export function watchMasterKeys(
   config: KeyConfig,
@@ -56,7 +61,7 @@ export function watchMasterKeys(
   const files = findKeyFiles(config);
   if (!files) return () => undefined;
   const paths = files.previous === undefined ? [files.current] : [files.current, files.previous];
-  let seen = ''; // they may have changed since they were read
+  let seen = ''; // the files may have changed since they were read
   return () => {
     const now = paths.map(identityOf).join();
     if (now === seen) return undefined;
@@ -71,15 +76,15 @@ export function watchMasterKeys(
 }
 
 /**
- * Changes the keys in their files, of which a crash at any instant loses none: each file is replaced as a whole, and
- * older keys are in theirs before the new one is in its own.
- * @returns what they hold now.
- * @throws Error of the file system, or when the files do not hold keys; EEXIST while another change is under way.
+ * Changes the keys in their files. A crash at any instant loses no key: each file is replaced as a whole, and the older
+ * keys are in their file before the new one is in its own.
+ * @returns the new keys.
+ * @throws Error of the file system, or if the files do not hold keys; EEXIST while another change is under way.
  */
 export function changeMasterKeys(files: KeyFiles, change: (keys: MasterKeys) => MasterKeys): MasterKeys {
   const begun: Replacement[] = [];
   const begin = (path: string): Replacement => {
-    const replacement = beginReplacement(path, 'same');
+    const replacement = beginReplacement(path);
     begun.push(replacement);
     return replacement;
   };
@@ -97,12 +102,9 @@ export function changeMasterKeys(files: KeyFiles, change: (keys: MasterKeys) => 
   }
 }
 
-/** Writes a key that nothing uses yet. @throws EEXIST when there is something at the path. */
+/** Writes a key that nothing uses yet. @throws EEXIST if there is something at the path. */
 export function writeNewKey(path: string, key: Buffer): void {
-  const file = openSync(path, 'wx', 0o600);
-  writeFileSync(file, `${asText(key)}\n`);
-  fsyncSync(file);
-  closeSync(file);
+  createFile(path, `${asText(key)}\n`);
 }
 
 function readKeyFiles({ current, previous }: KeyFiles): MasterKeys {

@@ -1,21 +1,22 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { type Config, decodeJwtKey } from '../config/config.ts';
 import { readOrMake } from '../files/make-once.ts';
+import { decodeJwtKey } from './formats.ts';
 
 const MADE_BYTES = 64;
 
-type TokenConfig = Pick<Config, 'NODE_ENV' | 'DATA_DIR'> & Partial<Pick<Config, 'JWT_HEX_SECRET'>>;
+/** As in the configuration. */
+type TokenConfig = { NODE_ENV: string; DATA_DIR: string; JWT_HEX_SECRET?: Buffer | undefined };
 
-/** Where development keeps the key that it made. */
+/** The file of the key that development makes. */
 export function madeTokenKeyPath(dataDir: string): string {
   return join(dataDir, 'jwt.key');
 }
 
 /**
- * The bytes that `x-my-jwt` is signed with. Development without any makes them, once.
- * @returns undefined in production without any: then there is no proxy, and no sink.
- * @throws Error when the file of development holds something else.
+ * The key that signs `x-my-jwt`. Development makes one if the configuration has none.
+ * @returns undefined in production without a key: then there is neither proxy nor sink.
+ * @throws Error if development's file does not hold a key.
  */
 export function loadTokenKey({ JWT_HEX_SECRET, NODE_ENV, DATA_DIR }: TokenConfig): Buffer | undefined {
   if (JWT_HEX_SECRET || NODE_ENV === 'production') return JWT_HEX_SECRET;
@@ -25,11 +26,16 @@ export function loadTokenKey({ JWT_HEX_SECRET, NODE_ENV, DATA_DIR }: TokenConfig
   return key;
 }
 
-type ProxyConfig = Pick<Config, 'NODE_ENV' | 'PROXY_OPEN'> & Partial<Pick<Config, 'JWT_HEX_SECRET' | 'PROXY_TOKEN'>>;
+type ProxyConfig = {
+  NODE_ENV: string;
+  PROXY_OPEN: 'true' | 'false';
+  JWT_HEX_SECRET?: Buffer | undefined;
+  PROXY_TOKEN?: string | undefined;
+};
 
 /**
- * Whoever reaches the proxy signs in our name: production wants to know whom that is.
- * @returns why there is no proxy, a sentence for the operator; undefined where there is one.
+ * A client of the proxy gets requests signed in our name: production must know its clients.
+ * @returns why there is no proxy, a sentence for the operator; undefined if there is one.
  */
 export function whyNoProxy({ NODE_ENV, JWT_HEX_SECRET, PROXY_TOKEN, PROXY_OPEN }: ProxyConfig): string | undefined {
   if (NODE_ENV !== 'production') return undefined;

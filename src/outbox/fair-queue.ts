@@ -1,183 +1,111 @@
-/** Events that a worker has in memory, under way or waiting; the others stay in the store. */
-const MAX_HELD = 1_000;
-/** Of one destination. */
-const MAX_HELD_EACH = 200;
-/** Of destinations whose last delivery did not succeed, together: places are left for those where it did. */
-const MAX_HELD_UNPROVEN = 500;
-/** Deliveries under way, and of those the ones to one destination, and to unproven ones together. */
-const MAX_UNDER_WAY = 88;
-const MAX_UNDER_WAY_EACH = 8;
-/** More than that to destinations whose last delivery succeeded, together: many events of one place need not wait. */
-const MAX_UNDER_WAY_EXTRA = 24;
-const MAX_UNDER_WAY_UNPROVEN = 32;
-/** After so many failures in a row a destination is tried one event at a time, */
-const FAILING_AFTER = 3;
-/** and so many such destinations at once. */
-const MAX_UNDER_WAY_FAILING = 8;
-/** Destinations whose last outcome is remembered. */
-const MAX_REMEMBERED = 2_000;
+import { createLines, type Line, MAX_HELD_EACH } from './lines.ts';
 
-export type Begun<Item> = { item: Item; end(result: 'succeeded' | 'failed' | 'unknown'): void };
+/** Items that a worker has in memory, under way or waiting; the others stay in the store. */
+const MAX_HELD = 3_200;
+/** Deliveries under way. */
+const MAX_UNDER_WAY = 256;
+
+export type Begun<Item> = {
+  item: Item;
+  /**
+   * Counts the delivery for the address that it goes to. May be called again when that changes.
+   * @returns false if too many deliveries to that address are under way: then it must not go on but be put back.
+   */
+  enter(address: string): boolean;
+  /** Lets the item wait again, as the first of its destination, until its address has a place. */
+  putBack(): void;
+  end(result: 'succeeded' | 'failed' | 'unknown'): void;
+};
 
 /**
- * The lines in which events wait for their delivery, one for each destination, so that a slow or hostile receiver
- * delays its own events and nobody else's. Bounded in everything; holds no clock and does nothing by itself.
+ * Items in memory that wait for their delivery, so that a slow or hostile receiver delays its own items and no others.
+ * Limits count by address, because one receiver can have any number of names; an item that waits for its address takes
+ * no place of the others. Everything is bounded. Has no clock and starts nothing.
  */
-export type Lines<Item> = {
-  /** How many more may be held. */
+export type FairQueue<Item> = {
+  /** How many more items may be held. */
   readonly room: number;
-  /** Begun and not ended. */
   readonly underWay: number;
-  /** Takes a place. @returns false when there is none, for this destination or at all. */
+  /** Takes a place. @returns false if there is no place, for this destination or at all. */
   hold(destination: Uint8Array): boolean;
-  /** Gives back a place that was taken by `hold` and not used. */
+  /** Gives back a place that `hold` took and nothing used. */
   drop(destination: Uint8Array): void;
   /** Lets an item wait in the place that was taken for it. */
   add(destination: Uint8Array, item: Item): void;
-  /** The next to begin, each destination in its turn. @returns undefined when there is none, or no place to do it in. */
+  /** The next item to begin: destinations take turns. @returns undefined if none may begin now. */
   next(): Begun<Item> | undefined;
-  /** Takes out what waits and is chosen, with its place. */
+  /** Takes out the waiting items that are chosen, and those beyond what their address may hold, with their places. */
   remove(isChosen: (item: Item) => boolean): Item[];
-  /** Destinations that may have no place for so many now. */
+  /** Destinations that may have no place for this many items now. */
   listFull(count: number): Uint8Array[];
 };
 
-type Line<Item> = {
-  destination: Uint8Array;
-  items: Item[];
-  /** Its items, those under way, and places taken for others. */
-  held: number;
-  underWay: number;
-  /** In a row; undefined while nothing is known of it. */
-  failures: number | undefined;
-};
-
-export function createLines<Item>(): Lines<Item> {
-  /** Those first whose last outcome is oldest. */
-  const lines = new Map<string, Line<Item>>();
-  /** Those with items, first those that had their turn longest ago. */
+export function createFairQueue<Item>(): FairQueue<Item> {
+  const lines = createLines<Item>();
+  const { all, hold } = lines;
+  /** Lines with items, first the one whose last turn was longest ago. */
   const waiting = new Set<Line<Item>>();
-  const held = { all: 0, unproven: 0 };
-  const underWay = { all: 0, unproven: 0, failing: 0, extra: 0 };
-
-  function lineOf(destination: Uint8Array): Line<Item> {
-    const key = keyOf(destination);
-    const known = lines.get(key);
-    if (known) return known;
-    const line = { destination, items: [], held: 0, underWay: 0, failures: undefined };
-    lines.set(key, line);
-    if (lines.size > MAX_REMEMBERED) forgetOne();
-    return line;
-  }
-
-  function forgetOne(): void {
-    for (const [key, line] of lines) {
-      if (line.held === 0 && line.failures !== undefined) return void lines.delete(key);
-    }
-  }
-
-  function isFull(line: Line<Item>): boolean {
-    if (isFailing(line)) return line.held > 0 || underWay.failing >= MAX_UNDER_WAY_FAILING;
-    return line.held >= MAX_HELD_EACH;
-  }
-
-  function mayBegin(line: Line<Item>): boolean {
-    if (isFailing(line) && (line.underWay > 0 || underWay.failing >= MAX_UNDER_WAY_FAILING)) return false;
-    if (isProven(line)) return !needsExtra(line) || underWay.extra < MAX_UNDER_WAY_EXTRA;
-    return !needsExtra(line) && underWay.unproven < MAX_UNDER_WAY_UNPROVEN;
-  }
-
-  function count(line: Line<Item>, by: number): void {
-    line.held += by;
-    held.all += by;
-    if (!isProven(line)) held.unproven += by;
-    if (line.held === 0 && line.failures === undefined) lines.delete(keyOf(line.destination));
-  }
-
-  /** Remembers how a delivery ended; what the line holds counts as the line does. */
-  function judge(line: Line<Item>, hasSucceeded: boolean): void {
-    if (!isProven(line)) held.unproven -= line.held;
-    line.failures = hasSucceeded ? 0 : (line.failures ?? 0) + 1;
-    if (!isProven(line)) held.unproven += line.held;
-    const key = keyOf(line.destination);
-    lines.delete(key);
-    lines.set(key, line);
-  }
 
   function begin(line: Line<Item>): Begun<Item> {
+    const { enter, leave } = lines.begin(line);
     const item = line.items.shift() as Item;
     waiting.delete(line);
     if (line.items.length > 0) waiting.add(line);
-    const kinds: (keyof typeof underWay)[] = ['all'];
-    if (!isProven(line)) kinds.push('unproven');
-    if (isFailing(line)) kinds.push('failing');
-    if (needsExtra(line)) kinds.push('extra');
-    line.underWay += 1;
-    for (const kind of kinds) underWay[kind] += 1;
     return {
       item,
+      enter,
+      putBack() {
+        leave();
+        line.items.unshift(item);
+        waiting.add(line);
+      },
       end(result) {
-        line.underWay -= 1;
-        for (const kind of kinds) underWay[kind] -= 1;
-        if (result !== 'unknown') judge(line, result === 'succeeded');
-        count(line, -1);
+        leave();
+        if (result !== 'unknown') lines.judge(line, result === 'succeeded');
+        hold(line, -1);
       },
     };
   }
 
+  function removeFrom(line: Line<Item>, isChosen: (item: Item) => boolean): Item[] {
+    const { true: removed = [], false: kept = [] } = Object.groupBy(line.items, (item) => `${isChosen(item)}`);
+    const tooMany = lines.heldAt(line) - removed.length - MAX_HELD_EACH;
+    if (tooMany > 0) removed.push(...kept.splice(-tooMany));
+    line.items = kept;
+    if (kept.length === 0) waiting.delete(line);
+    hold(line, -removed.length);
+    return removed;
+  }
+
   return {
     get room() {
-      return MAX_HELD - held.all;
+      return MAX_HELD - all.held;
     },
     get underWay() {
-      return underWay.all;
+      return all.underWay;
     },
     hold(destination) {
-      const line = lineOf(destination);
-      const isRoom = held.all < MAX_HELD && (isProven(line) || held.unproven < MAX_HELD_UNPROVEN) && !isFull(line);
-      count(line, isRoom ? 1 : 0);
+      const line = lines.of(destination);
+      const isRoom = all.held < MAX_HELD && !lines.isFull(line);
+      hold(line, isRoom ? 1 : 0);
       return isRoom;
     },
-    drop: (destination) => count(lineOf(destination), -1),
+    drop: (destination) => hold(lines.of(destination), -1),
     add(destination, item) {
-      const line = lineOf(destination);
+      const line = lines.of(destination);
       line.items.push(item);
       waiting.add(line);
     },
     next() {
-      if (underWay.all >= MAX_UNDER_WAY) return undefined;
-      for (const line of waiting) if (mayBegin(line)) return begin(line);
+      if (all.underWay >= MAX_UNDER_WAY) return undefined;
+      for (const line of waiting) if (lines.mayBegin(line)) return begin(line);
       return undefined;
     },
-    remove(isChosen) {
-      return [...waiting].flatMap((line) => {
-        const chosen = line.items.filter(isChosen);
-        line.items = line.items.filter((item) => !chosen.includes(item));
-        if (line.items.length === 0) waiting.delete(line);
-        count(line, -chosen.length);
-        return chosen;
-      });
-    },
+    // From the line that had its turn last: it has waited least.
+    remove: (isChosen) => [...waiting].toReversed().flatMap((line) => removeFrom(line, isChosen)),
     listFull: (count) =>
-      [...lines.values()]
-        .filter((line) => isFull(line) || line.held + count > MAX_HELD_EACH)
+      [...lines.list()]
+        .filter((line) => lines.isFull(line) || lines.heldAt(line) + count > MAX_HELD_EACH)
         .map(({ destination }) => destination),
   };
-}
-
-/** Its last delivery succeeded. */
-function isProven({ failures }: { failures: number | undefined }): boolean {
-  return failures === 0;
-}
-
-function needsExtra({ underWay }: { underWay: number }): boolean {
-  return underWay >= MAX_UNDER_WAY_EACH;
-}
-
-function isFailing({ failures = 0 }: { failures: number | undefined }): boolean {
-  return failures >= FAILING_AFTER;
-}
-
-function keyOf(destination: Uint8Array): string {
-  return Buffer.from(destination.buffer, destination.byteOffset, destination.byteLength).toString('latin1');
 }

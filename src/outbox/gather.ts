@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * Gathers items for a while and does all of them in one step: a write of its own for each would cost a storage thread's
- * wake-up and a sync of the disk.
- * @returns a function that settles as the step does that its item was in.
+ * Gathers items for a while and handles all of them in one step: a write for each item would cost a wake-up of the
+ * storage thread and a sync of the disk.
+ * @returns a function that settles as the step of its item does.
  */
-export function together<Item>(
+export function gather<Item>(
   gatherMs: number,
   run: (items: readonly Item[]) => Promise<void>,
 ): (item: Item) => Promise<void> {

@@ -1,57 +1,54 @@
 /**
- * What the delivery of webhooks needs from an engine. An event is written by the verb of `SecretStore` that ends its
- * secret, in the same atomic step; from then on it is found here, until it is finished or, at the latest, seven days old.
+ * What leased delivery needs from an engine. Other verbs write the items, in the same atomic step as their cause; from
+ * then on an item is found here until it is finished or, at the latest, seven days old.
  *
- * Whoever takes an event holds it until its `dueAt`: so long nobody else is given it. Then anybody may take it, for who
- * held it may be dead. An event is therefore delivered at least once. Instants are ms since the epoch. Every verb is
- * atomic across processes and durable once it resolves; fails as `SecretStore` does.
+ * The process that takes an item holds it until the item's `dueAt`: until then no other process gets it. After that any
+ * process may take it, because the holder may be dead. An item is therefore delivered at least once. Instants are ms
+ * since the epoch. Every verb is atomic across processes and durable once it resolves; it fails as `SecretStore` does.
  */
-export interface EventStore {
+export interface OutboxStore<Item extends Leased> {
   /**
-   * Takes events that are due at `now`, and holds them until `leaseUntil`. Of N callers one is given each. Those of a
-   * destination that were due first come first; which destinations come first depends on the engine, but none is passed
-   * over for ever.
-   * @returns fewer than the limit where there are no more, or where others took some of them meanwhile.
+   * Takes items that are due at `now`, and holds them until `leaseUntil`. Exactly one of N callers gets each. The items
+   * of one destination come in the order in which they were due; the order of the destinations depends on the engine,
+   * but none is passed over for ever.
+   * @returns fewer than the limit if there are no more, or if other processes took some of them meanwhile.
    */
-  takeDue(now: number, options: TakeOptions): Promise<readonly TakenEvent[]>;
+  takeDue(now: number, options: TakeOptions): Promise<readonly Item[]>;
 
-  /** Removes what was delivered, or will never be, whoever holds it. Of an event that is gone nothing is asked. */
+  /** Removes items that were delivered or never will be, whoever holds them. Items that are gone are ignored. */
   finish(ids: readonly Uint8Array[]): Promise<void>;
 
   /**
-   * Makes a held event due at another time.
-   * @returns false when it is held no more: finished, too old, or another's since its `dueAt`.
+   * Makes a held item due at another time.
+   * @returns false if it is no longer held: finished, too old, or taken by another process since its `dueAt`.
    */
-  postpone(held: Pick<TakenEvent, 'id' | 'dueAt'>, next: Pick<TakenEvent, 'dueAt' | 'attempts'>): Promise<boolean>;
+  postpone(held: Pick<Leased, 'id' | 'dueAt'>, next: Pick<Leased, 'dueAt' | 'attempts'>): Promise<boolean>;
 
-  /** Whether any event is due at `now`. Costs next to nothing where none is, so that it can be asked often. */
+  /** Whether any item is due at `now`. Costs next to nothing if none is, so that it can be asked often. */
   hasDue(now: number): Promise<boolean>;
 
-  /** Events that are not finished, held ones included, and when the oldest of them occurred. */
+  /** Items that are not finished, held ones included, and when the oldest one occurred. */
   countWaiting(): Promise<{ events: number; oldestAt: number | undefined }>;
 }
 
+/** Length of a destination: an opaque name for everything that goes to one place. */
+export const DESTINATION_BYTES = 16;
+
 export type TakeOptions = {
   limit: number;
-  /** Of one destination, at most. */
+  /** At most this many items of one destination. */
   perDestination: number;
   leaseUntil: number;
   /** Destinations to leave out. */
   without: readonly Uint8Array[];
 };
 
-/** How a secret ended: it has one event in its life. */
-export type EventType = 'read' | 'burned' | 'expired';
-
-export type TakenEvent = {
-  /** Of its secret. */
+/** What the outbox looks at in an item; the rest is for its attempt. */
+export type Leased = {
   id: Uint8Array;
-  type: EventType;
   occurredAt: number;
-  /** As told by `postpone`; 0 before the first. */
+  /** As given to `postpone`; 0 before the first. */
   attempts: number;
-  /** Until then it is held by whom it was given to. */
+  /** Until then the process that took it holds it. */
   dueAt: number;
-  /** As given to `create`. */
-  notify: { sealed: Uint8Array; destination: Uint8Array };
 };

@@ -10,14 +10,14 @@ import { sendHead } from '../http/respond.ts';
 import { headersToReturn, headersToSend } from './headers.ts';
 
 const RULES: Rules = { purpose: 'proxy', anyPlainHttp: true, member: 'Destination' };
-/** In all no longer than a request of a client may take (http/server.ts). */
+/** In total no longer than a client's request may take (http/server.ts). */
 const LIMITS = { connectMs: 5_000, headersMs: 30_000, bodyMs: 30_000, totalMs: 60_000 };
-/** So long a client may send nothing of its body while the destination waits for it. */
+/** How long a client may pause in its body while the destination waits for more. */
 const SENDER_MS = 30_000;
 const SENDER_CHECKS = 6;
-/** A client that has closed its side, and to which nothing was sent for so long, has left. */
+/** A client that has closed its side has left if nothing was sent to it for this time. */
 const CLOSED_MS = 1_000;
-/** What is left of a body after the answer is read and dropped, so long or so much, for the answer to arrive. */
+/** How long, and how much, the rest of a body is read and dropped after the answer, so that the answer arrives. */
 const LINGER_MS = 2_000;
 const LINGER_BYTES = 16 * 1024 * 1024;
 
@@ -27,14 +27,14 @@ export type Send = (request: EgressRequest) => Promise<EgressAnswer>;
 export type Timing = { senderMs: number };
 
 /**
- * Sends a request on and passes the answer back, both as they come.
+ * Sends a request on and passes the answer back, both as they arrive.
  * @param token made for this request.
- * @throws AppError of `Egress.send`; REQUEST_TIMEOUT where the client stops sending. Once the answer is begun, whatever
- *   throws breaks it off.
+ * @throws AppError as `Egress.send`; REQUEST_TIMEOUT if the client stops sending. Once the answer has begun, any error
+ *   breaks it off.
  */
 export async function forward(ctx: Context, url: string, token: string, send: Send, timing?: Timing): Promise<void> {
   const { req, res } = ctx;
-  await null; // a short body is behind the head, and is there now
+  await null; // a short body follows the head, and is there now
   const leaving = new AbortController();
   const gone = new Error('the client left');
   const leave = (): void => leaving.abort(gone);
@@ -57,7 +57,7 @@ export async function forward(ctx: Context, url: string, token: string, send: Se
     await passBack(ctx, answer);
   } catch (error) {
     if (req.readableFlowing !== null) drop(req); // the next request on the connection is behind it
-    // Nobody is left to read it: a code of its own would be of no use.
+    // The client is gone: a code of its own would be of no use.
     throw error === gone ? new AppError('INVALID_REQUEST', { detail: 'The request broke off' }) : error;
   } finally {
     sender?.stop();
@@ -66,17 +66,17 @@ export async function forward(ctx: Context, url: string, token: string, send: Se
   }
 }
 
-/** A whole body, where it is there; else as it comes. Without a length and without chunks there is none. */
+/** The whole body if it has arrived, otherwise a stream. Without a length and without chunks it is empty. */
 function bodyOf(request: IncomingMessage): Readable | Uint8Array {
   const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
   if (encoding !== undefined) return request;
   const whole = takeWhole(request, Number(length ?? 0));
   if (!whole) return request;
-  request.resume(); // to its end, which is not told otherwise
+  request.resume(); // or its end is never seen
   return whole;
 }
 
-/** What has come, where that is all: to send it in one step costs half as much. */
+/** The whole body, if it has arrived: sending it in one step costs half as much. */
 function takeWhole(source: Readable, length: number): Buffer | undefined {
   if (source.readableLength !== length) return undefined;
   return length === 0 ? NOTHING : (source.read(length) as Buffer);
@@ -89,7 +89,7 @@ function lengthOf(headers: EgressAnswer['headers']): number {
 
 async function passBack(ctx: Context, { status, headers, body }: EgressAnswer): Promise<void> {
   const { req, res } = ctx;
-  // What is still to come of the request is in nobody's way then.
+  // The rest of the request delays no other request then.
   if (!req.complete) closeAfter(res);
   try {
     sendHead(ctx, status, headersToReturn(headers, status));
@@ -111,11 +111,11 @@ async function passBack(ctx: Context, { status, headers, body }: EgressAnswer): 
   res.end();
 }
 
-/** @throws what broke the source; nothing when the client leaves, which is seen elsewhere. */
+/** @throws the error of the source; nothing if the client leaves, which is seen elsewhere. */
 function pour(source: Readable, response: ServerResponse): Promise<void> {
   return new Promise((resolve, reject) => {
     const onDrain = (): void => void source.resume();
-    if (source.errored) return reject(source.errored); // it will not be told again
+    if (source.errored) return reject(source.errored); // there will be no event
     source.on('data', (chunk: Buffer) => {
       if (!response.write(chunk)) source.pause();
     });
@@ -128,7 +128,7 @@ function pour(source: Readable, response: ServerResponse): Promise<void> {
   });
 }
 
-/** Reads on, whoever read it before and stops now. */
+/** Continues to read, even if an earlier reader pauses it. */
 function drop(request: IncomingMessage): void {
   request.on('pause', () => request.resume()).resume();
 }
@@ -152,8 +152,8 @@ function readRest(request: IncomingMessage): Promise<void> {
 }
 
 /**
- * Calls when the client has closed its side and nothing goes to it any more. One that left looks the same from here until
- * something is sent.
+ * Calls back when the client has closed its side and nothing is sent to it any more. A client that left looks the same
+ * until something is sent.
  */
 function watchClosed(socket: Socket, onGone: () => void): { stop(): void } {
   let seen: number | undefined;
@@ -165,7 +165,7 @@ function watchClosed(socket: Socket, onGone: () => void): { stop(): void } {
   return { stop: () => clearInterval(timer) };
 }
 
-/** Calls once, when nothing has come for so long though somebody waits for it. */
+/** Calls back once, if nothing has arrived for this time although the body is being read. */
 function watchSender(request: IncomingMessage, ms: number, onStall: () => void): { stop(): void } | undefined {
   if (request.complete) return undefined;
   const { socket } = request;

@@ -5,7 +5,7 @@ const OWN_NAME = 'hushbox';
 
 type Pair = readonly [name: string, value: string];
 
-/** RFC 9110 §7.6.1, and `Proxy-…`: meant for the next one on the way alone. */
+/** RFC 9110 §7.6.1, and `Proxy-…`: meant only for the next hop. */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
@@ -16,7 +16,7 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'http2-settings',
 ]);
 
-/** Between the client and us: where to, who it is; and what is made anew. */
+/** Headers between the client and us (where to, its credentials), and those that we set ourselves. */
 const NOT_SENT: ReadonlySet<string> = new Set([
   'host',
   'destination',
@@ -30,7 +30,7 @@ const NOT_SENT: ReadonlySet<string> = new Set([
   'expect',
 ]);
 
-/** What a stranger's answer must not do to our origin, and what is ours to say (RFC 9110 §7.6: all else comes back). */
+/** Headers with which a stranger's answer could harm our origin, and those that we set (RFC 9110 §7.6: all others return). */
 const NOT_RETURNED: ReadonlySet<string> = new Set([
   'set-cookie',
   'set-cookie2',
@@ -46,15 +46,15 @@ const NOT_RETURNED: ReadonlySet<string> = new Set([
   'referrer-policy',
   'x-request-id',
 ]);
-/** The second is what nginx in front would obey: files of its own, other limits. */
+/** nginx in front would obey the second: its own files, other limits. */
 const NOT_RETURNED_PREFIX = /^(?:access-control|x-accel)-/;
 
-/** What every answer that is passed back has of ours. */
+/** The headers that we add to every answer that is passed back. */
 export const ADDED_TO_ANSWERS: readonly string[] = ['Content-Security-Policy', 'sandbox', 'Via', `1.1 ${OWN_NAME}`];
 
 /**
- * The headers a request goes on with, in a flat list: those of the client in their order, then ours.
- * @param token the one that is ours: no other is passed on.
+ * The headers of a request that is sent on, in a flat list: those of the client in their order, then ours.
+ * @param token ours: no other token is passed on.
  */
 export function headersToSend({ rawHeaders, httpVersion }: IncomingMessage, token: string): string[] {
   const sent: string[] = [];
@@ -62,7 +62,7 @@ export function headersToSend({ rawHeaders, httpVersion }: IncomingMessage, toke
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] as string;
     const plain = plainName(name);
-    // The length is needed whoever names it: without it the body would be another one.
+    // The length is kept even if `Connection` names it: without it the body would be a different one.
     if (plain !== 'content-length' && (isOfConnection(plain, named) || NOT_SENT.has(plain))) continue;
     sent.push(name, rawHeaders[index + 1] as string);
   }
@@ -71,9 +71,9 @@ export function headersToSend({ rawHeaders, httpVersion }: IncomingMessage, toke
 }
 
 /**
- * The headers an answer comes back with, in a flat list, without those that every answer has.
- * @param status of 204, a length says nothing.
- * @throws TypeError when the body is encoded in a way that nobody asked for, and that the client would not be told of.
+ * The headers of an answer that is passed back, in a flat list, without those that every answer has.
+ * @param status with 204, a length means nothing.
+ * @throws TypeError if the body has an encoding that nobody asked for, and that the client would not learn of.
  */
 export function headersToReturn(headers: readonly Pair[], status: number): string[] {
   const returned: string[] = [];
@@ -81,7 +81,7 @@ export function headersToReturn(headers: readonly Pair[], status: number): strin
   for (const [name, value] of headers) {
     const plain = plainName(name);
     if (plain === 'transfer-encoding' && value.toLowerCase() !== 'chunked')
-      throw new TypeError('an encoding of the way');
+      throw new TypeError('a transfer encoding other than chunked');
     if (plain === 'content-length') {
       if (status !== 204) returned.push(name, value);
     } else if (!isOfConnection(plain, named) && !NOT_RETURNED.has(plain) && !NOT_RETURNED_PREFIX.test(plain)) {
@@ -101,7 +101,7 @@ export function isLoop({ rawHeaders }: IncomingMessage): boolean {
   return false;
 }
 
-/** The values that a request gives a header, one for each time it is there. */
+/** The values of a header, one for each time it occurs. */
 export function valuesOf({ rawHeaders }: IncomingMessage, wanted: string): string[] {
   const values: string[] = [];
   for (let index = 0; index < rawHeaders.length; index += 2) {
@@ -110,7 +110,7 @@ export function valuesOf({ rawHeaders }: IncomingMessage, wanted: string): strin
   return values;
 }
 
-/** Servers that make variables of headers take `X_My_JWT` for `X-My-JWT`: for us they are the same too. */
+/** Servers that turn headers into variables take `X_My_JWT` for `X-My-JWT`: we do too. */
 function plainName(name: string): string {
   return name.toLowerCase().replaceAll('_', '-');
 }
@@ -119,7 +119,7 @@ function isOfConnection(name: string, named: ReadonlySet<string> | undefined): b
   return HOP_BY_HOP.has(name) || name.startsWith('proxy-') || named?.has(name) === true;
 }
 
-/** Names in `Connection`, where there are others than what every client says. */
+/** Names in `Connection`, except those that every client sends. */
 function namedByConnection(headers: Iterable<Pair>): ReadonlySet<string> | undefined {
   let named: Set<string> | undefined;
   for (const [name, value] of headers) {
@@ -136,17 +136,17 @@ function* pairsOf(rawHeaders: readonly string[]): Generator<Pair> {
   }
 }
 
-/** `Via: 1.0 fred, HTTP/1.1 hushbox:80 (a comment)`: one of the names is ours. A comment says nothing. */
+/** `Via: 1.0 fred, HTTP/1.1 hushbox:80 (a comment)`: one of the names is ours. Comments do not count. */
 function isOurs(via: string): boolean {
   return withoutComments(via)
     .split(',')
     .some((hop) => {
-      const [version = '', by = version] = hop.trim().split(/\s+/); // a name alone is wrong, but a name
+      const [version = '', by = version] = hop.trim().split(/\s+/); // a name alone is invalid, but still a name
       return by.replace(/:\d*$/, '').toLowerCase() === OWN_NAME;
     });
 }
 
-/** RFC 9110 §5.6.5: they can hold others, and a backslash takes the next character as it is. */
+/** RFC 9110 §5.6.5: comments can be nested, and a backslash escapes the next character. */
 function withoutComments(text: string): string {
   let depth = 0;
   let rest = '';
@@ -157,5 +157,5 @@ function withoutComments(text: string): string {
     else if (character === ')' && depth > 0) depth -= 1;
     else if (depth === 0) rest += character;
   }
-  return depth > 0 ? text.replaceAll(/[()]/g, ' , x ') : rest; // no comment that never ends: better one loop too many found
+  return depth > 0 ? text.replaceAll(/[()]/g, ' , x ') : rest; // a comment never ends: better find a loop too many
 }

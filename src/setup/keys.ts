@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { chownSync, closeSync, fsyncSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { decodeKeys } from '../config/config.ts';
-import { syncFolder } from '../files/replace.ts';
+import { replaceFileSync } from '../files/replace.ts';
+import { decodeKeys } from '../keys/formats.ts';
 
 /** The service's database, and its user there. */
 export const DATABASE = 'hushbox';
@@ -77,15 +77,7 @@ function makeOnce(path: string, make: () => string): string {
 
 function put(path: string, text: string): void {
   if (read(path) === text) return;
-  const temporary = `${path}.${randomBytes(8).toString('hex')}`;
-  const file = openSync(temporary, 'wx', 0o600);
-  writeSync(file, `${text}\n`);
-  fsyncSync(file);
-  closeSync(file);
-  const { uid, gid } = statSync(dirname(path));
-  chownSync(temporary, uid, gid);
-  renameSync(temporary, path);
-  syncFolder(dirname(path));
+  replaceFileSync(path, `${text}\n`, statSync(dirname(path)));
 }
 
 /** @returns undefined if there is no file, or it has only blanks. */

@@ -1,10 +1,10 @@
 import type { Config } from '../config/config.ts';
 import type { FenceState, FenceStore } from '../fence/store.ts';
 import type { LimitStore } from '../limits/store.ts';
-import type { EventStore } from '../outbox/store.ts';
 import type { SecretRecords } from '../secrets/records.ts';
 import type { SecretStore } from '../secrets/store.ts';
 import type { SinkStore } from '../sink/store.ts';
+import type { EventStore } from '../webhooks/store.ts';
 
 /** An opened engine: one store for each module that keeps something. */
 export type Storage = {

@@ -1,10 +1,9 @@
 import type { Readable } from 'node:stream';
 import type { Clock } from '../clock.ts';
 import type { Egress } from '../egress/egress.ts';
-import type { EgressAnswer } from '../egress/request.ts';
+import type { EgressAnswer, EgressRequest } from '../egress/request.ts';
 import { AppError } from '../errors.ts';
-import type { Outcome } from '../outbox/outcome.ts';
-import type { TakenEvent } from '../outbox/store.ts';
+import type { Attempt, Crowded, Outcome } from '../outbox/outcome.ts';
 import type { KeyRing } from '../sealing/key-ring.ts';
 import { createTokenKey } from '../tokens/calls/key.ts';
 import { type CallClaims, signToken } from '../tokens/calls/sign.ts';
@@ -13,9 +12,10 @@ import { parseRetryAfter } from './retry-after.ts';
 import { RULES } from './rules.ts';
 import { openSubscription, type Subscription } from './sealed.ts';
 import { signMessage } from './signature.ts';
+import type { TakenEvent } from './store.ts';
 
 export const LIMITS = { connectMs: 5_000, headersMs: 15_000, bodyMs: 2_000, totalMs: 15_000 };
-/** How much of an answer is read, so that its connection can serve the next request; nobody looks at it. */
+/** How much of an answer is read, so that its connection can serve the next request; the content is ignored. */
 export const ANSWER_MAX_BYTES = 65_536;
 const ANSWER_MS = 2_000;
 export const TOKEN_SECONDS = 300;
@@ -24,16 +24,15 @@ export const USER_AGENT = 'Hushbox-Webhooks/1';
 export type AttemptParts = {
   ring: Pick<KeyRing, 'find'>;
   egress: Pick<Egress, 'send'>;
-  /** What the token of a call says, but for whom it is. */
+  /** The claims of a call's token, without its audience. */
   createClaims(): CallClaims;
   clock: Clock;
-  /** An attempt failed in a way that nobody thought of. */
+  /** An attempt failed in a way that the code does not foresee. */
   onError(error: unknown): void;
 };
 
-/** @returns a function that tries to deliver an event, once. It never rejects; `signal` makes its outcome `cut`. */
-export function createAttempt(parts: AttemptParts): (event: TakenEvent, signal: AbortSignal) => Promise<Outcome> {
-  return async (event, signal) => {
+export function createAttempt(parts: AttemptParts): Attempt<TakenEvent> {
+  return async (event, enter, signal) => {
     let subscription: Subscription | undefined;
     try {
       subscription = openSubscription(parts.ring, event.id, event.notify.sealed);
@@ -41,10 +40,16 @@ export function createAttempt(parts: AttemptParts): (event: TakenEvent, signal: 
       return { result: 'damaged' };
     }
     if (!subscription) return { result: 'later' };
+    let isCrowded = false;
+    const admit = (network: string): boolean => {
+      isCrowded = !enter(network);
+      return !isCrowded;
+    };
     try {
-      return await call(parts, event, subscription, signal);
+      return await call(parts, event, subscription, { admit, signal });
     } catch (error) {
-      return signal.aborted ? { result: 'cut' } : outcomeOf(error, parts.onError);
+      if (signal.aborted) return { result: 'cut' };
+      return outcomeOf(error, isCrowded, parts.onError);
     }
   };
 }
@@ -53,7 +58,7 @@ async function call(
   { egress, createClaims, clock }: AttemptParts,
   { type, occurredAt }: TakenEvent,
   { url, secret, webhookId, fingerprint }: Subscription,
-  signal: AbortSignal,
+  bounds: Required<Pick<EgressRequest, 'admit' | 'signal'>>,
 ): Promise<Outcome> {
   const body = formatPayload(type, occurredAt, fingerprint);
   const claims = createClaims();
@@ -73,8 +78,8 @@ async function call(
     headers: Object.entries(headers).flat(),
     body: Buffer.from(body),
     isRepeatable: true, // under the same webhook-id
-    signal,
     limits: LIMITS,
+    ...bounds,
   });
   await readToItsEnd(answer.body);
   return judge(answer, clock());
@@ -104,10 +109,10 @@ function judge({ status, headers }: EgressAnswer, now: number): Outcome {
   return { result: 'refused', retryAfterMs: isPatient ? parseRetryAfter(retryAfter, now) : undefined };
 }
 
-function outcomeOf(error: unknown, onError: (error: unknown) => void): Outcome {
+function outcomeOf(error: unknown, isCrowded: boolean, onError: (error: unknown) => void): Outcome | Crowded {
   const code = error instanceof AppError ? error.code : undefined;
   if (code === 'DESTINATION_FORBIDDEN') return { result: 'forbidden' };
-  if (code === 'DESTINATION_BUSY') return { result: 'later', retryAfterMs: 0 };
+  if (code === 'DESTINATION_BUSY') return isCrowded ? { result: 'crowded' } : { result: 'later', retryAfterMs: 0 };
   if (code !== 'UPSTREAM_FAILED' && code !== 'UPSTREAM_TIMEOUT') onError(error);
   return { result: 'unreachable' };
 }

@@ -1,16 +1,16 @@
 import { hash } from 'node:crypto';
 import { formatInstant } from '../http/instant.ts';
-import type { EventType } from '../outbox/store.ts';
+import type { EventType } from './store.ts';
 
 /**
- * What an event calls its secret: the first 32 hex digits of SHA-256 over the secret key's text. Whoever has the key
- * can compute it (`printf %s KEY | sha256sum`); of 256 random bits it gives nothing back.
+ * The name of a secret in its event: the first 32 hex digits of SHA-256 over the text of the secret key. Anyone with the
+ * key can compute it (`printf %s KEY | sha256sum`); it reveals nothing about a key of 256 random bits.
  */
 export function fingerprintOf(secretKey: string): string {
   return hash('sha256', secretKey, 'hex').slice(0, 32);
 }
 
-/** The body of an event: the same bytes at every attempt, for they are made of what is stored. */
+/** The body of an event: the same bytes at every attempt, because they are made from stored values. */
 export function formatPayload(type: EventType, occurredAt: number, fingerprint: string): string {
   return JSON.stringify({
     type: `secret.${type}`,

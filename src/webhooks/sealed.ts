@@ -1,3 +1,4 @@
+import { DESTINATION_BYTES } from '../outbox/store.ts';
 import { open, seal } from '../sealing/aead.ts';
 import { createHead, HEAD_BYTES, masterKeyIdIn } from '../sealing/head.ts';
 import { createHmacKey, hkdf, hmac } from '../sealing/hkdf.ts';
@@ -6,7 +7,7 @@ import { randomBytes } from '../sealing/random.ts';
 import { fingerprintOf } from './payload.ts';
 import { formatWebhookSecret } from './signature.ts';
 
-/** What is needed to tell somebody of the end of a secret. */
+/** What is needed to report the end of a secret. */
 export type Subscription = {
   url: string;
   /** The 64 bytes that its events are signed with. */
@@ -22,7 +23,6 @@ const WEBHOOK_ID_PREFIX = 'msg_';
 const WEBHOOK_ID_BYTES = 18;
 const FINGERPRINT_BYTES = 16;
 const URL_AT = SECRET_BYTES + WEBHOOK_ID_BYTES + FINGERPRINT_BYTES;
-const DESTINATION_BYTES = 16;
 
 /**
  * A subscription at rest, format 1:
@@ -38,10 +38,10 @@ const DESTINATION_BYTES = 16;
 const INFO = Buffer.from('hushbox v1 webhook');
 const DESTINATION_INFO = Buffer.from('hushbox v1 webhook destination');
 
-/** As it is stored: `destination` is alike for URLs of one origin, and says nothing of it to who has the store alone. */
+/** As stored. `destination` is the same for all URLs of one origin, and reveals nothing about it without the master key. */
 export type SealedSubscription = { sealed: Buffer; destination: Buffer };
 
-/** Makes the webhook of a new secret: its own secret, its id, and what of it is stored. */
+/** Makes the webhook of a new secret: its own secret, its id, and the stored form. */
 export function createSubscription(
   ring: Pick<KeyRing, 'current'>,
   url: string,
@@ -70,8 +70,8 @@ export function sealSubscription(masterKey: MasterKey, id: Uint8Array, subscript
 }
 
 /**
- * @returns undefined when the format or the master key is unknown: nothing can be said about the content.
- * @throws Error when it does not open: tampered, damaged, or another secret's.
+ * @returns undefined if the format or the master key is unknown.
+ * @throws Error if it does not open: tampered with, damaged, or another secret's.
  */
 export function openSubscription(
   ring: Pick<KeyRing, 'find'>,
@@ -92,7 +92,7 @@ export function openSubscription(
   };
 }
 
-/** What a URL's origin is known by in the store, so that events to one place can be counted without opening them. */
+/** The stored name of an origin, so that events to one place can be counted without opening them. */
 export function destinationOf({ salt }: MasterKey, origin: string): Buffer {
   const key = createHmacKey(hkdf(salt, Buffer.alloc(0), DESTINATION_INFO));
   return hmac(key, Buffer.from(origin)).subarray(0, DESTINATION_BYTES);

@@ -2,17 +2,17 @@ import { createHmac, type KeyObject } from 'node:crypto';
 
 const SECRET_PREFIX = 'whsec_';
 
-/** A webhook secret as its owner is given it: `whsec_` and the bytes as base64. */
+/** A webhook secret as its owner gets it: `whsec_` and the bytes as base64. */
 export function formatWebhookSecret(secret: Uint8Array): string {
   return SECRET_PREFIX + Buffer.from(secret).toString('base64');
 }
 
-/** What is signed: one attempt to deliver `body`, which must be sent byte for byte as it is here. */
+/** One attempt to deliver `body`, which must be sent byte for byte as signed. */
 export type SignedMessage = { id: string; timestampSeconds: number; body: string };
 
 /**
  * The headers of Standard Webhooks 1.0 for one attempt. The id is the event's and stays the same at every attempt,
- * so that a receiver can tell a repeat; the time is the attempt's.
+ * so that a receiver recognizes a repeat; the time is the attempt's.
  * @param key the bytes behind `whsec_`, not their text.
  */
 export function signMessage(key: KeyObject, { id, timestampSeconds, body }: SignedMessage): Record<string, string> {

@@ -1,25 +1,25 @@
 import type { Egress } from '../egress/egress.ts';
 import { AppError } from '../errors.ts';
-import type { TakenEvent } from '../outbox/store.ts';
 import type { KeyRing } from '../sealing/key-ring.ts';
 import { RULES } from './rules.ts';
 import { createSubscription } from './sealed.ts';
+import type { TakenEvent } from './store.ts';
 
 export type WebhookParts = {
   ring: Pick<KeyRing, 'current'>;
   egress: Pick<Egress, 'check'>;
-  /** Whether who creates a secret may name an address for us to call. */
+  /** Whether creators of secrets may name an address for us to call. */
   isOpen: boolean;
 };
 
-/** Takes the addresses that are to be told of a secret's end. */
+/** Accepts the addresses that are notified of a secret's end. */
 export type Webhooks = {
   /**
-   * Whether events can go there, as things are now; they are asked anew at every attempt.
+   * Checks whether events can go there now. Every attempt checks again.
    * @throws AppError NOTIFY_FORBIDDEN, INVALID_REQUEST, DESTINATION_FORBIDDEN, DESTINATION_BUSY.
    */
   check(url: string): Promise<void>;
-  /** What is stored with a new secret, and the secret that its event will be signed with. */
+  /** The part that is stored with a new secret, and the secret that its event will be signed with. */
   subscribe(
     url: string,
     key: { id: Uint8Array; text: string },

@@ -432,3 +432,13 @@ test('a bad variable hides neither a missing file nor what production needs', as
   t.deepEqual(namedIn(message), ['CREATE_TOKEN_FILE', 'LOG_LEVEL', 'MASTER_KEY']);
   t.notRegex(message, /leaked/);
 });
+
+test('a problem says what is allowed, and with which command a key is made', (t) => {
+  const bad = { NODE_ENV: 'production', LOG_LEVEL: 'loud', JWT_HEX_SECRET: 'ab'.repeat(63) };
+  const { message } = t.throws(() => readConfig(bad)) as Error;
+  t.deepEqual(message.split('\n').slice(1), [
+    '  JWT_HEX_SECRET must be 128 to 2048 hex digits (openssl rand -hex 64)',
+    '  LOG_LEVEL must be trace, debug, info, warn, error, fatal or silent',
+    '  MASTER_KEY must be set in production (openssl rand -hex 32)',
+  ]);
+});

@@ -6,7 +6,7 @@ import { startDns } from '../support/egress/dns.ts';
 const BUSY = { code: 'DESTINATION_BUSY', retryAfterSeconds: 5 };
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test('who waits for a place gets it in turn, and only where all of its gates have one', async (t) => {
+test('a request that waits for a place gets it in turn, and only when all of its gates have one', async (t) => {
   const gates = createGates(2);
   const entered: string[] = [];
   const enter = (name: string, ...keys: string[]): void => {
@@ -33,7 +33,7 @@ test('who waits for a place gets it in turn, and only where all of its gates hav
   t.deepEqual([gates.inside, gates.waiting], [0, 0]);
 });
 
-test('who waits too long is told to come back, and takes no place any more', async (t) => {
+test('a request that waits too long is refused for now, and takes no place any more', async (t) => {
   const gates = createGates(1, 50);
   t.is(gates.enter(['a'], undefined), undefined);
   const keepsAlive = setTimeout(() => {}, 60_000);

@@ -5,7 +5,8 @@ import test, { type ExecutionContext } from 'ava';
 import { createOwnAddresses } from '../../src/egress/addresses.ts';
 import { parseDestination } from '../../src/egress/destination.ts';
 import { createVet } from '../../src/egress/vet.ts';
-import { type Address, parseAddress, parseAllowList } from '../../src/network/allow-list.ts';
+import { type Address, parseAddress } from '../../src/network/addresses.ts';
+import { parseAllowList } from '../../src/network/allow-list.ts';
 import {
   callFromChild,
   isLoopback,

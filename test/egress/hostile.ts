@@ -41,7 +41,7 @@ export const HOSTILE: readonly (readonly [host: string, address: string])[] = [
   ['[fe80::5efe:127.0.0.1]', 'fe80::5efe:7f00:1'],
   ['[2a00::5efe:127.0.0.1]', '2a00::5efe:7f00:1'],
   ['[2a00::200:5efe:10.0.0.1]', '2a00::200:5efe:a00:1'],
-  // Private networks, and what clouds tell their machines.
+  // Private networks, and metadata of clouds.
   ['10.0.0.1', '10.0.0.1'],
   ['10.255.255.255', '10.255.255.255'],
   ['0xa.1', '10.0.0.1'],

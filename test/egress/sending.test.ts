@@ -31,7 +31,7 @@ const startRaw = (t: ExecutionContext, onSocket: (socket: Socket) => void): Prom
 const at = ({ port }: Upstream): string => `http://127.0.0.1:${port}/`;
 const HEAD = 'HTTP/1.1 200 OK\r\n';
 
-/** Bytes from nowhere, as many as are asked for; tells how many that was. */
+/** Bytes from nowhere, as many as are read; counts them. */
 function flow(limit = Number.POSITIVE_INFINITY): { source: Readable; taken(): number } {
   let taken = 0;
   const chunk = Buffer.alloc(16_384, 'x');
@@ -177,7 +177,7 @@ test('refused, reset, broken, no TLS and no such name are one answer, at full se
   t.is(egress.size, 0);
 });
 
-test('what failed is told to the log by a code alone', async (t) => {
+test('the log gets nothing about a failure but a code', async (t) => {
   const closed = await startWeb(t, () => {});
   closed.server.close();
   const error = await t.throwsAsync(start(t).egress.send(requestTo(`${at(closed)}secret-path`)));
@@ -424,7 +424,7 @@ test('nobody reads ahead: an answer waits for its reader, and a body for the ups
   ending.abort(new Error('enough'));
 });
 
-test('a body that is not read by an upstream, or an answer by its reader, holds its place for so long and no longer', async (t) => {
+test('a body that the upstream does not read, and an answer that its reader does not, lose their place in time', async (t) => {
   const upstream = await startRaw(t, (socket) => socket.pause());
   const { egress, post } = start(t);
   t.is(await post(at(upstream), { body: flow().source, limits: { ...PATIENT, headersMs: 150 } }), 'UPSTREAM_TIMEOUT');
@@ -439,7 +439,7 @@ test('a body that is not read by an upstream, or an answer by its reader, holds 
   t.pass();
 });
 
-test('the body that was given is left as it is when the request fails, for it may belong to who is still to be answered', async (t) => {
+test('a request that fails leaves its body as it is, because it may belong to a client that still needs an answer', async (t) => {
   const upstream = await startRaw(t, (socket) => socket.once('data', () => socket.resetAndDestroy()));
   const { source } = flow();
   t.is(await start(t).post(at(upstream), { body: source }), 'UPSTREAM_FAILED');
@@ -496,7 +496,7 @@ test('64 requests at once to one destination, whatever names lead there; the oth
   t.deepEqual([egress.size, egress.waiting], [0, 0]);
 });
 
-test('who would wait behind too many is told to come back', async (t) => {
+test('a request is refused for now when too many wait', async (t) => {
   const silent = await startRaw(t, (socket) => socket.resume());
   const { egress, counted } = start(t);
   const ending = new AbortController();

@@ -26,7 +26,7 @@ const KILLS = Number(process.env.FENCE_KILLS ?? 15);
 /** A busy machine's. */
 const DISK_MS = 60_000;
 
-/** A fence on a store of its own process, as one worker has it, and what it told. */
+/** A fence on a store of its own process, as one worker has it, and its reports. */
 type Worker = { fence: Fence; storage: Storage; refusing: (number | undefined)[]; warnings: string[] };
 type World = {
   place: Place;
@@ -90,7 +90,7 @@ for (const engine of ENGINES) {
     t.deepEqual([refusing, warnings, others], [[], [], []]);
   });
 
-  test('the file follows the database with each beat and at the end, of who does not mark too', async (t, world) => {
+  test('the file follows the database with each beat and at the end, also in a process that does not mark', async (t, world) => {
     const marker = await world.open();
     const other = await world.open({ isMarker: false });
     const marks = async (beat: () => Promise<unknown>): Promise<number> => {
@@ -217,7 +217,7 @@ for (const engine of ENGINES) {
     }
   });
 
-  test('a database that comes back with an older state is noticed by who was running, within a beat', async (t, world) => {
+  test('a running process notices within a beat that a database came back with an older state', async (t, world) => {
     const { clock, place } = world;
     const [marker, other] = [await world.open(), await world.open({ isMarker: false })];
     for (const { fence } of [marker, other]) await fence.beat();
@@ -265,7 +265,7 @@ for (const engine of ENGINES) {
     t.is(fence.refusedUntil(), 0);
   });
 
-  test('a mark that cannot be moved is told once, keeps the file as it is, and ends nothing', async (t, world) => {
+  test('a mark that cannot be moved is reported once, keeps the file as it is, and ends nothing', async (t, world) => {
     const { fence, storage, warnings } = await world.open();
     await fence.beat();
     const before = readFileSync(world.path);
@@ -302,7 +302,7 @@ for (const engine of ENGINES) {
       for (let beats = 0; beats < 3; beats++) await fence.beat();
       t.is(fence.refusedUntil(), 0);
       t.is(warnings.length, 1);
-      t.regex(warnings[0] ?? '', /cannot be told/);
+      t.regex(warnings[0] ?? '', /is unknown/);
       t.deepEqual(refusing, []);
       t.is(readFenceFile(path)?.[0]?.databaseId, (await first.storage.fence.look())?.databaseId);
     }
@@ -329,7 +329,7 @@ for (const engine of ENGINES) {
     t.is(back.fence.refusedUntil(), lastMark as number);
   });
 
-  test('what is lifted in the database is handed out again, also by who was running', async (t, world) => {
+  test('secrets that the database no longer refuses are handed out again, also by a running process', async (t, world) => {
     const { fence, storage } = await world.open();
     await fence.beat();
     const { databaseId, mark } = (await storage.fence.look()) as FenceState;
@@ -375,7 +375,7 @@ MONGODB.test('a restore into a running MongoDB that is met half-way refuses all 
   t.is(await storage.fence.countRefused(fence.refusedUntil(), world.clock.now), 1);
 });
 
-sqlite('a file that does not hold marks is told, and replaced with the next beat', async (t, world) => {
+sqlite('a file that does not hold marks is reported, and replaced with the next beat', async (t, world) => {
   for (const content of ['{"version":1', '{"version":2,"databases":[]}', '[]', 'null', 'x'.repeat(100_000)]) {
     writeFileSync(world.path, content);
     const { fence, warnings } = await world.open();
@@ -386,7 +386,7 @@ sqlite('a file that does not hold marks is told, and replaced with the next beat
   }
 });
 
-sqlite('a file that cannot be written is told once and ends nothing; later it is written', async (t, world) => {
+sqlite('a file that cannot be written is reported once and ends nothing; later it is written', async (t, world) => {
   const folder = dirname(world.path);
   rmSync(folder, { recursive: true });
   writeFileSync(folder, 'in the way');

@@ -139,7 +139,7 @@ for (const step of [1, 2]) {
   });
 }
 
-test('a change is seen once; what cannot be read is told once, and what comes after it is seen', async (t) => {
+test('a change is seen once; an unreadable file is reported once, and the next change is seen', async (t) => {
   const { files } = await keysInFiles(t, false);
   const told: unknown[] = [];
   const look = watchMasterKeys(readConfig({ MASTER_KEY_FILE: files.current }), (error) => told.push(error));

@@ -50,7 +50,7 @@ test('production makes no key', async (t) => {
   t.deepEqual(readdirSync(DATA_DIR), []);
 });
 
-test('production serves a proxy with a key and a token, or when told in so many words that it is open', (t) => {
+test('production serves a proxy with a key and a token, or if it is explicitly open', (t) => {
   const why = (given: Record<string, string>): string | undefined =>
     whyNoProxy(readConfig({ ...PRODUCTION, ...given }));
   t.regex(why({}) ?? '', /JWT_HEX_SECRET/);

@@ -1,8 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
-import { createDispatcher, type DeliveryResult, type Dispatcher } from '../../src/outbox/dispatcher.ts';
+import { createDispatcher, type Dispatcher } from '../../src/outbox/dispatcher.ts';
 import type { Outcome } from '../../src/outbox/outcome.ts';
-import type { EventStore, TakenEvent } from '../../src/outbox/store.ts';
+import type { DeliveryResult } from '../../src/outbox/settle.ts';
+import type { EventStore, TakenEvent } from '../../src/webhooks/store.ts';
 import { createEventStore, hexOf } from '../webhooks/event-store.ts';
 
 const START = Date.UTC(2066, 0, 1);
@@ -13,7 +14,7 @@ const LEASE = 45_000;
 type World = {
   clock: { now: number };
   store: ReturnType<typeof createEventStore>;
-  dispatcher: Dispatcher;
+  dispatcher: Dispatcher<TakenEvent>;
   results: DeliveryResult[];
   errors: unknown[];
   /** Attempts under way, each with how to end it. */
@@ -22,14 +23,19 @@ type World = {
   until(isSo: () => boolean): Promise<void>;
 };
 
-/** So much chance that the store is not looked at again within a test, but where something wakes the dispatcher. */
+/** Such a chance that the store is not looked at again within a test unless something wakes the dispatcher. */
 const NEVER = 1e5;
+/** Deliveries under way to one address. */
+const PLACES = 16;
+
+/** What a test has that is not the default. */
+type Setup = { random?: number; addressOf?: (event: TakenEvent) => string };
 
 function createWorld(
   t: ExecutionContext,
   events: readonly TakenEvent[] = [],
   changes: Partial<EventStore> = {},
-  random = 0.5,
+  { random = 0.5, addressOf = ({ notify }) => hexOf(notify.destination) }: Setup = {},
 ): World {
   const clock = { now: START };
   const store = Object.assign(createEventStore(events), changes);
@@ -40,8 +46,10 @@ function createWorld(
     random: () => random,
     onResult: (result) => results.push(result),
     onError: (error) => errors.push(error),
-    attempt: (event, signal) =>
+    destinationOf: ({ notify }) => notify.destination,
+    attempt: (event, enter, signal) =>
       new Promise((resolve) => {
+        if (!enter(addressOf(event))) return resolve({ result: 'crowded' });
         signal.addEventListener('abort', () => resolve({ result: 'cut' }));
         attempts.push({ event, signal, end: resolve });
       }),
@@ -82,7 +90,7 @@ async function startAtRest(t: ExecutionContext, changes: Partial<EventStore> = {
     looks += 1;
     return memory.hasDue(now);
   };
-  const world = createWorld(t, [], { ...memory, hasDue, ...changes }, NEVER);
+  const world = createWorld(t, [], { ...memory, hasDue, ...changes }, { random: NEVER });
   world.dispatcher.start();
   await world.until(() => looks === 1);
   for (let turns = 0; turns < 10; turns++) await turn();
@@ -184,17 +192,17 @@ test('an event that was never tried gets its attempt, however old it is', async 
 
 test('an attempt begins only while enough of the lease is left; else the event is handed back', async (t) => {
   const world = createWorld(t);
-  for (let number = 0; number < 9; number++) {
+  for (let number = 0; number < PLACES + 1; number++) {
     world.store.all.set(hexOf(event(number).id), held(number));
     world.dispatcher.reserve(event(number).notify, START)?.start(held(number));
   }
-  t.is(world.attempts.length, 8);
+  t.is(world.attempts.length, PLACES);
   world.clock.now += LEASE - 19_999;
   world.attempts[0]?.end({ result: 'delivered' });
   await world.until(() => world.results.length === 2);
   t.deepEqual(world.results, ['delivered', 'cut']);
-  await world.until(() => world.store.all.get(hexOf(event(8).id))?.dueAt === world.clock.now);
-  t.is(world.attempts.length, 8);
+  await world.until(() => world.store.all.get(hexOf(event(PLACES).id))?.dueAt === world.clock.now);
+  t.is(world.attempts.length, PLACES);
 });
 
 test('a destination that hangs delays no other; its events stay in the store', async (t) => {
@@ -211,7 +219,7 @@ test('a destination that hangs delays no other; its events stay in the store', a
       }) => destination[0] === 98,
     ),
   );
-  t.is(world.attempts.length, 9);
+  t.is(world.attempts.length, PLACES + 1);
   const taken = [...world.store.all.values()].filter(({ dueAt }) => dueAt > START);
   t.true(taken.length <= 201);
 });
@@ -278,10 +286,10 @@ test('a store that is away stops nothing for good', async (t) => {
 test('a worker that stops hands back what it has not begun, lets the rest end, and takes no more', async (t) => {
   const world = createWorld(
     t,
-    Array.from({ length: 20 }, (_, number) => event(number)),
+    Array.from({ length: PLACES + 12 }, (_, number) => event(number)),
   );
   world.dispatcher.start();
-  await world.until(() => world.attempts.length === 8);
+  await world.until(() => world.attempts.length === PLACES);
   const stopped = world.dispatcher.stop(new AbortController().signal);
   await world.until(() => [...world.store.all.values()].filter(({ dueAt }) => dueAt === START).length === 12);
   t.is(world.dispatcher.reserve(event(100).notify, START), undefined);
@@ -291,7 +299,7 @@ test('a worker that stops hands back what it has not begun, lets the rest end, a
   }
   await stopped;
   t.is(world.store.all.size, 12);
-  t.is(world.attempts.length, 8);
+  t.is(world.attempts.length, PLACES);
 });
 
 test('what is under way when time is over is cut, and due for others at once', async (t) => {
@@ -303,22 +311,22 @@ test('what is under way when time is over is cut, and due for others at once', a
   t.like(only(world), { dueAt: START, attempts: 0 });
 });
 
-test('no sooner than its end is written down is an attempt over: for the next in line, and for who stops', async (t) => {
+test('an attempt is over only when its end is written down, for the next in line and for a worker that stops', async (t) => {
   const written = Promise.withResolvers<void>();
   const world = createWorld(t, [], { finish: () => written.promise });
   readAll(
     world,
-    numbers(9).map((number) => event(number)),
+    numbers(PLACES + 1).map((number) => event(number)),
   );
   world.attempts[0]?.end({ result: 'delivered' });
   await world.until(() => world.results.length === 1);
   for (let turns = 0; turns < 10; turns++) await turn();
-  t.is(world.attempts.length, 8);
+  t.is(world.attempts.length, PLACES);
   let isStopped = false;
   const stopped = world.dispatcher.stop(AbortSignal.abort()).then(() => {
     isStopped = true;
   });
-  await world.until(() => world.results.length === 8);
+  await world.until(() => world.results.length === PLACES);
   for (let turns = 0; turns < 10; turns++) await turn();
   t.false(isStopped);
   written.resolve();
@@ -394,7 +402,7 @@ test('what the store had too much of for one destination is taken as soon as the
     t,
     numbers(300).map((number) => event(number)),
     {},
-    NEVER,
+    { random: NEVER },
   );
   world.dispatcher.start();
   await world.until(() => {
@@ -432,24 +440,24 @@ test('an end that cannot be written down does not keep a worker that stops', asy
   t.is(world.errors.length, 2);
 });
 
-test('what waited for too long is handed back and taken anew, with a lease of its own', async (t) => {
+test('an event that waited too long is handed back and taken again, with a new lease', async (t) => {
   const world = await startAtRest(t);
   readAll(
     world,
-    numbers(9).map((number) => event(number)),
+    numbers(PLACES + 1).map((number) => event(number)),
   );
   world.clock.now += LEASE - 19_999;
   world.dispatcher.wake();
-  const last = hexOf(event(8).id);
+  const last = hexOf(event(PLACES).id);
   await world.until(() => world.store.all.get(last)?.dueAt === world.clock.now + LEASE);
   world.attempts[0]?.end({ result: 'delivered' });
-  await world.until(() => world.attempts.length === 9);
-  t.is(world.attempts[8]?.event.dueAt, world.clock.now + LEASE);
+  await world.until(() => world.attempts.length === PLACES + 1);
+  t.is(world.attempts[PLACES]?.event.dueAt, world.clock.now + LEASE);
 });
 
 test('a worker that has no room takes nothing, and what it took without room it hands back', async (t) => {
   const world = await startAtRest(t);
-  const destinations = ['b', 'c', 'd', 'e', 'f'];
+  const destinations = [...'bcdefghijklmnopq'];
   readAll(
     world,
     destinations.map((destination, number) => elsewhere(number, destination)),
@@ -482,6 +490,69 @@ test('what was taken while its place was given to others is handed back for a wh
   await world.until(() => isTaken && [...memory.all.values()][0]?.dueAt !== START + LEASE);
   t.like([...memory.all.values()][0], { dueAt: START + 5_000, attempts: 0 });
   t.is(world.attempts.length, 0);
+});
+
+/** All names of an attacker lead to one address; each healthy receiver has its own. */
+const addressOf = ({ notify }: TakenEvent): string =>
+  notify.destination[0] === HANGING ? '192.0.2.1' : hexOf(notify.destination);
+const HANGING = 'h'.charCodeAt(0);
+const isHanging = ({ notify }: TakenEvent): boolean => notify.destination[0] === HANGING;
+const hangingAt = (name: number, number: number): TakenEvent => elsewhere(number, `h${String(name).padStart(15, '0')}`);
+
+test('300 names of one address that hangs delay no other receiver: its events wait in the store', async (t) => {
+  const backlog = numbers(3_000).map((number) => hangingAt(number % 300, number));
+  const world = createWorld(t, backlog, {}, { addressOf });
+  world.dispatcher.start();
+  await world.until(() => world.attempts.length === PLACES);
+  for (const number of numbers(50)) {
+    const another = hangingAt(number % 300, 10_000 + number);
+    const reserved = world.dispatcher.reserve(another.notify, START);
+    reserved?.start({ ...another, dueAt: reserved.leaseUntil });
+    const healthy = elsewhere(20_000 + number, 'good');
+    readAll(world, [healthy]);
+    const attempt = world.attempts.find(({ event: { id } }) => hexOf(id) === hexOf(healthy.id));
+    t.truthy(attempt, `${number}`); // at once
+    attempt?.end({ result: 'delivered' });
+    await world.until(() => !world.store.all.has(hexOf(healthy.id)));
+  }
+  t.is(world.attempts.filter(({ event }) => isHanging(event)).length, PLACES);
+  t.deepEqual(world.results, Array(50).fill('delivered'));
+});
+
+test('a restart with a backlog for hanging names delivers the others at once', async (t) => {
+  const hanging = numbers(5_000).map((number) => hangingAt(number % 300, number));
+  const healthy = numbers(20).map((number) => elsewhere(50_000 + number, `good${String.fromCharCode(97 + number)}`));
+  const world = createWorld(t, [...hanging, ...healthy], {}, { addressOf });
+  world.dispatcher.start();
+  await world.until(() => {
+    for (const { event, end } of world.attempts) if (!isHanging(event)) end({ result: 'delivered' });
+    return world.results.length === healthy.length;
+  });
+  t.is(world.attempts.filter(({ event }) => isHanging(event)).length, PLACES);
+  t.is(world.clock.now, START);
+});
+
+test('an event that waits for its address is delivered when a place is free, under its lease', async (t) => {
+  const world = createWorld(t, [], {}, { addressOf });
+  readAll(
+    world,
+    numbers(PLACES + 2).map((number) => hangingAt(number, number)),
+  );
+  t.is(world.attempts.length, PLACES);
+  world.attempts[0]?.end({ result: 'unreachable' });
+  await world.until(() => world.attempts.length === PLACES + 1);
+  t.is(world.results.length, 1); // to wait is no result
+});
+
+test('an event that waits for its address is handed back when the worker stops', async (t) => {
+  const world = createWorld(t, [], {}, { addressOf });
+  readAll(
+    world,
+    numbers(PLACES + 2).map((number) => hangingAt(number, number)),
+  );
+  await turn();
+  await world.dispatcher.stop(AbortSignal.abort());
+  t.deepEqual(new Set([...world.store.all.values()].map(({ dueAt }) => dueAt)), new Set([START]));
 });
 
 test('however often it is woken, the store is asked every 25 ms at most', async (t) => {
@@ -526,7 +597,7 @@ test('what comes while a worker stops is handed back too', async (t) => {
   );
 });
 
-test('who must stop at once cuts at once', async (t) => {
+test('a worker that must stop at once cuts at once', async (t) => {
   const world = createWorld(t);
   readAll(world, [event(1)]);
   const now = new AbortController();

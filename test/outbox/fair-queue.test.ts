@@ -1,5 +1,5 @@
 import test from 'ava';
-import { type Begun, createLines, type Lines } from '../../src/outbox/fair-queue.ts';
+import { type Begun, createFairQueue, type FairQueue } from '../../src/outbox/fair-queue.ts';
 
 type Item = { to: string; number: number };
 type Result = 'succeeded' | 'failed' | 'unknown';
@@ -8,26 +8,35 @@ const MANY = 5_000;
 const of = (name: string): Buffer => Buffer.from(name.padEnd(16, '.'));
 
 /** Adds as many as there is room for. */
-function fill(lines: Lines<Item>, to: string, count: number): number {
+function fill(queue: FairQueue<Item>, to: string, count: number): number {
   let added = 0;
-  for (let number = 0; number < count && lines.hold(of(to)); number++) {
-    lines.add(of(to), { to, number });
+  for (let number = 0; number < count && queue.hold(of(to)); number++) {
+    queue.add(of(to), { to, number });
     added += 1;
   }
   return added;
 }
 
-function beginAll(lines: Lines<Item>): Begun<Item>[] {
+/** Begins all items there is a place for, each at the address of its destination alone. */
+function beginAll(queue: FairQueue<Item>): Begun<Item>[] {
+  return beginAt(queue, ({ to }) => `address of ${to}`);
+}
+
+/** Begins all items there is a place for; those whose address is full go back. @returns the others. */
+function beginAt(queue: FairQueue<Item>, addressOf: (item: Item) => string): Begun<Item>[] {
   const begun: Begun<Item>[] = [];
-  for (let next = lines.next(); next; next = lines.next()) begun.push(next);
+  for (let next = queue.next(); next; next = queue.next()) {
+    if (next.enter(addressOf(next.item))) begun.push(next);
+    else next.putBack();
+  }
   return begun;
 }
 
 /** One delivery after the other to a destination, each with this end. */
-function teach(lines: Lines<Item>, to: string, ...results: Result[]): void {
+function teach(queue: FairQueue<Item>, to: string, ...results: Result[]): void {
   for (const result of results) {
-    fill(lines, to, 1);
-    lines.next()?.end(result);
+    fill(queue, to, 1);
+    queue.next()?.end(result);
   }
 }
 
@@ -35,159 +44,213 @@ function named(prefix: string, count: number): string[] {
   return Array.from({ length: count }, (_, index) => prefix + index);
 }
 
-test('what was added comes in order, and each destination has its turn', (t) => {
-  const lines = createLines<Item>();
-  fill(lines, 'a', 3);
-  fill(lines, 'b', 2);
-  const order = beginAll(lines).map(({ item }) => item.to + item.number);
+test('the items of a destination come in order, and destinations take turns', (t) => {
+  const queue = createFairQueue<Item>();
+  fill(queue, 'a', 3);
+  fill(queue, 'b', 2);
+  const order = beginAll(queue).map(({ item }) => item.to + item.number);
   t.deepEqual(order, ['a0', 'b0', 'a1', 'b1', 'a2']);
 });
 
-test('to one destination eight are under way, 24 more where the last one succeeded', (t) => {
-  const lines = createLines<Item>();
-  fill(lines, 'a', 100);
-  const begun = beginAll(lines);
-  t.is(begun.length, 8);
+test('16 deliveries to one address are under way, whatever became of the last ones', (t) => {
+  const queue = createFairQueue<Item>();
+  fill(queue, 'a', 100);
+  const begun = beginAll(queue);
+  t.is(begun.length, 16);
   begun[0]?.end('succeeded');
-  t.is(beginAll(lines).length, 25);
   begun[1]?.end('failed');
-  t.is(beginAll(lines).length, 0);
+  t.is(beginAll(queue).length, 2);
 });
 
-test('those 24 are for all destinations together, and come back; there are 64 places besides', (t) => {
-  const lines = createLines<Item>();
-  const proven = named('p', 20);
-  for (const to of proven) teach(lines, to, 'succeeded');
-  fill(lines, 'p0', 100);
-  const begun = beginAll(lines);
-  t.is(begun.length, 32);
-  fill(lines, 'p1', 20);
-  t.is(beginAll(lines).length, 8);
-  for (const to of proven.slice(2)) fill(lines, to, 2);
-  t.is(beginAll(lines).length, 36);
-  for (const to of proven) fill(lines, to, 20);
-  beginAll(lines);
-  t.is(lines.underWay, 88);
-  for (const { end } of begun) end('succeeded');
-  const waiting = beginAll(lines);
-  t.is(waiting.length, 32);
+test('256 deliveries are under way in all', (t) => {
+  const queue = createFairQueue<Item>();
+  for (const to of named('a', 300)) fill(queue, to, 1);
+  const begun = beginAll(queue);
+  t.is(begun.length, 256);
+  t.is(queue.underWay, 256);
+  begun[0]?.end('succeeded');
+  t.is(beginAll(queue).length, 1);
 });
 
-test('a destination holds 200 places, all of them together 1000', (t) => {
-  const lines = createLines<Item>();
-  t.is(fill(lines, 'a', MANY), 200);
-  t.deepEqual(lines.listFull(1), [of('a')]);
-  const proven = named('p', 10);
-  for (const to of proven) teach(lines, to, 'succeeded');
-  for (const to of proven) fill(lines, to, MANY);
-  t.is(lines.room, 0);
-  t.false(lines.hold(of('another')));
+test('destinations with one address share its places, and those that wait for it take no place of others', (t) => {
+  const queue = createFairQueue<Item>();
+  for (const to of named('n', 300)) fill(queue, to, 2);
+  const one = (): string => 'one address';
+  const begun = beginAt(queue, one);
+  t.is(begun.length, 16);
+  t.is(queue.underWay, 16);
+  t.is(queue.next(), undefined);
+  fill(queue, 'other', 1);
+  t.is(beginAt(queue, () => 'another address').length, 1);
+  begun[0]?.end('failed');
+  const next = beginAt(queue, one);
+  t.is(next.length, 1);
+  const seen = new Set<string>();
+  for (let under = [...begun.slice(1), ...next]; under.length > 0; under = beginAt(queue, one)) {
+    for (const { item, end } of under) {
+      seen.add(item.to + item.number);
+      end('succeeded');
+    }
+  }
+  t.is(seen.size, 600 - 1);
 });
 
-test('after three failures in a row one event at a time is tried, until one succeeds', (t) => {
-  const lines = createLines<Item>();
-  teach(lines, 'a', 'failed', 'failed', 'succeeded', 'failed', 'failed');
-  t.is(fill(lines, 'a', 20), 20);
-  lines.next()?.end('failed');
-  const [probe, ...others] = beginAll(lines);
+test('the first item of a destination goes alone; the others follow it to its address', (t) => {
+  const queue = createFairQueue<Item>();
+  fill(queue, 'a', 5);
+  const first = queue.next();
+  t.is(queue.next(), undefined);
+  first?.enter('address');
+  t.is(beginAll(queue).length, 4);
+});
+
+test('an item that was put back is the next of its destination', (t) => {
+  const queue = createFairQueue<Item>();
+  fill(queue, 'a', 16);
+  const begun = beginAt(queue, () => 'address');
+  fill(queue, 'b', 3);
+  t.is(beginAt(queue, () => 'address').length, 0);
+  begun[0]?.end('succeeded');
+  t.deepEqual(
+    beginAt(queue, () => 'address').map(({ item }) => item),
+    [{ to: 'b', number: 0 }],
+  );
+});
+
+test('a delivery counts for the address it was last at', (t) => {
+  const queue = createFairQueue<Item>();
+  for (const to of named('n', 17)) fill(queue, to, 1);
+  const begun = beginAt(queue, ({ to }) => `first ${to}`);
+  t.is(begun.length, 17);
+  const isIn = begun.map(({ enter }) => enter('the one connected to'));
+  t.deepEqual(isIn, [...Array(16).fill(true), false]);
+  begun[16]?.putBack();
+  t.is(queue.next(), undefined);
+  begun[3]?.end('unknown');
+  t.is(queue.next()?.item.to, 'n16');
+});
+
+test('a destination whose address changed has the places of its new one', (t) => {
+  const queue = createFairQueue<Item>();
+  fill(queue, 'a', 40);
+  const before = beginAt(queue, () => 'old');
+  before[0]?.end('succeeded');
+  const moved = queue.next();
+  t.true(moved?.enter('new'));
+  t.is(beginAt(queue, () => 'new').length, 15);
+  for (const { end } of before.slice(1)) end('succeeded');
+  t.is(queue.underWay, 16);
+});
+
+test('an address holds 200 places, all of them together 3,200', (t) => {
+  const queue = createFairQueue<Item>();
+  t.is(fill(queue, 'a', MANY), 200);
+  t.deepEqual(queue.listFull(1), [of('a')]);
+  for (const to of named('p', 15)) t.is(fill(queue, to, MANY), 200);
+  t.is(queue.room, 0);
+  t.false(queue.hold(of('another')));
+});
+
+test('of destinations with one address, 200 items are held: the others are handed back, and no more are taken', (t) => {
+  const queue = createFairQueue<Item>();
+  const names = named('n', 300);
+  for (const to of names) fill(queue, to, 4);
+  fill(queue, 'other', 4);
+  const begun = beginAt(queue, ({ to }) => (to === 'other' ? to : 'one address'));
+  t.is(begun.length, 20);
+  t.is(queue.remove(() => false).length, 1_000);
+  t.is(queue.room, 3_200 - 204);
+  t.is(queue.listFull(1).length, 300);
+  t.false(queue.hold(of('n7')));
+  t.is(fill(queue, 'other', 4), 4);
+  for (const { end } of begun) end('failed');
+  t.true(queue.hold(of('n7')));
+});
+
+test('after three failures in a row a destination gets one item at a time, until one succeeds', (t) => {
+  const queue = createFairQueue<Item>();
+  teach(queue, 'a', 'failed', 'failed', 'succeeded', 'failed', 'failed');
+  t.is(fill(queue, 'a', 20), 20);
+  queue.next()?.end('failed');
+  const [probe, ...others] = beginAll(queue);
   t.is(others.length, 0);
-  t.deepEqual(lines.listFull(1), [of('a')]);
+  t.deepEqual(queue.listFull(1), [of('a')]);
   probe?.end('succeeded');
-  t.is(beginAll(lines).length, 18); // all there are
+  t.is(beginAll(queue).length, 16);
 });
 
 test('a failing destination that holds nothing is given one place', (t) => {
-  const lines = createLines<Item>();
-  teach(lines, 'a', 'failed', 'failed', 'failed');
-  t.deepEqual(lines.listFull(1), []);
-  t.is(fill(lines, 'a', MANY), 1);
-  t.deepEqual(lines.listFull(1), [of('a')]);
+  const queue = createFairQueue<Item>();
+  teach(queue, 'a', 'failed', 'failed', 'failed');
+  t.deepEqual(queue.listFull(1), []);
+  t.is(fill(queue, 'a', MANY), 1);
+  t.deepEqual(queue.listFull(1), [of('a')]);
 });
 
-test('failing destinations have eight places in all: then each of them is full', (t) => {
-  const lines = createLines<Item>();
-  const failing = named('f', 20);
-  for (const to of failing) teach(lines, to, 'failed', 'failed', 'failed');
-  for (const to of failing) fill(lines, to, 1);
-  t.is(beginAll(lines).length, 8);
-  t.is(lines.listFull(1).length, 20);
-});
-
-test('however many new destinations hang, half of the places are for those that answer', (t) => {
-  const lines = createLines<Item>();
-  teach(lines, 'good', 'succeeded');
-  for (const to of named('new', 400)) fill(lines, to, 5);
-  t.is(lines.room, 500);
-  t.is(beginAll(lines).length, 32);
-  t.is(fill(lines, 'good', MANY), 200);
-  t.is(beginAll(lines).length, 32);
-});
-
-test('an end that says nothing of the destination changes nothing but the place', (t) => {
-  const lines = createLines<Item>();
-  teach(lines, 'a', 'failed', 'failed', 'unknown', 'unknown');
-  t.is(fill(lines, 'a', 20), 20);
+test('an end that shows nothing about the destination only gives its place back', (t) => {
+  const queue = createFairQueue<Item>();
+  teach(queue, 'a', 'failed', 'failed', 'unknown', 'unknown');
+  t.is(fill(queue, 'a', 20), 20);
 });
 
 test('places come back: dropped, ended or removed', (t) => {
-  const lines = createLines<Item>();
-  const before = lines.room;
-  lines.hold(of('a'));
-  lines.drop(of('a'));
-  teach(lines, 'a', 'succeeded', 'failed');
-  fill(lines, 'a', 10);
-  fill(lines, 'b', 10);
-  const begun = beginAll(lines);
+  const queue = createFairQueue<Item>();
+  const before = queue.room;
+  queue.hold(of('a'));
+  queue.drop(of('a'));
+  teach(queue, 'a', 'succeeded', 'failed');
+  fill(queue, 'a', 20);
+  fill(queue, 'b', 20);
+  const begun = beginAll(queue);
   t.deepEqual(
-    lines.remove(({ number }) => number > 8).map(({ to }) => to),
-    ['a', 'b'],
+    queue.remove(({ number }) => number > 18).map(({ to }) => to),
+    ['b', 'a'],
   );
-  t.is(lines.remove(() => true).length, 2);
+  t.is(queue.remove(() => true).length, 6);
   for (const { end } of begun) end('failed');
-  t.is(lines.room, before);
-  t.is(lines.underWay, 0);
-  t.is(lines.next(), undefined);
+  t.is(queue.room, before);
+  t.is(queue.underWay, 0);
+  t.is(queue.next(), undefined);
 });
 
-test('what is remembered of destinations is bounded', (t) => {
-  const lines = createLines<Item>();
-  for (const to of named('f', MANY)) teach(lines, to, 'failed', 'failed', 'failed');
-  for (const to of named('f', 8)) fill(lines, to, 2); // forgotten, so that they are as new ones
-  t.is(beginAll(lines).length, 16);
-  for (const to of named('f', MANY).slice(-8)) t.is(fill(lines, to, 2), 1);
-  beginAll(lines);
-  t.is(lines.listFull(1).length, 2_000 - 8);
+test('2,000 destinations are remembered', (t) => {
+  const queue = createFairQueue<Item>();
+  const names = named('f', MANY);
+  for (const to of names) teach(queue, to, 'failed', 'failed', 'failed');
+  for (const to of names.slice(-2_000).toReversed()) t.is(fill(queue, to, 2), 1);
+  t.is(queue.listFull(1).length, 2_000);
+  t.is(fill(queue, names.at(-2_001) as string, 2), 2); // forgotten, so that it is as a new one
 });
 
-test('of destinations that hold something none is forgotten', (t) => {
-  const lines = createLines<Item>();
-  teach(lines, 'first', 'succeeded');
-  fill(lines, 'first', 3);
-  const before = beginAll(lines);
-  for (const to of named('f', MANY)) teach(lines, to, 'failed');
-  t.is(fill(lines, 'first', MANY), 197);
+test('a destination that holds something is not forgotten', (t) => {
+  const queue = createFairQueue<Item>();
+  teach(queue, 'first', 'succeeded');
+  fill(queue, 'first', 3);
+  const before = beginAll(queue);
+  for (const to of named('f', MANY)) teach(queue, to, 'failed');
+  t.is(fill(queue, 'first', MANY), 197);
   for (const { end } of before) end('succeeded');
-  t.is(fill(lines, 'first', MANY), 3);
+  t.is(fill(queue, 'first', MANY), 3);
 });
 
-test('nothing is remembered of destinations of which nothing is known', (t) => {
-  const lines = createLines<Item>();
-  teach(lines, 'known', 'failed', 'failed', 'failed');
-  for (const to of named('u', MANY)) teach(lines, to, 'unknown');
+test('a destination of which nothing is known is not remembered', (t) => {
+  const queue = createFairQueue<Item>();
+  teach(queue, 'known', 'failed', 'failed', 'failed');
+  for (const to of named('u', MANY)) teach(queue, to, 'unknown');
   for (const to of named('v', MANY)) {
-    lines.hold(of(to));
-    lines.drop(of(to));
+    queue.hold(of(to));
+    queue.drop(of(to));
   }
-  t.is(fill(lines, 'known', 2), 1);
+  t.is(fill(queue, 'known', 2), 1);
 });
 
-test('forgotten first is whose last outcome is oldest', (t) => {
-  const lines = createLines<Item>();
-  teach(lines, 'a', 'failed', 'failed', 'failed');
-  teach(lines, 'b', 'failed', 'failed', 'failed');
-  for (const to of named('f', 1_998)) teach(lines, to, 'failed');
-  teach(lines, 'a', 'failed');
-  for (const to of named('g', 1_000)) teach(lines, to, 'failed');
-  t.is(fill(lines, 'a', 2), 1);
-  t.is(fill(lines, 'b', 2), 2);
+test('the destination with the oldest outcome is forgotten first', (t) => {
+  const queue = createFairQueue<Item>();
+  teach(queue, 'a', 'failed', 'failed', 'failed');
+  teach(queue, 'b', 'failed', 'failed', 'failed');
+  for (const to of named('f', 1_998)) teach(queue, to, 'failed');
+  teach(queue, 'a', 'failed');
+  for (const to of named('g', 1_000)) teach(queue, to, 'failed');
+  t.is(fill(queue, 'a', 2), 1);
+  t.is(fill(queue, 'b', 2), 2);
 });

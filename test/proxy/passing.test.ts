@@ -43,7 +43,7 @@ test('each part goes on and comes back as soon as it is there', async (t) => {
   t.pass();
 });
 
-test('on the wire, a request has what the client sent of it that is not for us, once, and ours', async (t) => {
+test('on the wire, a request has those headers of the client that are not for us, once, and ours', async (t) => {
   const server = await startProxy(t);
   let sent: string[] = [];
   const { url, port } = await rawUpstream(t, (socket, text) => {
@@ -98,7 +98,7 @@ test('on the wire, a request has what the client sent of it that is not for us, 
   ]);
 });
 
-test('on the wire, an answer has what the destination said of it that is for the client, and ours', async (t) => {
+test('on the wire, an answer has those headers of the destination that are for the client, and ours', async (t) => {
   const server = await startProxy(t);
   const { url } = await rawUpstream(t, (socket) => {
     const lines = [
@@ -194,7 +194,7 @@ test('an answer that has broken by the time it is passed back breaks off', async
   await t.throwsAsync(call(server, { headers: { destination: 'http://x/' } }));
 });
 
-test('an answer whose chunks are none breaks off', async (t) => {
+test('an answer with invalid chunks breaks off', async (t) => {
   const server = await startProxy(t);
   const { url } = await rawUpstream(t, (socket) => {
     socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnone\r\n');

@@ -63,7 +63,7 @@ test('body and headers go on unchanged, signed anew for every request', async (t
   for (const { payload } of seen) t.like(payload.payload, { user: 'Роман' });
 });
 
-test('the length goes on with the body, and where there is none the body is chunked', async (t) => {
+test('the length is sent on with the body; without a length the body is chunked', async (t) => {
   const server = await startProxy(t);
   const seen: unknown[] = [];
   const { url } = await httpUpstream(t, async (request, response) => {
@@ -165,7 +165,7 @@ for (const [name, text] of [
   ],
   ['encodes its body for the way', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n'],
   ['folds a header', 'HTTP/1.1 200 OK\r\nX: a\r\n Set-Cookie: b=c\r\nContent-Length: 0\r\n\r\n'],
-  ['has a status that is none', 'HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n'],
+  ['has an invalid status', 'HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n'],
 ] as const) {
   test(`a destination that ${name} is 502`, async (t) => {
     const server = await startProxy(t);
@@ -254,7 +254,7 @@ test('a client that waits for 100 Continue gets it once the destination takes it
   }
 });
 
-test('a client that leaves ends the call to the destination, before the answer and in the middle of it', async (t) => {
+test('a client that leaves ends the call to the destination, before and during the answer', async (t) => {
   const server = await startProxy(t);
   const { url, sockets } = await rawUpstream(t, (socket, text) => {
     if (text.includes('x-begin')) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun');
@@ -298,7 +298,7 @@ for (const [name, start, version] of [
     t.is(text.match(/HTTP\/1\.1 /g)?.length, 1);
     t.false(text.endsWith('0\r\n\r\n'));
     t.regex(text, /begun/);
-    if (version === '1.0') t.is(error?.code, 'ECONNRESET'); // all that tells it from an end
+    if (version === '1.0') t.is(error?.code, 'ECONNRESET'); // the only difference from an end
   });
 }
 
@@ -375,7 +375,7 @@ test.serial('a client that takes nothing stops the destination too: what is held
   socket.destroy();
 });
 
-test('no call is made twice, whatever becomes of it', async (t) => {
+test('no call is made twice, however it ends', async (t) => {
   const server = await startProxy(t);
   let heads = 0;
   const { url } = await rawUpstream(t, (socket) => {

@@ -4,12 +4,12 @@ import type { RequestListener, ServerResponse } from 'node:http';
 import { createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
-import type { Outcome } from '../../src/outbox/outcome.ts';
-import type { TakenEvent } from '../../src/outbox/store.ts';
+import type { Crowded, Outcome } from '../../src/outbox/outcome.ts';
 import { createKeyRing } from '../../src/sealing/key-ring.ts';
 import { createCallClaims } from '../../src/tokens/calls/sign.ts';
 import { createAttempt } from '../../src/webhooks/attempt.ts';
 import { createSubscription } from '../../src/webhooks/sealed.ts';
+import type { TakenEvent } from '../../src/webhooks/store.ts';
 import {
   type CallsOut,
   listenOn,
@@ -19,6 +19,7 @@ import {
   startWeb,
   textOf,
   type Upstream,
+  WEBHOOKS,
 } from '../support/egress/calls-out.ts';
 import { startDns } from '../support/egress/dns.ts';
 import { remember } from '../support/process/leaks.ts';
@@ -27,10 +28,13 @@ import { until } from '../support/process/program.ts';
 const NOW = Date.UTC(2066, 0, 1, 12);
 const SECRET_KEY = 'the text of a secret key';
 
+type Enter = (address: string) => boolean;
+const enterAny: Enter = () => true;
+
 type World = CallsOut & {
   eventTo(url: string): TakenEvent;
   /** One attempt. */
-  attempt(event: TakenEvent | string, signal?: AbortSignal): Promise<Outcome>;
+  attempt(event: TakenEvent | string, signal?: AbortSignal, enter?: Enter): Promise<Outcome | Crowded>;
   errors: unknown[];
 };
 
@@ -54,8 +58,8 @@ function start(t: ExecutionContext, options: Options = {}, ring = createKeyRing(
   return {
     ...callsOut,
     eventTo,
-    attempt: (event, signal = new AbortController().signal) =>
-      attempt(typeof event === 'string' ? eventTo(event) : event, signal),
+    attempt: (event, signal = new AbortController().signal, enter = enterAny) =>
+      attempt(typeof event === 'string' ? eventTo(event) : event, enter, signal),
     errors,
   };
 }
@@ -65,7 +69,7 @@ const startRaw = (t: ExecutionContext, onSocket: (socket: Socket) => void): Prom
   listenOn(t, createServer(onSocket));
 
 /** The outcome of one attempt at a receiver of this kind. */
-async function outcomeAt(t: ExecutionContext, listener: RequestListener): Promise<Outcome> {
+async function outcomeAt(t: ExecutionContext, listener: RequestListener): Promise<Outcome | Crowded> {
   const world = start(t);
   const outcome = await world.attempt(at(await startWeb(t, listener)));
   t.deepEqual(world.errors, []);
@@ -129,7 +133,7 @@ test('a connection that was kept and breaks costs no attempt: the same comes onc
   t.deepEqual(world.errors, []);
 });
 
-test('410 is the end of it', async (t) => {
+test('410 ends the deliveries', async (t) => {
   t.deepEqual(await outcomeAt(t, answer(410)), { result: 'gone' });
 });
 
@@ -250,7 +254,7 @@ test('an attempt is over after some 15 s, whatever the receiver does', async (t)
   const world = start(t);
   const startedAt = performance.now();
   const urls = [silent, deaf, drips].map(at);
-  const noTls = `https://127.0.0.1:${silent.port}/`; // connected, but for the half of it
+  const noTls = `https://127.0.0.1:${silent.port}/`; // connected, but without TLS
   const ended: string[] = [];
   const outcomes = await Promise.all([...urls, noTls].map((url) => world.attempt(url).finally(() => ended.push(url))));
   t.deepEqual(outcomes, Array(4).fill({ result: 'unreachable' }));
@@ -272,16 +276,52 @@ test('an attempt that is broken off ends at once, and is nobody’s failure', as
   t.deepEqual(world.errors, []);
 });
 
-test('where too much is under way to a place it comes back soon', async (t) => {
+test('an event whose destination is busy comes back soon', async (t) => {
   const receiver = await startWeb(t, () => {});
   const world = start(t);
   const ending = new AbortController();
-  const request = requestTo(at(receiver), { signal: ending.signal });
+  const request = requestTo(at(receiver), { rules: WEBHOOKS, signal: ending.signal });
   const others = Array.from({ length: 64 + 256 }, () => world.egress.send(request).catch(() => {}));
   await until('a full line', () => world.egress.waiting === 256);
   t.deepEqual(await world.attempt(at(receiver)), { result: 'later', retryAfterMs: 0 });
   ending.abort();
   await Promise.all(others);
+});
+
+test('an address that refuses the event gets not a byte, dialled or connected to', async (t) => {
+  let bytes = 0;
+  const receiver = await startRaw(t, (socket) => {
+    socket.on('data', (data) => {
+      bytes += data.length;
+    });
+  });
+  const world = start(t);
+  const asked: string[] = [];
+  const letIn =
+    (times: number): Enter =>
+    (address) => {
+      asked.push(address);
+      return asked.length <= times;
+    };
+  t.deepEqual(await world.attempt(at(receiver), undefined, letIn(0)), { result: 'crowded' });
+  t.deepEqual([asked.splice(0), receiver.connections], [['127.0.0.1'], 0]);
+  t.deepEqual(await world.attempt(at(receiver), undefined, letIn(1)), { result: 'crowded' });
+  t.deepEqual([asked.splice(0), receiver.connections, bytes], [['127.0.0.1', '127.0.0.1'], 1, 0]);
+  t.is(world.egress.size, 0);
+  t.deepEqual(world.errors, []);
+});
+
+test('an event enters the address it is connected to, and an IPv6 address counts with its /64', async (t) => {
+  const receiver = await startWeb(t, answer(204));
+  const dns = await startDns(t, () => ['127.0.0.2', '::1']);
+  const asked: string[] = [];
+  const enter: Enter = (address) => asked.push(address) > 0;
+  const world = start(t, { servers: [dns.address], allow: '127.0.0.2,::1' });
+  await world.attempt(`http://two.example:${receiver.port}/`, undefined, enter);
+  t.deepEqual(asked, ['127.0.0.2', '127.0.0.2']);
+  const six = start(t, { allow: '::1' });
+  await six.attempt(`http://[::1]:${receiver.port}/`, undefined, enter);
+  t.deepEqual(asked.slice(2), ['0:0:0:0::/64', '0:0:0:0::/64']);
 });
 
 test('without its master key an event waits, and nobody is called', async (t) => {
@@ -309,7 +349,7 @@ test('what does not open, be it damaged or of another secret, is over, and nobod
   t.is(receiver.connections, 0);
 });
 
-test('each attempt asks anew where the name leads: what it has become is not called', async (t) => {
+test('each attempt looks the name up again: a forbidden address is not called', async (t) => {
   const receiver = await startWeb(t, answer(204));
   const addresses = ['127.0.0.1', '10.0.0.1', '169.254.169.254', '127.0.0.1'];
   const dns = await startDns(t, (_name, asked) => [addresses[asked] as string]);
@@ -347,6 +387,6 @@ test('what nobody thought of is reported, and the event is tried again', async (
   const id = randomBytes(24);
   const notify = createSubscription(ring, 'https://a.example/', { id, text: SECRET_KEY });
   const event: TakenEvent = { id, type: 'read', occurredAt: NOW, attempts: 0, dueAt: NOW + 45_000, notify };
-  t.deepEqual(await attempt(event, new AbortController().signal), { result: 'unreachable' });
+  t.deepEqual(await attempt(event, enterAny, new AbortController().signal), { result: 'unreachable' });
   t.deepEqual(errors, [thought]);
 });

@@ -1,4 +1,4 @@
-import type { EventStore, TakenEvent } from '../../src/outbox/store.ts';
+import type { EventStore, TakenEvent } from '../../src/webhooks/store.ts';
 
 /** The port in memory, for the dispatcher's rules alone: everything else is tested on the engines. */
 export function createEventStore(events: readonly TakenEvent[] = []): EventStore & { all: Map<string, TakenEvent> } {

@@ -234,6 +234,6 @@ testWith('curl', 'sha256sum')(
     t.is(await adapter.send(message), 502);
     slack.answer = { status: 200 };
     t.deepEqual([await adapter.send(message), await adapter.send(message)], [204, 204]);
-    t.is(slack.calls.length, 3); // the second of them was told before
+    t.is(slack.calls.length, 3); // the second is a repeat
   },
 );

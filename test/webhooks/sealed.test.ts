@@ -63,7 +63,7 @@ test('its head names the master key; without that key nothing is said, with an o
   t.like(openSubscription(createKeyRing([randomBytes(32), hex(vector.masterKey)]), id, sealed), { url });
 });
 
-test('no bit of it can change, and it opens for no other secret', (t) => {
+test('it opens neither with a changed bit nor with the id of another secret', (t) => {
   const { sealed } = createSubscription(ring, url, { id, text: vector.secretKey });
   fc.assert(
     fc.property(fc.nat(sealed.length * 8 - 1), (bit) => {
@@ -82,7 +82,7 @@ test('no bit of it can change, and it opens for no other secret', (t) => {
   t.throws(() => openSubscription(ring, another, sealed));
 });
 
-test('nothing of it can be seen: address, secret, id and fingerprint are inside', (t) => {
+test('address, secret, id and fingerprint are not visible from outside', (t) => {
   const secret = Buffer.alloc(64, 'a secret to look for');
   const sealed = sealSubscription(ring.current, id, { url, secret, webhookId, fingerprint });
   for (const part of [Buffer.from('hooks'), secret.subarray(0, 20), hex(fingerprint)]) t.false(sealed.includes(part));

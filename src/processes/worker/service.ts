@@ -23,6 +23,7 @@ import { createTokenKey } from '../../tokens/calls/key.ts';
 import { createCallClaims, signToken } from '../../tokens/calls/sign.ts';
 import { verifyToken } from '../../tokens/calls/verify.ts';
 import { createAttempt } from '../../webhooks/attempt.ts';
+import type { TakenEvent } from '../../webhooks/store.ts';
 import { createWebhooks } from '../../webhooks/webhooks.ts';
 import { type Jobs, startJobs } from './jobs.ts';
 import { createTelemetry, type Telemetry } from './telemetry.ts';
@@ -53,7 +54,7 @@ export type Service = {
   internalApp: Koa;
   /** Counts a request that the HTTP parser refused. */
   onRefused(code: ErrorCode): void;
-  delivery: Dispatcher;
+  delivery: Dispatcher<TakenEvent>;
   /** Starts delivery and the periodic work. */
   startJobs(): Jobs;
   /** Lets deliveries and calls out end for a short while, then ends them. */
@@ -134,13 +135,14 @@ function openEgress({ config, meters }: ServiceParts): Egress {
   return egress;
 }
 
-function createDelivery(parts: ServiceParts, egress: Egress, telemetry: Telemetry): Dispatcher {
+function createDelivery(parts: ServiceParts, egress: Egress, telemetry: Telemetry): Dispatcher<TakenEvent> {
   const { config, storage, ring, clock, random, log } = parts;
   const claimsFor = createCallClaims({ clock, randomBytes });
   const onError = (err: unknown): void => log.warn({ err }, 'an event was not delivered and will be tried again');
   return createDispatcher({
     store: storage.events,
     attempt: createAttempt({ ring, egress, clock, onError, createClaims: () => claimsFor(config.PROXY_USER) }),
+    destinationOf: ({ notify }) => notify.destination,
     clock,
     random,
     onResult: (result, { occurredAt }) => telemetry.webhookResult(result, clock() - occurredAt),
@@ -167,7 +169,10 @@ function createIdentify({ config, ring }: ServiceParts): AppParts['identify'] {
   return (request) => idOf(findNetwork(request));
 }
 
-function startServiceJobs({ storage, ring, fence, clock, meters, log }: ServiceParts, delivery: Dispatcher): Jobs {
+function startServiceJobs(
+  { storage, ring, fence, clock, meters, log }: ServiceParts,
+  delivery: Dispatcher<TakenEvent>,
+): Jobs {
   return startJobs({
     secrets: storage.secrets,
     sink: storage.sink,

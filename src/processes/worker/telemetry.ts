@@ -5,7 +5,7 @@ import { createFailureLog } from '../../ops/failure-log.ts';
 import type { Log } from '../../ops/log.ts';
 import { measureRefusal, measureRequest } from '../../ops/metrics/measure.ts';
 import type { Meters } from '../../ops/metrics/meters.ts';
-import { DELIVERY_RESULTS, type DeliveryResult } from '../../outbox/dispatcher.ts';
+import { DELIVERY_RESULTS, type DeliveryResult } from '../../outbox/settle.ts';
 import type { SecretEvent } from '../../secrets/secrets.ts';
 
 /** Counts, logs and audits the work of a service. */

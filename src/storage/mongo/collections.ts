@@ -1,7 +1,7 @@
 import type { Collection, Db, Document, IndexDescription } from 'mongodb';
 import type { FenceState } from '../../fence/store.ts';
-import type { EventType } from '../../outbox/store.ts';
 import type { Notify } from '../../secrets/store.ts';
+import type { EventType } from '../../webhooks/store.ts';
 
 /**
  * One document for each secret, from its creation until no part of it is needed. Whatever must be atomic is one update

@@ -1,7 +1,7 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import type { Collection, Filter } from 'mongodb';
-import type { EventStore, TakenEvent } from '../../outbox/store.ts';
 import type { Notify } from '../../secrets/store.ts';
+import type { EventStore, TakenEvent } from '../../webhooks/store.ts';
 import type { SecretDocument } from './collections.ts';
 import { translateFailures } from './engine/unavailable.ts';
 

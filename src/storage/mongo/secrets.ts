@@ -1,8 +1,8 @@
 import { type Collection, type Document, MongoServerError, MongoWriteConcernError } from 'mongodb';
 import { FULL_RETRY_MS, grantedAt, type Refusal, refusedAt } from '../../limits/limits.ts';
-import type { EventType } from '../../outbox/store.ts';
 import { reservationOf, TRY_LIMIT, TRY_REFILL_MS } from '../../secrets/budget.ts';
 import { type NewSecret, RECEIPT_MS, type Receipt, type SecretStore } from '../../secrets/store.ts';
+import type { EventType } from '../../webhooks/store.ts';
 import { contentBytesOf, storedBytes } from '../usage.ts';
 import type { Capacity } from './capacity.ts';
 import { type Clients, sharesOf } from './clients.ts';

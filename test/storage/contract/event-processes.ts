@@ -1,5 +1,5 @@
-import type { EventStore } from '../../../src/outbox/store.ts';
 import type { NewSecret } from '../../../src/secrets/store.ts';
+import type { EventStore } from '../../../src/webhooks/store.ts';
 import { openInProcess, type StoreProcess } from './store-process.ts';
 import {
   type ContractTest,

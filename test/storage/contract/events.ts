@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
-import type { EventStore, EventType, TakenEvent } from '../../../src/outbox/store.ts';
 import { type NewSecret, RECEIPT_MS, type SecretStore } from '../../../src/secrets/store.ts';
+import type { EventStore, EventType, TakenEvent } from '../../../src/webhooks/store.ts';
 import {
   type ContractTest,
   CREATED_AT,

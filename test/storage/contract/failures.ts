@@ -1,7 +1,7 @@
 import type { ExecutionContext } from 'ava';
 import { AppError } from '../../../src/errors.ts';
-import type { EventStore } from '../../../src/outbox/store.ts';
 import type { SecretStore } from '../../../src/secrets/store.ts';
+import type { EventStore } from '../../../src/webhooks/store.ts';
 import {
   CLIENT,
   CREATED_AT,

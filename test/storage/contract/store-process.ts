@@ -5,9 +5,9 @@ import type { ExecutionContext } from 'ava';
 import { AppError, type ErrorCode } from '../../../src/errors.ts';
 import type { StoreLimits } from '../../../src/limits/limits.ts';
 import type { LimitStore } from '../../../src/limits/store.ts';
-import type { EventStore } from '../../../src/outbox/store.ts';
 import type { SecretStore } from '../../../src/secrets/store.ts';
 import type { SinkStore } from '../../../src/sink/store.ts';
+import type { EventStore } from '../../../src/webhooks/store.ts';
 
 /** Their verbs have names of their own. */
 type Stores = SecretStore & EventStore & SinkStore & LimitStore;

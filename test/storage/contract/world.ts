@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
 import type { StoreLimits } from '../../../src/limits/limits.ts';
-import type { EventStore, TakenEvent, TakeOptions } from '../../../src/outbox/store.ts';
+import type { TakeOptions } from '../../../src/outbox/store.ts';
 import { createSecretKey } from '../../../src/secrets/keys.ts';
 import type {
   ClaimOptions,
@@ -13,6 +13,7 @@ import type {
   SecretStore,
 } from '../../../src/secrets/store.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
+import type { EventStore, TakenEvent } from '../../../src/webhooks/store.ts';
 
 /** Every record a store holds, as the engine's own tools show it: all bytes of a row or document in one piece. */
 export type RawRecords = (url: string) => Promise<readonly Buffer[]>;

@@ -4,8 +4,8 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import { Webhook } from 'standardwebhooks';
-import type { EventType } from '../../../src/outbox/store.ts';
 import { fingerprintOf } from '../../../src/webhooks/payload.ts';
+import type { EventType } from '../../../src/webhooks/store.ts';
 import { remember, rememberCall } from '../process/leaks.ts';
 
 /** How many receivers there are, each with its own origin. */

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { EventType } from '../../../outbox/store.ts';
 import { RECEIPT_MS } from '../../../secrets/store.ts';
+import type { EventType } from '../../../webhooks/store.ts';
 import type { Usage } from '../usage.ts';
 
 type Row = {

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import type { EventStore } from '../../../outbox/store.ts';
+import type { EventStore } from '../../../webhooks/store.ts';
 import type { GroupCommit } from '../engine/group-commit.ts';
 import type { Reader } from '../engine/reader.ts';
 import type { EventProcedures } from './procedures.ts';

@@ -1,0 +1,205 @@
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { decodeJwtKey, decodeKey, decodeKeys } from '../keys/formats.ts';
+import { parseRange } from '../network/addresses.ts';
+import { parseAllowList, parseServers } from '../network/allow-list.ts';
+
+/** Variables that can be given as `NAME_FILE`, the path of a file that holds the value. */
+export const SECRET_BEARING = [
+  'MASTER_KEY',
+  'MASTER_KEY_PREVIOUS',
+  'STORAGE_URL',
+  'CREATE_TOKEN',
+  'INTERNAL_TOKEN',
+  'JWT_HEX_SECRET',
+  'PROXY_TOKEN',
+] as const;
+export type SecretBearing = (typeof SECRET_BEARING)[number];
+
+const wholeNumber = (least: number, most: number) =>
+  z
+    .string()
+    .transform((text) => (/^\d{1,15}$/.test(text) ? Number(text) : Number.NaN)) // Number('') is 0, Number('0x1') 1
+    .refine((value) => value >= least && value <= most, { error: `must be a whole number from ${least} to ${most}` });
+const MasterKey = z.string().transform((text, context) => decodeKey(text.trim()) ?? reject(context, MASTER_KEY_FORM));
+const MasterKeys = z.string().transform((text, context) => decodeKeys(text) ?? reject(context, MASTER_KEY_FORM));
+const JwtKey = z.string().transform((text, context) => decodeJwtKey(text) ?? reject(context, JWT_KEY_FORM));
+const Token = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,1024}$/, { error: 'must be 1 to 1024 printable ASCII characters without blanks' });
+const MASTER_KEY_FORM = 'must be 32 bytes, as 64 hex digits or as base64url';
+const JWT_KEY_FORM = 'must be 128 to 2048 hex digits (openssl rand -hex 64)';
+export const SQLITE_PREFIX = 'sqlite:';
+const MIB = 1024 * 1024;
+const MAX_BYTES = 10 ** 15 - 1;
+
+/** Every variable. docs/configuration.md is made from the descriptions. */
+export const Env = z.object({
+  NODE_ENV: z
+    .enum(['development', 'test', 'production'], { error: 'must be development, test or production' })
+    .default('development')
+    .describe('`production` refuses what is unsafe there'),
+  HTTP_PORT: wholeNumber(0, 65_535).default(8000).describe('Port to listen on; 0 takes a free one and prints it'),
+  HOST: z.string().default('127.0.0.1').describe('Address to listen on'),
+  SOCKET_DIR: z
+    .string()
+    .transform((path) => resolve(path))
+    .refine((path) => Buffer.byteLength(path) <= 91, { error: 'must be at most 91 bytes long, for sockets to fit' })
+    .optional()
+    .describe('When set, worker N listens on `worker-N.sock` in this folder (N from 1) instead of the port'),
+  INTERNAL_PORT: wholeNumber(1, 65_535)
+    .optional()
+    .describe('Port of the internal listener, for metrics; default: the unix socket `internal.sock` in `DATA_DIR`'),
+  INTERNAL_HOST: z
+    .string()
+    .default('127.0.0.1')
+    .describe(
+      'Address of the internal listener, with `INTERNAL_PORT`; one that is not loopback needs `INTERNAL_TOKEN`',
+    ),
+  INTERNAL_TOKEN: Token.optional().describe(
+    'When set, every request to the internal listener needs it as `Authorization: Bearer`',
+  ),
+  WORKERS: wholeNumber(1, 256).optional().describe('Number of worker processes; default: the cores it may use'),
+  STORAGE_URL: z
+    .string()
+    .refine(isStorageUrl, { error: 'must be sqlite:PATH or mongodb://…' })
+    .default('sqlite:./data/hushbox.db')
+    .describe('Where secrets are kept: `sqlite:PATH` or `mongodb://…`'),
+  DATA_DIR: z
+    .string()
+    .optional()
+    .describe("Folder for what else is kept on disk; default: SQLite's folder, else `./data`"),
+  FENCE_FILE: z
+    .string()
+    .optional()
+    .describe(
+      'File that shows at the start whether the database was restored to an older state; best on another disk than ' +
+        'the database. Default: `fence.json` in `DATA_DIR`',
+    ),
+  MASTER_KEY: MasterKeys.optional().describe(
+    '32 bytes as hex or base64url. Without one, development makes a key in `DATA_DIR`; production refuses to start. ' +
+      'More keys, each on a line of its own, are older ones, accepted for reading',
+  ),
+  MASTER_KEY_PREVIOUS: z
+    .string()
+    .transform((text) => text.split(','))
+    .pipe(z.array(MasterKey))
+    .default([])
+    .describe('Comma-separated older master keys, still accepted for reading'),
+  PUBLIC_URL: z
+    .string()
+    .refine(isPublicUrl, { error: 'must be an http or https URL without query, fragment or credentials' })
+    .transform((url) => url.replace(/\/+$/, ''))
+    .optional()
+    .describe('What links are built on; default: the address the browser used'),
+  TRUSTED_PROXIES: z
+    .string()
+    .transform((text) => text.split(',').map((range) => range.trim()))
+    .refine((ranges) => ranges.every(parseRange), { error: 'must be addresses or CIDRs, separated by commas' })
+    .default([])
+    .describe(
+      'Comma-separated addresses and CIDRs of proxies whose `X-Forwarded-For` counts; clients of `SOCKET_DIR` are always trusted',
+    ),
+  LIMITS: z
+    .enum(['on', 'off'], { error: 'must be on or off' })
+    .default('on')
+    .describe('`off` lifts the three limits per client below, never those on sizes, bytes stored or tries'),
+  CREATES_PER_MINUTE: wholeNumber(1, 1_000_000)
+    .default(1000)
+    .describe(
+      'Secrets a client may create a minute: all of them at once, and they grow back evenly over the minute. A client is an IPv4 address or an IPv6 /64',
+    ),
+  CLIENT_MAX_SECRETS: wholeNumber(1, 999_999_999)
+    .default(10_000)
+    .describe('Secrets of one client that may wait at a time'),
+  CLIENT_MAX_BYTES: wholeNumber(1, MAX_BYTES)
+    .default(100 * MIB)
+    .describe('Bytes that the waiting secrets of one client may take in the store'),
+  STORAGE_MAX_BYTES: wholeNumber(1, MAX_BYTES)
+    .default(10 * 1024 * MIB)
+    .describe('Bytes that everything in the store may take; then creating is refused and reading goes on'),
+  CREATE_TOKEN: Token.optional().describe(
+    'When set, `POST /generate` needs it as `Authorization: Bearer`; reading stays open',
+  ),
+  EGRESS_ALLOW: z
+    .string()
+    .transform((text, context) => parseAllowList(text) ?? rejectList(context, 'hosts, host:port or CIDRs'))
+    .default([])
+    .describe(
+      'Comma-separated `host`, `host:port` and CIDRs that requests may be sent to, though they lead into a private network; a host with whatever it resolves to',
+    ),
+  EGRESS_DNS: z
+    .string()
+    .transform((text, context) => parseServers(text) ?? rejectList(context, 'addresses or address:port'))
+    .default([])
+    .describe(
+      "Comma-separated name servers, `address` or `address:port`, that strangers' destinations are looked up with; default: the system's",
+    ),
+  JWT_HEX_SECRET: JwtKey.optional().describe(
+    'What `x-my-jwt` is signed with: at least 64 bytes as hex digits, blanks ignored. Without it, development makes a ' +
+      'key in `DATA_DIR`; production serves neither `/proxy/` nor `/server/`',
+  ),
+  PROXY_USER: z
+    .string()
+    .regex(/^\P{C}{1,256}$/u, { error: 'must be 1 to 256 printable characters' })
+    .default('username')
+    .describe('The user that `x-my-jwt` names'),
+  PROXY_TOKEN: Token.optional().describe(
+    'When set, `POST /proxy/` needs it as `Proxy-Authorization: Bearer`. Production serves no proxy without it',
+  ),
+  PROXY_OPEN: z
+    .enum(['true', 'false'], { error: 'must be true or false' })
+    .default('false')
+    .describe('`true` lets production serve the proxy to everybody who reaches it, without `PROXY_TOKEN`'),
+  SECRET_MAX_BYTES: wholeNumber(1, 8_388_608)
+    .default(65_536)
+    .describe('Longest secret, in bytes of UTF-8; at most 8 MiB'),
+  SECRET_TTL_MAX_SECONDS: wholeNumber(60, 31_536_000)
+    .default(604_800)
+    .describe('Longest lifetime a client may ask for, and the default one, in seconds'),
+  LOG_LEVEL: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
+      error: 'must be trace, debug, info, warn, error, fatal or silent',
+    })
+    .default('info')
+    .describe('`debug` adds a line for each request'),
+});
+
+export type Values = z.infer<typeof Env>;
+
+function isStorageUrl(url: string): boolean {
+  if (url.startsWith(SQLITE_PREFIX)) return url.length > SQLITE_PREFIX.length && !url.includes(':memory:');
+  const { hosts, database } =
+    /^mongodb(?:\+srv)?:\/\/(?:[^/@]*@)?(?<hosts>[^/?@]+)(?:\/(?<database>[^?]*))?(?:\?|$)/.exec(url)?.groups ?? {};
+  // A socket, or a name and a port, which a URL of the web has the same way.
+  const areHosts = hosts?.split(',').every((host) => /^%2F/i.test(host) || URL.canParse(`http://${host}`));
+  return areHosts === true && isDatabaseName(decode(database ?? '')) && decode(url) !== undefined;
+}
+
+/** MongoDB's rules for names on all platforms. */
+function isDatabaseName(name: string | undefined): boolean {
+  return name !== undefined && Buffer.byteLength(name) <= 63 && !/[/\\. "$*<>:|?\0]/.test(name);
+}
+
+function decode(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isPublicUrl(url: string): boolean {
+  const parsed = /^https?:\/\/[^\s?#]+$/i.test(url) ? URL.parse(url) : null;
+  return parsed !== null && !parsed.username && !parsed.password;
+}
+
+function rejectList(context: z.RefinementCtx, what: string): never {
+  context.addIssue({ code: 'custom', message: `must be ${what}, separated by commas` });
+  return z.NEVER;
+}
+
+function reject(context: z.RefinementCtx, message: string): never {
+  context.addIssue({ code: 'custom', message });
+  return z.NEVER;
+}
