@@ -555,6 +555,28 @@ test('an event that waits for its address is handed back when the worker stops',
   t.deepEqual(new Set([...world.store.all.values()].map(({ dueAt }) => dueAt)), new Set([START]));
 });
 
+test('an event that finds its address full while the worker stops is due for others at once', async (t) => {
+  const found = Promise.withResolvers<void>();
+  const clock = { now: START };
+  const store = createEventStore([event(1)]);
+  const dispatcher = createDispatcher({
+    store,
+    clock: () => clock.now,
+    random: () => 0.5,
+    onResult: () => {},
+    onError: () => {},
+    destinationOf: ({ notify }) => notify.destination,
+    attempt: () => found.promise.then(() => ({ result: 'crowded' })),
+  });
+  const reserved = dispatcher.reserve(event(1).notify, START);
+  store.all.set(hexOf(event(1).id), held(1));
+  reserved?.start(held(1));
+  const stopped = dispatcher.stop(new AbortController().signal);
+  found.resolve();
+  await stopped;
+  t.like([...store.all.values()][0], { dueAt: START, attempts: 0 });
+});
+
 test('however often it is woken, the store is asked every 25 ms at most', async (t) => {
   let looks = 0;
   const world = createWorld(t, [], {
