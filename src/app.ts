@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import Koa from 'koa';
 import { requireBearer } from './http/bearer.ts';
-import { createResponder, type RequestLog } from './http/respond.ts';
+import { type Admit, createAdmission, createBaseFinder, type Site } from './http/origin.ts';
+import { createResponder, type ErrorPage, type RequestLog } from './http/respond.ts';
 import { createRouting, type Route } from './http/routing.ts';
 import { createDocument } from './openapi.ts';
 import type { Samples } from './ops/metrics/families.ts';
@@ -17,6 +18,7 @@ import { VERSION } from './version.ts';
 import { createWeb } from './web/routes.ts';
 
 export type AppParts = HealthParts & {
+  site: Site;
   secrets: Secrets;
   limits: SecretLimits;
   createToken: string | undefined;
@@ -29,16 +31,17 @@ export type AppParts = HealthParts & {
   proxyToken: string | undefined;
   isProduction: boolean;
   readStatus(): Promise<Status>;
-  publicUrl: string | undefined;
   requestLog: RequestLog;
 };
 
 /** The public application, composed from ready-made parts. Its only I/O is to read the pages. */
 export function createApp(parts: AppParts): Koa {
-  return compose(createRoutes(parts), parts);
+  const { routes, pageOfNoRoute } = createRoutes(parts);
+  return compose(routes, createAdmission(parts.site), { ...parts, pageOfNoRoute });
 }
 
 export type InternalAppParts = HealthParts & {
+  site: Site;
   token: string | undefined;
   requestLog: RequestLog;
   /** What all workers counted. */
@@ -46,25 +49,25 @@ export type InternalAppParts = HealthParts & {
 };
 
 /** The application of the internal listener. */
-export function createInternalApp({ token, readTotals, ...health }: InternalAppParts): Koa {
+export function createInternalApp({ token, readTotals, site, ...health }: InternalAppParts): Koa {
   const routes = [metricsRoute(readTotals, VERSION), ...healthRoutes(health)];
-  return compose(routes, { ...health, token });
+  const admit = createAdmission(site);
+  if (token === undefined) return compose(routes, admit, health);
+  const requireToken = requireBearer(token);
+  const admitWithToken: Admit = (ctx) => {
+    admit(ctx);
+    requireToken(ctx);
+  };
+  return compose(routes, admitWithToken, health);
 }
 
-type Common = Pick<AppParts, 'requestLog' | 'isDraining'> & { token?: string | undefined };
+type Common = Pick<AppParts, 'requestLog' | 'isDraining'> & { pageOfNoRoute?: ErrorPage };
 
-/** @param token what every request needs, unknown paths included. */
-function compose(routes: readonly Route[], { requestLog, isDraining, token }: Common): Koa {
+/** @param admit what every request has to pass, unknown paths included. */
+function compose(routes: readonly Route[], admit: Admit, { requestLog, isDraining, pageOfNoRoute }: Common): Koa {
   const app = new Koa();
-  app.use(createResponder(requestLog, isDraining));
-  if (token !== undefined) {
-    const guard = requireBearer(token);
-    app.use(async (ctx, next) => {
-      await guard(ctx);
-      return next();
-    });
-  }
-  app.use(createRouting(routes));
+  app.use(createResponder(requestLog, isDraining, pageOfNoRoute));
+  app.use(createRouting(routes, admit));
   // Only failures after an answer was begun arrive here: the client went away, or the socket broke.
   app.on('error', (error) => requestLog.broken(error));
   return app;
@@ -73,17 +76,18 @@ function compose(routes: readonly Route[], { requestLog, isDraining, token }: Co
 /** RFC 9110 §11.7. */
 const PROXY_AUTHENTICATION = [['proxy-authorization'], 'PROXY_AUTHENTICATION_REQUIRED'] as const;
 
-/** Every public route. */
-export function createRoutes(parts: Omit<AppParts, 'requestLog'>): Route[] {
-  const { secrets, limits, createToken, identify, sink, proxy, proxyToken, isProduction, readStatus, publicUrl } =
-    parts;
+/** Every public route, and the page for browsers that take none of them. */
+export function createRoutes(parts: Omit<AppParts, 'requestLog'>): { routes: Route[]; pageOfNoRoute: ErrorPage } {
+  const { secrets, limits, createToken, identify, sink, proxy, proxyToken, isProduction, readStatus, site } = parts;
+  const { publicUrl } = site;
   const needsToken = createToken !== undefined;
   const createGuards = needsToken ? [requireBearer(createToken)] : [];
   const sinkGuards = isProduction ? [requireBearer(proxyToken, ['authorization', 'proxy-authorization'])] : [];
   const proxyGuards = proxyToken === undefined ? [] : [requireBearer(proxyToken, ...PROXY_AUTHENTICATION)];
   const web = createWeb({ limits, publicUrl, needsToken });
-  return [
-    ...secretRoutes({ secrets, limits, guards: createGuards, identify, page: web.secretPage }),
+  const baseOf = createBaseFinder(site);
+  const routes = [
+    ...secretRoutes({ secrets, limits, guards: createGuards, identify, baseOf, pages: web }),
     ...(sink ? sinkRoutes(sink, sinkGuards) : []),
     ...(sink && proxy ? [proxyRoute({ ...proxy, guards: proxyGuards, receive: sink.receive })] : []),
     ...web.routes,
@@ -91,4 +95,5 @@ export function createRoutes(parts: Omit<AppParts, 'requestLog'>): Route[] {
     statusRoute(readStatus, web.statusPage),
     documentRoute(() => createDocument({ limits, needsToken, publicUrl })),
   ];
+  return { routes, pageOfNoRoute: web.showNoRoute };
 }

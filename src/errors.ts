@@ -4,6 +4,7 @@ export const ERRORS = {
   UNAUTHORIZED: { status: 401, title: 'A valid token is required' },
   PHRASE_REQUIRED: { status: 403, title: 'This secret needs a phrase' },
   WRONG_PHRASE: { status: 403, title: 'Incorrect phrase' },
+  FOREIGN_ORIGIN: { status: 403, title: 'Pages of other websites may not send requests to this server' },
   DESTINATION_FORBIDDEN: { status: 403, title: 'Requests to this destination are not allowed' },
   NOTIFY_FORBIDDEN: {
     status: 403,
@@ -22,6 +23,11 @@ export const ERRORS = {
   TOO_MANY_TRIES: { status: 429, title: 'Too many incorrect phrases for this secret' },
   RATE_LIMITED: { status: 429, title: 'Too many secrets created in a short time' },
   QUOTA_EXCEEDED: { status: 429, title: 'Too many secrets are already waiting' },
+  MISDIRECTED: {
+    status: 421,
+    title:
+      'This server does not know the host name of this address. Use its IP address, or set PUBLIC_URL on the server',
+  },
   HEADERS_TOO_LARGE: { status: 431, title: 'The request headers are too large' },
   INTERNAL: { status: 500, title: 'Something went wrong on our side' },
   UPSTREAM_FAILED: { status: 502, title: 'The destination cannot be reached, or its answer was broken' },

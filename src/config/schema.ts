@@ -91,14 +91,23 @@ export const Env = z.object({
     .refine(isPublicUrl, { error: 'must be an http or https URL without query, fragment or credentials' })
     .transform((url) => url.replace(/\/+$/, ''))
     .optional()
-    .describe('What links are built on; default: the address the browser used'),
+    .describe(
+      'What links are built on; default: the address the client used. On a loopback address, the one host name that requests may use beside `localhost`',
+    ),
   TRUSTED_PROXIES: z
     .string()
     .transform((text) => text.split(',').map((range) => range.trim()))
     .refine((ranges) => ranges.every(parseRange), { error: 'must be addresses or CIDRs, separated by commas' })
     .default([])
     .describe(
-      'Comma-separated addresses and CIDRs of proxies whose `X-Forwarded-For` counts; clients of `SOCKET_DIR` are always trusted',
+      'Comma-separated addresses and CIDRs of proxies whose `X-Forwarded-For`, `X-Forwarded-Host` and `X-Forwarded-Proto` count; clients of `SOCKET_DIR` are always trusted',
+    ),
+  CORS_ORIGINS: z
+    .string()
+    .transform((text, context) => parseOrigins(text) ?? rejectList(context, 'origins such as https://app.example'))
+    .default([])
+    .describe(
+      'Comma-separated origins, such as `https://app.example`, of other websites whose pages may send requests and read the answers; never with cookies',
     ),
   LIMITS: z
     .enum(['on', 'off'], { error: 'must be on or off' })
@@ -192,6 +201,14 @@ function decode(text: string): string | undefined {
 function isPublicUrl(url: string): boolean {
   const parsed = /^https?:\/\/[^\s?#]+$/i.test(url) ? URL.parse(url) : null;
   return parsed !== null && !parsed.username && !parsed.password;
+}
+
+/** @returns the origins as browsers write them; undefined if one is none. */
+function parseOrigins(text: string): string[] | undefined {
+  const urls = text.split(',').map((part) => (isPublicUrl(part.trim()) ? URL.parse(part.trim()) : null));
+  // Browsers know no patterns, though a URL may have an asterisk.
+  const origins = urls.map((url) => (url?.pathname === '/' && !url.host.includes('*') ? url.origin : undefined));
+  return origins.every((origin) => origin !== undefined) ? origins : undefined;
 }
 
 function rejectList(context: z.RefinementCtx, what: string): never {

@@ -1,6 +1,6 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import { AppError, type ErrorCode } from '../errors.ts';
-import type { Guard } from './operation.ts';
+import type { Admit } from './origin.ts';
 
 /**
  * Lets a request pass that carries this token as `Authorization: Bearer` (RFC 6750 §2.1), or in another of these headers.
@@ -12,7 +12,7 @@ export function requireBearer(
   token: string | undefined,
   headers: readonly string[] = ['authorization'],
   code: ErrorCode = 'UNAUTHORIZED',
-): Guard {
+): Admit {
   const expected = token === undefined ? undefined : digest(token);
   return (ctx) => {
     for (const header of headers) {

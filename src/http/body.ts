@@ -6,16 +6,17 @@ import { AppError } from '../errors.ts';
 const DRAIN_BYTES = 16 * 1024 * 1024;
 
 /**
- * Reads a JSON object, whatever its content type; an empty body is `{}`.
+ * Reads a JSON object, whatever its content type; an empty body is `{}`, and a leading byte order mark is ignored.
  * @throws AppError INVALID_REQUEST: not JSON, not an object, not UTF-8. TOO_LARGE. UNSUPPORTED_ENCODING.
  */
 export async function readJsonObject(request: IncomingMessage, limitBytes: number): Promise<Record<string, unknown>> {
   const encoding = request.headers['content-encoding']?.toLowerCase();
   if (encoding && encoding !== 'identity') throw new AppError('UNSUPPORTED_ENCODING');
   const bytes = await readBytes(request, limitBytes);
-  if (bytes.length === 0) return {};
   if (!isUtf8(bytes)) throw new AppError('INVALID_REQUEST', { detail: 'The body is not valid UTF-8' });
-  const value = parseJson(bytes.toString());
+  const text = bytes.toString().replace(/^\ufeff/, ''); // the byte order mark that some Windows tools write
+  if (text === '') return {};
+  const value = parseJson(text);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new AppError('INVALID_REQUEST', { detail: 'The body must be a JSON object' });
   }
@@ -35,7 +36,9 @@ function parseJson(text: string): unknown {
     return JSON.parse(text);
   } catch {
     // No cause: the parser's message quotes the client.
-    throw new AppError('INVALID_REQUEST', { detail: 'The body is not valid JSON' });
+    throw new AppError('INVALID_REQUEST', {
+      detail: 'The body is not valid JSON: send a JSON object, such as {"name": "value"}',
+    });
   }
 }
 

@@ -46,6 +46,16 @@ export function createNetworkFinder({ proxies, isPeerProxy }: Trust): (request: 
   };
 }
 
+/** Tells whether the peer of a request is a trusted proxy, whose forwarded headers count. */
+export function createPeerCheck({ proxies, isPeerProxy }: Trust): (request: IncomingMessage) => boolean {
+  if (isPeerProxy) return () => true;
+  const ranges = proxies.map(parseProxy);
+  return ({ socket: { remoteAddress } }) => {
+    const peer = ranges.length > 0 && remoteAddress !== undefined ? parse(remoteAddress) : undefined;
+    return peer !== undefined && ranges.some((range) => isIn(peer, range));
+  };
+}
+
 /** From the right, each address was added by the one before it: the first that is no proxy is the client. */
 function clientIn(
   forwardedFor: string,

@@ -115,6 +115,7 @@ const HEADERS_OF_STATUS: Readonly<Record<number, Answer['headers']>> = {
 const ANY_REQUEST: Readonly<Record<string, ErrorCode>> = {
   RequestTimeout: 'REQUEST_TIMEOUT',
   ExpectationFailed: 'EXPECTATION_FAILED',
+  Misdirected: 'MISDIRECTED',
   HeadersTooLarge: 'HEADERS_TOO_LARGE',
   InternalError: 'INTERNAL',
 };
@@ -197,6 +198,7 @@ function describeWebhook(webhook: Webhook, tag: string, toSchema: Converter): De
 }
 
 const PAGE: Content = { 'text/html': { schema: { type: 'string' } } };
+const TEXT: Content = { 'text/plain': { schema: { type: 'string' } } };
 const ANYTHING: Content = { 'application/octet-stream': { schema: {} } };
 
 function jsonContent(schema: Schema, examples: Schema): Content {
@@ -222,12 +224,13 @@ function isRequired(type: z.ZodType): boolean {
   return !type.safeParse(undefined).success;
 }
 
-function describeAnswer({ answer, isPageToo, links }: Operation, toSchema: Converter): Answer {
+function describeAnswer({ answer, isPageToo, asText, links }: Operation, toSchema: Converter): Answer {
   const { description, schema, example, textType } = answer;
   const content = {
     ...(schema && jsonContent(toSchema(schema), { answer: example })),
     ...(textType && { [textType]: { schema: { type: 'string' } } }),
     ...(isPageToo && PAGE),
+    ...(asText && { 'text/plain': { schema: { type: 'string', description: asText } } }),
   };
   return {
     description,
@@ -244,13 +247,14 @@ function describeAnswer({ answer, isPageToo, links }: Operation, toSchema: Conve
 
 /** The operation's own errors by status, and references to those that any request can get. */
 function describeErrorAnswers(operation: Operation, toSchema: Converter): DescribedOperation['responses'] {
-  const { body, errors, errorMembers = {}, isPageToo } = operation;
-  const codes = ['INVALID_REQUEST', ...(body ? BODY_ERRORS : []), ...errors] as const;
+  const { method, body, errors, errorMembers = {}, isPageToo, asText } = operation;
+  const ofMethod = method === 'GET' ? [] : (['FOREIGN_ORIGIN'] as const);
+  const codes = ['INVALID_REQUEST', ...ofMethod, ...(body ? BODY_ERRORS : []), ...errors] as const;
   const byStatus = Map.groupBy(codes, (code) => ERRORS[code].status);
   const own = [...byStatus].map(([status, codes]): [number, Answer] => {
     const answer = describeErrors(codes, errorMembers, toSchema);
     const isPage = isPageToo && codes.some((code) => errors.includes(code));
-    return [status, isPage ? { ...answer, content: { ...answer.content, ...PAGE } } : answer];
+    return [status, { ...answer, content: { ...answer.content, ...(isPage && PAGE), ...(asText && TEXT) } }];
   });
   const shared = Object.entries(ANY_REQUEST).map(
     ([name, code]) => [ERRORS[code].status, { $ref: `#/components/responses/${name}` }] as const,

@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
 import { z } from 'zod';
-import type { ErrorCode } from '../errors.ts';
+import { ERRORS, type ErrorCode } from '../errors.ts';
+import { prefersText } from './accept.ts';
 import { readJsonObject } from './body.ts';
-import { answer } from './respond.ts';
+import { answer, showErrorsWith, varyOn } from './respond.ts';
 import type { Method, Route } from './routing.ts';
 import { validate } from './validate.ts';
 
@@ -40,6 +41,8 @@ export type Operation<
   links?: Readonly<Record<string, readonly [operationId: string, member: string]>>;
   /** A browser (`Accept: text/html`) gets a page instead of JSON, for the answer and for these errors. */
   isPageToo?: true;
+  /** A client that prefers text gets plain text instead of JSON: what the answer is then. An error is one line. */
+  asText?: string;
   /** An answer that is passed on: any status, any type. */
   passedOn?: string;
   /** Its own codes: not INVALID_REQUEST, those of reading a body, and those that any request can get. */
@@ -99,6 +102,7 @@ type Handled<Answer extends z.ZodType> = z.input<Answer> | undefined;
 /**
  * Joins an operation and its handler.
  * @param handle returns the answer's body; undefined for an answer without a body, or when it has answered itself.
+ * @param toText for an operation with `asText`.
  */
 export function route<
   Param extends string,
@@ -106,10 +110,12 @@ export function route<
   Body extends z.ZodObject,
   Answer extends z.ZodType,
 >(
-  { method, path, query, body, answer: { status } }: Operation<Param, Query, Body, Answer>,
+  { method, path, query, body, asText, answer: { status } }: Operation<Param, Query, Body, Answer>,
   guards: readonly Guard[],
   handle: (input: Input<Param, Query, Body>) => Handled<NoInfer<Answer>> | Promise<Handled<NoInfer<Answer>>>,
+  toText?: (value: z.input<NoInfer<Answer>>, ctx: Context) => string,
 ): Route {
+  if ((asText === undefined) !== (toText === undefined)) throw new TypeError(`${method} ${path}: asText and toText`);
   async function readBody(request: IncomingMessage): Promise<z.output<Body>> {
     if (!body) throw new TypeError(`${method} ${path} has no body`);
     return validate(body.schema, await readJsonObject(request, body.limitBytes));
@@ -117,6 +123,7 @@ export function route<
   return {
     method,
     path,
+    ...(toText && { prepare: chooseText }),
     async run(ctx, params) {
       for (const guard of guards) await guard(ctx);
       const value = await handle({
@@ -126,10 +133,18 @@ export function route<
         query: (query ? validate(query, { ...ctx.query }) : {}) as z.output<Query>,
         readBody: () => readBody(ctx.req),
       });
-      if (value !== undefined) answer(ctx, status, value as object);
-      else if (status === 204) ctx.status = status;
+      if (value !== undefined) {
+        answer(ctx, status, toText && ctx.state.isText ? toText(value, ctx) : (value as object));
+      } else if (status === 204) ctx.status = status;
     },
   };
+}
+
+function chooseText(ctx: Context): void {
+  varyOn(ctx, 'Accept');
+  if (!prefersText(ctx.req.headers.accept)) return;
+  ctx.state.isText = true;
+  showErrorsWith(ctx, (_ctx, error) => answer(ctx, ERRORS[error.code].status, error.message.replace(/\s+/g, ' ')));
 }
 
 /** The schema of an instant as `formatInstant` writes it. */

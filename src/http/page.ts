@@ -1,6 +1,6 @@
 import type { Context } from 'koa';
 import type { AppError } from '../errors.ts';
-import { showErrorsWith } from './respond.ts';
+import { prefersPage, showErrorsWith } from './respond.ts';
 
 /** How a browser is answered on a path that answers programs with JSON. */
 export type Page<T> = {
@@ -18,8 +18,7 @@ export async function pageOrJson<T, Body>(
   find: () => Promise<T>,
   toJson: (found: T) => Body,
 ): Promise<Body | undefined> {
-  ctx.vary('accept');
-  if (ctx.accepts('json', 'html') !== 'html') return toJson(await find());
+  if (!prefersPage(ctx)) return toJson(await find());
   showErrorsWith(ctx, page.showError);
   page.show(ctx, await find());
   return undefined;

@@ -32,17 +32,15 @@ function commonHeaders(requestId: string): Record<string, string> {
   };
 }
 
+type Written = { headers: Record<string, string | number>; text: string };
+
 /** Headers and text of a JSON answer. */
-export function jsonAnswer(
-  body: object,
-  requestId: string,
-): { headers: Record<string, string | number>; text: string } {
-  const text = JSON.stringify(body);
-  const headers = {
-    'content-type': 'application/json; charset=utf-8',
-    'content-length': Buffer.byteLength(text),
-    ...commonHeaders(requestId),
-  };
+export function jsonAnswer(body: object, requestId: string): Written {
+  return write('application/json; charset=utf-8', JSON.stringify(body), requestId);
+}
+
+function write(type: string, text: string, requestId: string): Written {
+  const headers = { 'content-type': type, 'content-length': Buffer.byteLength(text), ...commonHeaders(requestId) };
   return { headers, text };
 }
 
@@ -52,14 +50,32 @@ export function errorBody(error: AppError, requestId: string): Record<string, st
 }
 
 /**
- * Answers with JSON, in one step: headers that Koa sets one by one, as `ctx.body` does, take several times as long.
+ * Answers with JSON, or with plain text if the body is text, in one step: headers that Koa sets one by one, as `ctx.body`
+ * does, take several times as long.
  */
-export function answer(ctx: Context, status: number, body: object): void {
+export function answer(ctx: Context, status: number, body: object | string): void {
   ctx.status = status;
   ctx.state.answer = body;
 }
 
-type ErrorPage = (ctx: Context, error: AppError) => void;
+/** Headers of the answer, whatever it will be. */
+export function addHeaders(ctx: Context, headers: Readonly<Record<string, string>>): void {
+  ctx.state.headers = { ...ctx.state.headers, ...headers };
+}
+
+/** Notes that the answer depends on this header of the request. */
+export function varyOn(ctx: Context, name: string): void {
+  const vary = ctx.state.headers?.vary as string | undefined;
+  addHeaders(ctx, { vary: vary === undefined ? name : `${vary}, ${name}` });
+}
+
+export type ErrorPage = (ctx: Context, error: AppError) => void;
+
+/** Whether the client is a browser that opens a page: `Accept` prefers HTML to JSON. */
+export function prefersPage(ctx: Context): boolean {
+  varyOn(ctx, 'Accept');
+  return ctx.accepts('json', 'html') === 'html';
+}
 
 /** From now on errors of this request are shown as this page, with the same status and headers. */
 export function showErrorsWith(ctx: Context, page: ErrorPage): void {
@@ -76,8 +92,11 @@ const IS_ORDINARY: ReadonlySet<ErrorCode> = new Set([
   'LOOP_DETECTED',
 ]);
 
-/** The outermost step: gives the request an id and the answer its headers, and turns errors into answers. */
-export function createResponder(log: RequestLog, isDraining: () => boolean): Middleware {
+/**
+ * The outermost step: gives the request an id and the answer its headers, and turns errors into answers.
+ * @param pageOfNoRoute what a browser gets that opens an address where there is nothing to see.
+ */
+export function createResponder(log: RequestLog, isDraining: () => boolean, pageOfNoRoute?: ErrorPage): Middleware {
   return async (ctx, next) => {
     const startedAt = performance.now();
     const requestId = randomUUID();
@@ -91,7 +110,7 @@ export function createResponder(log: RequestLog, isDraining: () => boolean): Mid
       code = known.code;
       if (ERRORS[code].status >= 500 && !IS_ORDINARY.has(code)) log.failed(requestId, known);
       if (ctx.headerSent) breakOff(ctx, known);
-      answerError(ctx, known);
+      answerError(ctx, known, pageOfNoRoute);
     }
     if (!ctx.headerSent) {
       closeWhereNeeded(ctx);
@@ -108,9 +127,13 @@ export function createResponder(log: RequestLog, isDraining: () => boolean): Mid
   };
 }
 
-function answerError(ctx: Context, error: AppError): void {
+/** What somebody gets who follows a damaged or mistyped link. */
+const IS_OF_NO_ROUTE: ReadonlySet<ErrorCode> = new Set(['NOT_FOUND', 'METHOD_NOT_ALLOWED', 'MISDIRECTED']);
+
+function answerError(ctx: Context, error: AppError, pageOfNoRoute: ErrorPage | undefined): void {
   const { status } = ERRORS[error.code];
-  const showPage = ctx.state.errorPage as ErrorPage | undefined;
+  const isForBrowser = IS_OF_NO_ROUTE.has(error.code) && /^(?:GET|HEAD)$/.test(ctx.method) && prefersPage(ctx);
+  const showPage = (isForBrowser ? pageOfNoRoute : undefined) ?? (ctx.state.errorPage as ErrorPage | undefined);
   ctx.status = status;
   if (showPage) showPage(ctx, error);
   else answer(ctx, status, errorBody(error, ctx.state.requestId));
@@ -128,7 +151,8 @@ function answerError(ctx: Context, error: AppError): void {
 export function sendHead(ctx: Context, status: number, headers: readonly string[]): void {
   closeWhereNeeded(ctx);
   const all = [...headers];
-  for (const [name, value] of Object.entries(commonHeaders(ctx.state.requestId))) all.push(name, value);
+  const ours = { ...ctx.state.headers, ...commonHeaders(ctx.state.requestId) };
+  for (const [name, value] of Object.entries<string>(ours)) all.push(name, value);
   ctx.res.writeHead(status, all);
   ctx.respond = false;
 }
@@ -145,14 +169,18 @@ function breakOff({ app, req, res }: Context, error: AppError): void {
   else res.destroy();
 }
 
-/** JSON is sent here; Koa sends pages and empty answers. */
+/** JSON and plain text are sent here; Koa sends pages and empty answers. */
 function send(ctx: Context): void {
-  const { requestId, answer } = ctx.state;
+  const { requestId, answer, headers: added } = ctx.state;
   if (answer === undefined) {
-    ctx.set(commonHeaders(requestId));
+    ctx.set({ ...added, ...commonHeaders(requestId) });
     return;
   }
   ctx.respond = false;
-  const { headers, text } = jsonAnswer(answer, requestId);
+  const isText = typeof answer === 'string';
+  const { headers, text } = isText
+    ? write('text/plain; charset=utf-8', answer, requestId)
+    : jsonAnswer(answer, requestId);
+  if (added) Object.assign(headers, added);
   ctx.res.writeHead(ctx.status, headers).end(text); // Node sends no body in an answer to HEAD
 }

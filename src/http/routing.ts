@@ -1,6 +1,7 @@
 import Router, { type Layer } from '@koa/router';
 import type { Context, Middleware } from 'koa';
 import { AppError } from '../errors.ts';
+import type { Admit } from './origin.ts';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
@@ -8,6 +9,8 @@ export type Route = {
   method: Method;
   /** Case counts; `:name` stands for a segment. */
   path: string;
+  /** Decides how this request is answered, refusals included. */
+  prepare?(ctx: Context): void;
   run(ctx: Context, params: Readonly<Record<string, string>>): Promise<void> | void;
 };
 
@@ -22,8 +25,10 @@ const NO_PARAMS = {};
  *
  * A path without parameters is looked up. Of the others only those with the same first segment are tried, because the
  * time of a router that tries all of them grows with every route.
+ *
+ * @param admit what every request has to pass, unknown paths included, before its route runs.
  */
-export function createRouting(routes: readonly Route[]): Middleware {
+export function createRouting(routes: readonly Route[], admit: Admit): Middleware {
   const places = [...Map.groupBy(routes, ({ path }) => path)].map(([path, group]) => createPlace(path, group));
   const fixed = new Map(places.filter(({ pattern }) => !pattern).map((place) => [place.path, place]));
   const patterns = Map.groupBy(
@@ -38,10 +43,12 @@ export function createRouting(routes: readonly Route[]): Middleware {
   return (ctx) => {
     const path = withoutNeedlessSlashes(ctx.path);
     const place = find(path);
+    const route = place?.routes.get(ctx.method);
+    if (place && route) ctx.state.route = place.path;
+    route?.prepare?.(ctx);
+    admit(ctx);
     if (!place) throw new AppError('NOT_FOUND');
-    const route = place.routes.get(ctx.method);
     if (route) {
-      ctx.state.route = place.path;
       return route.run(ctx, place.pattern?.params(path, place.pattern.captures(path)) ?? NO_PARAMS);
     }
     ctx.set('allow', [...place.routes.keys(), 'OPTIONS'].join(', '));

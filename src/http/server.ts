@@ -72,7 +72,7 @@ export function createHttpServer(answer: Answerer, onRefused: (code: ErrorCode) 
 }
 
 /** RFC 9110 §7.2: a name or an address, with an optional port. */
-const HOST = /^(?:[\w.~%!$&'()*+,;=-]+|\[[\w:.%]+\])(?::\d{0,5})?$/;
+export const HOST = /^(?:[\w.~%!$&'()*+,;=-]+|\[[\w:.%]+\])(?::\d{0,5})?$/;
 
 /** RFC 9112 §3.2: exactly one Host in HTTP/1.1. Given two, a proxy on the way may have used the other one. */
 function isHttp1({ rawHeaders, httpVersion }: IncomingMessage): boolean {

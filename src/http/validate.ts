@@ -11,16 +11,26 @@ type Issue = z.core.$ZodIssue;
 export function validate<T extends z.ZodObject>(schema: T, input: unknown): z.output<T> {
   const result = schema.safeParse(input);
   if (result.success) return result.data;
-  const { issues } = result.error;
+  const unknown = new Set(result.error.issues.filter(isUnknownMember).map(memberOf));
+  // A rule about the whole of an object has not seen the unknown member: what it says may not be true.
+  const issues = result.error.issues.filter((issue) => issue.code !== 'custom' || !unknown.has(memberOf(issue)));
   const tooLarge = issues.find((issue) => issue.code === 'custom' && issue.params?.tooLarge);
   throw new AppError(tooLarge ? 'TOO_LARGE' : 'INVALID_REQUEST', {
     detail: issues.map((issue) => sentence(schema, issue)).join('; '),
   });
 }
 
+function isUnknownMember({ code }: Issue): boolean {
+  return code === 'unrecognized_keys';
+}
+
+function memberOf({ path }: Issue): string {
+  return path.join('.');
+}
+
 function sentence(schema: z.ZodObject, issue: Issue): string {
-  const member = issue.path.join('.');
-  if (issue.code !== 'unrecognized_keys') return `${member} ${issue.message}`;
+  const member = memberOf(issue);
+  if (!isUnknownMember(issue)) return `${member} ${issue.message}`;
   const known = Object.keys(shapeAt(schema, issue.path)).join(', ');
   return `${member || 'The body'} has an unknown member; allowed are: ${known}`;
 }

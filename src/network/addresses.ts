@@ -30,6 +30,11 @@ export function isIn(address: Address, [first, bits]: Range): boolean {
   return address.kind() === first.kind() && address.match(first as never, bits);
 }
 
+/** Whether text is the address that stands for all addresses of a machine. */
+export function isUnspecified(text: string): boolean {
+  return parseAddress(text)?.range() === 'unspecified';
+}
+
 /** What one subscriber has: an IPv4 address as it is, or the first 64 bits of an IPv6 address. */
 export function networkOf(address: Address): string {
   if (address.kind() === 'ipv4') return address.toString();

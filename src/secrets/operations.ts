@@ -2,10 +2,10 @@ import { z } from 'zod';
 import type { ApiPart } from '../http/openapi.ts';
 import { instant, json, operation } from '../http/operation.ts';
 import { TRY_BURST, TRY_REFILL_MS } from './budget.ts';
+import { isPhraseTooLong, PHRASE_MAX_BYTES } from './phrases.ts';
 import { MAX_READS, REREAD_MS } from './reading.ts';
 import { RECEIPT_MS } from './store.ts';
 
-export const PHRASE_MAX_BYTES = 1024;
 export const IDEMPOTENCY_KEY = /^[\x20-\x7e]{22,128}$/;
 const NOTIFY_MAX_LENGTH = 2048;
 
@@ -26,14 +26,16 @@ const CREATED_AT = '2026-11-21T00:00:00.000Z';
 const EXPIRES_AT = '2026-11-24T04:05:00.000Z';
 const SECRET_KEY = 'awUM7NPCPrt1t6HnvLS644X6szXOo18S9n5ChXlDiN4IZkao';
 const WEBHOOK_SECRET = `whsec_${Buffer.alloc(64, 'an example, not a secret').toString('base64')}`;
-const RECEIPT_KEY = 'receipt_awUM7ESVWhZnsrN7P4_8tEMnmaIiFiGQJJqEo4_eieUo_waEg6LBygp44DYB1Wi-';
+const RECEIPT_KEY = 'receipt_awUM7ESVWhZnsrN7P4_8tEMnmaIiFiGQJJqEo4_eieUo_waEg6LBygp44DYB1Wie';
 
 const secretKey = z.string().meta({
-  description: '48 base64url characters: the second of expiry, then 256 random bits.',
+  description:
+    '48 base64url characters, of which the last is a letter or digit: the second of expiry, then 32 random bytes.',
   example: SECRET_KEY,
 });
 const receiptKey = z.string().meta({
-  description: '`receipt_` and 64 base64url characters. It shows what became of a secret, and can never read it.',
+  description:
+    '`receipt_` and 64 base64url characters, of which the last is a letter or digit. It shows what became of a secret, and can never read it.',
   example: RECEIPT_KEY,
 });
 
@@ -41,25 +43,25 @@ const Text = z
   .string({ error: 'must be text' })
   .refine((value) => value.isWellFormed(), { error: 'must not hold lone surrogates' });
 
-/** JSON Schema counts characters, of which there are never more than bytes. */
-const text = (maxBytes: number, params?: object) =>
-  Text.refine((value) => Buffer.byteLength(value) <= maxBytes, {
-    error: `must not be longer than ${maxBytes} bytes of UTF-8`,
-    ...params,
-  }).meta({ maxLength: maxBytes });
-
-const PHRASE = `At most ${PHRASE_MAX_BYTES} bytes of UTF-8; compared after Unicode normalisation (NFC).`;
+/** JSON Schema counts characters, which cannot bound the bytes after NFC. */
+const Phrase = Text.refine((phrase) => !isPhraseTooLong(phrase), {
+  error: `must not be longer than ${PHRASE_MAX_BYTES} bytes of UTF-8`,
+});
+const PHRASE = `At most ${PHRASE_MAX_BYTES} bytes of UTF-8, measured and compared after Unicode normalisation (NFC).`;
 
 function newSecretSchema({ secretMaxBytes, ttlMaxSeconds }: SecretLimits) {
   return z
     .strictObject({
-      secret: text(secretMaxBytes, { params: { tooLarge: true } })
+      secret: Text.refine((value) => Buffer.byteLength(value) <= secretMaxBytes, {
+        error: `must not be longer than ${secretMaxBytes} bytes of UTF-8`,
+        params: { tooLarge: true },
+      })
         .min(1, { error: 'must not be empty' })
         .meta({
+          maxLength: secretMaxBytes, // characters, of which there are never more than bytes
           description: `At most ${secretMaxBytes} bytes of UTF-8, without lone surrogates. A longer one is 413.`,
         }),
-      phrase: text(PHRASE_MAX_BYTES)
-        .min(1, { error: 'must not be empty' })
+      phrase: Phrase.min(1, { error: 'must not be empty' })
         .meta({ description: `Needed to read the secret. ${PHRASE}` })
         .optional(),
       ttl: lifetimeSchema(ttlMaxSeconds).optional(),
@@ -108,20 +110,18 @@ function isCallable(text: string): boolean {
   return url !== null && /^https?:$/.test(url.protocol) && !url.username && !url.password;
 }
 
-const Reading = z
-  .strictObject({ phrase: text(PHRASE_MAX_BYTES).meta({ description: PHRASE }).optional() })
-  .meta({ id: 'Reading' });
+const Reading = z.strictObject({ phrase: Phrase.meta({ description: PHRASE }).optional() }).meta({ id: 'Reading' });
 
 const CreatedSecret = z
   .object({
     secret_key: z
       .string()
-      .regex(/^[A-Za-z0-9_-]{48}$/)
+      .regex(/^[A-Za-z0-9_-]{47}[A-Za-z0-9]$/)
       .describe('The server does not keep it.'),
     expires_at: instant('The secret is gone from this instant on.'),
     receipt_key: z
       .string()
-      .regex(/^receipt_[A-Za-z0-9_-]{64}$/)
+      .regex(/^receipt_[A-Za-z0-9_-]{63}[A-Za-z0-9]$/)
       .describe('Only if `receipt` was true.')
       .optional(),
     webhook_secret: z
@@ -169,6 +169,8 @@ export const createSecret = (limits: SecretLimits, needsToken: boolean) =>
         notified: { secret: 'some secret', notify: 'https://hooks.example/hushbox' },
       },
     },
+    asText:
+      "The link alone, without a line end. It begins with the server's `PUBLIC_URL`, or else with the address that the client used.",
     answer: json(201, 'The secret is stored.', CreatedSecret, {
       secret_key: SECRET_KEY,
       expires_at: EXPIRES_AT,
@@ -232,6 +234,7 @@ export const readSecret = (limits: SecretLimits) =>
       limitBytes: bodyLimitBytes(limits),
       examples: { without: {}, with: { phrase: 'some phrase' } },
     },
+    asText: 'The secret alone, byte for byte.',
     answer: json(200, 'The secret, byte for byte as it was given.', Secret, { secret: 'some secret' }),
     errors: [
       'PHRASE_REQUIRED',
@@ -264,6 +267,7 @@ export const getReceipt = operation('getReceipt', 'GET', '/receipts/:key', {
     wrong_tries: 1,
     reads: 1,
   }),
+  isPageToo: true,
   errors: ['KEY_NOT_FOUND', 'STORAGE_UNAVAILABLE'],
 });
 

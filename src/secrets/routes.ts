@@ -14,6 +14,7 @@ import {
   type SecretLimits,
 } from './operations.ts';
 import type { Secrets } from './secrets.ts';
+import type { Receipt } from './store.ts';
 
 export type SecretRouteParts = {
   secrets: Secrets;
@@ -22,53 +23,69 @@ export type SecretRouteParts = {
   guards: readonly Guard[];
   /** The client whose limits a creation counts against; undefined if none do. */
   identify(request: IncomingMessage): Uint8Array | undefined;
-  /** What a browser gets that opens a link. */
-  page: Page<{ needsPhrase: boolean; expiresAt: number }>;
+  /** The base of links, as the client of this request sees the service. */
+  baseOf(request: IncomingMessage): string;
+  /** What a browser gets that opens a link, or the address of a receipt. */
+  pages: { secretPage: Page<{ needsPhrase: boolean; expiresAt: number }>; receiptPage: Page<Receipt> };
 };
 
 /** Create, look, read; receipts. */
-export function secretRoutes({ secrets, limits, guards, identify, page }: SecretRouteParts): Route[] {
+export function secretRoutes({ secrets, limits, guards, identify, baseOf, pages }: SecretRouteParts): Route[] {
   return [
-    route(createSecret(limits, guards.length > 0), guards, async ({ request, readBody }) => {
-      const client = identify(request); // before the body: the connection may be gone after it
-      const { ttl = limits.ttlMaxSeconds * 1000, ...input } = await readBody();
-      const created = await secrets.create({ ...input, ttlMs: ttl, client });
-      return {
-        secret_key: created.secretKey,
-        expires_at: formatInstant(created.expiresAt),
-        ...(created.receiptKey && { receipt_key: created.receiptKey }),
-        ...(created.webhookSecret && { webhook_secret: created.webhookSecret }),
-      };
-    }),
+    route(
+      createSecret(limits, guards.length > 0),
+      guards,
+      async ({ request, readBody }) => {
+        const client = identify(request); // before the body: the connection may be gone after it
+        const { ttl = limits.ttlMaxSeconds * 1000, ...input } = await readBody();
+        const created = await secrets.create({ ...input, ttlMs: ttl, client });
+        return {
+          secret_key: created.secretKey,
+          expires_at: formatInstant(created.expiresAt),
+          ...(created.receiptKey && { receipt_key: created.receiptKey }),
+          ...(created.webhookSecret && { webhook_secret: created.webhookSecret }),
+        };
+      },
+      (created, { req }) => `${baseOf(req)}/secrets/${created.secret_key}`,
+    ),
 
     // POST, not GET: reading destroys, and a link preview must not.
-    route(readSecret(limits), [], async ({ ctx, request, params, readBody }) => {
-      const idempotencyKey = idempotencyKeyOf(request);
-      const { phrase } = await readBody();
-      const { requestId } = ctx.state;
-      return { secret: await secrets.read(params.key, { phrase, idempotencyKey, requestId }) };
-    }),
+    route(
+      readSecret(limits),
+      [],
+      async ({ ctx, request, params, readBody }) => {
+        const idempotencyKey = idempotencyKeyOf(request);
+        const { phrase } = await readBody();
+        const { requestId } = ctx.state;
+        return { secret: await secrets.read(params.key, { phrase, idempotencyKey, requestId }) };
+      },
+      ({ secret }) => secret,
+    ),
 
     route(lookAtSecret, [], ({ ctx, params }) =>
       pageOrJson(
         ctx,
-        page,
+        pages.secretPage,
         () => secrets.look(params.key),
         ({ needsPhrase, expiresAt }) => ({ phrase: needsPhrase, expires_at: formatInstant(expiresAt) }),
       ),
     ),
 
-    route(getReceipt, [], async ({ params }) => {
-      const { state, createdAt, expiresAt, endedAt, wrongTries, reads } = await secrets.findReceipt(params.key);
-      return {
-        state,
-        created_at: formatInstant(createdAt),
-        expires_at: formatInstant(expiresAt),
-        ...(endedAt !== undefined && { ended_at: formatInstant(endedAt) }),
-        wrong_tries: wrongTries,
-        reads,
-      };
-    }),
+    route(getReceipt, [], ({ ctx, params }) =>
+      pageOrJson(
+        ctx,
+        pages.receiptPage,
+        () => secrets.findReceipt(params.key),
+        ({ state, createdAt, expiresAt, endedAt, wrongTries, reads }) => ({
+          state,
+          created_at: formatInstant(createdAt),
+          expires_at: formatInstant(expiresAt),
+          ...(endedAt !== undefined && { ended_at: formatInstant(endedAt) }),
+          wrong_tries: wrongTries,
+          reads,
+        }),
+      ),
+    ),
 
     route(burnSecret, [], async ({ ctx, params }) => {
       await secrets.burn(params.key, ctx.state.requestId);

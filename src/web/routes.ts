@@ -4,6 +4,7 @@ import { formatInstant } from '../http/instant.ts';
 import type { ApiPart } from '../http/openapi.ts';
 import { operation, route } from '../http/operation.ts';
 import type { Page } from '../http/page.ts';
+import type { ErrorPage } from '../http/respond.ts';
 import type { Route } from '../http/routing.ts';
 import { fill, type Values } from './template.ts';
 
@@ -30,6 +31,15 @@ export type WebParts = {
 /** What a page may show of a secret before it is read. */
 type Waiting = { needsPhrase: boolean; expiresAt: number };
 
+type Receipt = {
+  state: 'waiting' | 'read' | 'burned' | 'expired';
+  createdAt: number;
+  expiresAt: number;
+  endedAt: number | undefined;
+  wrongTries: number;
+  reads: number;
+};
+
 type Status = { startedAt: number; uptimeSeconds: number; requests: number };
 
 export type Web = {
@@ -37,7 +47,10 @@ export type Web = {
   routes: Route[];
   /** For a browser that opens a link: asks before it reads, or says why there is nothing to read. */
   secretPage: Page<Waiting>;
+  receiptPage: Page<Receipt>;
   statusPage: Page<Status>;
+  /** For a browser that opens an address where there is nothing to see. */
+  showNoRoute: ErrorPage;
 };
 
 const HTML = 'text/html; charset=utf-8';
@@ -49,6 +62,21 @@ const ASSETS = {
   'status.js': 'text/javascript; charset=utf-8',
   'icon.svg': 'image/svg+xml',
 } as const;
+
+/** Where the page of a secret takes the browser after it was read: see page/secret.js. */
+const AFTER_READING = /\/secrets\/+read\/*$/;
+
+/** The parts of error.html. */
+const NO_PARTS = {
+  isGone: false,
+  isShown: false,
+  isNoReceipt: false,
+  isNoPage: false,
+  isMisdirected: false,
+  isAway: false,
+  isLink: false,
+};
+type ErrorPart = keyof typeof NO_PARTS;
 
 const CANNOT_ANSWER = 'Hushbox cannot answer right now';
 
@@ -76,18 +104,28 @@ export function createWeb({ limits, publicUrl, needsToken }: WebParts): Web {
   const showCreatePage = route(getCreatePage, [], ({ ctx }) => send(ctx, HTML, createPage));
   const show = {
     secret: createPageOf('secret.html'),
+    receipt: createPageOf('receipt.html'),
     status: createPageOf('status.html'),
     error: createPageOf('error.html'),
   };
+  const showError = (ctx: Context, title: string, ...parts: ErrorPart[]): void =>
+    show.error(ctx, { title, ...NO_PARTS, ...Object.fromEntries(parts.map((part) => [part, true])) });
 
   return {
     routes: [showCreatePage, ...assetRoutes()],
     secretPage: {
       show: (ctx, found) => show.secret(ctx, valuesOf(found)),
       showError(ctx, { code }) {
-        const isGone = code === 'KEY_NOT_FOUND';
-        const title = isGone ? 'There is no secret here' : CANNOT_ANSWER;
-        show.error(ctx, { title, isGone, isAway: !isGone, isLink: true });
+        if (code !== 'KEY_NOT_FOUND') showError(ctx, CANNOT_ANSWER, 'isAway', 'isLink');
+        else if (AFTER_READING.test(ctx.path)) showError(ctx, 'The secret was shown here', 'isShown');
+        else showError(ctx, 'There is no secret here', 'isGone');
+      },
+    },
+    receiptPage: {
+      show: (ctx, receipt) => show.receipt(ctx, valuesOfReceipt(receipt)),
+      showError(ctx, { code }) {
+        if (code === 'KEY_NOT_FOUND') showError(ctx, 'There is no receipt here', 'isNoReceipt');
+        else showError(ctx, CANNOT_ANSWER, 'isAway');
       },
     },
     statusPage: {
@@ -99,7 +137,11 @@ export function createWeb({ limits, publicUrl, needsToken }: WebParts): Web {
           startedText: new Date(startedAt).toUTCString(),
         });
       },
-      showError: (ctx) => show.error(ctx, { title: CANNOT_ANSWER, isGone: false, isAway: true, isLink: false }),
+      showError: (ctx) => showError(ctx, CANNOT_ANSWER, 'isAway'),
+    },
+    showNoRoute(ctx, { code }) {
+      if (code === 'MISDIRECTED') showError(ctx, 'This address has an unknown name', 'isMisdirected');
+      else showError(ctx, 'There is no page here', 'isNoPage');
     },
   };
 }
@@ -135,6 +177,30 @@ function valuesOf({ needsPhrase, expiresAt }: Waiting): Values {
     expiresAt: formatInstant(expiresAt),
     expiresText: new Date(expiresAt).toUTCString(), // until a script shows it in the reader's own time zone
     curlBody: JSON.stringify(needsPhrase ? { phrase: 'the phrase' } : {}),
+  };
+}
+
+/** The same as in page/create.js. */
+const SENTENCES = {
+  waiting: 'Not read yet.',
+  read: 'The secret was read.',
+  burned: 'Burned: the link no longer works.',
+  expired: 'Expired unread.',
+} as const;
+const NAMES_OF_END = { waiting: 'Expires', read: 'Read', burned: 'Burned', expired: 'Expired' } as const;
+
+function valuesOfReceipt({ state, createdAt, expiresAt, endedAt, wrongTries, reads }: Receipt): Values {
+  const endAt = endedAt ?? expiresAt;
+  return {
+    state,
+    sentence: SENTENCES[state],
+    createdAt: formatInstant(createdAt),
+    createdText: new Date(createdAt).toUTCString(),
+    endName: NAMES_OF_END[state],
+    endAt: formatInstant(endAt),
+    endText: new Date(endAt).toUTCString(),
+    wrongTries: String(wrongTries),
+    reads: String(reads),
   };
 }
 

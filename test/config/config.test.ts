@@ -27,6 +27,7 @@ test('an empty environment gives the documented defaults', (t) => {
     FENCE_FILE: resolve('data/fence.json'),
     MASTER_KEY_PREVIOUS: [],
     TRUSTED_PROXIES: [],
+    CORS_ORIGINS: [],
     LIMITS: 'on',
     CREATES_PER_MINUTE: 1000,
     CLIENT_MAX_SECRETS: 10_000,
@@ -138,6 +139,25 @@ test('EGRESS_ALLOW takes hosts, host:port and CIDRs and nothing else', (t) => {
     ],
   ]) {
     t.deepEqual(namedIn(refusal(t, { EGRESS_ALLOW: bad })), ['EGRESS_ALLOW'], bad);
+  }
+});
+
+test('CORS_ORIGINS takes origins, as browsers write them, and nothing else', (t) => {
+  const { CORS_ORIGINS } = readConfig({ CORS_ORIGINS: 'https://App.example:443, http://127.0.0.1:3000/,http://[::1]' });
+  t.deepEqual(CORS_ORIGINS, ['https://app.example', 'http://127.0.0.1:3000', 'http://[::1]']);
+  for (const bad of [
+    '*',
+    'null',
+    'app.example',
+    'https://*.example',
+    'https://a.example/path',
+    'https://a,',
+    'https://u@a',
+    'ftp://a',
+    'https://a b',
+    'https://a?',
+  ]) {
+    t.deepEqual(namedIn(refusal(t, { CORS_ORIGINS: bad })), ['CORS_ORIGINS'], bad);
   }
 });
 

@@ -31,7 +31,7 @@ const getBox = operation('getBox', 'GET', '/boxes/:id', {
 async function serve(t: ExecutionContext, routes: readonly Route[]): Promise<string> {
   const app = new Koa();
   const log = { served: () => {}, failed: () => {}, broken: () => {} };
-  app.use(createResponder(log, () => false)).use(createRouting(routes));
+  app.use(createResponder(log, () => false)).use(createRouting(routes, () => {}));
   const server = createServer(app.callback()).listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.teardown(() => server.close());
@@ -83,7 +83,7 @@ test('a path without parameters goes before a pattern that would take it too', a
 
 test('two routes for one method and path are refused', (t) => {
   const one = route(getBox, [], () => undefined);
-  t.throws(() => createRouting([one, one]), { instanceOf: TypeError });
+  t.throws(() => createRouting([one, one], () => {}), { instanceOf: TypeError });
 });
 
 test('the document has what the operation says', (t) => {
@@ -108,6 +108,7 @@ test('the document has what the operation says', (t) => {
     '401',
     '408',
     '417',
+    '421',
     '431',
     '500',
   ]);

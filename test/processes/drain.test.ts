@@ -121,7 +121,7 @@ test.serial('pipelined requests are answered, or do not happen, through a roll a
     });
     const closed = new Promise((resolve) => socket.once('close', resolve));
     for (const key of keys)
-      socket.write(`POST /secrets/${key} HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+      socket.write(`POST /secrets/${key} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
     await sleep(waitMs);
     program.signal(signal);
     await closed;

@@ -198,6 +198,13 @@ export function blackBoxSuite(name: string, test: TestFn, open: (t: ExecutionCon
         { secret: 's', hunter2: 1 },
         /^The body has an unknown member; allowed are: secret, phrase, ttl, receipt, notify$/,
       ],
+      [{ secret: 's', ttl: { seconds: 90 } }, /^ttl has an unknown member; allowed are: days, hours, minutes$/],
+      [
+        { secret: 's', ttl: { days: 8, weeks: 1 }, hunter2: 1 },
+        /^ttl has an unknown member; allowed are: days, hours, minutes; The body has an unknown member; allowed are: [a-z, ]+$/,
+      ],
+      [{ secret: 's', ttl: { minutes: -1, x: 1 } }, /^ttl.minutes must not be negative; ttl has an unknown member/],
+      [{ secret: 's', ttl: {} }, /^ttl must be at least one minute in all$/],
       [{ secret: 5, phrase: 5 }, /^secret must be text; phrase must be text$/],
     ];
     for (const [body, message] of bad) {
@@ -245,6 +252,86 @@ export function blackBoxSuite(name: string, test: TestFn, open: (t: ExecutionCon
     await expectGone(t, await api.post(path, { phrase: 'wrong' }));
     const decomposed = await api.create({ secret: 's', phrase: 'Cafe\u0301' });
     await expectSecret(t, await api.post(`/secrets/${decomposed.secret_key}`, { phrase: 'Caf\u00e9' }), 's');
+  });
+
+  test(`${name}: a phrase may have 1024 bytes after NFC; a longer one is 400 and costs no try`, async (t) => {
+    const { api } = await open(t);
+    const longest = 'e\u0301'.repeat(512); // 1536 bytes, and 1024 after NFC
+    const { secret_key, receipt_key } = await api.create({ secret: 's', phrase: longest, receipt: true });
+    const path = `/secrets/${secret_key}`;
+    const tooLong = [`${longest}x`, 'x'.repeat(1025), '\u0958'.repeat(171), 'a\u0315\u0316'.repeat(60_000)]; // U+0958 grows
+    for (const phrase of tooLong) {
+      const read = await expectError(t, await api.post(path, { phrase }), 400, 'INVALID_REQUEST');
+      t.is(read.Error, 'phrase must not be longer than 1024 bytes of UTF-8');
+      await expectError(t, await api.post('/generate', { secret: 's', phrase }), 400, 'INVALID_REQUEST');
+    }
+    t.like(await receiptOf(api, receipt_key), { state: 'waiting', wrong_tries: 0 });
+    await expectSecret(t, await api.post(path, { phrase: '\u00e9'.repeat(512) }), 's');
+  });
+
+  test(`${name}: a client that prefers text/plain gets the link alone and the secret alone, byte for byte`, async (t) => {
+    const { api } = await open(t);
+    const secret = '\ufeff one\r\n\u202etwo 🔑\n\n';
+    const asText = { accept: 'text/plain' };
+    const created = await api.post('/generate', { secret, receipt: true }, asText);
+    const link = await created.text();
+    const [, path = ''] = /^(\/secrets\/[A-Za-z0-9_-]+)$/.exec(link.slice(api.base.length)) ?? [];
+    t.deepEqual([created.status, link], [201, api.base + path]);
+    const read = await api.post(path, {}, asText);
+    t.deepEqual([read.status, Buffer.from(await read.arrayBuffer())], [200, Buffer.from(secret)]);
+    for (const { headers } of [created, read]) {
+      t.is(headers.get('content-type'), 'text/plain; charset=utf-8');
+      t.is(headers.get('vary'), 'Accept');
+      t.is(headers.get('cache-control'), 'no-store');
+      t.truthy(headers.get('x-request-id'));
+    }
+    await expectGone(t, await api.post(path, {}, { accept: 'application/json, text/plain' }));
+  });
+
+  test(`${name}: an error in plain text is one line, and nothing else answers in plain text`, async (t) => {
+    const { api } = await open(t);
+    const asText = { accept: 'text/plain' };
+    const { secret_key } = await api.create({ secret: 's', phrase: 'p' });
+    const path = `/secrets/${secret_key}`;
+    const errors: [Promise<Response>, number, string | RegExp][] = [
+      [api.post('/generate', 'secret=x', asText), 400, /^The body is not valid JSON: send a JSON object/],
+      [api.post('/generate', { secret: '', ttl: 5 }, asText), 400, 'secret must not be empty; ttl must be an object'],
+      [api.post('/generate', { secret: 'x' }, { ...asText, origin: 'http://other.example' }), 403, /^Pages of other/],
+      [api.post(path, {}, asText), 403, 'This secret needs a phrase'],
+      [api.post(path, { phrase: 'wrong' }, asText), 403, 'Incorrect phrase'],
+      [api.post('/secrets/unknown', {}, asText), 404, 'Key not found'],
+      [api.post('/secrets/unknown', {}, { ...asText, 'idempotency-key': 'short' }), 400, /^Idempotency-Key must/],
+    ];
+    for (const [answer, status, text] of errors) {
+      const response = await answer;
+      const line = await response.text();
+      t.is(response.status, status);
+      t.is(response.headers.get('content-type'), 'text/plain; charset=utf-8');
+      if (typeof text === 'string') t.is(line, text);
+      else t.regex(line, text);
+      t.false(line.includes('\n'));
+    }
+    const others = [
+      'GET /secrets/unknown',
+      'GET /receipts/unknown',
+      'DELETE /receipts/unknown',
+      'GET /nowhere',
+      'POST /',
+    ];
+    for (const line of [...others, `GET ${path}`, 'GET /status', 'GET /generate', 'POST /nowhere']) {
+      const [method = '', target = ''] = line.split(' ');
+      const response = await api.request(method, target, undefined, asText);
+      t.is(response.headers.get('content-type'), 'application/json; charset=utf-8', line);
+    }
+  });
+
+  test(`${name}: a body may begin with a byte order mark`, async (t) => {
+    const { api } = await open(t);
+    const mark = Buffer.of(0xef, 0xbb, 0xbf);
+    const created = await api.post('/generate', Buffer.concat([mark, Buffer.from('{"secret": "\ufeffs"}')]));
+    t.is(created.status, 201);
+    const { secret_key } = (await created.json()) as { secret_key: string };
+    await expectSecret(t, await api.post(`/secrets/${secret_key}`, mark), '\ufeffs');
   });
 
   test(`${name}: a phrase that is not needed is ignored`, async (t) => {

@@ -27,6 +27,24 @@ test('a receipt key is no secret key, belongs to one record, and parses to itsel
   t.is(parseReceiptKey(`receipt_${text}`), undefined);
 });
 
+test('keys end with a letter or digit; older ones that end with a sign are still keys', (t) => {
+  const ends = new Set<string>();
+  for (let count = 0; count < 4000; count++) {
+    const { id, text } = createSecretKey(1_767_268_800_000);
+    ends.add(text.at(-1) as string).add(createReceiptKey(id).text.at(-1) as string);
+  }
+  t.deepEqual(
+    [...ends].filter((end) => !/[A-Za-z0-9]/.test(end)),
+    [],
+  );
+  t.is(ends.size, 62);
+  const { id, text } = createSecretKey(1_767_268_800_000);
+  for (const end of ['-', '_']) {
+    t.truthy(parseSecretKey(text.slice(0, -1) + end));
+    t.truthy(parseReceiptKey(createReceiptKey(id).text.slice(0, -1) + end));
+  }
+});
+
 test('no other text is a key', (t) => {
   const { text } = createSecretKey(1_767_268_800_000);
   for (const bad of [

@@ -49,6 +49,12 @@ function expectGone(page: Page): Promise<void> {
   return page.getByRole('heading', { name: 'There is no secret here' }).waitFor();
 }
 
+/** The page of an address that a browser keeps after it read a secret: nobody else is blamed. */
+async function expectShown(page: Page): Promise<void> {
+  await page.getByRole('heading', { name: 'The secret was shown here' }).waitFor();
+  await page.getByText('someone else').waitFor({ state: 'detached' });
+}
+
 function isFocused(locator: Locator): Promise<boolean> {
   return locator.evaluate((element) => element.matches(':focus'));
 }
@@ -70,7 +76,7 @@ browserTest('a secret goes from one page to another once, and the link leaves th
   await page.goto(link);
   await expectGone(page);
   await reader.reload();
-  await expectGone(reader);
+  await expectShown(reader);
 });
 
 browserTest('the Back button does not bring a secret back', async (t) => {
@@ -80,7 +86,7 @@ browserTest('the Back button does not bring a secret back', async (t) => {
   await reveal(page);
   await page.goto(`${server.base}/`);
   await page.goBack();
-  await expectGone(page);
+  await expectShown(page);
   t.false((await page.content()).includes('hello'));
 });
 
@@ -93,7 +99,7 @@ browserTest('a browser that keeps a page after the user leaves it keeps no secre
   await page.evaluate(`dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))`);
   t.is(await textBox(page, 'Your secret').inputValue(), '');
   await page.evaluate(`void dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))`);
-  await expectGone(page);
+  await expectShown(page);
 });
 
 browserTest('a secret can be created and read with the keyboard alone', async (t) => {
@@ -127,10 +133,109 @@ browserTest('a wrong phrase leaves the secret and shows the tries left; the righ
   await page.goto(link);
   await textBox(page, 'Phrase').fill('red bicycle');
   await button(page, 'Show the secret').click();
-  t.is(await messageOf(page), 'Wrong phrase: 9 tries are left.');
+  t.is(await messageOf(page), 'Incorrect phrase: 9 tries are left.');
   t.true(await isFocused(textBox(page, 'Phrase')));
   await page.keyboard.insertText('blue bicycle'); // replaces the wrong one, because the page has selected it
   t.is(await reveal(page), 'hello');
+});
+
+browserTest('a phrase that was copied with a blank gets a hint, on both pages', async (t) => {
+  const { server, page } = await start(t);
+  const { secret_key } = await server.create({ secret: 'hello', phrase: 'blue' });
+  await page.goto(`${server.base}/secrets/${secret_key}`);
+  await textBox(page, 'Phrase').fill('blue ');
+  await button(page, 'Show the secret').click();
+  t.regex(await messageOf(page), /^Incorrect phrase: 9 tries are left\. It begins or ends with a blank/);
+  await textBox(page, 'Phrase').fill('red');
+  await button(page, 'Show the secret').click();
+  t.is(await messageOf(page, /8/), 'Incorrect phrase: 8 tries are left.');
+  await page.goto(`${server.base}/`);
+  const hint = page.getByText('It begins or ends with a blank');
+  for (const [phrase, isHinted] of [
+    ['blue', false],
+    ['\u00a0blue', true],
+    ['blue bicycle', false],
+    ['blue ', true],
+  ] as const) {
+    await textBox(page, 'Phrase').fill(phrase);
+    t.is(await hint.isVisible(), isHinted, phrase);
+  }
+});
+
+browserTest('a browser without AbortSignal.timeout creates and reads', async (t) => {
+  const { server, page } = await start(t);
+  await page.addInitScript('delete AbortSignal.timeout');
+  await page.goto(`${server.base}/`);
+  await page.goto(await createLinkTo(page, 'hello'));
+  t.is(await page.evaluate('typeof AbortSignal.timeout'), 'undefined');
+  t.is(await reveal(page), 'hello');
+});
+
+browserTest('a browser that is too old is told so, sends nothing, and blames no network', async (t) => {
+  const { server, page } = await start(t);
+  const { secret_key } = await server.create({ secret: 'hello' });
+  await page.addInitScript('delete globalThis.AbortController');
+  for (const [path, name] of [
+    [`/secrets/${secret_key}`, 'Show the secret'],
+    ['/', 'Create link'],
+  ] as const) {
+    await page.goto(server.base + path);
+    const posts = await decidePosts(page, () => 'pass');
+    if (path === '/') await textBox(page, 'Secret').fill('hello');
+    await button(page, name).click();
+    t.regex(await messageOf(page), /too old/);
+    t.true(await button(page, name).isEnabled());
+    t.is(posts.length, 0);
+  }
+});
+
+browserTest('text that runs from right to left is shown that way', async (t) => {
+  const { server, page } = await start(t);
+  const { secret_key } = await server.create({ secret: 'שלום', phrase: 'سلام' });
+  const isRightToLeft = (field: Locator): Promise<boolean> => field.evaluate((element) => element.matches(':dir(rtl)'));
+  await page.goto(`${server.base}/secrets/${secret_key}`);
+  await textBox(page, 'Phrase').fill('سلام');
+  t.true(await isRightToLeft(textBox(page, 'Phrase')));
+  await reveal(page);
+  t.true(await isRightToLeft(textBox(page, 'Your secret')));
+  await page.goto(`${server.base}/`);
+  for (const name of ['Secret', 'Phrase']) {
+    t.false(await isRightToLeft(textBox(page, name)));
+    await textBox(page, name).fill('שלום');
+    t.true(await isRightToLeft(textBox(page, name)));
+  }
+});
+
+browserTest('the sender who comes back to the page sees at once what became of the secret', async (t) => {
+  for (const event of ["document.dispatchEvent(new Event('visibilitychange'))", "dispatchEvent(new Event('focus'))"]) {
+    const { server, page } = await start(t);
+    await page.clock.install();
+    await page.goto(`${server.base}/`);
+    const link = await createLinkTo(page, 'hello');
+    await server.post(new URL(link).pathname);
+    t.is(await state(page, 'waiting').textContent(), 'Not read yet.');
+    await page.evaluate(event); // time stands still: nothing else looks
+    await state(page, 'read').waitFor();
+  }
+});
+
+browserTest('a damaged link, a wrong path and a receipt have a page', async (t) => {
+  const { server, page } = await start(t);
+  const { secret_key, receipt_key } = await server.create({ secret: 'hello', receipt: true });
+  await page.goto(`${server.base}//secrets/${secret_key}`);
+  await button(page, 'Show the secret').waitFor();
+  await page.goto(`${server.base}/secrets/${secret_key.slice(0, -1)}`);
+  await expectGone(page);
+  t.true(await page.getByText('The link can also be damaged').isVisible());
+  await page.goto(`${server.base}/secret/${secret_key}`);
+  await page.getByRole('heading', { name: 'There is no page here' }).waitFor();
+  await page.goto(`${server.base}/receipts/${receipt_key}`);
+  t.is(await page.locator('#state').textContent(), 'Not read yet.');
+  await server.post(`/secrets/${secret_key}`);
+  await page.reload();
+  t.is(await page.locator('#state').textContent(), 'The secret was read.');
+  await page.goto(`${server.base}/receipts/${receipt_key.slice(0, -1)}`);
+  await page.getByRole('heading', { name: 'There is no receipt here' }).waitFor();
 });
 
 browserTest('an empty phrase is asked for before anything is sent', async (t) => {
@@ -150,7 +255,7 @@ browserTest('after too many wrong phrases the page says when to try again', asyn
   await page.goto(`${server.base}/secrets/${secret_key}`);
   await textBox(page, 'Phrase').fill('red');
   await button(page, 'Show the secret').click();
-  t.regex(await messageOf(page), /^Wrong phrase, and no try is left/);
+  t.regex(await messageOf(page), /^Incorrect phrase, and no try is left/);
   await button(page, 'Show the secret').click();
   t.regex(await messageOf(page, /^Too many/), /Try again after .*\d{4}.*\d:\d\d/);
 });
@@ -253,7 +358,7 @@ browserTest('markup in a secret is shown and copied as text, to the last byte', 
 });
 
 browserTest('all of it works over plain HTTP, where browsers offer less', async (t) => {
-  const { server } = await start(t);
+  const { server } = await start(t, { env: { TRUSTED_PROXIES: '127.0.0.1' } }); // lets the name pass
   const base = `http://${PLAIN_HTTP_HOST}:${server.port}`;
   const page = await openPage(t, [base]);
   await page.goto(`${base}/`);
@@ -368,6 +473,82 @@ browserTest('pages work behind a proxy that gives the service a path of its own'
   t.is(await reveal(page), 'hello');
   t.is(page.url(), `${base}/secrets/read`);
 });
+
+browserTest(
+  'pages work behind a proxy that rewrites Host, in browsers with Sec-Fetch-Site and without, if PUBLIC_URL is set',
+  async (t) => {
+    const proxy = createServer();
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    t.teardown(() => proxy.close().closeAllConnections());
+    const base = `http://localhost:${(proxy.address() as AddressInfo).port}`;
+    const { server } = await start(t, { env: { PUBLIC_URL: base } });
+    let isOld = false;
+    proxy.on('request', (incoming, outgoing) => {
+      const headers = { ...incoming.headers, host: `127.0.0.1:${server.port}` };
+      if (isOld) delete headers['sec-fetch-site'];
+      const { method, url: path } = incoming;
+      const forwarded = sendRequest({ port: server.port, path, method, headers }, (answer) => {
+        outgoing.writeHead(answer.statusCode as number, answer.headers);
+        answer.pipe(outgoing);
+      });
+      forwarded.on('error', () => outgoing.destroy());
+      incoming.pipe(forwarded);
+    });
+    for (isOld of [false, true]) {
+      const page = await openPage(t, [base]);
+      await page.goto(`${base}/`);
+      const link = await createLinkTo(page, 'hello');
+      t.true(link.startsWith(`${base}/secrets/`));
+      await button(page, 'Burn it').click();
+      await state(page, 'burned').waitFor();
+      await button(page, 'Create another').click();
+      await page.goto(await createLinkTo(page, 'another'));
+      t.is(await reveal(page), 'another');
+    }
+  },
+);
+
+browserTest(
+  'a page of another website can neither create, nor read, nor burn, unless CORS_ORIGINS lists it',
+  async (t) => {
+    const other = createServer((_request, response) =>
+      response.setHeader('content-type', 'text/html').end('<title>x</title>'),
+    );
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    t.teardown(() => other.close().closeAllConnections());
+    const origin = `http://localhost:${(other.address() as AddressInfo).port}`;
+    for (const isListed of [false, true]) {
+      const { server } = await start(t, { env: isListed ? { CORS_ORIGINS: origin } : {} });
+      const { secret_key, receipt_key } = await server.create({ secret: 'hello', receipt: true });
+      const page = await openPage(t, [origin, server.base]);
+      page.removeAllListeners('console'); // Chromium writes there what CORS refuses
+      await page.goto(origin);
+      const ask = (method: string, path: string, headers = {}): Promise<unknown> =>
+        page.evaluate(
+          async ({ address, ...request }) => {
+            const simple = { ...request, mode: 'no-cors' as const };
+            const isSimple = Object.keys(request.headers).length === 0 && request.method === 'POST';
+            if (isSimple) await fetch(address, simple);
+            return fetch(address, request).then(
+              async (response) => `${response.status} ${await response.text()}`,
+              () => 'refused',
+            );
+          },
+          { address: server.base + path, method, headers },
+        );
+      if (!isListed) {
+        for (const method of ['POST', 'DELETE', 'PUT']) t.is(await ask(method, `/secrets/${secret_key}`), 'refused');
+        t.is(await ask('DELETE', `/receipts/${receipt_key}`), 'refused');
+        t.like(await (await server.get(`/receipts/${receipt_key}`)).json(), { state: 'waiting' });
+      } else {
+        const headers = { 'idempotency-key': 'made-for-this-one-read-1', authorization: 'Bearer x' };
+        t.is(await ask('POST', `/secrets/${secret_key}`, headers), '200 {"secret":"hello"}');
+        t.regex(String(await ask('GET', `/receipts/${receipt_key}`)), /^200 .*"read"/);
+        t.regex(String(await ask('DELETE', `/receipts/${receipt_key}`)), /^409 /);
+      }
+    }
+  },
+);
 
 browserTest('without JavaScript a sentence shows another way, and no form can send what is typed', async (t) => {
   const { server, page } = await start(t, {}, { javaScriptEnabled: false });

@@ -81,6 +81,63 @@ test('a link that opens nothing has one page, whatever the reason', async (t) =>
   t.is(pages.size, 1);
 });
 
+test('a browser gets a page where there is nothing to see, and a program gets JSON', async (t) => {
+  const { get, post, request } = await start(t);
+  for (const [path, status, code] of [
+    ['/secret/some-key', 404, 'NOT_FOUND'],
+    ['/nowhere/at/all', 404, 'NOT_FOUND'],
+    ['/assets/nothing.js', 404, 'NOT_FOUND'],
+    ['/generate', 405, 'METHOD_NOT_ALLOWED'],
+    ['/receipts/unknown', 404, 'KEY_NOT_FOUND'],
+    ['/secrets/read', 404, 'KEY_NOT_FOUND'],
+  ] as const) {
+    const page = await get(path, BROWSER);
+    t.deepEqual([page.status, isHtml(page)], [status, true], path);
+    t.truthy(page.headers.get('content-security-policy'));
+    t.regex(page.headers.get('vary') ?? '', /accept/i);
+    if (status === 405) t.is(page.headers.get('allow'), 'POST, OPTIONS');
+    const html = await page.text();
+    for (const [, address = ''] of html.matchAll(/<(?:link|script|img)[^>]* (?:href|src)="([^"]+)"/g)) {
+      t.true(new URL(address, `http://hushbox.test${path}`).pathname in ASSETS, address);
+    }
+    const head = await request('HEAD', path, undefined, BROWSER);
+    t.deepEqual([head.status, isHtml(head)], [status, true]);
+    t.like(await (await get(path)).json(), { code }, path);
+  }
+  for (const path of ['/nowhere', '/secrets/read', '/secrets/unknown']) t.false(isHtml(await post(path, {}, BROWSER)));
+  t.false(isHtml(await request('PUT', '/generate', {}, BROWSER)));
+});
+
+test('the address of a page that has shown a secret blames nobody', async (t) => {
+  const { get } = await start(t);
+  for (const path of ['/secrets/read', '//secrets//read/']) {
+    const html = await (await get(path, BROWSER)).text();
+    t.true(html.includes('The secret was shown here'));
+    t.false(html.includes('someone else'));
+  }
+  t.true((await (await get('/secrets/reader', BROWSER)).text()).includes('someone else'));
+});
+
+test('a receipt has a page, which holds no key', async (t) => {
+  const { get, post, request, create } = await start(t);
+  const wish = { secret: 's', receipt: true };
+  const [waiting, read, burned] = [await create(wish), await create(wish), await create(wish)];
+  await post(`/secrets/${read.secret_key}`);
+  await request('DELETE', `/receipts/${burned.receipt_key}`);
+  for (const [{ receipt_key }, state] of [
+    [waiting, 'waiting'],
+    [read, 'read'],
+    [burned, 'burned'],
+  ] as const) {
+    const page = await get(`/receipts/${receipt_key}`, BROWSER);
+    t.deepEqual([page.status, isHtml(page)], [200, true]);
+    const html = await page.text();
+    t.true(html.includes(`data-state="${state}"`));
+    t.false(html.includes(receipt_key));
+    t.like(await (await get(`/receipts/${receipt_key}`)).json(), { state });
+  }
+});
+
 test('while the storage is away a link has a page that looks again by itself', async (t) => {
   const { get, create, storage } = await start(t);
   const { secret_key } = await create({ secret: 'hello' });
@@ -162,7 +219,7 @@ test('what pages load is served, with its type and nothing to cache', async (t) 
 test('nothing else of the disk is served', async (t) => {
   const { get, post } = await start(t);
   for (const path of ['', '/', '/create.html', '/page.js.map', '/..%2froutes.ts', '/%2e%2e/routes.ts']) {
-    const response = await get(`/assets${path}`, BROWSER);
+    const response = await get(`/assets${path}`);
     t.is(response.status, 404, path);
     t.like(await response.json(), { code: 'NOT_FOUND' });
   }

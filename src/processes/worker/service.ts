@@ -6,7 +6,8 @@ import { createEgress, type Egress, OUTCOMES, PURPOSES } from '../../egress/egre
 import type { ErrorCode } from '../../errors.ts';
 import type { Fence } from '../../fence/fence.ts';
 import type { Hashing } from '../../hashing/hashing.ts';
-import { createNetworkFinder } from '../../http/client-address.ts';
+import { createNetworkFinder, createPeerCheck, type Trust } from '../../http/client-address.ts';
+import type { Site } from '../../http/origin.ts';
 import { whyNoProxy } from '../../keys/token-key.ts';
 import { createClientIds } from '../../limits/clients.ts';
 import type { Log } from '../../ops/log.ts';
@@ -88,18 +89,20 @@ export function createService(parts: ServiceParts): Service {
     app: createApp({
       ...health,
       ...createSignedCalls(parts, egress),
+      site: createSite(config, config.HOST, trustOf(config)),
       secrets,
       identify: createIdentify(parts),
       limits: { secretMaxBytes: config.SECRET_MAX_BYTES, ttlMaxSeconds: config.SECRET_TTL_MAX_SECONDS },
       createToken: config.CREATE_TOKEN,
       proxyToken: config.PROXY_TOKEN,
-      publicUrl: config.PUBLIC_URL,
       isProduction: isProduction(config),
       readStatus: createStatus(readTotals, clock),
       requestLog: telemetry.requestLog,
     }),
     internalApp: createInternalApp({
       ...health,
+      // Not those of SOCKET_DIR: who connects to this listener is no proxy.
+      site: createSite(config, config.INTERNAL_HOST, { ...trustOf(config), isPeerProxy: false }),
       token: config.INTERNAL_TOKEN,
       readTotals,
       requestLog: telemetry.internalRequestLog,
@@ -115,6 +118,15 @@ export function createService(parts: ServiceParts): Service {
       await egress.close();
     },
   };
+}
+
+function createSite({ PUBLIC_URL, CORS_ORIGINS }: Config, listenHost: string, trust: Trust): Site {
+  return { publicUrl: PUBLIC_URL, listenHost, corsOrigins: CORS_ORIGINS, isProxy: createPeerCheck(trust) };
+}
+
+/** Everybody who connects to a socket of `SOCKET_DIR` is a proxy. */
+function trustOf({ TRUSTED_PROXIES, SOCKET_DIR }: Config): Trust {
+  return { proxies: TRUSTED_PROXIES, isPeerProxy: SOCKET_DIR !== undefined };
 }
 
 function isProduction({ NODE_ENV }: Config): boolean {
@@ -163,8 +175,7 @@ function createSignedCalls(parts: ServiceParts, { send }: Egress): Pick<AppParts
 
 function createIdentify({ config, ring }: ServiceParts): AppParts['identify'] {
   if (config.LIMITS === 'off') return () => undefined;
-  const { TRUSTED_PROXIES, SOCKET_DIR } = config;
-  const findNetwork = createNetworkFinder({ proxies: TRUSTED_PROXIES, isPeerProxy: SOCKET_DIR !== undefined });
+  const findNetwork = createNetworkFinder(trustOf(config));
   const idOf = createClientIds(ring);
   return (request) => idOf(findNetwork(request));
 }

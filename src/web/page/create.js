@@ -1,4 +1,4 @@
-import { ask, find, formatInstant, offerCopy, root, showSection, sleep } from './page.js';
+import { ask, find, formatInstant, offerCopy, root, showSection, sleep, TOO_OLD } from './page.js';
 
 const LIFETIMES_MINUTES = [10, 60, 12 * 60, 1440, 3 * 1440, 7 * 1440, 30 * 1440, 90 * 1440, 365 * 1440];
 const USUAL_LIFETIME_MINUTES = 7 * 1440;
@@ -11,6 +11,7 @@ const button = find('form button', HTMLButtonElement);
 const message = find('#message', HTMLElement);
 const secret = find('#secret', HTMLTextAreaElement);
 const phrase = find('#phrase', HTMLInputElement);
+const blankHint = find('#blank-hint', HTMLElement);
 const lifetime = find('#lifetime', HTMLSelectElement);
 const token = /** @type {HTMLInputElement | null} */ (document.querySelector('#token'));
 const link = find('#link', HTMLTextAreaElement);
@@ -34,7 +35,19 @@ form.addEventListener('submit', async (event) => {
   event.preventDefault();
   button.disabled = true;
   message.textContent = '';
-  const { status, body } = await ask('POST', new URL('generate', root), {
+  const answer = await create().catch(() => undefined);
+  button.disabled = false;
+  if (!answer) message.textContent = TOO_OLD;
+  else if (answer.status === 201) showLink(answer.body);
+  else message.textContent = answer.body.Error ? `${answer.body.Error}.` : 'No answer came. Please try again.';
+});
+
+phrase.addEventListener('input', () => {
+  blankHint.hidden = phrase.value === phrase.value.trim();
+});
+
+async function create() {
+  return ask('POST', new URL('generate', root), {
     json: {
       secret: secret.value,
       ...(phrase.value !== '' && { phrase: phrase.value }),
@@ -43,10 +56,7 @@ form.addEventListener('submit', async (event) => {
     },
     headers: token ? { authorization: `Bearer ${token.value}` } : {},
   });
-  button.disabled = false;
-  if (status === 201) showLink(body);
-  else message.textContent = body.Error ? `${body.Error}.` : 'No answer came. Please try again.';
-});
+}
 
 burn.addEventListener('click', async () => {
   if (!confirm('Burn the secret? The link will stop working.')) return;
@@ -73,6 +83,7 @@ function showLink(created) {
   showState({ state: 'waiting', wrong_tries: 0 });
   secret.value = '';
   phrase.value = '';
+  blankHint.hidden = true;
   showSection('created');
   receiptKey = created.receipt_key;
   void watch(receiptKey);
@@ -88,6 +99,14 @@ async function watch(watched) {
     if (watched !== receiptKey) return;
     if (!document.hidden && !(await look())) return;
   }
+}
+
+// Who comes back to the page sees what is true now.
+document.addEventListener('visibilitychange', refresh);
+addEventListener('focus', refresh);
+
+function refresh() {
+  if (!document.hidden && receiptKey !== '' && state.dataset.state === 'waiting') void look();
 }
 
 /** @returns {Promise<boolean>} whether the secret may still be waiting */

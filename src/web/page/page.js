@@ -5,6 +5,9 @@ export const root = new URL('../', import.meta.url);
 
 const TIMEOUT_MS = 30_000;
 
+/** For an exception of our own, which is no lost answer. */
+export const TOO_OLD = 'This page does not work in this browser, which may be too old. Please use a newer one.';
+
 /**
  * @template {Element} T
  * @param {string} selector
@@ -23,21 +26,25 @@ export function find(selector, type) {
  */
 
 /**
- * Sends a request to the service. Never throws.
+ * Sends a request to the service. A lost answer is an answer; what throws is a browser that lacks something.
  * @param {string} method
  * @param {string | URL} address
  * @param {{ json?: object, headers?: Record<string, string>, timeoutMs?: number }} [options]
  * @returns {Promise<Answer>}
  */
 export async function ask(method, address, { json, headers = {}, timeoutMs = TIMEOUT_MS } = {}) {
+  const controller = new AbortController(); // AbortSignal.timeout is younger than many browsers in use
+  const timer = setTimeout(() => controller.abort(), timeoutMs);
+  /** @type {RequestInit} */
+  const request = {
+    method,
+    headers: { accept: 'application/json', ...(json && { 'content-type': 'application/json' }), ...headers },
+    ...(json && { body: JSON.stringify(json) }),
+    redirect: 'error',
+    signal: controller.signal,
+  };
   try {
-    const response = await fetch(address, {
-      method,
-      headers: { accept: 'application/json', ...(json && { 'content-type': 'application/json' }), ...headers },
-      ...(json && { body: JSON.stringify(json) }),
-      redirect: 'error',
-      signal: AbortSignal.timeout(timeoutMs),
-    });
+    const response = await fetch(address, request);
     const text = await response.text();
     return {
       status: response.status,
@@ -46,6 +53,8 @@ export async function ask(method, address, { json, headers = {}, timeoutMs = TIM
     };
   } catch {
     return { status: 0, body: {}, retryAfterSeconds: 0 };
+  } finally {
+    clearTimeout(timer);
   }
 }
 

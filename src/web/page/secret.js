@@ -1,4 +1,4 @@
-import { ask, find, formatInstant, offerCopy, root, showSection, sleep } from './page.js';
+import { ask, find, formatInstant, offerCopy, root, showSection, sleep, TOO_OLD } from './page.js';
 
 const AUTOMATIC_RETRY_MAX_SECONDS = 5;
 
@@ -28,10 +28,11 @@ form.addEventListener('submit', async (event) => {
   button.disabled = true;
   button.textContent = 'One moment…';
   say('');
-  const answer = await readTwiceAtMost();
+  const answer = await readTwiceAtMost().catch(() => undefined);
   button.textContent = 'Show the secret';
   button.disabled = false;
-  show(answer);
+  if (answer) show(answer);
+  else say(TOO_OLD);
 });
 
 // A page that the browser keeps for the Back button would still hold the secret.
@@ -55,7 +56,7 @@ async function read() {
     json: phrase ? { phrase: phrase.value } : {},
     headers: { 'idempotency-key': idempotencyKey },
   });
-  wasAnswerLost ||= mayHaveRead(answer);
+  if (mayHaveRead(answer)) wasAnswerLost = true;
   return answer;
 }
 
@@ -91,13 +92,13 @@ function show(answer) {
 
 /** @param {string} text */
 function showSecret(text) {
-  // The link no longer works, so it need not stay in the address bar or behind the Back button.
-  history.replaceState(null, '', new URL('secrets/read', root));
-  document.title = 'Your secret · Hushbox';
   secret = text;
   field.value = text;
   field.rows = Math.min(text.split('\n').length + 1, 16);
   showSection('shown');
+  document.title = 'Your secret · Hushbox';
+  // The link no longer works, so it need not stay in the address bar. After a reload, this address says what happened.
+  history.replaceState(null, '', new URL('secrets/read', root));
 }
 
 function showGone() {
@@ -111,10 +112,12 @@ function showGone() {
 /** @param {number} triesLeft */
 function askForPhraseAgain(triesLeft) {
   const tries = triesLeft === 1 ? 'one try is' : `${triesLeft} tries are`;
+  const isPadded = phrase !== null && phrase.value !== phrase.value.trim();
   say(
-    triesLeft > 0
-      ? `Wrong phrase: ${tries} left.`
-      : 'Wrong phrase, and no try is left for now. One comes back every hour.',
+    (triesLeft > 0
+      ? `Incorrect phrase: ${tries} left.`
+      : 'Incorrect phrase, and no try is left for now. One comes back every hour.') +
+      (isPadded ? ' It begins or ends with a blank: if you copied it, try without.' : ''),
   );
   phrase?.setAttribute('aria-invalid', 'true');
   phrase?.select();

@@ -1,0 +1,133 @@
+import type { IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
+import type { Context } from 'koa';
+import { AppError } from '../errors.ts';
+import { isUnspecified } from '../network/addresses.ts';
+import { addHeaders, varyOn } from './respond.ts';
+import { HOST } from './server.ts';
+
+/** How clients reach a listener. */
+export type Site = {
+  publicUrl: string | undefined;
+  /** The address that the listener was told to listen on. */
+  listenHost: string;
+  /** Other websites whose pages may use the service. */
+  corsOrigins: readonly string[];
+  /** Whether the peer of this request is a trusted proxy. */
+  isProxy(request: IncomingMessage): boolean;
+};
+
+/** @throws AppError for a request that no route may see. */
+export type Admit = (ctx: Context) => void;
+
+const CHANGES: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
+const OWN_SITES: ReadonlySet<unknown> = new Set(['same-origin', 'same-site', 'none']);
+const IPV4_OR_LOCALHOST = /^(?:\d{1,3}(?:\.\d{1,3}){3}|localhost)(?::\d{0,5})?$/i;
+const LOOPBACK = /^(?:::1|(?:::ffff:)?127(?:\.\d{1,3}){3})$/i;
+const ORIGIN = /^https?:\/\/[^/?#@\\\s]+$/i;
+
+const PREFLIGHT = {
+  'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE',
+  'access-control-allow-headers': 'Authorization, Content-Type, Destination, Idempotency-Key',
+  'access-control-max-age': '600',
+};
+/** What a page may read of an answer, beside what every page may (Fetch, "CORS-safelisted response-header name"). */
+const EXPOSED = 'Allow, Retry-After, WWW-Authenticate, X-Request-Id';
+
+/**
+ * Keeps out what other websites make a browser send: by a name that they point at a loopback address (DNS rebinding,
+ * `MISDIRECTED`), or from their own pages (`FOREIGN_ORIGIN`). Looks at the head only, before anything is used up.
+ */
+export function createAdmission(site: Site): Admit {
+  const publicPlace = site.publicUrl === undefined ? undefined : new URL(site.publicUrl);
+  const listed = new Set(site.corsOrigins);
+  const knows = createHostCheck(site, publicPlace?.hostname.replace(/\.$/, ''));
+  const isOwn = createOriginCheck(site, publicPlace);
+  return (ctx) => {
+    const { req, method } = ctx;
+    if (!knows(req)) throw new AppError('MISDIRECTED');
+    const { origin } = req.headers;
+    if (listed.size > 0) varyOn(ctx, 'Origin');
+    if (origin !== undefined && listed.has(origin)) allow(ctx, origin);
+    else if (CHANGES.has(method) && !isOwn(req)) throw new AppError('FOREIGN_ORIGIN');
+  };
+}
+
+/** The headers of CORS. Never `Allow-Credentials`: no cookie is for another website. */
+function allow(ctx: Context, origin: string): void {
+  const isPreflight = ctx.method === 'OPTIONS' && ctx.req.headers['access-control-request-method'] !== undefined;
+  addHeaders(ctx, {
+    'access-control-allow-origin': origin,
+    'access-control-expose-headers': EXPOSED,
+    ...(isPreflight && PREFLIGHT),
+  });
+}
+
+/** On a listener of a loopback address, a request must name an address, `localhost` or the public name. */
+function createHostCheck({ listenHost, isProxy }: Site, publicName: string | undefined) {
+  const isOnAllAddresses = isUnspecified(listenHost);
+  return (request: IncomingMessage): boolean => {
+    const { host } = request.headers;
+    if (host === undefined || IPV4_OR_LOCALHOST.test(host) || isOnAllAddresses || isWholeUrl(request)) return true;
+    if (!LOOPBACK.test(request.socket.localAddress ?? '')) return true; // that of a unix socket is undefined
+    const name = URL.parse(`http://${host.replace(/%[^\]]*\]/, ']')}`)?.hostname; // a zone is no part of a URL
+    if (name === undefined) return isProxy(request);
+    const bare = name.replace(/^\[|\]$|\.$/g, '');
+    return bare === 'localhost' || isIP(bare) !== 0 || bare === publicName || isProxy(request);
+  };
+}
+
+/** Whether the target is a URL and not a path: what a client sends to a proxy. */
+function isWholeUrl({ url = '' }: IncomingMessage): boolean {
+  return !url.startsWith('/') && url !== '*';
+}
+
+/** Whether a request comes from a page of our own, or from no browser. */
+function createOriginCheck({ isProxy }: Site, publicPlace: URL | undefined) {
+  return (request: IncomingMessage): boolean => {
+    const { origin, 'sec-fetch-site': sentFrom, host } = request.headers;
+    if (sentFrom !== undefined) return OWN_SITES.has(sentFrom);
+    if (origin === undefined) return true;
+    const page = ORIGIN.test(origin) ? URL.parse(origin) : null;
+    if (!page) return false;
+    // A host without a port has the port of the page's scheme: a proxy may end TLS.
+    const ours = [host, ...(isProxy(request) ? forwarded(request, 'x-forwarded-host') : [])]
+      .filter((name) => name !== undefined && HOST.test(name))
+      .map((name) => URL.parse(`${page.protocol}//${name}`));
+    return [publicPlace, ...ours].some(
+      (place) => place && place.hostname === page.hostname && portOf(place) === portOf(page),
+    );
+  };
+}
+
+function portOf({ port, protocol }: URL): string {
+  return port || (protocol === 'https:' ? '443' : '80');
+}
+
+/** The base of links, without a slash at the end: `PUBLIC_URL`, or the address that the client used. */
+export function createBaseFinder({ publicUrl, isProxy }: Site): (request: IncomingMessage) => string {
+  return (request) => {
+    if (publicUrl !== undefined) return publicUrl;
+    const isForwarded = isProxy(request);
+    const [scheme] = isForwarded ? forwarded(request, 'x-forwarded-proto') : [];
+    const [name] = isForwarded ? forwarded(request, 'x-forwarded-host') : [];
+    const host = name !== undefined && HOST.test(name) ? name : (request.headers.host ?? ownHost(request));
+    return `${scheme?.toLowerCase() === 'https' ? 'https' : 'http'}://${host}`;
+  };
+}
+
+/** For HTTP/1.0, where a client need not send `Host`. */
+function ownHost({ socket: { localAddress = 'localhost', localPort } }: IncomingMessage): string {
+  const host = isIP(localAddress) === 6 ? `[${localAddress}]` : localAddress;
+  return localPort === undefined ? host : `${host}:${localPort}`;
+}
+
+/** The values of a header that proxies set, the first of a row of proxies first. */
+function forwarded({ headers }: IncomingMessage, name: string): string[] {
+  const values = headers[name];
+  return values === undefined
+    ? []
+    : String(values)
+        .split(',')
+        .map((value) => value.trim());
+}
