@@ -1,3 +1,4 @@
+import './quiet.ts'; // before everything else
 import cluster from 'node:cluster';
 import { enableCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';

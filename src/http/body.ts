@@ -1,9 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '../errors.ts';
-
-/** A body over the limit is still read up to here and dropped, so that a client that sends everything first gets its 413. */
-const DRAIN_BYTES = 16 * 1024 * 1024;
+import { DROPPED_BYTES } from './rest-of-body.ts';
 
 /**
  * Reads a JSON object, whatever its content type; an empty body is `{}`, and a leading byte order mark is ignored.
@@ -24,10 +22,10 @@ export async function readJsonObject(request: IncomingMessage, limitBytes: numbe
 }
 
 /**
- * Reads and drops a body, so that a client that sends everything first gets its answer.
+ * Reads and drops a body that says nothing.
  * @throws AppError TOO_LARGE; INVALID_REQUEST when it breaks off.
  */
-export async function dropBody(request: IncomingMessage, limitBytes = DRAIN_BYTES): Promise<void> {
+export async function dropBody(request: IncomingMessage, limitBytes = DROPPED_BYTES): Promise<void> {
   await readBytes(request, 0, limitBytes);
 }
 
@@ -42,23 +40,21 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** @param keptBytes a longer body is read up to the limit, and nothing of it is kept. */
+/** @param keptBytes of a longer body nothing is kept. */
 function readBytes(request: IncomingMessage, keptBytes: number, limitBytes = keptBytes): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let received = 0;
-    request.on('data', (chunk: Buffer) => {
+    const take = (chunk: Buffer): void => {
       received += chunk.length;
       if (received <= keptBytes) chunks.push(chunk);
-      else {
-        chunks.length = 0;
-        if (received > Math.max(DRAIN_BYTES, limitBytes)) refuse();
-      }
-    });
-    request.on('end', () => {
+      else chunks.length = 0;
       if (received > limitBytes) refuse();
-      else resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
-    });
+    };
+    // Known before the client has sent anything; then one that waits for 100 Continue is not asked for it.
+    if (Number(request.headers['content-length'] ?? 0) > limitBytes) return refuse();
+    request.on('data', take);
+    request.on('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)));
     request.on('error', breakOff);
     request.on('close', () => {
       if (!request.complete) breakOff();
@@ -67,7 +63,9 @@ function readBytes(request: IncomingMessage, keptBytes: number, limitBytes = kep
     function breakOff(): void {
       reject(new AppError('INVALID_REQUEST', { detail: 'The request ended before its body was complete' }));
     }
+    /** The rest is dropped behind the answer (rest-of-body.ts). */
     function refuse(): void {
+      request.off('data', take);
       reject(new AppError('TOO_LARGE', { detail: `The body is larger than ${limitBytes} bytes` }));
     }
   });

@@ -19,16 +19,26 @@ export type Trust = {
  *
  * The client's address is that of the peer or, if the peer is a trusted proxy, the last one in `X-Forwarded-For` that is
  * not a trusted proxy. Nothing that an untrusted client sends counts, and no other header does.
+ * @param onUnreadable called once, when a trusted proxy sends something else: its clients then count as the proxy.
  */
-export function createNetworkFinder({ proxies, isPeerProxy }: Trust): (request: IncomingMessage) => string {
+export function createNetworkFinder(
+  { proxies, isPeerProxy }: Trust,
+  onUnreadable: () => void = () => {},
+): (request: IncomingMessage) => string {
   const ranges = proxies.map(parseProxy);
   const isProxy = (address: Address): boolean => ranges.some((range) => isIn(address, range));
   const kept = new Map<string, string>();
+  let wasReported = false;
+
+  function reportUnreadable(): void {
+    if (!wasReported) onUnreadable();
+    wasReported = true;
+  }
 
   function find(peer: string | undefined, forwardedFor: string): string {
     const address = peer === undefined ? undefined : parse(peer);
     const isTrusted = isPeerProxy || (address !== undefined && isProxy(address));
-    const client = isTrusted ? clientIn(forwardedFor, isProxy, address) : address;
+    const client = isTrusted ? clientIn(forwardedFor, isProxy, address, reportUnreadable) : address;
     return client ? networkOf(client) : 'unknown';
   }
 
@@ -61,15 +71,33 @@ function clientIn(
   forwardedFor: string,
   isProxy: (address: Address) => boolean,
   peer: Address | undefined,
+  reportUnreadable: () => void,
 ): Address | undefined {
+  if (forwardedFor.trim() === '') return peer;
   let last = peer;
   for (const hop of forwardedFor.split(',').slice(-MAX_HOPS).reverse()) {
-    const address = parse(hop.trim());
-    if (!address) return last; // the proxy that added this is the last known address
+    const address = parse(withoutPort(hop));
+    if (!address) {
+      reportUnreadable();
+      return last; // the proxy that added this is the last known address
+    }
     last = address;
     if (!isProxy(address)) return last;
   }
   return last;
+}
+
+/**
+ * Some proxies add the client's port, and with it brackets, or quotes as in `Forwarded` (RFC 7239 §6). Names in place of
+ * an address, such as `unknown`, stay what they are.
+ */
+function withoutPort(hop: string): string {
+  const text = hop
+    .trim()
+    .replace(/^"(.*)"$/, '$1')
+    .trim();
+  const [, ip6, ip4] = /^(?:\[([\w:.%]+)\](?::\d{1,5})?|([\d.]+):\d{1,5})$/i.exec(text) ?? [];
+  return ip6 ?? ip4 ?? text;
 }
 
 /** The zone of a link-local address makes no difference. */

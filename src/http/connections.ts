@@ -49,9 +49,13 @@ export function isAnswering(socket: Duplex): boolean {
   return last?.headersSent === true && !last.writableFinished;
 }
 
-/** Whether the last answer of this connection was announced. */
-export function isClosing(socket: Duplex): boolean {
-  return closing.has(socket);
+/**
+ * Whether no other answer may follow on this connection: the last one was announced, or what the parser refuses is the
+ * rest of a body whose request is answered.
+ */
+export function isOver(socket: Duplex): boolean {
+  const last = newest.get(socket)?.[1];
+  return closing.has(socket) || (last?.writableFinished === true && !last.req.complete);
 }
 
 /** Waits for the answer in progress, if any, before something is written to the bare socket. */

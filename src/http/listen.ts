@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeFolder } from '../files/make-folder.ts';
+import { type Connections, limitConnections } from './connection-limit.ts';
 
 export type Address =
   | { port: number; host: string }
@@ -24,35 +25,20 @@ export type DrainOptions = {
 export type Listener = {
   /** Stops listening without cutting a request whose head has arrived. Resolves when no connection is left. */
   drain(options: DrainOptions): Promise<void>;
-  /** Open connections. */
-  readonly size: number;
+  readonly connections: Connections;
 };
 
-/** Resolves when the server listens. @throws the listen error. */
-export async function listen(server: Server, address: Address): Promise<Listener> {
-  const connections = trackConnections(server);
+/**
+ * Resolves when the server listens.
+ * @param maxConnections see `limitConnections`.
+ * @throws the listen error.
+ */
+export async function listen(server: Server, address: Address, maxConnections: number): Promise<Listener> {
+  const connections = limitConnections(server, maxConnections);
   if (!('socketPath' in address)) await listenOn(server, address);
   else if (address.firstName) await listenOnSharedPath(server, address.socketPath, address.firstName);
   else await listenOnPath(server, address.socketPath);
-  return {
-    drain: (options) => drain(server, connections, options),
-    get size() {
-      return connections.open.size;
-    },
-  };
-}
-
-type Connections = { open: Map<Socket, TakenAt>; lastTakenAt: TakenAt };
-type TakenAt = number;
-
-function trackConnections(server: Server): Connections {
-  const connections: Connections = { open: new Map(), lastTakenAt: 0 };
-  server.on('connection', (socket) => {
-    connections.lastTakenAt = performance.now();
-    connections.open.set(socket, connections.lastTakenAt);
-    socket.once('close', () => connections.open.delete(socket));
-  });
-  return connections;
+  return { connections, drain: (options) => drain(server, connections, options) };
 }
 
 /**
@@ -122,7 +108,7 @@ async function drain(server: Server, connections: Connections, { acceptMs, cut }
 }
 
 /** Closes connections without a request in progress. */
-function closeUnused(server: Server, sockets: Iterable<[Socket, TakenAt]>): void {
+function closeUnused(server: Server, sockets: Iterable<[Socket, takenAt: number]>): void {
   server.closeIdleConnections();
   const now = performance.now();
   for (const [socket, takenAt] of sockets) {

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Context, Middleware } from 'koa';
 import { AppError, ERRORS, type ErrorCode } from '../errors.ts';
+import { isCrowded } from './connection-limit.ts';
 import { closeAfter, isWaiting } from './connections.ts';
+import { isTooLongToDrop } from './rest-of-body.ts';
 
 /** What is logged and counted of a request. `route` is a pattern, because paths carry keys. */
 export type Served = {
@@ -140,7 +142,6 @@ function answerError(ctx: Context, error: AppError, pageOfNoRoute: ErrorPage | u
   if (status === 401) ctx.set('www-authenticate', 'Bearer'); // RFC 9110 §15.5.2
   if (status === 407) ctx.set('proxy-authenticate', 'Bearer');
   if (error.retryAfterSeconds !== undefined) ctx.set('retry-after', String(error.retryAfterSeconds));
-  if (error.code === 'TOO_LARGE') closeAfter(ctx.res); // the rest of the body is not worth keeping the connection for
 }
 
 /**
@@ -158,7 +159,9 @@ export function sendHead(ctx: Context, status: number, headers: readonly string[
 }
 
 function closeWhereNeeded(ctx: Context): void {
-  if (ctx.state.isDraining() || isWaiting(ctx.req)) closeAfter(ctx.res);
+  const { req, res } = ctx;
+  const isRestTooLong = !req.complete && isTooLongToDrop(req);
+  if (ctx.state.isDraining() || isWaiting(req) || isRestTooLong || isCrowded(req.socket)) closeAfter(res);
 }
 
 /** Part of the answer was sent, so no other one can follow: the client has to see that this one is incomplete. */

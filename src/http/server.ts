@@ -10,8 +10,9 @@ import {
 } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { AppError, ERRORS, type ErrorCode } from '../errors.ts';
-import { afterPending, askWhenRead, begin, closeAfter, isAnswering, isClosing } from './connections.ts';
+import { afterPending, askWhenRead, begin, closeAfter, isAnswering, isOver } from './connections.ts';
 import { errorBody, jsonAnswer } from './respond.ts';
+import { dropRestBehind, lingerBehindRefusal } from './rest-of-body.ts';
 
 /** Refusals of the HTTP parser, by Node's error code; anything else malformed is INVALID_REQUEST. */
 const PARSER_ERRORS: Readonly<Record<string, ErrorCode>> = {
@@ -33,6 +34,7 @@ const ALLOW = { allow: 'GET, HEAD, POST, DELETE, OPTIONS' } as const;
 export function createHttpServer(answer: Answerer, onRefused: (code: ErrorCode) => void = () => {}): Server {
   const take: RequestListener = (request, response) => {
     if (!begin(request, response)) return;
+    dropRestBehind(response);
     if (isHttp1(request) && hasSoundEncoding(request) && hasSoundTarget(request)) void answer(request, response);
     else refuse(response, 'INVALID_REQUEST', onRefused);
   };
@@ -56,9 +58,14 @@ export function createHttpServer(answer: Answerer, onRefused: (code: ErrorCode) 
   // A client that closes its side after the request still waits for the answer.
   Object.assign(server, { httpAllowHalfOpen: true });
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-    if (begin(request, response)) refuse(response, 'EXPECTATION_FAILED', onRefused);
+    if (!begin(request, response)) return;
+    dropRestBehind(response);
+    refuse(response, 'EXPECTATION_FAILED', onRefused);
   });
+  const refused = new WeakSet<Duplex>();
   server.on('clientError', (error: ParserError, socket: Duplex) => {
+    if (refused.has(socket)) return; // the parser refuses what follows too
+    refused.add(socket);
     afterPending(socket, () => {
       if (isUnknownMethod(error)) answerRaw(socket, 'METHOD_NOT_ALLOWED', onRefused, ALLOW);
       else answerRaw(socket, PARSER_ERRORS[error.code ?? ''] ?? 'INVALID_REQUEST', onRefused);
@@ -117,22 +124,18 @@ function refuse(response: ServerResponse, code: ErrorCode, onRefused: OnRefused)
   response.writeHead(ERRORS[code].status, headers).end(text);
 }
 
-/** How long a refused client may keep sending. If the socket were closed at once, the client would lose our answer. */
-const LINGER_MS = 2_000;
-
 /** Answers on the bare socket when there is no request object, unless the last answer was given; then closes it. */
 function answerRaw(socket: Duplex, code: ErrorCode, onRefused: OnRefused, extra: Record<string, string> = {}): void {
   if (!socket.writable || socket.destroyed || isAnswering(socket)) {
     socket.destroy();
     return;
   }
-  if (isClosing(socket)) socket.end();
+  if (isOver(socket)) socket.end();
   else {
     onRefused(code);
     socket.end(rawAnswer(code, extra));
   }
-  socket.resume();
-  setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  lingerBehindRefusal(socket);
 }
 
 function rawAnswer(code: ErrorCode, extra: Record<string, string>): string {

@@ -40,7 +40,22 @@ for (const [title, trust, peer, forwardedFor, expected] of [
   ['the first proxy, where all are', PROXIES, '10.1.2.3', '10.7.7.7, 10.9.9.9', '10.7.7.7'],
   ['noise ends it: who added it is the last one known', PROXIES, '10.1.2.3', '203.0.113.9, x, 10.9.9.9', '10.9.9.9'],
   ['so does an empty entry', PROXIES, '10.1.2.3', '203.0.113.9,', '10.1.2.3'],
-  ['so does a port', PROXIES, '10.1.2.3', '203.0.113.9:4711', '10.1.2.3'],
+  ['a port makes no difference', PROXIES, '10.1.2.3', '203.0.113.9:4711', '203.0.113.9'],
+  ['with brackets in IPv6', PROXIES, '10.1.2.3', '[2001:db8:1:2::9]:4711', '2001:db8:1:2::/64'],
+  ['brackets alone', PROXIES, '10.1.2.3', '[2001:db8:1:2::9]', '2001:db8:1:2::/64'],
+  ['an IPv6 address without brackets has no port', PROXIES, '10.1.2.3', '2001:db8:1:2::9:4711', '2001:db8:1:2::/64'],
+  ['nor has the zone in brackets any meaning', PROXIES, '10.1.2.3', '[fe80::1%eth0]:80', 'fe80:0:0:0::/64'],
+  ['IPv4 in IPv6 with a port', PROXIES, '10.1.2.3', '[::ffff:203.0.113.9]:4711', '203.0.113.9'],
+  ['quotes', PROXIES, '10.1.2.3', '"203.0.113.9:4711"', '203.0.113.9'],
+  ['quotes around brackets', PROXIES, '10.1.2.3', ' "[2001:db8:1:2::9]:4711" ', '2001:db8:1:2::/64'],
+  ['blanks', SOCKET, undefined, '\t 203.0.113.9:4711  ', '203.0.113.9'],
+  ['ports of proxies behind it', PROXIES, '10.1.2.3', '203.0.113.9:1,10.9.9.9:65535 , 192.0.2.7', '203.0.113.9'],
+  ['a name is no address', PROXIES, '10.1.2.3', 'unknown', '10.1.2.3'],
+  ['nor is a hidden one', PROXIES, '10.1.2.3', '203.0.113.9, _hidden:4711, 10.9.9.9', '10.9.9.9'],
+  ['nor one with a port that is none', PROXIES, '10.1.2.3', '203.0.113.9:http', '10.1.2.3'],
+  ['nor one with half a quote', PROXIES, '10.1.2.3', '"203.0.113.9', '10.1.2.3'],
+  ['nor one with half a bracket', PROXIES, '10.1.2.3', '[2001:db8::9', '10.1.2.3'],
+  ['brackets around IPv4 too', PROXIES, '10.1.2.3', '[203.0.113.9]:80', '203.0.113.9'],
   ['so does a number that other parsers take', PROXIES, '10.1.2.3', '3405803785', '10.1.2.3'],
   [
     'more hops than there are proxies are not followed',
@@ -57,6 +72,21 @@ for (const [title, trust, peer, forwardedFor, expected] of [
     t.is(networkOf(trust, peer, forwardedFor), expected);
   });
 }
+
+test('what cannot be read is reported once, and only if a trusted proxy added it', (t) => {
+  let reports = 0;
+  const find = createNetworkFinder({ ...PROXIES, isPeerProxy: false }, () => {
+    reports += 1;
+  });
+  for (const forwardedFor of [undefined, '', ' ', '203.0.113.9:80', 'unknown, 203.0.113.9', '1.1.1.1, [::1]:80']) {
+    find(requestFrom('10.0.0.1', forwardedFor));
+    find(requestFrom('198.51.100.1', 'unknown'));
+  }
+  t.is(reports, 0);
+  for (const forwardedFor of ['unknown', '_hidden', '203.0.113.9, _hidden'])
+    find(requestFrom('10.0.0.1', forwardedFor));
+  t.is(reports, 1);
+});
 
 test('what is kept is kept for this peer and this header alone', (t) => {
   const find = createNetworkFinder({ ...PROXIES, isPeerProxy: false });

@@ -46,6 +46,10 @@ export const FAMILIES = {
     'The longest delay of the event loop in each second of each worker.',
   ),
   hushbox_http_connections: gauge('Open connections of the public listener.'),
+  hushbox_http_connections_max: gauge('Connections that the public listener of all workers may have open.'),
+  hushbox_http_connections_closed_total: counter(
+    'Connections closed to make room for a newer one, mostly the one that was idle longest.',
+  ),
   hushbox_http_requests_total: counter('Requests answered by the public listener; route `none` if no route matched.', [
     'method',
     'route',

@@ -19,8 +19,11 @@ export type Meters = {
 type Cell = { values: number[]; isNew: boolean };
 type Meter = { family: Family; cells: Map<string, Cell> };
 
-/** Counts in plain numbers, cheap enough for every request. Each report takes the counts with it. */
-export function createMeters(): Meters {
+/**
+ * Counts in plain numbers, cheap enough for every request. Each report takes the counts with it.
+ * @param onUnreadable called once for each watched value that cannot be read; reports leave it out while that lasts.
+ */
+export function createMeters(onUnreadable: (name: string, error: unknown) => void = () => {}): Meters {
   const meters = new Map<string, Meter>();
   const watches: (() => void)[] = [];
   let gauges: Samples = {};
@@ -45,6 +48,19 @@ export function createMeters(): Meters {
     values[0] = (values[0] as number) + by;
   }
 
+  /** Reports are made by a timer, so an error here would end the process. */
+  function guarded(name: string, look: () => void): () => void {
+    let isReported = false;
+    return () => {
+      try {
+        look();
+      } catch (error) {
+        if (!isReported) onUnreadable(name, error);
+        isReported = true;
+      }
+    };
+  }
+
   return {
     count,
     observe(name, labels, value) {
@@ -58,12 +74,14 @@ export function createMeters(): Meters {
     watch(name, labels, read) {
       if (isCounter(name)) {
         let counted = 0;
-        watches.push(() => {
-          const now = read();
-          count(name, labels, now - counted);
-          counted = now;
-        });
-      } else watches.push(() => put(gauges, name, labels, [read()]));
+        watches.push(
+          guarded(name, () => {
+            const now = read();
+            count(name, labels, now - counted);
+            counted = now;
+          }),
+        );
+      } else watches.push(guarded(name, () => put(gauges, name, labels, [read()])));
     },
     takeReport() {
       gauges = {};

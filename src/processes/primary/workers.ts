@@ -1,9 +1,9 @@
 import { EXIT_HOPELESS } from '../ipc.ts';
 import { type Child, type ChildrenParts, createChildren } from './children.ts';
 
-/** A worker that dies sooner after its start has failed. */
+/** A worker that dies sooner after its start is started again after a back-off. */
 const YOUNG_MS = 5_000;
-/** This many failures in a row end the program, so that its supervisor sees them. */
+/** This many starts in a row that did not become ready end the program, so that its supervisor sees them. */
 const MAX_FAILURES = 6;
 const BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 30_000;
@@ -50,7 +50,7 @@ export function createWorkers(parts: WorkersParts): Workers {
     if (isStopping || current.has(number) || beingReplaced.has(number)) return;
     const child = fork(number);
     if (child) current.set(number, child);
-    else onLost(number, true, null);
+    else onLost(number, 'failed', null);
   }
 
   function restart(number: number): void {
@@ -70,11 +70,11 @@ export function createWorkers(parts: WorkersParts): Workers {
     log.error({ worker: number, code, signal }, 'worker died');
     if (current.get(number) !== child) return; // a replacement: the roll watches it
     current.delete(number);
-    onLost(number, hasFailed(child, signal), code);
+    onLost(number, judge(child, signal), code);
   }
 
-  function onLost(number: number, isFailure: boolean, code: number | null): void {
-    failures.add(number, isFailure);
+  function onLost(number: number, life: Life, code: number | null): void {
+    failures.add(number, life);
     const isHopeless = wereAllReady
       ? failures.haveAllFailed() && countReady() === 0
       : failures.hasOneFailed() || code === EXIT_HOPELESS;
@@ -106,17 +106,20 @@ export function createWorkers(parts: WorkersParts): Workers {
   };
 }
 
-/** Counts failures in a row, by worker number. */
+/** Counts in a row, by worker number: deaths soon after the start, and among them starts that failed. */
 function createFailures(count: number) {
-  const inARow = new Map<number, number>();
-  const countOf = (number: number): number => inARow.get(number) ?? 0;
+  const inARow = new Map<number, { young: number; failed: number }>();
+  const countsOf = (number: number) => inARow.get(number) ?? { young: 0, failed: 0 };
   const numbers = Array.from({ length: count }, (_, index) => index + 1);
-  const hasFailed = (number: number): boolean => countOf(number) >= MAX_FAILURES;
+  const hasFailed = (number: number): boolean => countsOf(number).failed >= MAX_FAILURES;
   return {
-    add: (number: number, isFailure: boolean) => void inARow.set(number, isFailure ? countOf(number) + 1 : 0),
+    add(number: number, life: Life): void {
+      const { young, failed } = countsOf(number);
+      inARow.set(number, { young: life === 'long' ? 0 : young + 1, failed: life === 'failed' ? failed + 1 : 0 });
+    },
     delayMs(number: number): number {
-      const failed = countOf(number);
-      const delayMs = failed === 0 ? 0 : Math.min(MAX_BACKOFF_MS, BACKOFF_MS * 2 ** (failed - 1));
+      const { young } = countsOf(number);
+      const delayMs = young === 0 ? 0 : Math.min(MAX_BACKOFF_MS, BACKOFF_MS * 2 ** (young - 1));
       return delayMs * (0.75 + Math.random() / 2);
     },
     hasOneFailed: () => numbers.some(hasFailed),
@@ -124,9 +127,12 @@ function createFailures(count: number) {
   };
 }
 
-/** A worker that was killed while it served has not failed. */
-function hasFailed({ isUp, isReady, startedAt, wasHit }: Child, signal: string | null): boolean {
-  if (wasHit) return false;
-  if (!isUp) return true;
-  return performance.now() - startedAt < YOUNG_MS && !(isReady && signal === 'SIGKILL');
+/** `failed`: it never became ready. `short`: it served, and soon died of itself. */
+type Life = 'failed' | 'short' | 'long';
+
+function judge({ isReady, isUp, startedAt, wasHit }: Child, signal: string | null): Life {
+  const isYoung = performance.now() - startedAt < YOUNG_MS;
+  if (wasHit || (isUp && !isYoung)) return 'long';
+  if (!isReady) return 'failed';
+  return signal === 'SIGKILL' ? 'long' : 'short'; // killed from outside
 }

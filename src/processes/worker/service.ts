@@ -173,9 +173,11 @@ function createSignedCalls(parts: ServiceParts, { send }: Egress): Pick<AppParts
   return { sink, proxy: { sign: () => signToken(key, claimsFor(config.PROXY_USER)), send, ...parts.proxy } };
 }
 
-function createIdentify({ config, ring }: ServiceParts): AppParts['identify'] {
+function createIdentify({ config, ring, log }: ServiceParts): AppParts['identify'] {
   if (config.LIMITS === 'off') return () => undefined;
-  const findNetwork = createNetworkFinder(trustOf(config));
+  const findNetwork = createNetworkFinder(trustOf(config), () =>
+    log.warn('a trusted proxy sends an X-Forwarded-For that is no list of addresses: its clients share limits'),
+  );
   const idOf = createClientIds(ring);
   return (request) => idOf(findNetwork(request));
 }

@@ -17,7 +17,7 @@ const REPORT_MS = 200;
 export async function runWorkerProcess(config: Config, place: Place, log: Log): Promise<void> {
   process.on('uncaughtException', (err) => die(log, err));
 
-  const meters = createMeters();
+  const meters = createMeters((metric, err) => log.warn({ err, metric }, 'a metric cannot be read'));
   const totals = createTotalsLink(meters, send);
   const slots = createSharedSlots({ want: () => send({ type: 'want-slot' }), free: () => send({ type: 'free-slot' }) });
   const running = startWorker({

@@ -4,6 +4,7 @@ import { startHeartbeat } from '../../fence/heartbeat.ts';
 import { MAX_PLACES } from '../../hashing/gate.ts';
 import { createHashing, type Hashing } from '../../hashing/hashing.ts';
 import type { Slots } from '../../hashing/slots.ts';
+import type { Connections } from '../../http/connection-limit.ts';
 import { type DrainOptions, listen } from '../../http/listen.ts';
 import { createHttpServer } from '../../http/server.ts';
 import { loadMasterKeys, watchMasterKeys } from '../../keys/master-keys.ts';
@@ -17,6 +18,7 @@ import { openStorage } from '../../storage/open.ts';
 import type { Storage } from '../../storage/storage.ts';
 import type { EventStore } from '../../webhooks/store.ts';
 import type { Addresses } from '../addresses.ts';
+import { connectionLimits, readDescriptorLimit } from './descriptors.ts';
 import type { Jobs } from './jobs.ts';
 import { createService } from './service.ts';
 
@@ -55,9 +57,11 @@ export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
     ...{ config, storage, ring, fence, hashing, tokenKey: loadTokenKey(config) },
     ...{ clock: Date.now, random: Math.random, log, meters, readTotals, isDraining: () => isDraining },
   });
-  const internal = await listen(createHttpServer(service.internalApp.callback()), addresses.internal);
-  const listener = await listen(createHttpServer(service.app.callback(), service.onRefused), addresses.public);
-  meters.watch('hushbox_http_connections', '', () => listener.size);
+  const limits = connectionLimits(readDescriptorLimit());
+  const internal = await listen(createHttpServer(service.internalApp.callback()), addresses.internal, limits.internal);
+  const server = createHttpServer(service.app.callback(), service.onRefused);
+  const listener = await listen(server, addresses.public, limits.public);
+  watchConnections(meters, listener.connections);
   measureProcess(meters, String(parts.workerNumber));
   const ready = Promise.all([waitForStorage(storage.ping, log), heartbeat.known]).then(() => {});
   let jobs: Jobs | undefined;
@@ -78,6 +82,12 @@ export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
       await storage.close();
     },
   };
+}
+
+function watchConnections(meters: Meters, connections: Connections): void {
+  meters.watch('hushbox_http_connections', '', () => connections.open.size);
+  meters.watch('hushbox_http_connections_max', '', () => connections.max);
+  meters.watch('hushbox_http_connections_closed_total', '', () => connections.closedForPlace);
 }
 
 async function openMeasuredStorage({ config, log, meters, workerNumber, onLost }: WorkerParts): Promise<Storage> {

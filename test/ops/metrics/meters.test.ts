@@ -41,6 +41,27 @@ test('a watched gauge is told as it stands, a watched counter by what came since
   t.deepEqual(told(), [{ '': [7] }, undefined]);
 });
 
+test('a value that cannot be read is left out of the report and reported once, and the others are there', (t) => {
+  const failed: string[] = [];
+  const meters = createMeters((name, error) => failed.push(`${name}: ${(error as Error).message}`));
+  let isBroken = true;
+  const read = (): number => {
+    if (isBroken) throw new Error('EMFILE');
+    return 3;
+  };
+  meters.watch('hushbox_worker_resident_memory_bytes', '1', read);
+  meters.watch('hushbox_hash_queue_rejected_total', '', read);
+  meters.watch('hushbox_http_connections', '', () => 5);
+  for (let n = 0; n < 3; n++) {
+    t.deepEqual(meters.takeReport().gauges, { hushbox_http_connections: { '': [5] } });
+  }
+  t.deepEqual(failed, ['hushbox_worker_resident_memory_bytes: EMFILE', 'hushbox_hash_queue_rejected_total: EMFILE']);
+  isBroken = false;
+  const { counts, gauges } = meters.takeReport();
+  t.deepEqual(gauges.hushbox_worker_resident_memory_bytes, { '1': [3] });
+  t.deepEqual(counts.hushbox_hash_queue_rejected_total, { '': [3] });
+});
+
 test('totals add up what was counted, and the gauges of those that are there', (t) => {
   const totals = createTotals();
   totals.add({ [CREATED]: { '': [2] }, [BATCH]: { '': [1, 0, 4] } });

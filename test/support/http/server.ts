@@ -93,7 +93,7 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
   });
   service.delivery.start();
   const server = createHttpServer(service.app.callback(), service.onRefused);
-  await listen(server, { port: 0, host: '127.0.0.1' });
+  await listen(server, { port: 0, host: '127.0.0.1' }, 1_000);
   const metrics = (): string => writeExposition(readTotals());
   t.teardown(async () => {
     server.closeAllConnections();

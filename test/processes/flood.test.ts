@@ -1,0 +1,86 @@
+import { spawn } from 'node:child_process';
+import { text } from 'node:stream/consumers';
+import test, { type ExecutionContext } from 'ava';
+import { connectionLimits } from '../../src/processes/worker/descriptors.ts';
+import { createSecret, openUpload, readSecret, send } from '../support/http/client.ts';
+import { parseMetrics } from '../support/process/metrics.ts';
+import { type ReadyProgram, start } from '../support/process/program.ts';
+
+const DESCRIPTORS = 256;
+const FLOOD_MS = 10_000;
+const MAX_MEMORY_GROWTH = 150_000_000;
+
+function startWithFewDescriptors(t: ExecutionContext): Promise<ReadyProgram> {
+  const script = `ulimit -n ${DESCRIPTORS}; exec ${process.execPath} src/main.ts`;
+  return start(t, { command: ['sh', '-c', script] });
+}
+
+/** Idle connections, each opened again when it is closed. A process of its own, because ours has to be quick. */
+const FLOOD = `
+  const { connect } = require('node:net');
+  const [port, count] = process.argv.slice(1).map(Number);
+  let closed = 0;
+  function open() {
+    connect(port, '127.0.0.1').on('error', () => {}).resume().once('close', () => {
+      closed += 1;
+      setTimeout(open, 10);
+    });
+  }
+  for (let n = 0; n < count; n++) open();
+  process.on('SIGTERM', () => process.stdout.write(String(closed), () => process.exit()));
+`;
+
+function flood(t: ExecutionContext, base: string, count: number): { stop(): Promise<number> } {
+  const child = spawn(process.execPath, ['-e', FLOOD, new URL(base).port, String(count)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.teardown(() => child.kill('SIGKILL'));
+  return {
+    async stop() {
+      child.kill('SIGTERM');
+      return Number(await text(child.stdout));
+    },
+  };
+}
+
+async function metricsOf({ folder }: ReadyProgram): Promise<ReadonlyMap<string, number>> {
+  const { body } = await send(`unix:${folder}/internal.sock`, '/metrics');
+  return parseMetrics(body.text as string);
+}
+
+test.serial('a flood of idle connections ends no worker, and everybody else is answered', async (t) => {
+  const program = await startWithFewDescriptors(t);
+  const workers = program.workers();
+  const memory = 'hushbox_worker_resident_memory_bytes{worker="1"}';
+  const before = (await metricsOf(program)).get(memory) ?? 0;
+  const { finish } = await openUpload(program.base, '/generate'); // in progress: it is not closed for others
+  const { stop } = flood(t, program.base, 900);
+  const end = performance.now() + FLOOD_MS;
+  let answered = 0;
+  while (performance.now() < end) {
+    const key = await createSecret(program.base, { secret: 'through the flood' });
+    t.is((await readSecret(program.base, key)).status, 200);
+    answered += 1;
+  }
+  const series = await metricsOf(program);
+  t.is((await finish('{"secret": "slow"}')).status, 201);
+  t.true((await stop()) > 500);
+  t.true(answered > 3, `${answered} pairs`);
+  t.deepEqual(program.workers(), workers);
+  const max = 2 * connectionLimits(DESCRIPTORS).public;
+  t.is(series.get('hushbox_http_connections_max'), max);
+  t.true((series.get('hushbox_http_connections') ?? 0) <= max);
+  t.true((series.get('hushbox_http_connections_closed_total') ?? 0) > 500);
+  t.true((series.get(memory) ?? 0) - before < MAX_MEMORY_GROWTH);
+  t.notRegex(program.stderr(), /EMFILE|worker died/);
+  t.is((await send(program.base, '/health/ready')).status, 200);
+});
+
+test('the limit on connections leaves at least as many descriptors for everything else', (t) => {
+  for (const descriptors of [256, 1_024, 4_096, 20_000, 1_048_576, Number.POSITIVE_INFINITY]) {
+    const limits = connectionLimits(descriptors);
+    t.true(2 * (limits.public + limits.internal) + 96 <= descriptors, String(descriptors));
+    t.true(limits.public <= 8_192 && limits.public >= 70 && limits.internal >= 10);
+  }
+  t.deepEqual(connectionLimits(64), { public: 14, internal: 2 }); // even then it serves
+});
