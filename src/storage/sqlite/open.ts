@@ -1,6 +1,7 @@
 import { AppError } from '../../errors.ts';
 import type { StoreLimits } from '../../limits/limits.ts';
 import type { Storage, StorageEvents } from '../storage.ts';
+import { createWriteProbe } from '../write-probe.ts';
 import { resultCode } from './engine/busy.ts';
 import { isDamage } from './engine/damage.ts';
 import { openReader } from './engine/database.ts';
@@ -32,6 +33,7 @@ export async function openSqlite(
   const checkFile = createFileCheck(path);
   const probe = reader.prepare('SELECT count(*) FROM sqlite_schema');
   const fence = createSqliteFenceStore(commit, reader);
+  const takesWrites = createWriteProbe(fence.touch);
 
   /**
    * Closes first, and the writer last: the last process to close moves the WAL into the database, even one that has lost
@@ -93,6 +95,7 @@ export async function openSqlite(
       commit.check();
       look();
       await probe();
+      await takesWrites();
     },
     async close() {
       if (!isLost) database.close();

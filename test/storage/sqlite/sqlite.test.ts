@@ -283,6 +283,18 @@ test('a damaged first page is noticed by a look alone: nothing more is written, 
   t.deepEqual(losses, []);
 });
 
+test('a touch of the fence is a write that reaches the disk', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  const { fence } = await open();
+  const writtenAt = () => statSync(`${pathOf(url)}-wal`, { bigint: true }).mtimeNs;
+  for (let n = 0; n < 3; n++) {
+    const before = writtenAt();
+    await sleep(20);
+    await fence.touch();
+    t.true(writtenAt() > before);
+  }
+});
+
 test('damage that a write meets ends all writing too', async (t) => {
   const { url, open } = await SQLITE.place(t);
   const first = await open();
