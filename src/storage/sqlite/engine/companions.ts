@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { resultCode, retryWhileBusy, SQLITE_BUSY } from './busy.ts';
+import { connect } from './connection.ts';
 
 /** What SQLite keeps beside a file that is open, or was not closed: committed pages, and the locks and index of them. */
 export const COMPANIONS = ['-wal', '-shm'] as const;
@@ -57,7 +57,7 @@ export function refuseSplit(path: string, deadline: number): void {
 
 /** @throws SQLITE_BUSY while another process has the database open. */
 function lockAlone(path: string): void {
-  const database = new DatabaseSync(path, { timeout: 0 });
+  const database = connect(path);
   try {
     database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
   } finally {
