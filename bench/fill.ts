@@ -9,8 +9,11 @@ const WEEK_MS = 7 * 24 * 3_600_000;
 
 /** Fills a database file with sealed secrets whose expiry lies evenly between two instants, relative to now. */
 export async function fillWithSecrets(path: string, count: number, [fromMs, toMs]: [number, number]): Promise<void> {
-  const { secrets, close } = await openSqlite(path, NO_LIMITS, (error) => {
-    throw error;
+  const { secrets, close } = await openSqlite(path, NO_LIMITS, {
+    onLost(error) {
+      throw error;
+    },
+    onWarning() {},
   });
   const ring = createKeyRing([randomBytes(32)]);
   const now = Date.now();

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { decodeJwtKey, decodeKey, decodeKeys } from '../keys/formats.ts';
 import { parseRange } from '../network/addresses.ts';
 import { parseAllowList, parseServers } from '../network/allow-list.ts';
+import { faultOfSqlitePath } from './sqlite-path.ts';
 
 /** Variables that can be given as `NAME_FILE`, the path of a file that holds the value. */
 export const SECRET_BEARING = [
@@ -62,7 +63,10 @@ export const Env = z.object({
   WORKERS: wholeNumber(1, 256).optional().describe('Number of worker processes; default: the cores it may use'),
   STORAGE_URL: z
     .string()
-    .refine(isStorageUrl, { error: 'must be sqlite:PATH or mongodb://…' })
+    .superRefine((url, context) => {
+      const fault = faultOfStorageUrl(url);
+      if (fault) reject(context, fault);
+    })
     .default('sqlite:./data/hushbox.db')
     .describe('Where secrets are kept: `sqlite:PATH` or `mongodb://…`'),
   DATA_DIR: z
@@ -176,8 +180,12 @@ export const Env = z.object({
 
 export type Values = z.infer<typeof Env>;
 
-function isStorageUrl(url: string): boolean {
-  if (url.startsWith(SQLITE_PREFIX)) return url.length > SQLITE_PREFIX.length && !url.includes(':memory:');
+function faultOfStorageUrl(url: string): string | undefined {
+  if (url.startsWith(SQLITE_PREFIX)) return faultOfSqlitePath(url.slice(SQLITE_PREFIX.length));
+  return isMongoUrl(url) ? undefined : 'must be sqlite:PATH or mongodb://…';
+}
+
+function isMongoUrl(url: string): boolean {
   const { hosts, database } =
     /^mongodb(?:\+srv)?:\/\/(?:[^/@]*@)?(?<hosts>[^/?@]+)(?:\/(?<database>[^?]*))?(?:\?|$)/.exec(url)?.groups ?? {};
   // A socket, or a name and a port, which a URL of the web has the same way.

@@ -10,6 +10,9 @@ export interface FenceStore {
   /** Puts `advanced` of the stored state in its place. @returns the new state. */
   advance(now: number, known: readonly FenceMark[]): Promise<FenceState>;
 
+  /** Writes the record as it is: a small durable write, which shows whether writes are taken. A mark stays the same. */
+  touch(): Promise<void>;
+
   /** How many waiting secrets created at `refusedUntil` or before could still be read at `now`, were they not refused. */
   countRefused(refusedUntil: number, now: number): Promise<number>;
 }

@@ -3,10 +3,13 @@ import {
   closeSync,
   fchmodSync,
   fchownSync,
+  fstatSync,
   fsyncSync,
+  linkSync,
   openSync,
   realpathSync,
   renameSync,
+  type Stats,
   statSync,
   unlinkSync,
   writeFileSync,
@@ -24,17 +27,26 @@ export type Replacement = {
   cancel(): void;
 };
 
+/** A replacement takes milliseconds: one that began so long ago was killed, and what it left is in nobody's way. */
+const LEFT_OVER_MS = 60_000;
+
 /**
  * Begins to replace a file. A second replacement that begins before the first has ended fails with EEXIST, so that
- * reading the file in between and then replacing it is one step. The target of a link is replaced, not the link. Mode and
+ * reading the file in between and then replacing it is one step. One that was killed is taken over after a minute. The
+ * target of a link is replaced, not the link. Mode and
  * owner stay those of the old file; a new one is for its owner alone.
  * @throws Error of the file system: no right to write in the folder, to give the file to its owner, …
  */
 export function beginReplacement(link: string): Replacement {
   const path = statSync(link, { throwIfNoEntry: false }) ? realpathSync(link) : link;
   const temporary = `${path}.new`;
-  const file = openSync(temporary, 'wx', 0o600);
+  const file = openAlone(temporary);
   let isOver = false;
+
+  const isOurs = (): boolean => isSame(fstatSync(file), statSync(temporary, { throwIfNoEntry: false }));
+  const removeOwn = (): void => {
+    if (isOurs()) unlinkSync(temporary);
+  };
 
   function end(step: () => void): void {
     if (isOver) return;
@@ -42,7 +54,7 @@ export function beginReplacement(link: string): Replacement {
     try {
       step();
     } catch (error) {
-      unlinkSync(temporary);
+      removeOwn();
       throw error;
     } finally {
       closeSync(file);
@@ -54,10 +66,11 @@ export function beginReplacement(link: string): Replacement {
     commit: () =>
       end(() => {
         fsyncSync(file);
+        if (!isOurs()) throw taken(temporary);
         renameSync(temporary, path);
         syncFolder(dirname(path));
       }),
-    cancel: () => end(() => unlinkSync(temporary)),
+    cancel: () => end(removeOwn),
   };
   try {
     copyOwnerAndMode(path, file);
@@ -66,6 +79,43 @@ export function beginReplacement(link: string): Replacement {
     replacement.cancel();
     throw error;
   }
+}
+
+function openAlone(temporary: string): number {
+  try {
+    return openSync(temporary, 'wx', 0o600);
+  } catch (error) {
+    const found = statSync(temporary, { throwIfNoEntry: false });
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || (found && !isLeftOver(found))) throw error;
+    if (found) removeLeftOver(temporary, found);
+    return openSync(temporary, 'wx', 0o600);
+  }
+}
+
+/** However far, and in whichever direction, the clock was set since. */
+function isLeftOver({ mtimeMs }: Stats): boolean {
+  return Math.abs(Date.now() - mtimeMs) > LEFT_OVER_MS;
+}
+
+/** If two processes do this at once, the second one may move what the first has just begun: that goes back. */
+function removeLeftOver(temporary: string, found: Stats): void {
+  const aside = temporaryName(temporary);
+  renameSync(temporary, aside);
+  try {
+    if (isSame(found, statSync(aside))) return;
+    linkSync(aside, temporary);
+    throw taken(temporary);
+  } finally {
+    unlinkSync(aside);
+  }
+}
+
+function isSame(one: Stats, other: Stats | undefined): boolean {
+  return one.dev === other?.dev && one.ino === other.ino;
+}
+
+function taken(path: string): Error {
+  return Object.assign(new Error('another replacement is under way'), { code: 'EEXIST', path });
 }
 
 function copyOwnerAndMode(path: string, file: number): void {

@@ -20,7 +20,7 @@ const isLive = operation('isLive', 'GET', '/health/live', {
 
 const isReady = operation('isReady', 'GET', '/health/ready', {
   summary: 'Whether to send requests here',
-  description: 'Ready means that storage responds and the process is not shutting down.',
+  description: 'Ready means that storage takes writes and the process is not shutting down.',
   answer: json(200, 'It is ready.', z.object({ status: z.literal('ready') }).meta({ id: 'Ready' }), READY),
   errors: ['DRAINING', 'STORAGE_UNAVAILABLE'],
 });
@@ -59,7 +59,7 @@ export const opsApi: ApiPart = {
 };
 
 export type HealthParts = {
-  /** Rejects when storage does not respond. */
+  /** Rejects when storage takes no writes. */
   ping(): Promise<void>;
   isDraining(): boolean;
 };

@@ -6,6 +6,10 @@ export type Inspection =
 export type SqliteFact =
   /** No file at the path: the only fact then. */
   | { type: 'no-file' }
+  /** A journal without its database: the only fact then. */
+  | { type: 'orphan'; file: string; bytes: number }
+  /** Node.js has an SQLite that must not open the file: the only fact then. */
+  | { type: 'old-sqlite'; reason: string }
   | { type: 'file'; bytes: number; version: number; newest: number }
   /** How long a small synced write beside the file takes. */
   | { type: 'write'; ms: number }

@@ -15,18 +15,15 @@ import type {
 /**
  * Opens the engine that the URL names; the other one is not even loaded.
  */
-export async function openStorage(
-  config: StorageConfig,
-  { onLost, onWarning, onCommit }: StorageEvents,
-): Promise<Storage> {
+export async function openStorage(config: StorageConfig, events: StorageEvents): Promise<Storage> {
   const { sqlitePath, STORAGE_URL } = config;
   const limits = limitsOf(config);
   if (sqlitePath) {
     const { openSqlite } = await import('./sqlite/open.ts');
-    return openSqlite(sqlitePath, limits, onLost, onCommit);
+    return openSqlite(sqlitePath, limits, events);
   }
   const { openMongo } = await import('./mongo/open.ts');
-  return openMongo(STORAGE_URL, limits, onWarning);
+  return openMongo(STORAGE_URL, limits, events.onWarning);
 }
 
 function limitsOf(config: Pick<Config, LimitName>): StoreLimits {

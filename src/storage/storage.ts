@@ -13,7 +13,7 @@ export type Storage = {
   fence: FenceStore;
   limits: LimitStore;
   sink: SinkStore;
-  /** @throws AppError STORAGE_UNAVAILABLE */
+  /** @throws AppError STORAGE_UNAVAILABLE when it does not answer, or takes no writes. */
   ping(): Promise<void>;
   close(): Promise<void>;
 };

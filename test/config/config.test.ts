@@ -184,6 +184,46 @@ test('LOG_LEVEL takes the levels of pino and no others', (t) => {
   for (const bad of ['verbose', 'INFO', '3']) t.deepEqual(namedIn(refusal(t, { LOG_LEVEL: bad })), ['LOG_LEVEL']);
 });
 
+for (const [path, advice] of [
+  ['//./x.db', /not a URL/],
+  ['//localhost/x.db', /sqlite:\.\/data\/hushbox\.db/],
+  ['///data/x.db', /not a URL/],
+  ['////data/x.db', /not a URL/],
+  ['file:x.db', /not a URL/],
+  ['FILE:///x.db', /not a URL/],
+  ['~/x.db', /full path/],
+  ['~hushbox/x.db', /full path/],
+  ['$HOME/x.db', /variables/],
+  ['/data/$NAME.db', /variables/],
+  ['x.db?mode=rwc', /options/],
+  ['/data/my%20data/x.db', /%20/],
+  [' ./x.db', /blank/],
+  ['./x.db ', /blank/],
+  ['./data/', /not of a folder/],
+  ['.', /not of a folder/],
+  ['/data/..', /not of a folder/],
+  ['/', /not of a folder/],
+] as const) {
+  test(`STORAGE_URL with "${path}" after sqlite: is refused with what to write instead`, (t) => {
+    t.regex(refusal(t, { STORAGE_URL: `sqlite:${path}` }), advice);
+  });
+}
+
+for (const path of [
+  'x.db',
+  './x.db',
+  '../x.db',
+  '/data/x.db',
+  '/data/a b/#1~2.db',
+  '/data/.db',
+  'x:y.db',
+  '/data//x.db',
+]) {
+  test(`STORAGE_URL with "${path}" after sqlite: is that file`, (t) => {
+    t.is(readConfig({ STORAGE_URL: `sqlite:${path}` }).sqlitePath, resolve(path));
+  });
+}
+
 test('STORAGE_URL names a SQLite file or a MongoDB server', (t) => {
   t.is(readConfig({ STORAGE_URL: 'sqlite:/var/lib/hushbox/secrets.db' }).sqlitePath, '/var/lib/hushbox/secrets.db');
   t.is(readConfig({ STORAGE_URL: 'sqlite:here.db' }).sqlitePath, resolve('here.db'));
@@ -219,7 +259,7 @@ test('STORAGE_URL names a SQLite file or a MongoDB server', (t) => {
 });
 
 test("DATA_DIR is what it says, else SQLite's folder, else ./data", (t) => {
-  t.is(readConfig({ DATA_DIR: '/srv/hushbox' }).DATA_DIR, '/srv/hushbox');
+  t.is(readConfig({ DATA_DIR: '/data/hushbox' }).DATA_DIR, '/data/hushbox');
   t.is(readConfig({ DATA_DIR: 'here', STORAGE_URL: 'sqlite:/elsewhere/x.db' }).DATA_DIR, resolve('here'));
   t.is(readConfig({ STORAGE_URL: 'sqlite:/elsewhere/x.db' }).DATA_DIR, '/elsewhere');
   t.is(readConfig({ STORAGE_URL: 'mongodb://127.0.0.1' }).DATA_DIR, resolve('data'));

@@ -53,6 +53,14 @@ export function fenceStoreContract(engine: Engine): void {
     t.like(await fence.look(), { mark: NOW + MINUTE, refusedUntil: 0 });
   });
 
+  test('a touch changes nothing', async (t, { fence }) => {
+    await fence.touch();
+    t.is(await fence.look(), undefined);
+    const marked = await fence.advance(NOW, [OTHER]);
+    await fence.touch();
+    t.deepEqual(await fence.look(), marked);
+  });
+
   test('of many that move the mark at once each has one of its own', async (t, { fence, open }) => {
     const stores = [fence, (await open()).fence, (await open()).fence];
     const states = await times(30, (index) => (stores[index % 3] as FenceStore).advance(NOW, []));
@@ -125,6 +133,7 @@ export function fenceStoreContract(engine: Engine): void {
 export function fenceVerbsOn(fence: FenceStore): Record<keyof FenceStore, () => Promise<unknown>> {
   return {
     look: () => fence.look(),
+    touch: () => fence.touch(),
     advance: () => fence.advance(NOW, []),
     countRefused: () => fence.countRefused(NOW, NOW),
   };

@@ -1,4 +1,5 @@
 import type { Inspection, MongoFact, SqliteFact } from '../../storage/inspection.ts';
+import { count } from '../terminal.ts';
 import { type Finding, note, ok, problem, warning } from './findings.ts';
 
 /** Every commit waits for one such write. */
@@ -27,6 +28,13 @@ function judgeSqlite(fact: SqliteFact, isOpen: boolean): Finding {
   switch (fact.type) {
     case 'no-file':
       return note('There is no database yet: the first start creates it.');
+    case 'orphan':
+      return problem(
+        `${fact.file} (${count(fact.bytes, 'byte')}) holds changes of a database that is not there.`,
+        'Put the database back beside it. To start with an empty database, move this file to another folder.',
+      );
+    case 'old-sqlite':
+      return problem(`The database cannot be opened: ${fact.reason}.`, 'The service does not start with it either.');
     case 'file':
       return judgeVersion(fact);
     case 'write':

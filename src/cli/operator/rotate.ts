@@ -136,7 +136,9 @@ function change(option: '' | ' --prune', files: KeyFiles, how: (keys: MasterKeys
     const { code, path } = error as NodeJS.ErrnoException;
     if (code === undefined) throw error;
     if (code === 'EEXIST')
-      throw new Failure(`another change is under way, or was interrupted. If it was, remove ${path}`);
+      throw new Failure(
+        `another change is under way, or was interrupted less than a minute ago (${path}): wait a minute and run this again`,
+      );
     const advice =
       code === 'EROFS' ? READ_ONLY + option : 'run this as the user who owns them, where their folder is writable';
     throw new Failure(`the key files cannot be changed (${code}): ${advice}`);

@@ -42,6 +42,10 @@ export function createMongoFenceStore(fence: () => Collection<FenceDocument>): F
       throw new Error('too many processes move the mark');
     },
 
+    async touch() {
+      await fence().updateOne({ _id: FENCE }, { $max: { mark: 0 } }); // changes nothing, and is confirmed like any other
+    },
+
     async countRefused(refusedUntil, now) {
       const readable = { state: 'waiting', createdAt: { $lte: refusedUntil }, visibleUntil: { $gt: now } };
       return fence().countDocuments(readable as object, { maxTimeMS: COUNT_MS });

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Collection, type Db, MongoServerError } from 'mongodb';
 import type { StoreLimits } from '../../limits/limits.ts';
 import type { Storage } from '../storage.ts';
+import { createWriteProbe } from '../write-probe.ts';
 import { createCapacity } from './capacity.ts';
 import { createClients } from './clients.ts';
 import { CLAIMS, CLIENTS, COLLECTIONS, fenceIn, LIMITS, SECRETS } from './collections.ts';
@@ -32,19 +33,21 @@ export async function openMongo(
   const secrets = () => SECRETS.in(database());
   const clients = createClients({ clients: () => CLIENTS.in(database()), secrets }, limits);
   const capacity = createCapacity(limits.maxBytes, () => sizeOf(database()));
+  const fence = createMongoFenceStore(() => fenceIn(database()));
+  const takesWrites = createWriteProbe(fence.touch);
+  const { ask } = translateFailures({ ask: () => database().command({ ping: 1 }) });
   const closing = new AbortController();
   const prepared = prepare(current, onWarning, closing.signal);
   return {
     secrets: createMongoSecretStore({ secrets, clients, capacity }),
     events: createMongoEventStore(secrets),
-    fence: createMongoFenceStore(() => fenceIn(database())),
+    fence,
     sink: createMongoSinkStore(() => CLAIMS.in(database()), capacity),
     limits: createMongoLimitStore(() => LIMITS.in(database())),
-    ...translateFailures({
-      async ping() {
-        await database().command({ ping: 1 });
-      },
-    }),
+    async ping() {
+      await ask();
+      await takesWrites();
+    },
     async close() {
       closing.abort();
       await clients.settle();

@@ -1,8 +1,11 @@
 import { AppError } from '../../errors.ts';
 import type { StoreLimits } from '../../limits/limits.ts';
-import type { Storage } from '../storage.ts';
+import type { Storage, StorageEvents } from '../storage.ts';
+import { createWriteProbe } from '../write-probe.ts';
+import { resultCode } from './engine/busy.ts';
+import { isDamage } from './engine/damage.ts';
 import { openReader } from './engine/database.ts';
-import { createFileCheck, FileMoved } from './engine/file-check.ts';
+import { createFileCheck, FileMoved, SQLITE_CANTOPEN } from './engine/file-check.ts';
 import { openGroupCommit } from './engine/group-commit.ts';
 import { createReader } from './engine/reader.ts';
 import { createSqliteFenceStore } from './fence/store.ts';
@@ -19,25 +22,61 @@ const THREAD = new URL('thread.ts', import.meta.url);
 export async function openSqlite(
   path: string,
   limits: StoreLimits,
-  onLost: (error: Error) => void,
-  onCommit?: (calls: number) => void,
+  { onLost, onWarning, onCommit }: StorageEvents,
 ): Promise<Storage> {
+  let isLost = false;
+  let isDamaged = false;
   const thread = { url: THREAD, workerData: { path, limits } satisfies ThreadData };
-  const commit = await openGroupCommit<SqliteProcedures>(thread, { onLost, onCommit });
+  const commit = await openGroupCommit<SqliteProcedures>(thread, { onLost: lose, onCommit, onFailure });
   const database = openReader(path);
-  const reader = createReader(database);
+  const reader = createReader(database, onFailure);
   const checkFile = createFileCheck(path);
-  const probe = reader.prepare('SELECT 1');
+  const probe = reader.prepare('SELECT count(*) FROM sqlite_schema');
   const fence = createSqliteFenceStore(commit, reader);
+  const takesWrites = createWriteProbe(fence.touch);
 
-  /** Without this, a process that does not write would continue with a file that is gone. */
-  function mustBeInPlace(): void {
+  /**
+   * Closes first, and the writer last: the last process to close moves the WAL into the database, even one that has lost
+   * its name.
+   */
+  function lose(cause: Error): void {
+    if (isLost) return;
+    isLost = true;
+    commit.refuse('the storage is lost', cause);
+    database.close();
+    void commit.close().finally(() => onLost(cause));
+  }
+
+  function onFailure(cause: Error): void {
+    if (resultCode(cause) === SQLITE_CANTOPEN) loseIfMoved();
+    if (isDamage(cause)) endWriting(cause);
+  }
+
+  /** Whatever is written into a damaged file may be lost: nothing more is, until a start has looked at it. */
+  function endWriting(cause: Error): void {
+    if (isDamaged) return;
+    isDamaged = true;
+    commit.refuse('the database is damaged', cause);
+    onWarning('the database is damaged: nothing is written any more. Run `hushbox doctor`, and see docs/backup.md');
+  }
+
+  /** @returns why the files are not in place, if they are not. */
+  function loseIfMoved(): FileMoved | undefined {
     try {
       checkFile();
-    } catch (cause) {
-      if (cause instanceof FileMoved && cause.isReplaced) onLost(cause);
-      throw new AppError('STORAGE_UNAVAILABLE', { cause, retryAfterSeconds: 1 });
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof FileMoved)) throw error;
+      if (error.isLasting) lose(error);
+      return error;
     }
+  }
+
+  /** Without this, a process that does not write would continue with files that are gone, or damaged. */
+  function look(): void {
+    const cause = loseIfMoved();
+    if (cause) throw new AppError('STORAGE_UNAVAILABLE', { cause, retryAfterSeconds: 1 });
+    database.exec('PRAGMA shrink_memory'); // the next look-up reads its pages again, the first page included
   }
 
   return {
@@ -48,17 +87,18 @@ export async function openSqlite(
     fence: {
       ...fence,
       async look() {
-        mustBeInPlace();
+        look();
         return fence.look();
       },
     },
     async ping() {
       commit.check();
-      mustBeInPlace();
+      look();
       await probe();
+      await takesWrites();
     },
     async close() {
-      database.close();
+      if (!isLost) database.close();
       await commit.close();
     },
   };

@@ -127,6 +127,27 @@ test.serial('before the first start nothing is created', async (t) => {
   t.deepEqual(readdirSync(folder), []);
 });
 
+test.serial('a journal without its database is a problem, and stays', async (t) => {
+  const folder = await temporaryFolder(t);
+  const path = join(folder, 'x.db');
+  writeFileSync(`${path}-wal`, 'committed', { mode: 0o600 });
+  const { code, said } = await diagnose({ STORAGE_URL: `sqlite:${path}`, HTTP_PORT: String(await findFreePort()) });
+  t.is(code, 1);
+  t.regex(said('storage'), /^problem: \S+x\.db-wal \(9 bytes\) holds changes of a database that is not there\.$/);
+  t.deepEqual(readdirSync(folder), ['x.db-wal']);
+});
+
+test('an SQLite that can corrupt a database is a problem, and does not open it', async (t) => {
+  const path = join(await temporaryFolder(t), 'x.db');
+  writeFileSync(path, '');
+  const inspection = await inspectSqlite(path, 10_000, '3.51.2');
+  t.deepEqual(
+    judgeStorage(inspection).map(({ level }) => level),
+    ['problem'],
+  );
+  t.regex(judgeStorage(inspection)[0]?.text ?? '', /SQLite 3\.51\.2.*install Node\.js 24\.18\.1/);
+});
+
 test.serial('every bad variable is a problem, no value is shown, and all other checks run', async (t) => {
   const place = await SQLITE.place(t);
   await store(place, KEY);

@@ -247,9 +247,23 @@ test.serial('an interrupted change is reported, with advice', async (t) => {
   writeFileSync(path('master.key.new'), '');
   const { code, stderr } = await hushbox(['rotate-master-key'], env);
   t.is(code, 1);
-  t.regex(stderr, /interrupted\. If it was, remove .*master\.key\.new/);
+  t.regex(stderr, /interrupted less than a minute ago .*master\.key\.new\): wait a minute/);
   t.deepEqual(keysIn(path('master.key')), [key]);
   t.true(existsSync(path('master.key.new')));
+});
+
+test.serial('what a killed change left is taken over after a minute', async (t) => {
+  const { env, path } = await world(t);
+  const key = newKey();
+  writeFileSync(path('master.key'), key, { mode: 0o600 });
+  writeFileSync(path('master.key.new'), newKey());
+  utimesSync(path('master.key.new'), 0, Date.now() / 1000 - 61);
+  const { code } = await hushbox(['rotate-master-key'], env);
+  t.is(code, 0);
+  const keys = keysIn(path('master.key'));
+  t.is(keys.length, 2);
+  t.is(keys[1], key);
+  t.false(readdirSync(path('')).some((name) => name.startsWith('master.key.')));
 });
 
 withMounts('keys that are read-only, as in a container of the service, are changed by another command', async (t) => {

@@ -13,6 +13,7 @@ import { openReader } from '../../../src/storage/sqlite/engine/database.ts';
 import { createReader } from '../../../src/storage/sqlite/engine/reader.ts';
 import { openSqlite } from '../../../src/storage/sqlite/open.ts';
 import { MIGRATIONS } from '../../../src/storage/sqlite/schema.ts';
+import type { Storage } from '../../../src/storage/storage.ts';
 import { storedBytes } from '../../../src/storage/usage.ts';
 import { until } from '../../support/process/program.ts';
 import { SQLITE, temporaryFolder } from '../../support/storage/storage.ts';
@@ -92,7 +93,7 @@ test('a write lock that is held too long is told, nothing was done, and writing 
 test('opening waits while another process holds the new file, whatever lock that is', async (t) => {
   const path = join(await temporaryFolder(t), 'hushbox.db');
   const unlock = await lockInProcess(t, path); // before the file is in WAL mode, where SQLite itself would not wait
-  const opening = openSqlite(path, NO_LIMITS, () => t.fail());
+  const opening = openSqlite(path, NO_LIMITS, { onLost: () => t.fail(), onWarning: () => t.fail() });
   await sleep(300);
   unlock();
   const { secrets: store, close } = await opening;
@@ -181,13 +182,14 @@ test('with another file in its place nothing is written any more, and the engine
   const [{ url, open }, other] = [await SQLITE.place(t), await SQLITE.place(t)];
   await (await other.open()).close();
   const losses: Error[] = [];
-  const { secrets: store, close } = await openSqlite(pathOf(url), NO_LIMITS, (error) => losses.push(error));
+  const { secrets: store, close } = await openListening(url, losses);
   t.teardown(close);
   const create = () => createTraced(store);
   await create();
   renameSync(pathOf(other.url), pathOf(url));
   await untilRefused(create);
   await areUnavailable(t, { create });
+  await until('the loss', () => losses.length > 0);
   t.is(losses.length, 1);
   // Its successor has the new file.
   const { secrets: successor } = await open();
@@ -199,17 +201,116 @@ for (const verb of ['ping', 'look'] as const) {
     const [{ url, open }, other] = [await SQLITE.place(t), await SQLITE.place(t)];
     await (await other.open()).close();
     const losses: Error[] = [];
-    const { ping, fence, close } = await openSqlite(pathOf(url), NO_LIMITS, (error) => losses.push(error));
+    const { ping, fence, close } = await openListening(url, losses);
     t.teardown(close);
     const look = { ping, look: fence.look }[verb];
     await look();
     renameSync(pathOf(other.url), pathOf(url));
     await untilRefused(look);
     await areUnavailable(t, { look });
-    t.true(losses.length > 0);
+    await until('the loss', () => losses.length > 0);
     t.is(await (await open()).fence.look(), undefined);
   });
 }
+
+for (const ending of ['-wal', '-shm']) {
+  for (const place of ['nothing', 'another file'] as const) {
+    test(`with ${place} in the place of its ${ending} no write is acknowledged, and a new start has the others`, async (t) => {
+      const { url, open } = await SQLITE.place(t);
+      const losses: Error[] = [];
+      const { secrets: store, close } = await openListening(url, losses);
+      t.teardown(close);
+      const before = await times(20, () => createTraced(store));
+      renameSync(pathOf(url) + ending, join(await temporaryFolder(t), 'away'));
+      if (place === 'another file') writeFileSync(pathOf(url) + ending, '');
+      // The very first one, and so on: there is no moment in which one more is lost.
+      for (let n = 0; n < 3; n++) await areUnavailable(t, { create: () => createTraced(store) });
+      await until('the loss', () => losses.length > 0);
+      t.is(losses.length, 1);
+
+      const { secrets: successor } = await open();
+      for (const secret of before) t.deepEqual(plain(await successor.find(secret.id, CREATED_AT)), asWaiting(secret));
+      t.truthy(await createTraced(successor));
+    });
+  }
+
+  test(`without its ${ending} a file that another process has open is not opened a second time`, async (t) => {
+    const { url, open } = await SQLITE.place(t);
+    const other = await openInProcess(t, url);
+    const before = await times(20, () => createTraced(other));
+    rmSync(pathOf(url) + ending);
+    const opening = open();
+    const isOpen = await Promise.race([opening.then(() => true), sleep(700, false)]);
+    t.false(isOpen);
+    t.false(existsSync(pathOf(url) + ending));
+    await areUnavailable(t, { create: () => createTraced(other) }); // it notices, closes and ends
+    const { secrets: successor } = await opening;
+    for (const secret of before) t.deepEqual(plain(await successor.find(secret.id, CREATED_AT)), asWaiting(secret));
+  });
+}
+
+for (const ending of ['-wal', '-journal']) {
+  test(`a ${ending} whose database is away stops the start and stays as it is`, async (t) => {
+    const { url, open } = await SQLITE.place(t);
+    writeFileSync(pathOf(url) + ending, 'of a database that is elsewhere');
+    for (let starts = 0; starts < 2; starts++) {
+      await t.throwsAsync(open(), {
+        any: true,
+        message: new RegExp(`^hushbox.db${ending} holds .* put hushbox.db back`),
+      });
+      t.false(existsSync(pathOf(url)));
+      t.is(readFileSync(pathOf(url) + ending, 'utf8'), 'of a database that is elsewhere');
+    }
+    writeFileSync(pathOf(url) + ending, '');
+    t.truthy(await createTraced((await open()).secrets));
+  });
+}
+
+test('a damaged first page is noticed by a look alone: nothing more is written, and a warning says so once', async (t) => {
+  const { url } = await SQLITE.place(t);
+  const [losses, warnings]: [Error[], string[]] = [[], []];
+  const { secrets: store, fence, ping, close } = await openListening(url, losses, warnings);
+  t.teardown(close);
+  const secret = await createTraced(store);
+  await store.sweep(CREATED_AT, 100, 0);
+  await store.refundTry(newSecret().id); // answered after the WAL was emptied
+  overwrite(pathOf(url), 0, Buffer.alloc(4096, 'damaged '));
+  await areUnavailable(t, { look: fence.look });
+  const { find: _, findReceipt: __, ...writes } = verbsOn(store, secret);
+  await areUnavailable(t, { ...writes, ping, look: fence.look, advance: () => fence.advance(CREATED_AT, []) });
+  t.is(warnings.length, 1);
+  t.regex(warnings.join(), /^the database is damaged/);
+  t.deepEqual(losses, []);
+});
+
+test('a touch of the fence is a write that reaches the disk', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  const { fence } = await open();
+  const writtenAt = () => statSync(`${pathOf(url)}-wal`, { bigint: true }).mtimeNs;
+  for (let n = 0; n < 3; n++) {
+    const before = writtenAt();
+    await sleep(20);
+    await fence.touch();
+    t.true(writtenAt() > before);
+  }
+});
+
+test('damage that a write meets ends all writing too', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  const first = await open();
+  const secrets = await times(200, () => createTraced(first.secrets, { bytes: 3_000 }));
+  await first.close();
+  const { size } = statSync(pathOf(url));
+  for (let at = 60 * 4096; at < size; at += 4096) overwrite(pathOf(url), at, Buffer.alloc(4096, 'damaged '));
+
+  const warnings: string[] = [];
+  const { secrets: store, ping, close } = await openListening(url, [], warnings);
+  t.teardown(close);
+  const outcomes = await Promise.allSettled(secrets.map(({ id }) => store.claim(id, CREATED_AT, NO_REFUND)));
+  t.true(outcomes.some(({ status }) => status === 'rejected'));
+  await areUnavailable(t, { create: () => createTraced(store), ping });
+  t.is(warnings.length, 1);
+});
 
 test('a file takes what it may to the byte, and all of the room comes back', async (t) => {
   const { url, open } = await SQLITE.place(t);
@@ -303,10 +404,10 @@ test('a file that is no database is refused and left as it is', async (t) => {
   const path = join(await temporaryFolder(t), 'notes.txt');
   writeFileSync(path, 'Not a database, and dear to somebody. '.repeat(1000));
   const before = readFileSync(path);
-  await t.throwsAsync(
-    openSqlite(path, NO_LIMITS, () => t.fail()),
-    { any: true, message: /not a database/ },
-  );
+  await t.throwsAsync(openSqlite(path, NO_LIMITS, { onLost: () => t.fail(), onWarning: () => t.fail() }), {
+    any: true,
+    message: /not a database/,
+  });
   t.deepEqual(readFileSync(path), before);
 });
 
@@ -341,6 +442,14 @@ testOnSmallDisk('a full disk is told, loses nothing, and writing goes on once th
   await times(3, create);
   await areThere();
 });
+
+/** A storage whose losses and warnings are noted. */
+function openListening(url: string, losses: Error[], warnings: string[] = []): Promise<Storage> {
+  return openSqlite(pathOf(url), NO_LIMITS, {
+    onLost: (error) => losses.push(error),
+    onWarning: (warning) => warnings.push(warning),
+  });
+}
 
 /** Fails unless a write is refused within a second, and the time that a busy machine takes. */
 async function untilRefused(write: () => Promise<unknown>): Promise<void> {
@@ -397,6 +506,12 @@ function alter(path: string, sql: string): void {
   const database = new DatabaseSync(path);
   database.exec(sql);
   database.close();
+}
+
+/** By another process: closing a file in ours would drop SQLite's locks on it. */
+function overwrite(path: string, at: number, bytes: Buffer): void {
+  const args = [`of=${path}`, 'bs=1', `seek=${at}`, 'oflag=seek_bytes', 'conv=notrunc', 'status=none'];
+  execFileSync('dd', args.with(1, `bs=${bytes.length}`), { input: bytes });
 }
 
 function pathOf(url: string): string {

@@ -19,8 +19,8 @@ type Parts = {
   /** Runs at the end of each transaction, before its commit. */
   after(): void;
   /**
-   * Throws FileMoved when what is committed now would be lost. When another file is in the place of ours, the runner
-   * throws it too: nothing can be written any more.
+   * Throws FileMoved when what is committed now would be lost. Called before each commit, so that nothing is done, and
+   * after it, because until then a file may have been removed.
    */
   checkFile(): void;
 };
@@ -48,6 +48,7 @@ export function createBatchRunner(parts: Parts): (calls: readonly Message[]) => 
       after();
       checkFile();
       commit.run();
+      checkFile();
       return results;
     } catch (error) {
       // A full disk or a failed write inside a statement has rolled everything back already.
@@ -61,7 +62,6 @@ export function createBatchRunner(parts: Parts): (calls: readonly Message[]) => 
     try {
       return transact(calls, busyDeadline);
     } catch (error) {
-      if (error instanceof FileMoved && error.isReplaced) throw error;
       // A lock held this long will stay held: fail the whole batch now, so that the calls behind it learn of it too.
       const concernsAll = resultCode(error) === SQLITE_BUSY || error instanceof FileMoved;
       if (calls.length === 1 || concernsAll) return calls.map(() => failure(error));

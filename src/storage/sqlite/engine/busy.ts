@@ -8,13 +8,13 @@ const pause = new Int32Array(new SharedArrayBuffer(4));
  * steps do not honour, and which sleeps longer each time. Blocks its thread.
  * @param deadline on the clock of `performance.now()`; at least one attempt is made.
  */
-export function retryWhileBusy<T>(deadline: number, run: () => T): T {
+export function retryWhileBusy<T>(deadline: number, run: () => T, pauseMs = PAUSE_MS): T {
   for (;;) {
     try {
       return run();
     } catch (error) {
       if (resultCode(error) !== SQLITE_BUSY || performance.now() > deadline) throw error;
-      Atomics.wait(pause, 0, 0, PAUSE_MS);
+      Atomics.wait(pause, 0, 0, pauseMs);
     }
   }
 }

@@ -1,9 +1,11 @@
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import { makeFolder } from '../../../files/make-folder.ts';
 import { resultCode, retryWhileBusy, SQLITE_BUSY } from './busy.ts';
+import { refuseOrphan, refuseSplit } from './companions.ts';
+import { connect } from './connection.ts';
 
 /** How long opening may wait for another process that is opening it too. Never on the event loop. */
 const OPEN_TIMEOUT_MS = 10_000;
@@ -13,13 +15,16 @@ const CLEAN_TIMEOUT_MS = 100;
 /**
  * Opens the file for writing, and creates and migrates it if needed. May block: for the storage thread only.
  * @param migrations the schema's history: entry N brings a file of version N to N + 1.
- * @throws Error when the file is not ours, damaged, or of a newer version.
+ * @throws Error when the file is not ours, damaged, or of a newer version, or when opening would destroy something.
  */
 export function openWriter(path: string, migrations: readonly string[]): DatabaseSync {
+  const deadline = performance.now() + OPEN_TIMEOUT_MS;
   makeFolder(dirname(path), 0o700);
+  refuseOrphan(path);
+  refuseSplit(path, deadline);
   closeSync(openSync(path, 'a', 0o600)); // SQLite would make it readable for all; its other files get the same mode
-  const database = new DatabaseSync(path, { timeout: 0 });
-  retryWhileBusy(performance.now() + OPEN_TIMEOUT_MS, () => {
+  const database = connect(path);
+  retryWhileBusy(deadline, () => {
     // FULL: a commit returns after its sync. secure_delete: deleted content is overwritten with zeros, except a copy
     // that stayed in the free space of a page when its row moved to another page.
     database.exec(`
@@ -36,7 +41,7 @@ export function openWriter(path: string, migrations: readonly string[]): Databas
 
 /** Opens the file for reading on the event loop: never waits, answers SQLITE_BUSY instead. */
 export function openReader(path: string): DatabaseSync {
-  return new DatabaseSync(path, { readOnly: true, timeout: 0 });
+  return connect(path, { readOnly: true });
 }
 
 /**
@@ -48,7 +53,7 @@ export function openLooker(path: string): DatabaseSync {
   if (hasWal(path)) return openReader(path);
   const url = pathToFileURL(path);
   url.searchParams.set('immutable', '1');
-  return new DatabaseSync(url, { readOnly: true, timeout: 0 });
+  return connect(url, { readOnly: true });
 }
 
 /** Whether a process has the file open, or did not close it. */

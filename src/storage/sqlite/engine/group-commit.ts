@@ -44,6 +44,8 @@ export type GroupCommit<Known extends Procedures> = {
 export type OpenGroupCommit<Known extends Procedures> = GroupCommit<Known> & {
   /** @throws AppError STORAGE_UNAVAILABLE while it is known that nothing can be written. */
   check(): void;
+  /** Refuses every call from now on. Those that wait already are still done, if they can be. */
+  refuse(reason: string, cause: Error): void;
   close(): Promise<void>;
 };
 
@@ -52,6 +54,8 @@ type Events = {
   onLost(error: Error): void;
   /** A batch of this many calls is about to be sent. */
   onCommit?: ((calls: number) => void) | undefined;
+  /** SQLite could not do a call: its error, with its result code. */
+  onFailure?: ((error: Error) => void) | undefined;
 };
 
 /**
@@ -63,7 +67,7 @@ type Events = {
  */
 export async function openGroupCommit<Known extends Procedures>(
   { url, workerData }: { url: URL; workerData: unknown },
-  { onLost, onCommit }: Events,
+  { onLost, onCommit, onFailure }: Events,
   patience: Patience = PATIENCE,
 ): Promise<OpenGroupCommit<Known>> {
   const { thread, names, ended } = await startThread(url, workerData);
@@ -75,6 +79,7 @@ export async function openGroupCommit<Known extends Procedures>(
   /** Why nothing can be written: until the thread answers again, or for good. */
   let stuck: Error | undefined;
   let lost: Error | undefined;
+  let refused: Error | undefined;
   let isClosing = false;
 
   function send(): void {
@@ -91,7 +96,7 @@ export async function openGroupCommit<Known extends Procedures>(
     const done = inFlight;
     inFlight = [];
     stuck = undefined;
-    for (const [index, result] of decode(message).entries()) settle(done[index] as Waiting, result);
+    for (const [index, result] of decode(message).entries()) settle(done[index] as Waiting, result, onFailure);
     if (!lost) schedule(pauseAfter(performance.now() - sentAt));
   }
 
@@ -120,7 +125,7 @@ export async function openGroupCommit<Known extends Procedures>(
 
   return {
     async run(name, ...values) {
-      const refusal = lost ?? stuck ?? queue.refusal();
+      const refusal = lost ?? refused ?? stuck ?? queue.refusal();
       if (refusal) throw refusal;
       const call = callOf(names, name, values);
       const result = queue.add(call);
@@ -128,8 +133,11 @@ export async function openGroupCommit<Known extends Procedures>(
       return (await result) as ReturnType<Known[typeof name]>;
     },
     check() {
-      const refusal = lost ?? stuck;
+      const refusal = lost ?? refused ?? stuck;
       if (refusal) throw refusal;
+    },
+    refuse(reason, cause) {
+      refused = unavailable(reason, cause);
     },
     async close() {
       while (!lost && !stuck && queue.length + inFlight.length > 0) await sleep(1);
@@ -240,14 +248,15 @@ function pauseAfter(commitMs: number): number {
 
 const RESULT_CODES_OF_A_BUG: ReadonlySet<number> = new Set([0, 1, 19, 20, 21, 25]);
 
-function settle({ resolve, reject }: Waiting, { head, value }: Message): void {
-  if (head === OK) resolve(value);
-  else reject(errorOf(value as readonly [code: number, message: string]));
-}
-
-function errorOf([code, message]: readonly [code: number, message: string]): Error {
-  const cause = new Error(`SQLite ${code}: ${message}`);
-  return RESULT_CODES_OF_A_BUG.has(code) ? cause : unavailable('SQLite could not write', cause);
+function settle({ resolve, reject }: Waiting, { head, value }: Message, onFailure: Events['onFailure']): void {
+  if (head === OK) {
+    resolve(value);
+    return;
+  }
+  const [errcode, message] = value as readonly [code: number, message: string];
+  const cause = Object.assign(new Error(`SQLite ${errcode}: ${message}`), { errcode });
+  onFailure?.(cause);
+  reject(RESULT_CODES_OF_A_BUG.has(errcode) ? cause : unavailable('SQLite could not write', cause));
 }
 
 function unavailable(reason: string, cause?: Error): AppError {

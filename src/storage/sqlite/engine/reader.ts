@@ -16,8 +16,9 @@ export type Reader = { prepare(sql: string): Look; prepareList(sql: string): Lis
  * Point look-ups and short lists on the event loop: a few µs each from the page cache. They never wait for a writer,
  * because WAL readers do not. The rare SQLITE_BUSY (recovery after a crash, the last connection closing) is retried in
  * later turns of the loop.
+ * @param onFailure gets SQLite's error of a look-up that failed.
  */
-export function createReader(database: DatabaseSync): Reader {
+export function createReader(database: DatabaseSync, onFailure: (error: Error) => void = () => {}): Reader {
   function prepareAs<Found>(
     sql: string,
     run: (statement: StatementSync, values: SQLInputValue[]) => unknown,
@@ -34,6 +35,7 @@ export function createReader(database: DatabaseSync): Reader {
           return run(prepared ?? prepare(), values) as Found;
         } catch (error) {
           if (resultCode(error) !== SQLITE_BUSY || looks === MAX_LOOKS) {
+            onFailure(error as Error);
             throw new AppError('STORAGE_UNAVAILABLE', { cause: error, retryAfterSeconds: 1 });
           }
           await sleep(PAUSE_MS);

@@ -9,6 +9,8 @@ export type FenceProcedures = ReturnType<typeof createFenceProcedures>;
 
 export function createFenceProcedures(database: DatabaseSync) {
   const read = database.prepare('SELECT database_id, mark, refused_until FROM fence');
+  // Not an update: SQLite would skip one that changes nothing.
+  const touch = database.prepare('REPLACE INTO fence SELECT one, database_id, mark, refused_until FROM fence');
   const write = database.prepare('UPDATE fence SET mark = ?, refused_until = ?');
 
   return {
@@ -21,6 +23,11 @@ export function createFenceProcedures(database: DatabaseSync) {
       const { mark, refusedUntil } = advanced(state, now, marks);
       write.run(mark, refusedUntil);
       return [databaseId, mark, refusedUntil];
+    },
+
+    touch(): null {
+      touch.run();
+      return null;
     },
   };
 }

@@ -28,6 +28,10 @@ export function createSqliteFenceStore(commit: GroupCommit<FenceProcedures>, rea
       return { databaseId, mark, refusedUntil };
     },
 
+    async touch() {
+      await commit.run('touch');
+    },
+
     async countRefused(refusedUntil, now) {
       let counted = 0;
       for (let last: Uint8Array | null = new Uint8Array(); last; await turn()) {

@@ -11,19 +11,19 @@ import {
   statSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { backup, DatabaseSync } from 'node:sqlite';
+import { backup, type DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import type { Clock } from '../../../clock.ts';
 import { syncFolder } from '../../../files/replace.ts';
 import type { DatabaseCopy } from '../../storage.ts';
 import { resultCode, retryWhileBusy, SQLITE_BUSY } from '../engine/busy.ts';
+import { COMPANIONS, refuseSplit } from '../engine/companions.ts';
+import { connect } from '../engine/connection.ts';
 import { MIGRATIONS } from '../schema.ts';
 
 const BUSY_DEADLINE_MS = 5_000;
 /** More pages than any of our databases has: the whole copy is one step. */
 const ALL_PAGES = 2 ** 31 - 1;
-/** What SQLite may put beside a file. */
-const COMPANIONS = ['-journal', '-wal', '-shm'];
 const NEW_MS = 60_000;
 const TEMPORARY = /^\.partial-[0-9a-f]{16}$/;
 const SQLITE_FULL = 13;
@@ -74,6 +74,7 @@ export async function copySqlite(path: string, file: string, clock: Clock): Prom
  */
 async function copy(path: string, temporary: string, clock: Clock): Promise<number> {
   // Not read-only: the last connection to close cleans up the WAL, which may be ours when the service stops meanwhile.
+  refuseSplit(path, performance.now() + BUSY_DEADLINE_MS);
   const database = openExisting(path);
   try {
     database.exec('BEGIN'); // the first look begins the snapshot, and the transaction holds it
@@ -141,12 +142,12 @@ function isLocked(path: string): boolean {
 function openExisting(path: string): DatabaseSync {
   const url = pathToFileURL(path);
   url.searchParams.set('mode', 'rw');
-  return new DatabaseSync(url, { timeout: 0 });
+  return connect(url);
 }
 
 /** The file itself last: a removal that is interrupted is found again. */
 function remove(path: string): void {
-  for (const companion of [...COMPANIONS, '']) rmSync(path + companion, { force: true });
+  for (const companion of ['-journal', ...COMPANIONS, '']) rmSync(path + companion, { force: true });
 }
 
 function explain(error: unknown): unknown {
