@@ -69,7 +69,6 @@ const HOME_OF_PACKAGE: Readonly<Record<string, RegExp>> = {
   mongodb: /^(storage\/mongo|setup)\//,
   'node:cluster': /^(main|quiet|processes\/primary\/children)\.ts$/,
   'ipaddr.js': /^network\/addresses\.ts$/,
-  undici: /^egress\/connections\.ts$/,
   'node:sqlite': /^storage\/sqlite\//,
   pino: /^ops\/log\.ts$/,
   zod: /^(config\/schema|http\/(operation|openapi)|[a-z]+\/(operations|openapi|routes))\.ts$/,

@@ -18,8 +18,6 @@ export type Deadlines = {
 
 /**
  * One timer for all requests: each request moves its deadline with every chunk, and a timer of its own costs more.
- * The timers of undici are no replacement: they stop while the reader of an answer pauses, who could then hold a place
- * for ever, and they do not cover dialling, which is ours.
  */
 export function createDeadlines(): Deadlines {
   const clocks = new Set<Clock>();

@@ -6,10 +6,12 @@ import type { AllowEntry } from '../network/allow-list.ts';
 import { type Connections, createConnections } from './connections.ts';
 import { createDeadlines, type Deadlines } from './deadlines.ts';
 import { parseDestination, type Rules } from './destination.ts';
-import { type Connect, networkAt, pickDialled } from './dial.ts';
+import { type Connect, dial, networkAt, pickDialled } from './dial.ts';
 import { createGates, type Gates } from './gates.ts';
+import type { Line } from './line.ts';
 import { createNames, type Names } from './names.ts';
 import type { EgressAnswer, EgressRequest } from './request.ts';
+import { formatHead } from './request-head.ts';
 import { attempt } from './send-once.ts';
 import { createVerdicts, type Verdicts } from './verdicts.ts';
 import { createVet } from './vet.ts';
@@ -40,7 +42,7 @@ export type Egress = {
    * One attempt: vets the destination, dials a vetted address, sends. Sends nothing twice except with `isRepeatable`, and
    * follows no redirect.
    * @returns the head of the answer, as soon as it is there.
-   * @throws AppError as `check`; UPSTREAM_FAILED, the same for every failure that is not a matter of time: refused, reset,
+   * @throws TypeError for a header that cannot be sent, or that belongs to the connection. AppError as `check`; UPSTREAM_FAILED, the same for every failure that is not a matter of time: refused, reset,
    * broken, TLS, no such name; UPSTREAM_TIMEOUT; DESTINATION_BUSY.
    */
   send(request: EgressRequest): Promise<EgressAnswer>;
@@ -79,7 +81,8 @@ export function createEgress(parts: EgressParts): Egress {
   };
   const budgets = { proxy: openBudget(), webhooks: openBudget() };
   const all = Object.values(budgets);
-  const connections = createConnections(parts.connect ?? netConnect);
+  const connect = parts.connect ?? netConnect;
+  const connections = createConnections();
   const deadlines = createDeadlines();
   const closing = new AbortController();
 
@@ -95,11 +98,9 @@ export function createEgress(parts: EgressParts): Egress {
     async send(request) {
       const startedAt = performance.now();
       const { purpose } = request.rules;
-      for (let index = 0; index < request.headers.length; index += 2) {
-        if (request.headers[index]?.toLowerCase() === 'host') throw new TypeError('Host is that of the URL');
-      }
       try {
-        const answer = await start({ ...budgets[purpose], connections, deadlines, closing: closing.signal }, request);
+        const means = { ...budgets[purpose], connections, deadlines, connect, closing: closing.signal };
+        const answer = await start(means, request);
         onAttempt(purpose, 'answered');
         return answer;
       } catch (error) {
@@ -113,7 +114,7 @@ export function createEgress(parts: EgressParts): Egress {
       closing.abort();
       for (const { names } of all) names.close();
       deadlines.close();
-      await connections.close();
+      connections.close();
     },
     get size() {
       return all.reduce((sum, { gates }) => sum + gates.inside, 0);
@@ -124,44 +125,58 @@ export function createEgress(parts: EgressParts): Egress {
   };
 }
 
-type Means = Budget & { connections: Connections; deadlines: Deadlines; closing: AbortSignal };
+type Means = Budget & { connections: Connections; deadlines: Deadlines; connect: Connect; closing: AbortSignal };
 
 async function start(means: Means, request: EgressRequest, isFresh = false): Promise<EgressAnswer> {
-  const { verdicts, gates, connections, deadlines, closing } = means;
+  const { verdicts, gates, connections, deadlines, connect, closing } = means;
   const { url, rules, limits, signal } = request;
   const startedAt = performance.now();
   signal?.throwIfAborted();
   const destination = parseDestination(url, rules);
+  const head = formatHead(request, destination);
   const patience = { ms: limits.connectMs, signal };
   const verdict = verdicts.recall(destination, rules) ?? (await verdicts.judge(destination, rules, patience));
-  if (verdict.addresses.length === 0) throw new AppError('UPSTREAM_FAILED', { cause: new Error('no such name') });
+  const { addresses } = verdict;
+  if (addresses.length === 0) throw new AppError('UPSTREAM_FAILED', { cause: new Error('no such name') });
   signal?.throwIfAborted();
   const foundAt = performance.now();
-  if (request.admit?.(networkAt(pickDialled(verdict.addresses)[0])) === false) throw new AppError('DESTINATION_BUSY');
+  if (request.admit?.(networkAt(pickDialled(addresses)[0])) === false) throw new AppError('DESTINATION_BUSY');
   const entered = gates.enter(verdict.gates, signal);
   if (entered) await entered;
   if (closing.aborted) throw new AppError('DRAINING');
   const key = `${rules.purpose} ${destination.origin}`;
-  const connection = connections.take(key, { destination, addresses: verdict.addresses }, isFresh);
-  if (connection.peer !== '') await letCloseArrive();
-  const wasKept = connection.peer !== '';
+  const line = isFresh ? undefined : await takeOpen(connections, key, addresses);
   const leftMs = (): number => limits.totalMs - (performance.now() - startedAt);
   const answer = attempt({
-    connection,
+    line,
+    dial: (onEnd) => dial({ destination, addresses }, connect, onEnd),
+    head,
     request,
     deadlines,
     connectMs: limits.connectMs - (foundAt - startedAt),
     totalMs: leftMs(),
-    onEnd(isReusable) {
+    onEnd(kept) {
       gates.leave(verdict.gates);
-      connections.put(connection, isReusable);
+      if (kept) connections.put(key, kept.line, kept.idleMs);
     },
   });
-  if (!wasKept || !request.isRepeatable) return answer;
+  if (!line || !request.isRepeatable) return answer;
   return answer.catch((error) => {
     if (!hasCode(error, 'UPSTREAM_FAILED')) throw error;
     return start(means, { ...request, limits: { ...limits, totalMs: leftMs() } }, true);
   });
+}
+
+/** A connection at rest that is still open. */
+async function takeOpen(
+  connections: Connections,
+  key: string,
+  addresses: readonly string[],
+): Promise<Line | undefined> {
+  const line = connections.take(key, addresses);
+  if (!line) return undefined;
+  await letCloseArrive();
+  return line.isOver ? undefined : line;
 }
 
 /**

@@ -22,6 +22,11 @@ export type EgressRequest = {
   /** A stream is not destroyed when the request fails; its length is that of a `content-length` among the headers, if any. */
   body: Readable | Uint8Array;
   /**
+   * A stream is read only once the destination has asked for it (RFC 9110 §10.1.1), or has been silent for a second.
+   * If it answers instead, nothing of the body is sent.
+   */
+  expectsContinue?: boolean;
+  /**
    * If the request fails on a connection that was kept from an earlier one, it is sent once more, on a new connection:
    * the other side may have closed at that moment, and may have read the request all the same. Not for a stream.
    */

@@ -1,27 +1,32 @@
 import { Readable } from 'node:stream';
-import type { Dispatcher } from 'undici';
 import { AppError } from '../errors.ts';
-import { lend } from './borrowed-body.ts';
-import type { Connection } from './connections.ts';
+import { InvalidAnswer } from './answer-head.ts';
+import { createAnswerReader } from './answer-reader.ts';
 import type { Deadline, Deadlines } from './deadlines.ts';
 import { networkAt } from './dial.ts';
+import type { Line } from './line.ts';
+import { type Outgoing, sendOut } from './outgoing.ts';
 import type { EgressAnswer, EgressLimits, EgressRequest } from './request.ts';
+import type { RequestHead } from './request-head.ts';
 
 const ANSWER_BUFFER_BYTES = 65_536;
 /** Interim heads (1xx) before the answer's own; each costs time, and nothing else counts them. */
 const MAX_INTERIM = 100;
-/** Mistakes that only our own code can make. */
-const WRONG_USE = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED']);
+const CONTINUE = 100;
 
 export type Attempt = {
-  connection: Connection;
+  /** A connection that was kept. */
+  line: Line | undefined;
+  /** Makes a new one. @returns gives up. */
+  dial(onEnd: (error: Error | null, line?: Line) => void): (error: Error) => void;
+  head: RequestHead;
   request: EgressRequest;
   deadlines: Deadlines;
   /** The time left to connect, and in all. */
   connectMs: number;
   totalMs: number;
-  /** Called once, as soon as the connection is free again or lost. */
-  onEnd(isReusable: boolean): void;
+  /** Called once, when the request is over. @param kept the connection, if it is free for another request. */
+  onEnd(kept: { line: Line; idleMs: number } | undefined): void;
 };
 
 /**
@@ -29,116 +34,165 @@ export type Attempt = {
  * @throws AppError UPSTREAM_FAILED, UPSTREAM_TIMEOUT, DESTINATION_BUSY; or the signal's reason.
  */
 export function attempt(parts: Attempt): Promise<EgressAnswer> {
-  const { connection, request, deadlines } = parts;
+  const { head, request, deadlines } = parts;
   const { limits, signal } = request;
-  const head = Promise.withResolvers<EgressAnswer>();
-  let control: Dispatcher.DispatchController | undefined;
+  const answered = Promise.withResolvers<EgressAnswer>();
+  let { line } = parts;
+  let outgoing: Outgoing | undefined;
+  let giveUpDialling: ((error: Error) => void) | undefined;
   let isEnded = false;
 
-  const deadline = deadlines.start(parts.connectMs, parts.totalMs, () => stop(new AppError('UPSTREAM_TIMEOUT')));
-  const onAbort = (): void => stop(signal?.reason);
+  const deadline = deadlines.start(parts.connectMs, parts.totalMs, () => fail(new AppError('UPSTREAM_TIMEOUT')));
+  const onAbort = (): void => fail(signal?.reason);
   signal?.addEventListener('abort', onAbort, { once: true });
-  const { breakOff, ...receiver } = receive({ limits, deadline, onHead: head.resolve, end, stop });
+  const incoming = receive({
+    limits,
+    deadline,
+    onHead: answered.resolve,
+    onContinue: () => outgoing?.proceed(),
+    onEnd: (idleMs) => end(outgoing?.isSent ? idleMs : undefined),
+    onFail: (error) => fail(error),
+  });
 
-  /** @returns whether this was the end. */
-  function end(isReusable: boolean): boolean {
-    if (isEnded) return false;
+  function end(idleMs: number | undefined): void {
+    if (isEnded) return;
     isEnded = true;
     deadline.stop();
     signal?.removeEventListener('abort', onAbort);
-    parts.onEnd(isReusable);
-    return true;
+    outgoing?.stop();
+    if (idleMs === undefined) line?.destroy();
+    parts.onEnd(line && idleMs !== undefined ? { line, idleMs } : undefined);
   }
 
   function fail(error: unknown): void {
-    if (!end(false)) return;
-    breakOff(error);
-    head.reject(error); // unless there was one
-  }
-
-  function stop(reason: unknown): void {
     if (isEnded) return; // the connection may be another request's by now
-    fail(reason);
-    const error = new Error('given up');
-    connection.giveUp?.(error);
-    control?.abort(error);
+    end(undefined);
+    incoming.breakOff(error);
+    giveUpDialling?.(new Error('given up'));
+    answered.reject(error); // unless there was an answer
   }
 
-  if (signal?.aborted) {
-    onAbort(); // there will be no event
-    return head.promise;
+  function begin(open: Line): void {
+    line = open;
+    if (isEnded) {
+      open.destroy();
+      return;
+    }
+    if (request.admit?.(networkAt(open.peer)) === false) {
+      fail(new AppError('DESTINATION_BUSY'));
+      return;
+    }
+    deadline.allow(limits.headersMs);
+    open.use({ onReadable: () => incoming.read(open), onDrain: () => outgoing?.onDrain(), onOver: incoming.onOver });
+    outgoing = sendOut(open, head, request, {
+      onPart: () => deadline.allow(limits.headersMs),
+      onBreak: (error) => fail(toFailure(error)),
+    });
+    if (isEnded) outgoing.stop();
   }
-  const options = {
-    path: connection.target.destination.path,
-    method: request.method,
-    headers: request.headers as string[],
-    body: request.body instanceof Readable ? lend(request.body) : request.body,
-  };
-  connection.client.dispatch(options, {
-    onRequestStart(controller) {
-      control = controller;
-      if (isEnded) controller.abort(new Error('given up'));
-      else if (request.admit?.(networkAt(connection.peer)) === false) stop(new AppError('DESTINATION_BUSY'));
-      else deadline.allow(limits.headersMs);
-    },
-    onBodySent: () => deadline.allow(limits.headersMs),
-    ...receiver,
-    onResponseError: (_controller, error) => fail(toFailure(error)),
-  });
-  return head.promise;
+
+  if (signal?.aborted)
+    onAbort(); // there will be no event
+  else if (line) begin(line);
+  else {
+    giveUpDialling = parts.dial((error, dialled) => {
+      giveUpDialling = undefined;
+      if (dialled) begin(dialled);
+      else fail(toFailure(error as Error));
+    });
+  }
+  return answered.promise;
 }
 
 type Receiving = {
   limits: EgressLimits;
   deadline: Deadline;
   onHead(answer: EgressAnswer): void;
-  end(isReusable: boolean): boolean;
-  stop(reason: unknown): void;
+  onContinue(): void;
+  /** @param idleMs how long the connection may be kept; undefined if it may not. */
+  onEnd(idleMs: number | undefined): void;
+  onFail(error: unknown): void;
 };
-type Receiver = Required<
-  Pick<Dispatcher.DispatchHandler, 'onResponseStart' | 'onResponseData' | 'onResponseEnd'> & {
-    /** Fails the body, if there is one. */
-    breakOff(error: unknown): void;
-  }
->;
+type Incoming = {
+  /** Takes in what has arrived, as fast as the answer's body is read. */
+  read(line: Line): void;
+  onOver(error: Error | undefined): void;
+  /** Fails the body, if there is one. */
+  breakOff(error: unknown): void;
+};
 
-/** Takes the answer in, as fast as its body is read. */
-function receive({ limits, deadline, onHead, end, stop }: Receiving): Receiver {
+/** Takes one answer in. */
+function receive({ limits, deadline, onHead, onContinue, onEnd, onFail }: Receiving): Incoming {
+  let source: Line | undefined;
   let body: Readable | undefined;
+  let idleMs: number | undefined;
   let interim = 0;
   let bytesLeft = limits.answerBytes ?? Number.POSITIVE_INFINITY;
+  let isFull = false;
+  let isOver = false;
+
+  const reader = createAnswerReader({
+    onInterim(status) {
+      interim += 1;
+      if (interim > MAX_INTERIM) throw new InvalidAnswer('no end of 1xx');
+      if (status === CONTINUE) onContinue();
+    },
+    onHead(head) {
+      ({ idleMs } = head);
+      deadline.allow(limits.bodyMs);
+      body = openBody({ onRead: readOn, onDestroy: onFail });
+      onHead({ status: head.status, headers: head.headers, body });
+    },
+    onContent(content) {
+      if (isOver) return;
+      deadline.allow(limits.bodyMs);
+      const part = content.length > bytesLeft ? content.subarray(0, bytesLeft) : content;
+      isFull = body?.push(part) === false;
+      if (part !== content) close(undefined);
+      bytesLeft -= part.length;
+    },
+    onEnd: (isAlone) => close(isAlone ? idleMs : undefined),
+  });
+
+  function close(keptMs: number | undefined): void {
+    if (isOver) return;
+    isOver = true;
+    body?.push(null);
+    onEnd(keptMs);
+  }
+  function guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      isOver = true;
+      onFail(error instanceof InvalidAnswer ? failed(error.message) : error);
+    }
+  }
+  function readOn(): void {
+    deadline.allow(limits.bodyMs);
+    isFull = false;
+    if (source) readFrom(source);
+  }
+  function readFrom(line: Line): void {
+    for (let bytes = readNext(line); bytes; bytes = readNext(line)) {
+      const arrived = bytes;
+      guard(() => reader.take(arrived));
+    }
+  }
+  const readNext = (line: Line): Buffer | null => (isFull || isOver ? null : line.read());
+
   return {
-    breakOff: (error) => void body?.destroy(error as Error),
-    onResponseStart(controller, status) {
-      if (status < 200) {
-        interim += 1;
-        if (interim > MAX_INTERIM) stop(new AppError('UPSTREAM_FAILED', { cause: new Error('no end of 1xx') }));
-        return;
-      }
-      deadline.allow(limits.bodyMs);
-      body = openBody({
-        onRead() {
-          deadline.allow(limits.bodyMs);
-          controller.resume();
-        },
-        onDestroy: stop,
-      });
-      onHead({ status, headers: readHeaders(controller.rawHeaders as Buffer[]), body });
+    read(line) {
+      source = line;
+      readFrom(line);
     },
-    onResponseData(controller, chunk) {
-      deadline.allow(limits.bodyMs);
-      bytesLeft -= chunk.length;
-      const isTooMuch = bytesLeft < 0;
-      const isFull = body?.push(isTooMuch ? chunk.subarray(0, bytesLeft) : chunk) === false;
-      if (isTooMuch) {
-        body?.push(null);
-        end(false);
-        controller.abort(new Error('enough'));
-      } else if (isFull) controller.pause();
+    onOver(error) {
+      if (error) onFail(toFailure(error));
+      else guard(reader.finish);
     },
-    onResponseEnd() {
-      body?.push(null);
-      end(true);
+    breakOff(error) {
+      isOver = true;
+      body?.destroy(error as Error);
     },
   };
 }
@@ -156,17 +210,11 @@ function openBody(on: { onRead(): void; onDestroy(error: Error | null): void }):
   return body;
 }
 
-function readHeaders(raw: readonly Buffer[]): [name: string, value: string][] {
-  const headers: [string, string][] = [];
-  for (let index = 0; index + 1 < raw.length; index += 2) {
-    headers.push([(raw[index] as Buffer).toString('latin1'), (raw[index + 1] as Buffer).toString('latin1')]);
-  }
-  return headers;
+/** Keeps only the code of an error: messages have addresses and names in them. */
+function toFailure({ code, name }: NodeJS.ErrnoException): AppError {
+  return failed(code ?? name);
 }
 
-/** Keeps only the code of an error: messages have addresses and names in them. */
-function toFailure(error: NodeJS.ErrnoException): Error {
-  const { code = error.name } = error;
-  if (WRONG_USE.has(code)) return new TypeError('a request that cannot be sent', { cause: error });
-  return new AppError('UPSTREAM_FAILED', { cause: new Error(`the destination failed: ${code}`) });
+function failed(reason: string): AppError {
+  return new AppError('UPSTREAM_FAILED', { cause: new Error(`the destination failed: ${reason}`) });
 }

@@ -1,11 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type { Context } from 'koa';
 import type { Rules } from '../egress/destination.ts';
 import type { EgressAnswer, EgressRequest } from '../egress/request.ts';
 import { AppError } from '../errors.ts';
-import { closeAfter } from '../http/connections.ts';
+import { closeAfter, isWaiting } from '../http/connections.ts';
 import { sendHead } from '../http/respond.ts';
 import { headersToReturn, headersToSend } from './headers.ts';
 
@@ -15,8 +14,8 @@ const LIMITS = { connectMs: 5_000, headersMs: 30_000, bodyMs: 30_000, totalMs: 6
 /** How long a client may pause in its body while the destination waits for more. */
 const SENDER_MS = 30_000;
 const SENDER_CHECKS = 6;
-/** A client that has closed its side has left if nothing was sent to it for this time. */
-const CLOSED_MS = 1_000;
+/** How often a client that has closed its side is looked after. */
+const CLOSED_MS = 5_000;
 /** How long, and how much, the rest of a body is read and dropped after the answer, so that the answer arrives. */
 const LINGER_MS = 2_000;
 const LINGER_BYTES = 16 * 1024 * 1024;
@@ -24,7 +23,7 @@ const LINGER_BYTES = 16 * 1024 * 1024;
 const NOTHING = Buffer.alloc(0);
 
 export type Send = (request: EgressRequest) => Promise<EgressAnswer>;
-export type Timing = { senderMs: number };
+export type Timing = { senderMs?: number; closedMs?: number };
 
 /**
  * Sends a request on and passes the answer back, both as they arrive.
@@ -39,7 +38,7 @@ export async function forward(ctx: Context, url: string, token: string, send: Se
   const gone = new Error('the client left');
   const leave = (): void => leaving.abort(gone);
   res.once('close', leave);
-  const closed = watchClosed(req.socket, leave);
+  const closed = watchClosed(ctx, timing?.closedMs ?? CLOSED_MS, leave);
   const sender = watchSender(req, timing?.senderMs ?? SENDER_MS, () => {
     closeAfter(res);
     leaving.abort(new AppError('REQUEST_TIMEOUT'));
@@ -51,6 +50,7 @@ export async function forward(ctx: Context, url: string, token: string, send: Se
       method: 'POST',
       headers: headersToSend(req, token),
       body: bodyOf(req),
+      expectsContinue: isWaiting(req),
       signal: leaving.signal,
       limits: LIMITS,
     });
@@ -107,7 +107,7 @@ async function passBack(ctx: Context, { status, headers, body }: EgressAnswer): 
     if (body.readableLength === 0) res.flushHeaders(); // the rest may take its time
     await pour(body, res);
   }
-  if (!req.complete) await readRest(req);
+  if (!req.complete && !isWaiting(req)) await readRest(req);
   res.end();
 }
 
@@ -152,16 +152,24 @@ function readRest(request: IncomingMessage): Promise<void> {
 }
 
 /**
- * Calls back when the client has closed its side and nothing is sent to it any more. A client that left looks the same
- * until something is sent.
+ * Calls back when a client that has closed its side has left. One that waits for its answer looks the same, until
+ * something is sent to it: before the answer that is a `100 Continue`, which every client of HTTP/1.1 must expect at any
+ * time (RFC 9110 §15.2), and to which the system of a client that has left answers with a reset. In an answer nothing can
+ * be added, so there silence counts.
  */
-function watchClosed(socket: Socket, onGone: () => void): { stop(): void } {
+function watchClosed({ req, res }: Context, ms: number, onGone: () => void): { stop(): void } {
+  const { socket } = req;
   let seen: number | undefined;
   const timer = setInterval(() => {
     if (!socket.readableEnded || socket.writableLength > 0) return;
+    if (!res.headersSent) {
+      const isInTurn = res.socket !== null; // an earlier answer on the connection is complete
+      if (isInTurn && req.httpVersion === '1.1') res.writeContinue();
+      return;
+    }
     if (socket.bytesWritten === seen) onGone();
     seen = socket.bytesWritten;
-  }, CLOSED_MS);
+  }, ms);
   return { stop: () => clearInterval(timer) };
 }
 
