@@ -1,19 +1,10 @@
-import { randomBytes } from 'node:crypto';
-import { chmodSync, renameSync } from 'node:fs';
 import type { Server } from 'node:http';
-import type { Socket } from 'node:net';
-import { dirname, join } from 'node:path';
+import { Server as NetServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { makeFolder } from '../files/make-folder.ts';
 import { type Connections, limitConnections } from './connection-limit.ts';
+import { type Bound, bindSocket, listenOn, type SocketAddress } from './socket-file.ts';
 
-export type Address =
-  | { port: number; host: string }
-  | {
-      socketPath: string;
-      /** Set if all workers of a program share the socket: its name until the first of them listens. */
-      firstName?: string;
-    };
+export type Address = { port: number; host: string } | SocketAddress;
 
 export type DrainOptions = {
   /** How long new connections are accepted while earlier ones are answered. */
@@ -26,6 +17,8 @@ export type Listener = {
   /** Stops listening without cutting a request whose head has arrived. Resolves when no connection is left. */
   drain(options: DrainOptions): Promise<void>;
   readonly connections: Connections;
+  /** What became of the path of its socket; undefined for a port. */
+  readonly bound: Bound | undefined;
 };
 
 /**
@@ -35,48 +28,14 @@ export type Listener = {
  */
 export async function listen(server: Server, address: Address, maxConnections: number): Promise<Listener> {
   const connections = limitConnections(server, maxConnections);
-  if (!('socketPath' in address)) await listenOn(server, address);
-  else if (address.firstName) await listenOnSharedPath(server, address.socketPath, address.firstName);
-  else await listenOnPath(server, address.socketPath);
-  return { connections, drain: (options) => drain(server, connections, options) };
+  const bound = 'socketPath' in address ? await bindSocket(server, address) : await listenOn(server, address);
+  return { connections, bound: bound ?? undefined, drain: (options) => drain(server, connections, options) };
 }
 
-/**
- * Binds under another name and renames: no EADDRINUSE after a crash, no moment without a socket, and a leaving
- * predecessor, which unlinks only the name it bound, cannot take ours away.
- */
-async function listenOnPath(server: Server, path: string): Promise<void> {
-  makeFolder(dirname(path));
-  // Short, because a socket's path has at most 107 bytes; random, because process ids are used again.
-  const temporary = join(dirname(path), `.${randomBytes(6).toString('hex')}`);
-  await listenOn(server, { path: temporary, exclusive: true }); // otherwise the cluster's primary would bind it for us
-  chmodSync(temporary, 0o660);
-  renameSync(temporary, path);
-}
-
-/**
- * The cluster's primary binds the socket for the first worker that asks, and hands the same one to all others, so it works
- * as long as one of them lives. Renamed as above: no EADDRINUSE, and of two programs on one folder the last one has it.
- */
-async function listenOnSharedPath(server: Server, path: string, firstName: string): Promise<void> {
-  const temporary = join(dirname(path), firstName);
-  await listenOn(server, { path: temporary });
-  try {
-    chmodSync(temporary, 0o600);
-    renameSync(temporary, path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error; // another worker was first
-  }
-}
-
-function listenOn(server: Server, options: object): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
+/** Listens on a new socket in place of the one whose file is gone. Open connections stay. */
+export function bindAgain(server: Server, address: SocketAddress): Promise<Bound> {
+  if (server.listening) NetServer.prototype.close.call(server); // that of node:http closes idle connections too
+  return bindSocket(server, address);
 }
 
 /** Connections from before the order may still wait in the kernel's queue. After this time without a new one it is empty. */

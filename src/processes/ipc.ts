@@ -1,3 +1,4 @@
+import type { Bound } from '../http/socket-file.ts';
 import type { Samples } from '../ops/metrics/families.ts';
 import type { Report } from '../ops/metrics/meters.ts';
 
@@ -10,11 +11,16 @@ export type DrainOrder = {
   deadlineMs: number;
 };
 
+/** Which of a worker's two listeners. */
+export type Door = 'public' | 'internal';
+
 /** Messages from the primary to a worker. */
 export type ToWorker =
   | { type: 'ping' }
   /** A second order can only shorten the deadline. */
   | DrainOrder
+  /** The file of its socket was removed or replaced. `firstName` is set for the internal one. */
+  | { type: 'bind'; door: Door; firstName?: string }
   /** The worker holds one hash slot until it frees it. */
   | { type: 'slot' }
   /** The answer to `want-totals` of this id. */
@@ -25,6 +31,8 @@ export type ToPrimary =
   /** It listens to the primary. Messages sent before are lost. */
   | { type: 'up' }
   | { type: 'pong' }
+  /** It listens on a socket. `firstName` is set for the internal one. */
+  | { type: 'bound'; door: Door; path: string; firstName?: string; bound: Bound }
   /** It listens, and its storage answers. */
   | { type: 'ready' }
   /** It cannot run, and another start would not help. */

@@ -6,12 +6,13 @@ import type { Samples } from '../../ops/metrics/families.ts';
 import type { Report } from '../../ops/metrics/meters.ts';
 import { createTotals } from '../../ops/metrics/totals.ts';
 import { chooseFirstName } from '../internal-socket.ts';
-import { type DrainOrder, INTERNAL_FIRST_NAME, type ToPrimary } from '../ipc.ts';
+import { type Door, type DrainOrder, INTERNAL_FIRST_NAME, type ToPrimary } from '../ipc.ts';
 import { type Child, drain, kill, send } from './children.ts';
 import { countCores } from './cores.ts';
 import { createRoll } from './roll.ts';
 import { obeySignals } from './signals.ts';
 import { createSlotBroker } from './slot-broker.ts';
+import { createSockets, type Sockets, sayTaken } from './sockets.ts';
 import { tryToListen } from './try-listen.ts';
 import { createWorkers, type Workers } from './workers.ts';
 
@@ -28,18 +29,32 @@ export async function runPrimary(config: Config, log: Log): Promise<void> {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {}); // its reader may go away
   const count = config.WORKERS ?? countCores();
   const port = config.SOCKET_DIR ? 0 : config.HTTP_PORT || (await findFreePort(config));
-  const firstName = config.INTERNAL_PORT === undefined ? chooseFirstName(config.DATA_DIR) : '';
   const broker = createSlotBroker<Child>(countCores(), (child) => send(child, { type: 'slot' }));
   const totals = createProgramTotals(count);
   const workers = createWorkers({
     count,
-    env: { [INTERNAL_FIRST_NAME]: firstName, HTTP_PORT: String(port) },
+    env: {
+      HTTP_PORT: String(port),
+      get [INTERNAL_FIRST_NAME]() {
+        return sockets.firstName;
+      },
+    },
     log,
     onMessage,
     onExit,
-    onAllReady: () => announce(config, port, count),
+    onAllReady() {
+      isAnnounced = true;
+      announce(config, port, count);
+    },
     onHopeless,
   });
+  const sockets: Sockets = createSockets({
+    workers,
+    log,
+    chooseFirstName: () => (config.INTERNAL_PORT === undefined ? chooseFirstName(config.DATA_DIR) : ''),
+    onTaken,
+  });
+  let isAnnounced = false;
   let reason = 'its workers die as soon as they start';
   let exitCode = 0;
 
@@ -49,6 +64,7 @@ export async function runPrimary(config: Config, log: Log): Promise<void> {
     else if (message.type === 'report') totals.onReport(child, message.report);
     else if (message.type === 'want-totals')
       send(child, { type: 'totals', id: message.id, totals: totals.read(workers) });
+    else if (message.type === 'bound') sockets.onBound(child, message);
     else if (message.type === 'hopeless') reason = message.reason;
   }
 
@@ -62,8 +78,20 @@ export async function runPrimary(config: Config, log: Log): Promise<void> {
     if (workers.all.size === 0) process.exit(exitCode);
   }
 
+  /** At the start this program was the second one; later it goes on, because most of it still works. */
+  function onTaken(door: Door, path: string): void {
+    log.error({ path }, 'another program has taken the socket; it is bound again when that program has ended');
+    if (isAnnounced) return;
+    reason = sayTaken(door, path);
+    giveUp();
+  }
+
   function onHopeless(): void {
     log.fatal('workers die as soon as they start: giving up');
+    giveUp();
+  }
+
+  function giveUp(): void {
     process.stderr.write(`Hushbox cannot run: ${reason}\n`);
     killAll();
   }

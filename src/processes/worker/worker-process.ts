@@ -4,7 +4,7 @@ import { createSharedSlots } from '../../hashing/slots.ts';
 import type { Log } from '../../ops/log.ts';
 import { createMeters } from '../../ops/metrics/meters.ts';
 import { addressesOf, type Place } from '../addresses.ts';
-import { type DrainOrder, EXIT_HOPELESS, type ToPrimary, type ToWorker } from '../ipc.ts';
+import { type Door, type DrainOrder, EXIT_HOPELESS, type ToPrimary, type ToWorker } from '../ipc.ts';
 import { createTotalsLink } from './totals-link.ts';
 import { startWorker } from './worker.ts';
 
@@ -29,6 +29,8 @@ export async function runWorkerProcess(config: Config, place: Place, log: Log): 
     readTotals: totals.ask,
     log,
     onLost: (err) => die(log, err),
+    onBound: (door, { socketPath: path, firstName }, bound) =>
+      send({ type: 'bound', door, path, bound, ...(firstName !== undefined && { firstName }) }),
   });
   const cut = new AbortController();
   // A part that hangs while it closes, such as an unreachable storage, loses nothing when the process ends.
@@ -47,10 +49,19 @@ export async function runWorkerProcess(config: Config, place: Place, log: Log): 
     process.exit(0);
   }
 
+  async function bindAgain(door: Door, firstName?: string): Promise<void> {
+    try {
+      await (await running).bindAgain(door, firstName);
+    } catch (err) {
+      log.warn({ err, door }, 'the socket cannot be bound again yet');
+    }
+  }
+
   process.on('message', (message: ToWorker) => {
     if (message.type === 'ping') send({ type: 'pong' });
     else if (message.type === 'slot') slots.grant();
     else if (message.type === 'totals') totals.onTotals(message.id, message.totals);
+    else if (message.type === 'bind') void bindAgain(message.door, message.firstName);
     else void drain(message);
   });
   send({ type: 'up' });

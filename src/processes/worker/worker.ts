@@ -5,8 +5,9 @@ import { MAX_PLACES } from '../../hashing/gate.ts';
 import { createHashing, type Hashing } from '../../hashing/hashing.ts';
 import type { Slots } from '../../hashing/slots.ts';
 import type { Connections } from '../../http/connection-limit.ts';
-import { type DrainOptions, listen } from '../../http/listen.ts';
+import { bindAgain, type DrainOptions, type Listener, listen } from '../../http/listen.ts';
 import { createHttpServer } from '../../http/server.ts';
+import type { Bound, SocketAddress } from '../../http/socket-file.ts';
 import { loadMasterKeys, watchMasterKeys } from '../../keys/master-keys.ts';
 import { loadTokenKey } from '../../keys/token-key.ts';
 import type { Log } from '../../ops/log.ts';
@@ -18,6 +19,7 @@ import { openStorage } from '../../storage/open.ts';
 import type { Storage } from '../../storage/storage.ts';
 import type { EventStore } from '../../webhooks/store.ts';
 import type { Addresses } from '../addresses.ts';
+import type { Door } from '../ipc.ts';
 import { connectionLimits, readDescriptorLimit } from './descriptors.ts';
 import type { Jobs } from './jobs.ts';
 import { createService } from './service.ts';
@@ -35,18 +37,22 @@ export type WorkerParts = {
   readTotals(): Promise<Samples>;
   log: Log;
   onLost(error: Error): void;
+  /** Called whenever a socket has been bound. */
+  onBound(door: Door, address: SocketAddress, bound: Bound): void;
 };
 
 export type RunningWorker = {
   /** Resolves once the storage answers and the fence knows which secrets to refuse. */
   ready: Promise<void>;
+  /** Binds a socket again whose file was removed or replaced. @param firstName of the internal socket. */
+  bindAgain(door: Door, firstName?: string): Promise<void>;
   /** Answers the requests that are there, then closes everything in reverse order. */
   stop(options: DrainOptions): Promise<void>;
 };
 
 /** Opens the parts, listens, and at the end drains and closes. */
 export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
-  const { config, addresses, meters, log, readTotals } = parts;
+  const { config, addresses, meters, log, readTotals, onBound } = parts;
   let isDraining = false;
   const storage = await openMeasuredStorage(parts);
   const ring = openRing(parts); // not before: no key is made for a storage that cannot be opened
@@ -58,9 +64,18 @@ export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
     ...{ clock: Date.now, random: Math.random, log, meters, readTotals, isDraining: () => isDraining },
   });
   const limits = connectionLimits(readDescriptorLimit());
-  const internal = await listen(createHttpServer(service.internalApp.callback()), addresses.internal, limits.internal);
-  const server = createHttpServer(service.app.callback(), service.onRefused);
-  const listener = await listen(server, addresses.public, limits.public);
+  const servers = {
+    internal: createHttpServer(service.internalApp.callback()),
+    public: createHttpServer(service.app.callback(), service.onRefused),
+  };
+  const open = async (door: Door): Promise<Listener> => {
+    const address = addresses[door];
+    const listener = await listen(servers[door], address, limits[door]);
+    if ('socketPath' in address && listener.bound) onBound(door, address, listener.bound);
+    return listener;
+  };
+  const internal = await open('internal');
+  const listener = await open('public');
   watchConnections(meters, listener.connections);
   measureProcess(meters, String(parts.workerNumber));
   const ready = Promise.all([waitForStorage(storage.ping, log), heartbeat.known]).then(() => {});
@@ -70,6 +85,12 @@ export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
   });
   return {
     ready,
+    async bindAgain(door, firstName) {
+      const address = addresses[door];
+      if (isDraining || !('socketPath' in address)) return;
+      const again = { ...address, ...(firstName !== undefined && { firstName }) };
+      onBound(door, again, await bindAgain(servers[door], again));
+    },
     async stop(options) {
       isDraining = true;
       const stopped = jobs?.stop(); // its last step may take as long as a request
