@@ -1,13 +1,13 @@
 import type { IncomingMessage } from 'node:http';
-import Koa from 'koa';
-import { requireBearer } from './http/bearer.ts';
+import Koa, { type Middleware } from 'koa';
+import { basic, bearer, requireToken } from './http/bearer.ts';
 import { createResponder, type RequestLog } from './http/respond.ts';
 import { createRouting, type Route } from './http/routing.ts';
 import { createDocument } from './openapi.ts';
 import type { Samples } from './ops/metrics/families.ts';
 import { documentRoute, type HealthParts, healthRoutes, metricsRoute, statusRoute } from './ops/routes.ts';
 import type { Status } from './ops/status.ts';
-import { type ProxyRouteParts, proxyRoute } from './proxy/routes.ts';
+import { forwardProxy, type ProxyParts, proxyRoute } from './proxy/routes.ts';
 import type { SecretLimits } from './secrets/operations.ts';
 import { secretRoutes } from './secrets/routes.ts';
 import type { Secrets } from './secrets/secrets.ts';
@@ -25,7 +25,7 @@ export type AppParts = HealthParts & {
   /** Undefined without a key to verify with. */
   sink: Sink | undefined;
   /** Signs requests and sends them on; undefined where that is not served. */
-  proxy: Pick<ProxyRouteParts, 'sign' | 'send' | 'timing'> | undefined;
+  proxy: Omit<ProxyParts, 'guards'> | undefined;
   proxyToken: string | undefined;
   isProduction: boolean;
   readStatus(): Promise<Status>;
@@ -35,7 +35,7 @@ export type AppParts = HealthParts & {
 
 /** The public application, composed from ready-made parts. Its only I/O is to read the pages. */
 export function createApp(parts: AppParts): Koa {
-  return compose(createRoutes(parts), parts);
+  return compose(createRoutes(parts), parts, [createForwarding(parts)]);
 }
 
 export type InternalAppParts = HealthParts & {
@@ -53,17 +53,25 @@ export function createInternalApp({ token, readTotals, ...health }: InternalAppP
 
 type Common = Pick<AppParts, 'requestLog' | 'isDraining'> & { token?: string | undefined };
 
-/** @param token what every request needs, unknown paths included. */
-function compose(routes: readonly Route[], { requestLog, isDraining, token }: Common): Koa {
+/**
+ * @param token what every request needs, unknown paths included.
+ * @param before what a request goes through before its route is looked for.
+ */
+function compose(
+  routes: readonly Route[],
+  { requestLog, isDraining, token }: Common,
+  before: readonly Middleware[] = [],
+): Koa {
   const app = new Koa();
   app.use(createResponder(requestLog, isDraining));
   if (token !== undefined) {
-    const guard = requireBearer(token);
+    const guard = requireToken(token);
     app.use(async (ctx, next) => {
       await guard(ctx);
       return next();
     });
   }
+  for (const step of before) app.use(step);
   app.use(createRouting(routes));
   // Only failures after an answer was begun arrive here: the client went away, or the socket broke.
   app.on('error', (error) => requestLog.broken(error));
@@ -71,16 +79,25 @@ function compose(routes: readonly Route[], { requestLog, isDraining, token }: Co
 }
 
 /** RFC 9110 §11.7. */
-const PROXY_AUTHENTICATION = [['proxy-authorization'], 'PROXY_AUTHENTICATION_REQUIRED'] as const;
+const PROXY_AUTHENTICATION = { headers: ['proxy-authorization'], code: 'PROXY_AUTHENTICATION_REQUIRED' } as const;
+
+/** What clients send that use this server as their proxy; they send its password as `Basic`. */
+function createForwarding({ proxy, sink, proxyToken, publicUrl }: AppParts): Middleware {
+  const schemes = [bearer, basic];
+  const guards = proxyToken === undefined ? [] : [requireToken(proxyToken, { ...PROXY_AUTHENTICATION, schemes })];
+  return forwardProxy(sink && proxy ? { ...proxy, guards } : undefined, publicUrl);
+}
 
 /** Every public route. */
 export function createRoutes(parts: Omit<AppParts, 'requestLog'>): Route[] {
   const { secrets, limits, createToken, identify, sink, proxy, proxyToken, isProduction, readStatus, publicUrl } =
     parts;
   const needsToken = createToken !== undefined;
-  const createGuards = needsToken ? [requireBearer(createToken)] : [];
-  const sinkGuards = isProduction ? [requireBearer(proxyToken, ['authorization', 'proxy-authorization'])] : [];
-  const proxyGuards = proxyToken === undefined ? [] : [requireBearer(proxyToken, ...PROXY_AUTHENTICATION)];
+  const createGuards = needsToken ? [requireToken(createToken)] : [];
+  const sinkGuards = isProduction
+    ? [requireToken(proxyToken, { headers: ['authorization', 'proxy-authorization'] })]
+    : [];
+  const proxyGuards = proxyToken === undefined ? [] : [requireToken(proxyToken, PROXY_AUTHENTICATION)];
   const web = createWeb({ limits, publicUrl, needsToken });
   return [
     ...secretRoutes({ secrets, limits, guards: createGuards, identify, page: web.secretPage }),

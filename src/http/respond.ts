@@ -115,7 +115,7 @@ function answerError(ctx: Context, error: AppError): void {
   if (showPage) showPage(ctx, error);
   else answer(ctx, status, errorBody(error, ctx.state.requestId));
   if (status === 401) ctx.set('www-authenticate', 'Bearer'); // RFC 9110 §15.5.2
-  if (status === 407) ctx.set('proxy-authenticate', 'Bearer');
+  if (status === 407) ctx.set('proxy-authenticate', ctx.state.challenge ?? 'Bearer');
   if (error.retryAfterSeconds !== undefined) ctx.set('retry-after', String(error.retryAfterSeconds));
   if (error.code === 'TOO_LARGE') closeAfter(ctx.res); // the rest of the body is not worth keeping the connection for
 }
