@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import Koa from 'koa';
-import { requireBearer } from './http/bearer.ts';
+import Koa, { type Middleware } from 'koa';
+import { basic, bearer, requireToken } from './http/bearer.ts';
 import { type Admit, createAdmission, createBaseFinder, type Site } from './http/origin.ts';
 import { createResponder, type ErrorPage, type RequestLog } from './http/respond.ts';
 import { createRouting, type Route } from './http/routing.ts';
@@ -8,7 +8,7 @@ import { createDocument } from './openapi.ts';
 import type { Samples } from './ops/metrics/families.ts';
 import { documentRoute, type HealthParts, healthRoutes, metricsRoute, statusRoute } from './ops/routes.ts';
 import type { Status } from './ops/status.ts';
-import { type ProxyRouteParts, proxyRoute } from './proxy/routes.ts';
+import { forwardProxy, type ProxyParts, proxyRoute } from './proxy/routes.ts';
 import type { SecretLimits } from './secrets/operations.ts';
 import { secretRoutes } from './secrets/routes.ts';
 import type { Secrets } from './secrets/secrets.ts';
@@ -27,7 +27,7 @@ export type AppParts = HealthParts & {
   /** Undefined without a key to verify with. */
   sink: Sink | undefined;
   /** Signs requests and sends them on; undefined where that is not served. */
-  proxy: Pick<ProxyRouteParts, 'sign' | 'send' | 'timing'> | undefined;
+  proxy: Omit<ProxyParts, 'guards'> | undefined;
   proxyToken: string | undefined;
   isProduction: boolean;
   readStatus(): Promise<Status>;
@@ -36,8 +36,9 @@ export type AppParts = HealthParts & {
 
 /** The public application, composed from ready-made parts. Its only I/O is to read the pages. */
 export function createApp(parts: AppParts): Koa {
+  const admit = createAdmission(parts.site);
   const { routes, pageOfNoRoute } = createRoutes(parts);
-  return compose(routes, createAdmission(parts.site), { ...parts, pageOfNoRoute });
+  return compose([createForwarding(parts, admit), createRouting(routes, admit)], { ...parts, pageOfNoRoute });
 }
 
 export type InternalAppParts = HealthParts & {
@@ -52,38 +53,46 @@ export type InternalAppParts = HealthParts & {
 export function createInternalApp({ token, readTotals, site, ...health }: InternalAppParts): Koa {
   const routes = [metricsRoute(readTotals, VERSION), ...healthRoutes(health)];
   const admit = createAdmission(site);
-  if (token === undefined) return compose(routes, admit, health);
-  const requireToken = requireBearer(token);
+  const guard = token === undefined ? () => {} : requireToken(token);
   const admitWithToken: Admit = (ctx) => {
     admit(ctx);
-    requireToken(ctx);
+    guard(ctx);
   };
-  return compose(routes, admitWithToken, health);
+  return compose([createRouting(routes, admitWithToken)], health);
 }
 
 type Common = Pick<AppParts, 'requestLog' | 'isDraining'> & { pageOfNoRoute?: ErrorPage };
 
-/** @param admit what every request has to pass, unknown paths included. */
-function compose(routes: readonly Route[], admit: Admit, { requestLog, isDraining, pageOfNoRoute }: Common): Koa {
+/** @param steps what a request goes through, in this order. */
+function compose(steps: readonly Middleware[], { requestLog, isDraining, pageOfNoRoute }: Common): Koa {
   const app = new Koa();
   app.use(createResponder(requestLog, isDraining, pageOfNoRoute));
-  app.use(createRouting(routes, admit));
+  for (const step of steps) app.use(step);
   // Only failures after an answer was begun arrive here: the client went away, or the socket broke.
   app.on('error', (error) => requestLog.broken(error));
   return app;
 }
 
 /** RFC 9110 §11.7. */
-const PROXY_AUTHENTICATION = [['proxy-authorization'], 'PROXY_AUTHENTICATION_REQUIRED'] as const;
+const PROXY_AUTHENTICATION = { headers: ['proxy-authorization'], code: 'PROXY_AUTHENTICATION_REQUIRED' } as const;
+
+/** What clients send that use this server as their proxy; they send its password as `Basic`. */
+function createForwarding({ proxy, sink, proxyToken, site }: AppParts, admit: Admit): Middleware {
+  const schemes = [bearer, basic];
+  const guards = proxyToken === undefined ? [] : [requireToken(proxyToken, { ...PROXY_AUTHENTICATION, schemes })];
+  return forwardProxy(sink && proxy ? { ...proxy, guards } : undefined, site.publicUrl, admit);
+}
 
 /** Every public route, and the page for browsers that take none of them. */
 export function createRoutes(parts: Omit<AppParts, 'requestLog'>): { routes: Route[]; pageOfNoRoute: ErrorPage } {
   const { secrets, limits, createToken, identify, sink, proxy, proxyToken, isProduction, readStatus, site } = parts;
   const { publicUrl } = site;
   const needsToken = createToken !== undefined;
-  const createGuards = needsToken ? [requireBearer(createToken)] : [];
-  const sinkGuards = isProduction ? [requireBearer(proxyToken, ['authorization', 'proxy-authorization'])] : [];
-  const proxyGuards = proxyToken === undefined ? [] : [requireBearer(proxyToken, ...PROXY_AUTHENTICATION)];
+  const createGuards = needsToken ? [requireToken(createToken)] : [];
+  const sinkGuards = isProduction
+    ? [requireToken(proxyToken, { headers: ['authorization', 'proxy-authorization'] })]
+    : [];
+  const proxyGuards = proxyToken === undefined ? [] : [requireToken(proxyToken, PROXY_AUTHENTICATION)];
   const web = createWeb({ limits, publicUrl, needsToken });
   const baseOf = createBaseFinder(site);
   const routes = [

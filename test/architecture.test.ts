@@ -22,6 +22,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'limits',
     'ops',
     'outbox',
+    'proxy',
     'sealing',
     'secrets',
     'sink',

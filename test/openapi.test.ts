@@ -6,6 +6,7 @@ import { type AppParts, createRoutes } from '../src/app.ts';
 import { AppError, ERRORS, type ErrorCode, PUBLIC_CODES } from '../src/errors.ts';
 import type { Answer, DescribedOperation as Operation, PathItem, Schema } from '../src/http/openapi.ts';
 import { createDocument } from '../src/openapi.ts';
+import { ownNameOf } from '../src/proxy/own-name.ts';
 import { createTokenKey } from '../src/tokens/calls/key.ts';
 import { signToken } from '../src/tokens/calls/sign.ts';
 import type { Created } from './support/http/api.ts';
@@ -254,7 +255,7 @@ async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, 
     post('/proxy', {}, { 'proxy-authorization': `Bearer ${TOKEN}`, ...headers });
   yield ['forwardRequest', await forward()];
   yield ['forwardRequest', await postAsIs(server.port, '/proxy')]; // fetch shows no 407
-  yield ['forwardRequest', await forward({ via: '1.1 hushbox' })];
+  yield ['forwardRequest', await forward({ via: `1.1 ${ownNameOf(KEY)}` })];
   for (const destination of Object.keys(FAILURES)) {
     yield ['forwardRequest', await forward({ destination })];
   }

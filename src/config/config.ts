@@ -1,11 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { z } from 'zod';
+import { whyUnsafe } from '../keys/token-key.ts';
 import { Env, SECRET_BEARING, type SecretBearing, SQLITE_PREFIX, type Values } from './schema.ts';
 
-/** The key of the demonstration, which is public. */
-const DEMO_JWT_KEY =
-  'a9ddbcaba8c0ac1a0a812dc0c2f08514b23f2db0a68343cb8199ebb38a6d91e4ebfb378e22ad39c2d01d0b4ec9c34aa91056862ddace3fbbd6852ee60c36acbf';
 /** The path of a socket has 107 bytes; the first name of the internal socket takes 19 of them, with the slash. */
 const DATA_DIR_MAX_BYTES = 88;
 const LOOPBACK = /^(?:localhost|::1|127(?:\.\d{1,3}){3})$/i;
@@ -48,9 +46,8 @@ export function parseEnvironment(env: Readonly<Record<string, string | undefined
   if (given.NODE_ENV === 'production' && given.MASTER_KEY === undefined && !given.MASTER_KEY_FILE) {
     problems.add('MASTER_KEY must be set in production (openssl rand -hex 32)');
   }
-  if (given.NODE_ENV === 'production' && values.JWT_HEX_SECRET?.equals(Buffer.from(DEMO_JWT_KEY, 'hex'))) {
-    problems.add('JWT_HEX_SECRET must not be the one of the demonstration in production');
-  }
+  const unsafe = given.NODE_ENV === 'production' && values.JWT_HEX_SECRET && whyUnsafe(values.JWT_HEX_SECRET);
+  if (unsafe) problems.add(`JWT_HEX_SECRET ${unsafe} in production`);
   if (given.PROXY_OPEN === 'true' && given.PROXY_TOKEN) {
     problems.add('PROXY_OPEN and PROXY_TOKEN must not both be set');
   }

@@ -1,8 +1,8 @@
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { type Address, parseAddress } from '../network/addresses.ts';
+import { watchFile } from './file-version.ts';
 
 const MAX_BYTES = 1024 * 1024;
-const LOOK_EVERY_MS = 1_000;
 type Hosts = ReadonlyMap<string, readonly Address[]>;
 
 /**
@@ -10,26 +10,18 @@ type Hosts = ReadonlyMap<string, readonly Address[]>;
  * shares with hashing: it is small, and checked once a second at most. Only its first 1 MiB counts.
  */
 export function createHostsFile(path: string): (name: string) => readonly Address[] | undefined {
+  const versionOf = watchFile(path);
   let hosts: Hosts = new Map();
   let version = '';
-  let lookAt = 0;
 
   return (name) => {
-    if (performance.now() >= lookAt) {
-      lookAt = performance.now() + LOOK_EVERY_MS;
-      const now = versionOf(path);
-      if (now !== version) {
-        hosts = now === '' ? new Map() : parseHosts(readStart(path));
-        version = now;
-      }
+    const now = versionOf();
+    if (now !== version) {
+      hosts = now === '' ? new Map() : parseHosts(readStart(path));
+      version = now;
     }
     return hosts.get(name);
   };
-}
-
-function versionOf(path: string): string {
-  const found = statSync(path, { throwIfNoEntry: false });
-  return found?.isFile() ? `${found.ino} ${found.mtimeMs} ${found.size}` : '';
 }
 
 function readStart(path: string): string {

@@ -1,6 +1,7 @@
 import { promises as dns } from 'node:dns';
 import { AppError } from '../errors.ts';
 import { type Address, parseAddress } from '../network/addresses.ts';
+import { watchFile } from './file-version.ts';
 import { createHostsFile } from './hosts-file.ts';
 
 const TRY_MS = 2_000;
@@ -20,19 +21,34 @@ export type Names = {
   close(): void;
 };
 
+/** The configuration of the system's resolver. c-ares reads it once, when a resolver is made. */
+const SYSTEM = { path: '/etc/resolv.conf', open: () => new dns.Resolver({ timeout: TRY_MS, tries: TRIES }) };
+
 /**
  * Looks names up with c-ares: `getaddrinfo` runs on the few threads that files need too, and a stranger's slow name
  * server would block them. So search domains do not count, only whole names.
- * @param servers in place of the system's.
+ * @param servers in place of the system's, whose changes are taken up within a second.
  */
-export function createNames(servers: readonly string[], hostsPath: string): Names {
-  const resolver = new dns.Resolver({ timeout: TRY_MS, tries: TRIES });
+export function createNames(servers: readonly string[], hostsPath: string, system = SYSTEM): Names {
+  const versionOf = servers.length > 0 ? () => '' : watchFile(system.path);
+  let version = versionOf();
+  let resolver = system.open();
   if (servers.length > 0) resolver.setServers(servers);
   const findInFile = createHostsFile(hostsPath);
   const underWay = new Map<string, Promise<readonly Address[]>>();
 
+  function freshResolver(): dns.Resolver {
+    const now = versionOf();
+    if (now !== version) {
+      version = now;
+      resolver = system.open(); // look-ups under way end with the old one
+    }
+    return resolver;
+  }
+
   async function ask(name: string): Promise<readonly Address[]> {
-    const answers = await Promise.allSettled([resolver.resolve4(name), resolver.resolve6(name)]);
+    const asked = freshResolver();
+    const answers = await Promise.allSettled([asked.resolve4(name), asked.resolve6(name)]);
     underWay.delete(name);
     const texts = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
     return texts.map(parseAddress).filter((address) => address !== undefined);

@@ -97,7 +97,9 @@ const SHARED_HEADERS = {
   RequestId: z.string().meta({ format: 'uuid', description: 'Names this request in the log; errors repeat it.' }),
   RetryAfter: z.int().min(1).describe('Seconds to wait before the next attempt.'),
   Allow: z.string().meta({ description: 'The methods of this path.', examples: ['HEAD, GET, POST, OPTIONS'] }),
-  ProxyAuthenticate: z.literal('Bearer').describe('How to authenticate.'),
+  ProxyAuthenticate: z
+    .enum(['Bearer', 'Basic realm="Hushbox", Bearer'])
+    .describe('How to authenticate; `Basic`, with the token as the password, only where the target is a whole URL.'),
   WwwAuthenticate: z.literal('Bearer').describe('How to authenticate.'),
 };
 
@@ -126,6 +128,7 @@ const BODY_ERRORS = ['TOO_LARGE', 'UNSUPPORTED_ENCODING'] as const;
 const NO_OPERATION: Readonly<Record<string, ErrorCode>> = {
   NotFound: 'NOT_FOUND',
   MethodNotAllowed: 'METHOD_NOT_ALLOWED',
+  Misdirected: 'MISDIRECTED',
 };
 
 const proxyCodes = Object.entries(PROXY_CODES)

@@ -4,6 +4,13 @@ import { readOrMake } from '../files/make-once.ts';
 import { decodeJwtKey } from './formats.ts';
 
 const MADE_BYTES = 64;
+/** The key of the demonstration, which is public. */
+const DEMO_KEY = Buffer.from(
+  'a9ddbcaba8c0ac1a0a812dc0c2f08514b23f2db0a68343cb8199ebb38a6d91e4ebfb378e22ad39c2d01d0b4ec9c34aa91056862ddace3fbbd6852ee60c36acbf',
+  'hex',
+);
+/** Of SHA-512. HMAC pads a shorter key with zeros, and hashes a longer one (RFC 2104 §2). */
+const BLOCK_BYTES = 128;
 
 /** As in the configuration. */
 type TokenConfig = { NODE_ENV: string; DATA_DIR: string; JWT_HEX_SECRET?: Buffer | undefined };
@@ -24,6 +31,16 @@ export function loadTokenKey({ JWT_HEX_SECRET, NODE_ENV, DATA_DIR }: TokenConfig
   const key = decodeJwtKey(readOrMake(path, () => `${randomBytes(MADE_BYTES).toString('hex')}\n`));
   if (!key) throw new Error(`${path} does not hold a key for tokens`);
   return key;
+}
+
+/** Why everybody can sign as this key does, however it is written; undefined if nobody else can. */
+export function whyUnsafe(key: Uint8Array): string | undefined {
+  if (isSameForHmac(key, DEMO_KEY)) return 'must not be the one of the demonstration';
+  return isSameForHmac(key, Buffer.alloc(0)) ? 'must not be only zeros' : undefined;
+}
+
+function isSameForHmac(key: Uint8Array, known: Uint8Array): boolean {
+  return key.length <= BLOCK_BYTES && Buffer.concat([key], BLOCK_BYTES).equals(Buffer.concat([known], BLOCK_BYTES));
 }
 
 type ProxyConfig = {

@@ -24,6 +24,12 @@ const NOTHING = Buffer.alloc(0);
 
 export type Send = (request: EgressRequest) => Promise<EgressAnswer>;
 export type Timing = { senderMs?: number; closedMs?: number };
+export type ForwardParts = {
+  send: Send;
+  /** See `ownNameOf`. */
+  ownName: string;
+  timing?: Timing | undefined;
+};
 
 /**
  * Sends a request on and passes the answer back, both as they arrive.
@@ -31,8 +37,9 @@ export type Timing = { senderMs?: number; closedMs?: number };
  * @throws AppError as `Egress.send`; REQUEST_TIMEOUT if the client stops sending. Once the answer has begun, any error
  *   breaks it off.
  */
-export async function forward(ctx: Context, url: string, token: string, send: Send, timing?: Timing): Promise<void> {
+export async function forward(ctx: Context, url: string, token: string, parts: ForwardParts): Promise<void> {
   const { req, res } = ctx;
+  const { send, ownName, timing } = parts;
   await null; // a short body follows the head, and is there now
   const leaving = new AbortController();
   const gone = new Error('the client left');
@@ -48,13 +55,13 @@ export async function forward(ctx: Context, url: string, token: string, send: Se
       url,
       rules: RULES,
       method: 'POST',
-      headers: headersToSend(req, token),
+      headers: headersToSend(req, token, ownName),
       body: bodyOf(req),
       expectsContinue: isWaiting(req),
       signal: leaving.signal,
       limits: LIMITS,
     });
-    await passBack(ctx, answer);
+    await passBack(ctx, answer, ownName);
   } catch (error) {
     if (req.readableFlowing !== null) drop(req); // the next request on the connection is behind it
     // The client is gone: a code of its own would be of no use.
@@ -87,12 +94,12 @@ function lengthOf(headers: EgressAnswer['headers']): number {
   return found ? Number(found[1]) : Number.NaN;
 }
 
-async function passBack(ctx: Context, { status, headers, body }: EgressAnswer): Promise<void> {
+async function passBack(ctx: Context, { status, headers, body }: EgressAnswer, ownName: string): Promise<void> {
   const { req, res } = ctx;
   // The rest of the request delays no other request then.
   if (!req.complete) closeAfter(res);
   try {
-    sendHead(ctx, status, headersToReturn(headers, status));
+    sendHead(ctx, status, headersToReturn(headers, status, ownName));
   } catch (error) {
     body.destroy();
     throw new AppError('UPSTREAM_FAILED', { cause: error }); // no header of ours can have such a name or value

@@ -1,8 +1,5 @@
 import type { IncomingMessage } from 'node:http';
 
-/** What we call ourselves in `Via` (RFC 9110 §7.6.3). */
-const OWN_NAME = 'hushbox';
-
 type Pair = readonly [name: string, value: string];
 
 /** RFC 9110 §7.6.1, and `Proxy-…`: meant only for the next hop. */
@@ -16,7 +13,7 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'http2-settings',
 ]);
 
-/** Headers between the client and us (where to, its credentials), and those that we set ourselves. */
+/** Headers between the client and us (where to, its credentials, what proxies say of it), and those that we set. */
 const NOT_SENT: ReadonlySet<string> = new Set([
   'host',
   'destination',
@@ -28,17 +25,38 @@ const NOT_SENT: ReadonlySet<string> = new Set([
   'x-csrftoken',
   'x-my-jwt',
   'expect',
+  'forwarded',
+  'x-real-ip',
+  'proxy', // CGI makes HTTP_PROXY of it
 ]);
+const NOT_SENT_PREFIX = /^x-forwarded-/;
 
-/** Headers with which a stranger's answer could harm our origin, and those that we set (RFC 9110 §7.6: all others return). */
+/**
+ * Headers with which a stranger's answer could harm our origin, many of them beyond that answer, and those that we set
+ * (RFC 9110 §7.6: all others return).
+ */
 const NOT_RETURNED: ReadonlySet<string> = new Set([
   'set-cookie',
   'set-cookie2',
+  'set-login',
   'clear-site-data',
   'alt-svc',
   'strict-transport-security',
+  'public-key-pins',
+  'expect-ct',
   'nel',
   'report-to',
+  'reporting-endpoints',
+  'accept-ch',
+  'accept-ch-lifetime',
+  'critical-ch',
+  'sec-session-registration',
+  'secure-session-registration',
+  'secure-session-challenge',
+  'service-worker-allowed',
+  'use-as-dictionary',
+  'x-sendfile',
+  'x-lighttpd-send-file',
   'content-security-policy',
   'content-security-policy-report-only',
   'cache-control',
@@ -48,25 +66,31 @@ const NOT_RETURNED: ReadonlySet<string> = new Set([
 ]);
 /** nginx in front would obey the second: its own files, other limits. */
 const NOT_RETURNED_PREFIX = /^(?:access-control|x-accel)-/;
+/** A browser asks for a password, and sends it to our origin from then on. In doubt (`realm="a, Basic b"`) it is one. */
+const BASIC_CHALLENGE = /(?:^|,)[\t ]*basic(?:[\t ,]|$)/i;
 
-/** The headers that we add to every answer that is passed back. */
-export const ADDED_TO_ANSWERS: readonly string[] = ['Content-Security-Policy', 'sandbox', 'Via', `1.1 ${OWN_NAME}`];
+/** The headers that we add to every answer that is passed back, in a flat list. */
+export function addedToAnswers(ownName: string): readonly string[] {
+  return ['Content-Security-Policy', 'sandbox', 'Via', `1.1 ${ownName}`];
+}
 
 /**
  * The headers of a request that is sent on, in a flat list: those of the client in their order, then ours.
  * @param token ours: no other token is passed on.
  */
-export function headersToSend({ rawHeaders, httpVersion }: IncomingMessage, token: string): string[] {
+export function headersToSend({ rawHeaders, httpVersion }: IncomingMessage, token: string, ownName: string): string[] {
   const sent: string[] = [];
   const named = namedByConnection(pairsOf(rawHeaders));
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] as string;
     const plain = plainName(name);
-    // The length is kept even if `Connection` names it: without it the body would be a different one.
-    if (plain !== 'content-length' && (isOfConnection(plain, named) || NOT_SENT.has(plain))) continue;
-    sent.push(name, rawHeaders[index + 1] as string);
+    const isSent =
+      plain === 'content-length'
+        ? isLength(name)
+        : !isOfConnection(plain, named) && !NOT_SENT.has(plain) && !NOT_SENT_PREFIX.test(plain);
+    if (isSent) sent.push(name, rawHeaders[index + 1] as string);
   }
-  sent.push('Via', `${httpVersion} ${OWN_NAME}`, 'x-my-jwt', token);
+  sent.push('Via', `${httpVersion} ${ownName}`, 'x-my-jwt', token);
   return sent;
 }
 
@@ -75,28 +99,39 @@ export function headersToSend({ rawHeaders, httpVersion }: IncomingMessage, toke
  * @param status with 204, a length means nothing.
  * @throws TypeError if the body has an encoding that nobody asked for, and that the client would not learn of.
  */
-export function headersToReturn(headers: readonly Pair[], status: number): string[] {
+export function headersToReturn(headers: readonly Pair[], status: number, ownName: string): string[] {
   const returned: string[] = [];
   const named = namedByConnection(headers);
   for (const [name, value] of headers) {
     const plain = plainName(name);
-    if (plain === 'transfer-encoding' && value.toLowerCase() !== 'chunked')
+    if (name.toLowerCase() === 'transfer-encoding' && value.toLowerCase() !== 'chunked')
       throw new TypeError('a transfer encoding other than chunked');
     if (plain === 'content-length') {
-      if (status !== 204) returned.push(name, value);
-    } else if (!isOfConnection(plain, named) && !NOT_RETURNED.has(plain) && !NOT_RETURNED_PREFIX.test(plain)) {
+      if (status !== 204 && isLength(name)) returned.push(name, value);
+    } else if (!isOfConnection(plain, named) && isReturned(plain, value)) {
       returned.push(name, value);
     }
   }
-  returned.push(...ADDED_TO_ANSWERS);
+  returned.push(...addedToAnswers(ownName));
   return returned;
 }
 
+function isReturned(plain: string, value: string): boolean {
+  if (plain === 'www-authenticate') return !BASIC_CHALLENGE.test(value);
+  return !NOT_RETURNED.has(plain) && !NOT_RETURNED_PREFIX.test(plain);
+}
+
+/** The length is kept even if `Connection` names it: without it the body would be a different one. An alias is not. */
+function isLength(name: string): boolean {
+  return name.toLowerCase() === 'content-length';
+}
+
 /** Whether a request has been here before. */
-export function isLoop({ rawHeaders }: IncomingMessage): boolean {
+export function isLoop({ rawHeaders }: IncomingMessage, ownName: string): boolean {
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] as string;
-    if (name.length === 3 && name.toLowerCase() === 'via' && isOurs(rawHeaders[index + 1] as string)) return true;
+    if (name.length === 3 && name.toLowerCase() === 'via' && names(rawHeaders[index + 1] as string, ownName))
+      return true;
   }
   return false;
 }
@@ -110,9 +145,9 @@ export function valuesOf({ rawHeaders }: IncomingMessage, wanted: string): strin
   return values;
 }
 
-/** Servers that turn headers into variables take `X_My_JWT` for `X-My-JWT`: we do too. */
+/** Servers that turn headers into variables take `X_My_JWT` and `X.My.JWT` for `X-My-JWT`: we do too. */
 function plainName(name: string): string {
-  return name.toLowerCase().replaceAll('_', '-');
+  return name.toLowerCase().replace(/[_.]/g, '-');
 }
 
 function isOfConnection(name: string, named: ReadonlySet<string> | undefined): boolean {
@@ -136,13 +171,13 @@ function* pairsOf(rawHeaders: readonly string[]): Generator<Pair> {
   }
 }
 
-/** `Via: 1.0 fred, HTTP/1.1 hushbox:80 (a comment)`: one of the names is ours. Comments do not count. */
-function isOurs(via: string): boolean {
+/** `Via: 1.0 fred, HTTP/1.1 hushbox-1a2b3c4d:80 (a comment)`: this name is there. Comments do not count. */
+function names(via: string, ownName: string): boolean {
   return withoutComments(via)
     .split(',')
     .some((hop) => {
       const [version = '', by = version] = hop.trim().split(/\s+/); // a name alone is invalid, but still a name
-      return by.replace(/:\d*$/, '').toLowerCase() === OWN_NAME;
+      return by.replace(/:\d*$/, '').toLowerCase() === ownName;
     });
 }
 

@@ -1,20 +1,24 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
+import type { Middleware } from 'koa';
 import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import { dropBody } from '../http/body.ts';
 import type { ApiPart } from '../http/openapi.ts';
 import { type Guard, json, operation, route } from '../http/operation.ts';
+import type { Admit } from '../http/origin.ts';
 import type { Route } from '../http/routing.ts';
-import { forward, type Send, type Timing } from './forward.ts';
-import { ADDED_TO_ANSWERS, isLoop, valuesOf } from './headers.ts';
+import { findOtherServer } from '../http/whole-url.ts';
+import { type ForwardParts, forward } from './forward.ts';
+import { addedToAnswers, isLoop, valuesOf } from './headers.ts';
 
 const forwardRequest = operation('forwardRequest', 'POST', '/proxy', {
   summary: 'Sign a request and send it on',
   description: [
     'The body is passed on unchanged, whatever its type and length, as a POST to `Destination`, or to `/server` without one. `x-my-jwt` is added: a JWT with the header `{"alg":"HS512","typ":"JWT"}` and the claims `iat` (seconds), `jti` (128 random bits) and `payload` with `user` and `date` (YYYY-MM-DD, UTC). Nothing is sent twice, and redirects are not followed.',
-    'Not passed on: hop-by-hop headers, `Proxy-…`, `Destination`, `Cookie`, `Authorization`, `token`, `DPoP`, `X-CSRFToken`, `Expect`, and an `x-my-jwt` of the client. `Via` is added; if this server is already in it, the answer is `LOOP_DETECTED`.',
-    "The destination's status, headers and body come back. Not passed back: hop-by-hop headers, `Set-Cookie`, `Clear-Site-Data`, `Alt-Svc`, `Strict-Transport-Security`, `NEL`, `Report-To`, `Access-Control-…`, `X-Accel-…`, trailers, and every header that this server sets in all its answers; `Content-Security-Policy` is `sandbox`. An answer that breaks off breaks off here too.",
+    'Not passed on: hop-by-hop headers, `Proxy`, `Proxy-…`, `Destination`, `Cookie`, `Authorization`, `token`, `DPoP`, `X-CSRFToken`, `Forwarded`, `X-Forwarded-…`, `X-Real-IP`, an `x-my-jwt` of the client, and any of these with `_` or `.` in place of `-`. `Expect: 100-continue` is passed on, and the body is asked for once the destination asks. `Via` is added, with a name of this installation (`hushbox-` and 8 hex digits); if that name is already in it, the answer is `LOOP_DETECTED`.',
+    "The destination's status, headers and body come back. Not passed back: hop-by-hop headers, `Set-Cookie`, `Clear-Site-Data`, `Alt-Svc`, `Strict-Transport-Security`, `NEL`, `Report-To`, `Access-Control-…`, `X-Accel-…`, `X-Sendfile`, `Accept-CH`, `Set-Login`, `Sec-Session-Registration` and their like, `WWW-Authenticate: Basic`, trailers, and every header that this server sets in all its answers; `Content-Security-Policy` is `sandbox`. An answer that breaks off breaks off here too.",
+    'The same as a proxy of HTTP (RFC 9110 §3.7): a POST whose request target is the whole URL of another server, as `curl -x` sends it, goes there. `Proxy-Authorization` may then be `Basic`, with the token as the password. Any other method is 405; where no proxy is served, such a request is 421.',
     'Loopback, private, link-local and other special addresses are `DESTINATION_FORBIDDEN`, however they are written or looked up, unless the server is configured to allow them. `UPSTREAM_FAILED` stands for every other failure at the destination; `UPSTREAM_TIMEOUT` for no connection within 5 s, 30 s of silence, or 60 s in all.',
   ].join('\n\n'),
   security: ['none', 'proxyAuthorization'],
@@ -54,33 +58,55 @@ export const proxyApi: ApiPart = {
   operations: [forwardRequest],
 };
 
-export type ProxyRouteParts = {
+export type ProxyParts = ForwardParts & {
   /** Decide who may have requests signed. */
   guards: readonly Guard[];
   /** Makes the token of one request. */
   sign(): string;
-  send: Send;
+};
+export type ProxyRouteParts = ProxyParts & {
   /** Takes the token of a request without a destination; its answer, or the error it throws, comes back. */
   receive(token: string): Promise<object>;
-  timing?: Timing;
 };
 
 /** Signs requests and sends them on. */
-export function proxyRoute({ guards, sign, send, receive, timing }: ProxyRouteParts): Route {
+export function proxyRoute({ guards, sign, receive, ...parts }: ProxyRouteParts): Route {
+  const added = addedToAnswers(parts.ownName);
   return route(forwardRequest, guards, async ({ ctx, request }) => {
-    if (isLoop(request)) throw new AppError('LOOP_DETECTED');
+    if (isLoop(request, parts.ownName)) throw new AppError('LOOP_DETECTED');
     const destination = findDestination(request);
     if (destination !== undefined) {
-      await forward(ctx, destination, sign(), send, timing);
+      await forward(ctx, destination, sign(), parts);
       return undefined;
     }
     await dropBody(request, Number.POSITIVE_INFINITY);
     const received = await receive(sign());
-    for (let index = 0; index < ADDED_TO_ANSWERS.length; index += 2) {
-      ctx.set(ADDED_TO_ANSWERS[index] as string, ADDED_TO_ANSWERS[index + 1] as string);
-    }
+    for (let index = 0; index < added.length; index += 2) ctx.set(added[index] as string, added[index + 1] as string);
     return received;
   });
+}
+
+/**
+ * As the route, for a request whose target is the URL of another server: so clients ask a server that they know as their
+ * proxy.
+ * @param parts undefined where that is not served.
+ * @param admit what every request has to pass.
+ */
+export function forwardProxy(parts: ProxyParts | undefined, publicUrl: string | undefined, admit: Admit): Middleware {
+  return async (ctx, next) => {
+    const url = findOtherServer(ctx.req, publicUrl);
+    if (url === undefined) return next();
+    admit(ctx);
+    if (!parts) throw new AppError('MISDIRECTED', { detail: 'This server is not a proxy for other servers' });
+    ctx.state.route = forwardRequest.path;
+    if (ctx.method !== forwardRequest.method) {
+      ctx.set('allow', forwardRequest.method);
+      throw new AppError('METHOD_NOT_ALLOWED');
+    }
+    for (const guard of parts.guards) await guard(ctx);
+    if (isLoop(ctx.req, parts.ownName)) throw new AppError('LOOP_DETECTED');
+    return forward(ctx, url, parts.sign(), parts);
+  };
 }
 
 /** @throws AppError INVALID_REQUEST when there are two, or one that is not text. */

@@ -388,13 +388,19 @@ test('production refuses the key of the demonstration, however it is written', a
     { JWT_HEX_SECRET: DEMO_JWT_KEY },
     { JWT_HEX_SECRET: DEMO_JWT_KEY.toUpperCase().replaceAll('F', 'F ') },
     { JWT_HEX_SECRET_FILE: path },
+    { JWT_HEX_SECRET: `${DEMO_JWT_KEY}00` }, // HMAC pads keys with zeros, up to 128 bytes
+    { JWT_HEX_SECRET: `${DEMO_JWT_KEY}${'0 0 '.repeat(64)}` },
+    { JWT_HEX_SECRET: '00'.repeat(64) }, // as no key at all
+    { JWT_HEX_SECRET: '00'.repeat(128) },
   ]) {
     const message = refusal(t, { ...production, ...given });
     t.deepEqual(namedIn(message), ['JWT_HEX_SECRET']);
     t.notRegex(message, /a9ddbc/i);
     t.truthy(readConfig(given).JWT_HEX_SECRET);
   }
-  t.truthy(readConfig({ ...production, JWT_HEX_SECRET: `${DEMO_JWT_KEY}00` }).JWT_HEX_SECRET);
+  for (const other of [`${DEMO_JWT_KEY}01`, `00${DEMO_JWT_KEY}`, `${DEMO_JWT_KEY}${'00'.repeat(65)}`]) {
+    t.truthy(readConfig({ ...production, JWT_HEX_SECRET: other }).JWT_HEX_SECRET);
+  }
 });
 
 test('PROXY_USER is 1 to 256 printable characters; PROXY_OPEN is true or false, and not beside a token', (t) => {

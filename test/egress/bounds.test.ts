@@ -1,7 +1,12 @@
+import { promises as dns } from 'node:dns';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import test from 'ava';
 import { createGates } from '../../src/egress/gates.ts';
 import { createNames, MAX_LOOKUPS } from '../../src/egress/names.ts';
 import { startDns } from '../support/egress/dns.ts';
+import { until } from '../support/process/program.ts';
+import { temporaryFolder } from '../support/storage/storage.ts';
 
 const BUSY = { code: 'DESTINATION_BUSY', retryAfterSeconds: 5 };
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -76,4 +81,25 @@ test('no more than 1,024 names are looked up at once; addresses and localhost ne
   t.is((await names.lookUp('192.0.2.1')).join(), '192.0.2.1');
   names.close();
   for (const found of await Promise.all(underWay)) t.is(found.length, 0);
+});
+
+test('changed name servers of the system are asked within seconds', async (t) => {
+  const [before, after] = [await startDns(t, () => ['192.0.2.1']), await startDns(t, () => ['192.0.2.2'])];
+  const path = join(await temporaryFolder(t), 'resolv.conf');
+  // As the system's resolver does, but with ports, which that file cannot have.
+  const open = (): dns.Resolver => {
+    const resolver = new dns.Resolver();
+    resolver.setServers([readFileSync(path, 'utf8')]);
+    return resolver;
+  };
+  writeFileSync(path, before.address);
+  const names = createNames([], '/nowhere', { path, open });
+  t.is((await names.lookUp('a.example')).join(), '192.0.2.1');
+  writeFileSync(`${path}.new`, after.address);
+  renameSync(`${path}.new`, path);
+  await until('the new servers', async () => (await names.lookUp('a.example')).join() === '192.0.2.2', 5_000);
+  const asked = before.asked.length;
+  await names.lookUp('b.example');
+  t.is(before.asked.length, asked);
+  names.close();
 });

@@ -511,6 +511,24 @@ test('a request is refused for now when too many wait', async (t) => {
   t.deepEqual([egress.size, egress.waiting], [0, 0]);
 });
 
+test('calls of the proxy that hang delay neither a webhook to the same address nor a call to another one', async (t) => {
+  const upstream = await startWeb(t, (request, response) => {
+    if (request.url === '/event') response.end('there');
+  });
+  const { egress, post } = start(t);
+  const ending = new AbortController();
+  const hanging = Array.from({ length: 80 }, () => egress.send(requestTo(at(upstream), { signal: ending.signal })));
+  const ended = Promise.allSettled(hanging);
+  await until(() => egress.size === 64 && egress.waiting === 16);
+  const there = { status: 200, text: 'there' };
+  t.deepEqual(await post(`${at(upstream)}event`, { rules: { ...PROXY, purpose: 'webhooks' } }), there);
+  const other = await startWeb(t, (_request, response) => response.end('there'));
+  t.deepEqual(await post(at(other)), there);
+  t.is(egress.waiting, 16);
+  ending.abort(new Error('enough'));
+  await ended;
+});
+
 const withOpenssl = testWith('openssl');
 
 withOpenssl('certificates are verified, and have to be for the name', async (t) => {

@@ -54,6 +54,17 @@ test('Retry-After is seconds or an HTTP date; anything else names no wait', (t) 
   t.is(parseRetryAfter('120', now), 120_000);
   t.is(parseRetryAfter('Thu, 01 Jan 2026 00:01:00 GMT', now), 60_000);
   t.is(parseRetryAfter('Wed, 31 Dec 2025 00:00:00 GMT', now), 0);
+  t.is(parseRetryAfter('Thursday, 01-Jan-26 00:01:00 GMT', now), 60_000); // the older forms of RFC 9110 §5.6.7
+  t.is(parseRetryAfter('Thu Jan  1 00:01:00 2026', now), 60_000);
+  t.is(parseRetryAfter('Thu Jan 15 00:00:00 2026', now), 14 * DAY);
+  t.is(parseRetryAfter('Friday, 01-Jan-76 00:00:00 GMT', now), Date.UTC(2076, 0, 1) - now);
+  t.is(parseRetryAfter('Saturday, 01-Jan-77 00:00:00 GMT', now), 0); // not more than 50 years ahead
+  t.is(parseRetryAfter('Sat, 31 Dec 2016 23:59:60 GMT', Date.UTC(2016, 11, 31)), DAY);
+  t.is(parseRetryAfter('\t 0120 \t', now), 120_000);
+  for (const digits of [10, 20, 400]) {
+    const waitMs = parseRetryAfter('9'.repeat(digits), now) ?? 0;
+    t.true(waitMs > 300 * 365 * DAY && Number.isFinite(waitMs), `${digits}`);
+  }
   for (const value of [
     undefined,
     '',
@@ -62,7 +73,13 @@ test('Retry-After is seconds or an HTTP date; anything else names no wait', (t) 
     '1e3',
     'soon',
     '2026-01-02',
-    '9999999999',
+    '+1',
+    '0x1',
+    'Thu, 01 Jan 2026 24:00:00 GMT',
+    'Thu, 30 Feb 2026 00:00:00 GMT',
+    'Thu, 01 Jan 2026 00:01:00 UTC',
+    'Thu Jan 1 00:01:00 2026',
+    'Someday, 01-Jan-26 00:01:00 GMT',
     'Xxx, 99 Xxx 2026 00:00:00 GMT',
   ]) {
     t.is(parseRetryAfter(value, now), undefined, value);

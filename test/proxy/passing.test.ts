@@ -9,7 +9,7 @@ import { AppError } from '../../src/errors.ts';
 import { converse } from '../support/http/raw.ts';
 import { findFreePort } from '../support/process/free-port.ts';
 import { until } from '../support/process/program.ts';
-import { call, codeOf, head, httpUpstream, rawUpstream, startProxy } from './support.ts';
+import { call, codeOf, head, httpUpstream, OWN_NAME, rawUpstream, startProxy } from './support.ts';
 
 // What goes through the proxy, on the wire.
 
@@ -76,6 +76,11 @@ test('on the wire, a request has those headers of the client that are not for us
       'Accept: text/html',
       'accept: */*',
       'X-Forwarded-For: 1.2.3.4',
+      'Forwarded: for=1.2.3.4',
+      'X-Real-IP: 1.2.3.4',
+      'Proxy: http://1.2.3.4/',
+      'Content_Length: 100',
+      'Transfer.Encoding: chunked',
       'Content-Type: text/plain',
       'Content-Length: 2',
     )}ab`,
@@ -89,8 +94,7 @@ test('on the wire, a request has those headers of the client that are not for us
     'Content-Type: text/plain',
     'POST / HTTP/1.1',
     'Via: 1.0 fred',
-    'Via: 1.1 hushbox',
-    'X-Forwarded-For: 1.2.3.4',
+    `Via: 1.1 ${OWN_NAME}`,
     'accept: */*',
     'connection: keep-alive',
     'content-length: 2',
@@ -115,6 +119,13 @@ test('on the wire, an answer has those headers of the destination that are for t
       'Access-Control-Allow-Origin: *',
       'Access-Control-Allow-Credentials: true',
       'X-Accel-Redirect: /internal',
+      'X-Sendfile: /etc/passwd',
+      'Accept-CH: Sec-CH-UA-Model',
+      'Set-Login: logged-in',
+      'Sec-Session-Registration: (ES256);path="/"',
+      'WWW-Authenticate: Basic realm="x"',
+      'Content_Length: 100',
+      'Set.Cookie: a=b',
       'Content-Security-Policy: default-src *',
       'Cache-Control: public',
       'X-Request-Id: of-the-destination',
@@ -140,7 +151,7 @@ test('on the wire, an answer has those headers of the destination that are for t
       'Date: Sat, 01 Jan 2000 00:00:00 GMT',
       'Link: </a>',
       'Via: 1.0 fred',
-      'Via: 1.1 hushbox',
+      `Via: 1.1 ${OWN_NAME}`,
       'cache-control: no-store',
       'link: </b>',
       'referrer-policy: no-referrer',

@@ -8,7 +8,7 @@ import { jwtVerify } from 'jose';
 import { AppError } from '../../src/errors.ts';
 import { converse } from '../support/http/raw.ts';
 import { until } from '../support/process/program.ts';
-import { call, codeOf, head, httpUpstream, KEY_BYTES, rawUpstream, startProxy } from './support.ts';
+import { call, codeOf, head, httpUpstream, KEY_BYTES, OWN_NAME, rawUpstream, startProxy } from './support.ts';
 
 test('the first case: without a destination the sink has it', async (t) => {
   const server = await startProxy(t);
@@ -18,7 +18,7 @@ test('the first case: without a destination the sink has it', async (t) => {
   });
   t.is(status, 201);
   t.is(headers['content-security-policy'], 'sandbox');
-  t.is(headers.via, '1.1 hushbox');
+  t.is(headers.via, `1.1 ${OWN_NAME}`);
   const claims = JSON.parse(body.toString());
   const date = new Date().toISOString().slice(0, 10);
   t.like(claims, { payload: { user: 'username', date } });
@@ -191,7 +191,7 @@ test('what is refused, in this order: method, token, loop, destination', async (
   const proxyToken = 'a-token-of-the-proxy';
   const server = await startProxy(t, { env: { PROXY_TOKEN: proxyToken, EGRESS_ALLOW: '' } });
   const right = { 'proxy-authorization': `Bearer ${proxyToken}` };
-  const loop = { via: '1.1 hushbox' };
+  const loop = { via: `1.1 ${OWN_NAME}` };
   const bad = { destination: 'http://user:secret-word@127.0.0.1/' };
   const get = await call(server, { method: 'GET', headers: { ...loop, ...bad } });
   t.deepEqual([get.status, get.headers.allow], [405, 'POST, OPTIONS']);

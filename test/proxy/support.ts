@@ -7,10 +7,14 @@ import {
 } from 'node:http';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import type { ExecutionContext } from 'ava';
+import { ownNameOf } from '../../src/proxy/own-name.ts';
+import { createTokenKey } from '../../src/tokens/calls/key.ts';
 import { startServer, type TestServer, type TestServerOptions } from '../support/http/server.ts';
 import { SQLITE } from '../support/storage/storage.ts';
 
 export const KEY_BYTES = Buffer.alloc(64, 0x6b);
+/** What a server with this key calls itself. */
+export const OWN_NAME = ownNameOf(createTokenKey(KEY_BYTES));
 
 export type Answer = { status: number; raw: string[]; headers: IncomingMessage['headers']; body: Buffer };
 type Options = { method?: string; path?: string; headers?: Record<string, string | string[]>; body?: string | Buffer };

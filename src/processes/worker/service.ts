@@ -15,6 +15,7 @@ import type { Samples } from '../../ops/metrics/families.ts';
 import type { Meters } from '../../ops/metrics/meters.ts';
 import { createStatus } from '../../ops/status.ts';
 import { createDispatcher, type Dispatcher } from '../../outbox/dispatcher.ts';
+import { ownNameOf } from '../../proxy/own-name.ts';
 import type { KeyRing } from '../../sealing/key-ring.ts';
 import { randomBytes } from '../../sealing/random.ts';
 import { createSecrets } from '../../secrets/secrets.ts';
@@ -170,7 +171,8 @@ function createSignedCalls(parts: ServiceParts, { send }: Egress): Pick<AppParts
   const sink = createSink({ store: storage.sink, verify: (token) => verifyToken(key, token, clock()), clock });
   if (whyNoProxy(config)) return { sink, proxy: undefined };
   const claimsFor = createCallClaims({ clock, randomBytes });
-  return { sink, proxy: { sign: () => signToken(key, claimsFor(config.PROXY_USER)), send, ...parts.proxy } };
+  const sign = (): string => signToken(key, claimsFor(config.PROXY_USER));
+  return { sink, proxy: { sign, send, ownName: ownNameOf(key), ...parts.proxy } };
 }
 
 function createIdentify({ config, ring, log }: ServiceParts): AppParts['identify'] {

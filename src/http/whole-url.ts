@@ -1,0 +1,38 @@
+import type { IncomingMessage } from 'node:http';
+import { parseAddress } from '../network/addresses.ts';
+
+/**
+ * A request target may be a whole URL (RFC 9112 §3.2.2). It is this server's if its host and port are those that the
+ * connection came in on, or those of the public address. A unix socket has neither: a web server in front of it (nginx)
+ * accepts requests on its behalf, and whole URLs say nothing there.
+ * @returns the URL if it is another server's; undefined for an ordinary request.
+ */
+export function findOtherServer(
+  { url = '', socket }: IncomingMessage,
+  publicUrl: string | undefined,
+): string | undefined {
+  if (url.startsWith('/') || url === '*' || socket.localPort === undefined) return undefined;
+  const target = new URL(url); // the server takes no other target
+  const isOurs = isLocal(target, socket) || (publicUrl !== undefined && isSamePlace(target, new URL(publicUrl)));
+  return isOurs ? undefined : url;
+}
+
+function isLocal(target: URL, { localAddress = '', localPort }: IncomingMessage['socket']): boolean {
+  if (portOf(target) !== localPort) return false;
+  const local = parseAddress(localAddress.replace(/%.*$/, ''));
+  if (!local) return false;
+  if (hostOf(target) === 'localhost') return local.range() === 'loopback';
+  return parseAddress(hostOf(target))?.toString() === local.toString();
+}
+
+function isSamePlace(one: URL, other: URL): boolean {
+  return hostOf(one) === hostOf(other) && portOf(one) === portOf(other);
+}
+
+function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[|\.$|\]$/g, '');
+}
+
+function portOf({ port, protocol }: URL): number {
+  return Number(port || (protocol === 'https:' ? 443 : 80));
+}
