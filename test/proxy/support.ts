@@ -40,7 +40,7 @@ export function codeOf({ body }: Answer): string {
 
 /** A request on the wire, with whatever follows its head. */
 export const head = (destination: string, ...lines: string[]): string =>
-  ['POST /proxy/ HTTP/1.1', 'Host: x', `Destination: ${destination}`, ...lines, '', ''].join('\r\n');
+  ['POST /proxy/ HTTP/1.1', 'Host: localhost', `Destination: ${destination}`, ...lines, '', ''].join('\r\n');
 
 /** The whole service, with the real time at its start and a proxy that may call loopback. */
 export async function startProxy(
