@@ -20,11 +20,7 @@ export const ERRORS = {
   TOO_LARGE: { status: 413, title: 'The request is too large' },
   UNSUPPORTED_ENCODING: { status: 415, title: 'Compressed request bodies are not supported' },
   EXPECTATION_FAILED: { status: 417, title: 'The only supported expectation is 100-continue' },
-  MISDIRECTED: {
-    status: 421,
-    title:
-      'This server does not know the host name of this address. Use its IP address, or set PUBLIC_URL on the server',
-  },
+  MISDIRECTED: { status: 421, title: 'This server does not answer for this host' },
   TOO_MANY_TRIES: { status: 429, title: 'Too many incorrect phrases for this secret' },
   RATE_LIMITED: { status: 429, title: 'Too many secrets created in a short time' },
   QUOTA_EXCEEDED: { status: 429, title: 'Too many secrets are already waiting' },

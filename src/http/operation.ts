@@ -141,7 +141,7 @@ export function route<
 }
 
 function chooseText(ctx: Context): void {
-  varyOn(ctx, 'Accept');
+  varyOn(ctx, 'accept');
   if (!prefersText(ctx.req.headers.accept)) return;
   ctx.state.isText = true;
   showErrorsWith(ctx, (_ctx, error) => answer(ctx, ERRORS[error.code].status, error.message.replace(/\s+/g, ' ')));

@@ -26,6 +26,9 @@ const IPV4_OR_LOCALHOST = /^(?:\d{1,3}(?:\.\d{1,3}){3}|localhost)(?::\d{0,5})?$/
 const LOOPBACK = /^(?:::1|(?:::ffff:)?127(?:\.\d{1,3}){3})$/i;
 const ORIGIN = /^https?:\/\/[^/?#@\\\s]+$/i;
 
+const UNKNOWN_HOST =
+  'This server does not answer for this host name: use its IP address, or set PUBLIC_URL on the server';
+
 const PREFLIGHT = {
   'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE',
   'access-control-allow-headers': 'Authorization, Content-Type, Destination, Idempotency-Key',
@@ -45,9 +48,9 @@ export function createAdmission(site: Site): Admit {
   const isOwn = createOriginCheck(site, publicPlace);
   return (ctx) => {
     const { req, method } = ctx;
-    if (!knows(req)) throw new AppError('MISDIRECTED');
+    if (!knows(req)) throw new AppError('MISDIRECTED', { detail: UNKNOWN_HOST });
     const { origin } = req.headers;
-    if (listed.size > 0) varyOn(ctx, 'Origin');
+    if (listed.size > 0) varyOn(ctx, 'origin');
     if (origin !== undefined && listed.has(origin)) allow(ctx, origin);
     else if (CHANGES.has(method) && !isOwn(req)) throw new AppError('FOREIGN_ORIGIN');
   };

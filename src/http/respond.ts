@@ -75,7 +75,7 @@ export type ErrorPage = (ctx: Context, error: AppError) => void;
 
 /** Whether the client is a browser that opens a page: `Accept` prefers HTML to JSON. */
 export function prefersPage(ctx: Context): boolean {
-  varyOn(ctx, 'Accept');
+  varyOn(ctx, 'accept');
   return ctx.accepts('json', 'html') === 'html';
 }
 

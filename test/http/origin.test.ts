@@ -1,6 +1,7 @@
 import { type IncomingHttpHeaders, request as sendRequest } from 'node:http';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { converse } from '../support/http/raw.ts';
 import { startServer, type TestServer } from '../support/http/server.ts';
 import { SQLITE } from '../support/storage/storage.ts';
 
@@ -136,6 +137,35 @@ test('a foreign request is answered without waiting for its body', async (t) => 
   t.is((await ask(server, 'POST', '/generate', headers)).status, 403);
 });
 
+test('the link in plain text begins with PUBLIC_URL, or else with what the client or a trusted proxy names', async (t) => {
+  const baseOf = async (server: TestServer, headers: Headers): Promise<string> => {
+    const { text } = await create(server, { accept: 'text/plain', ...headers });
+    return text.replace(/\/secrets\/[\w-]{48}$/, '');
+  };
+  const forwarded = { 'x-forwarded-proto': 'https', 'x-forwarded-host': 'hush.example' };
+  const plain = await start(t);
+  t.is(await baseOf(plain, {}), plain.base);
+  t.is(await baseOf(plain, forwarded), plain.base);
+  t.is(await baseOf(plain, { host: 'localhost:81' }), 'http://localhost:81');
+  const trusting = await start(t, { TRUSTED_PROXIES: '127.0.0.1' });
+  t.is(await baseOf(trusting, forwarded), 'https://hush.example');
+  t.is(await baseOf(trusting, { ...forwarded, 'x-forwarded-proto': 'HTTPS, http' }), 'https://hush.example');
+  t.is(await baseOf(trusting, { 'x-forwarded-proto': 'https', host: 'a.example' }), 'https://a.example');
+  for (const wrong of ['a/b', 'a b', 'user@a', '', '<x>']) {
+    t.is(
+      await baseOf(trusting, { 'x-forwarded-host': wrong, 'x-forwarded-proto': 'ftp', host: 'a' }),
+      'http://a',
+      wrong,
+    );
+  }
+  const named = await start(t, { PUBLIC_URL: 'https://hush.example/box/', TRUSTED_PROXIES: '127.0.0.1' });
+  t.is(await baseOf(named, { 'x-forwarded-host': 'other.example' }), 'https://hush.example/box');
+  const socket = await converse({ port: plain.port });
+  socket.send('POST /generate HTTP/1.0\r\nAccept: text/plain\r\nContent-Length: 14\r\n\r\n{"secret":"s"}');
+  await socket.untilAnswered(1);
+  t.true(socket.answers()[0]?.text.startsWith(`${plain.base}/secrets/`));
+});
+
 const APP = 'https://app.example';
 
 test('CORS_ORIGINS lets listed pages send and read everything, without credentials', async (t) => {
@@ -159,7 +189,7 @@ test('CORS_ORIGINS lets listed pages send and read everything, without credentia
       t.is(headers['access-control-allow-origin'], origin);
       t.regex(headers['access-control-expose-headers'] ?? '', /Retry-After/);
       t.is(headers['access-control-allow-credentials'], undefined);
-      t.regex(headers.vary ?? '', /Origin/);
+      t.regex(headers.vary ?? '', /origin/);
     }
   }
 });
@@ -183,7 +213,7 @@ test('a preflight of a listed page is answered with what it may send; any other 
       Object.keys(preflight.headers).filter((name) => name.startsWith('access-control')),
       [],
     );
-    t.is(preflight.headers.vary, 'Origin');
+    t.is(preflight.headers.vary, 'origin');
     t.is((await create(server, { origin })).status, 403);
   }
   const unlisted = await start(t);

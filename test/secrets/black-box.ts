@@ -281,7 +281,7 @@ export function blackBoxSuite(name: string, test: TestFn, open: (t: ExecutionCon
     t.deepEqual([read.status, Buffer.from(await read.arrayBuffer())], [200, Buffer.from(secret)]);
     for (const { headers } of [created, read]) {
       t.is(headers.get('content-type'), 'text/plain; charset=utf-8');
-      t.is(headers.get('vary'), 'Accept');
+      t.is(headers.get('vary'), 'accept');
       t.is(headers.get('cache-control'), 'no-store');
       t.truthy(headers.get('x-request-id'));
     }

@@ -102,8 +102,11 @@ export function createService(parts: ServiceParts): Service {
     }),
     internalApp: createInternalApp({
       ...health,
-      // Not those of SOCKET_DIR: who connects to this listener is no proxy.
-      site: createSite(config, config.INTERNAL_HOST, { ...trustOf(config), isPeerProxy: false }),
+      // SOCKET_DIR has nothing to do with this listener, and no website has.
+      site: {
+        ...createSite(config, config.INTERNAL_HOST, { ...trustOf(config), isPeerProxy: false }),
+        corsOrigins: [],
+      },
       token: config.INTERNAL_TOKEN,
       readTotals,
       requestLog: telemetry.internalRequestLog,
