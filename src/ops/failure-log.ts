@@ -1,5 +1,5 @@
 import { AppError, type ErrorCode } from '../errors.ts';
-import type { Log } from './log.ts';
+import { type Log, reasonOf } from './log.ts';
 
 const INTERVAL_MS = 1_000;
 const FAIL_ALIKE: ReadonlySet<ErrorCode> = new Set(['STORAGE_UNAVAILABLE', 'STORAGE_FULL']);
@@ -7,8 +7,9 @@ const FAIL_ALIKE: ReadonlySet<ErrorCode> = new Set(['STORAGE_UNAVAILABLE', 'STOR
 /**
  * Logs requests that failed on our side. While storage is unavailable or full, every request fails in the same way: then
  * one line a second is written, with the number of failures since the last line.
+ * @param isStarting until then a storage that does not answer is no error: health checks ask before it can.
  */
-export function createFailureLog(log: Log): (requestId: string, err: unknown) => void {
+export function createFailureLog(log: Log, isStarting: () => boolean): (requestId: string, err: unknown) => void {
   let nextAt = Number.NEGATIVE_INFINITY;
   let unwritten = 0;
   return (requestId, err) => {
@@ -17,7 +18,9 @@ export function createFailureLog(log: Log): (requestId: string, err: unknown) =>
     } else if (performance.now() < nextAt) {
       unwritten += 1;
     } else {
-      log.error({ requestId, err, unwritten }, 'request failed');
+      if (err.code === 'STORAGE_UNAVAILABLE' && isStarting()) {
+        log.info({ requestId, reason: reasonOf(err), unwritten }, 'request refused: not ready yet');
+      } else log.error({ requestId, err, unwritten }, 'request failed');
       nextAt = performance.now() + INTERVAL_MS;
       unwritten = 0;
     }

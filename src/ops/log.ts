@@ -14,10 +14,35 @@ export function createLog(level: string, destination: DestinationStream = openSt
       base: { pid: process.pid },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      serializers: { err: describeError },
+      serializers: { err: (error: unknown) => describeError(error) },
+      hooks: {
+        logMethod(args, method) {
+          const [values, message] = args as [unknown, unknown];
+          const { err } = (typeof values === 'object' && values !== null ? values : {}) as { err?: unknown };
+          if (err instanceof Error && typeof message === 'string')
+            method.call(this, values, `${message}: ${reasonOf(err)}`);
+          else method.apply(this, args);
+        },
+      },
     },
     destination,
   );
+}
+
+const MAX_CAUSES = 10;
+const MAX_REASON_LENGTH = 300;
+
+/** What went wrong in the first place: the first line of the innermost cause. A person reads this, not the stack. */
+export function reasonOf(error: Error): string {
+  let innermost = error;
+  for (let depth = 0; depth < MAX_CAUSES; depth++) {
+    const { cause, errors } = innermost as { cause?: unknown; errors?: unknown };
+    const next = cause ?? (Array.isArray(errors) ? errors[0] : undefined); // of all addresses of a host, the first
+    if (!(next instanceof Error)) break;
+    innermost = next;
+  }
+  const [line = ''] = innermost.message.split('\n');
+  return line.slice(0, MAX_REASON_LENGTH) || innermost.name;
 }
 
 /** How far a reader of stderr may fall behind; further lines are dropped. */
@@ -32,7 +57,7 @@ function openStderr(): DestinationStream {
 type ErrorDescription = { type: string; message: string; code?: unknown; stack?: string; cause?: ErrorDescription };
 
 /** An error without the properties that libraries add to it, because they can hold what a client sent. */
-export function describeError(error: unknown): ErrorDescription {
+export function describeError(error: unknown, depth = 0): ErrorDescription {
   if (!(error instanceof Error)) return { type: typeof error, message: 'not an Error' };
   const { code } = error as { code?: unknown };
   return {
@@ -40,6 +65,6 @@ export function describeError(error: unknown): ErrorDescription {
     message: error.message,
     ...(code !== undefined && { code }),
     ...(error.stack && { stack: error.stack }),
-    ...(error.cause !== undefined && { cause: describeError(error.cause) }),
+    ...(error.cause !== undefined && depth < MAX_CAUSES && { cause: describeError(error.cause, depth + 1) }),
   };
 }

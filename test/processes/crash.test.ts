@@ -93,7 +93,7 @@ test('a worker that could not even be started is started later', async (t) => {
   const program = await start(t, { folder, command: [node, 'src/main.ts'] });
   renameSync(node, `${node}-away`);
   process.kill(program.workers()[0] as number, 'SIGKILL');
-  await until('a start that failed', () => program.stderr().includes('"worker cannot be started"'));
+  await until('a start that failed', () => program.stderr().includes('"worker cannot be started: '));
   renameSync(`${node}-away`, node);
   await until('two ready workers', () => countReady(program) === 3);
   program.signal('SIGTERM');

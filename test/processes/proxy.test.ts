@@ -98,7 +98,7 @@ for (const [title, env, expected] of [
       [...expected],
     );
     t.is(without.headers['proxy-authenticate'], expected[0] === 407 ? 'Bearer' : undefined);
-    const isTold = /"level":"warn".*\/proxy\/.* not served/.test(program.stderr());
+    const isTold = /"level":"info".*\/proxy\/.* not served/.test(program.stderr());
     t.is(isTold, expected[1] === 404, 'the operator sees why');
   });
 }

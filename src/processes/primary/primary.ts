@@ -116,7 +116,7 @@ export async function runPrimary(config: Config, log: Log): Promise<void> {
 
   obeySignals({ stop, kill: killAll, roll: createRoll({ workers, count, log }) });
   const whyNot = whyNoProxy(config);
-  if (whyNot) log.warn(whyNot);
+  if (whyNot) log.info(whyNot);
   workers.startAll();
 }
 

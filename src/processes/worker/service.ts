@@ -46,6 +46,8 @@ export type ServiceParts = {
   meters: Meters;
   /** The counts of all workers. */
   readTotals(): Promise<Samples>;
+  /** Until the storage has answered for the first time. */
+  isStarting(): boolean;
   isDraining(): boolean;
   /** Tests replace parts of the proxy. */
   proxy?: Partial<NonNullable<AppParts['proxy']>>;
@@ -66,7 +68,7 @@ export type Service = {
 /** Puts the modules together: the one wiring, for the program and for the tests. */
 export function createService(parts: ServiceParts): Service {
   const { config, storage, ring, fence, hashing, clock, log, meters, readTotals, isDraining } = parts;
-  const telemetry = createTelemetry(meters, log);
+  const telemetry = createTelemetry(meters, log, parts.isStarting);
   const egress = openEgress(parts);
   const delivery = createDelivery(parts, egress, telemetry);
   const secrets = createSecrets({

@@ -28,11 +28,11 @@ const COUNTER_OF = {
   tries_exhausted: 'hushbox_exhausted_tries_total',
 } as const satisfies Record<SecretEvent, unknown>;
 
-export function createTelemetry(meters: Meters, log: Log): Telemetry {
+export function createTelemetry(meters: Meters, log: Log, isStarting: () => boolean): Telemetry {
   const audit = createAudit(log);
   for (const result of DELIVERY_RESULTS) meters.count('hushbox_webhook_results_total', result, 0);
   const common = {
-    failed: createFailureLog(log),
+    failed: createFailureLog(log, isStarting),
     broken: (err: unknown) => log.debug({ err }, 'connection broken'),
   };
   return {

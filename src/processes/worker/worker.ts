@@ -53,6 +53,7 @@ export type RunningWorker = {
 /** Opens the parts, listens, and at the end drains and closes. */
 export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
   const { config, addresses, meters, log, readTotals, onBound } = parts;
+  let isStarting = true;
   let isDraining = false;
   const storage = await openMeasuredStorage(parts);
   const ring = openRing(parts); // not before: no key is made for a storage that cannot be opened
@@ -61,7 +62,8 @@ export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
   const hashing = openHashing(parts);
   const service = createService({
     ...{ config, storage, ring, fence, hashing, tokenKey: loadTokenKey(config) },
-    ...{ clock: Date.now, random: Math.random, log, meters, readTotals, isDraining: () => isDraining },
+    ...{ clock: Date.now, random: Math.random, log, meters, readTotals },
+    ...{ isStarting: () => isStarting, isDraining: () => isDraining },
   });
   const limits = connectionLimits(readDescriptorLimit());
   const servers = {
@@ -81,6 +83,7 @@ export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
   const ready = Promise.all([waitForStorage(storage.ping, log), heartbeat.known]).then(() => {});
   let jobs: Jobs | undefined;
   void ready.then(() => {
+    isStarting = false;
     if (!isDraining) jobs = service.startJobs();
   });
   return {

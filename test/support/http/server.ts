@@ -88,6 +88,7 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
     log,
     meters,
     readTotals: options.readTotals ?? (async () => readTotals()),
+    isStarting: () => false,
     isDraining: () => false,
     ...(options.proxy && { proxy: options.proxy }),
   });
