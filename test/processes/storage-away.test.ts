@@ -112,8 +112,7 @@ test.serial(
     t.is(told(words), 1);
     renameSync(`${data}.away`, data);
     await until('its return', () => told('"the storage is back"') > 0, 5_000);
-    await untilReady(program.base);
-    t.deepEqual((await readSecret(program.base, key)).body, { secret: 'kept' });
+    await until('the secret', async () => (await readSecret(program.base, key)).body.secret === 'kept');
     t.deepEqual(program.workers(), before);
   },
 );
