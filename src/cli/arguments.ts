@@ -5,6 +5,7 @@ export type Command =
   | { name: 'version' }
   | { name: 'doctor'; json: boolean }
   | { name: 'backup'; file: string }
+  | { name: 'fence-lift' | 'fence-refuse'; isConfirmed: boolean }
   | { name: 'rotate'; out: string | undefined }
   | { name: 'key-status' }
   | { name: 'prune' };
@@ -26,6 +27,7 @@ Run it where the service runs, as the same user: it reads the same environment v
 
   doctor                 check configuration, keys, storage, clock, permissions and the running service
   backup FILE            copy the whole SQLite database to FILE while the service runs
+  fence lift             accept secrets again that are refused because the database was restored
   rotate-master-key      make a new master key, and keep the old one for reading
   help COMMAND           show the options of a command, with examples
   --version              show the version
@@ -61,6 +63,19 @@ place. docs/backup.md says how to restore a copy, and how to back up MongoDB.
 Example:
   hushbox backup /backups/hushbox.db
 `,
+  fence: `Usage: hushbox fence lift [--yes]
+       hushbox fence refuse-all [--yes]
+
+After a restore to an older state the fence refuses every secret that may have been read since. \`lift\` accepts these
+secrets again: then a secret that was read already can be read a second time. \`refuse-all\` is for a restored copy whose
+fence file is lost: it refuses every secret that is stored now. Both ask first, and work while the service runs.
+
+  --yes                  do not ask: needed where there is no terminal
+
+Examples:
+  hushbox fence lift
+  hushbox fence refuse-all --yes
+`,
   'rotate-master-key': `Usage: hushbox rotate-master-key [--out FILE | --status | --prune]
 
 Makes a new master key in the files that hold the keys. The new key seals from now on; the old one is kept for reading.
@@ -82,6 +97,7 @@ const OPTIONS = {
   out: { type: 'string' },
   status: { type: 'boolean' },
   prune: { type: 'boolean' },
+  yes: { type: 'boolean' },
 } as const;
 
 /** @throws Error that says what is wrong; WrongUse when it is about one command. */
@@ -105,10 +121,18 @@ export function parseArguments(args: readonly string[]): Command {
     if (file === '-') throw new WrongUse('a backup is a file: it cannot go to standard output', topic);
     return { name: topic, file };
   }
+  if (topic === 'fence') return fenceCommand(given, operands, options.yes ?? false);
   check(topic, given, ['out', 'status', 'prune'], operands, 0);
   if (given.length > 1) throw new WrongUse('use only one of --out, --status and --prune', topic);
   if (options.status) return { name: 'key-status' };
   return options.prune ? { name: 'prune' } : { name: 'rotate', out: options.out };
+}
+
+function fenceCommand(given: readonly string[], operands: readonly string[], isConfirmed: boolean): Command {
+  const [verb, ...others] = operands;
+  if (verb !== 'lift' && verb !== 'refuse-all') throw new WrongUse('lift or refuse-all?', 'fence');
+  check('fence', given, ['yes'], others, 0);
+  return { name: verb === 'lift' ? 'fence-lift' : 'fence-refuse', isConfirmed };
 }
 
 function topicOf(name: string): Topic {

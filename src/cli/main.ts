@@ -1,4 +1,6 @@
 import '../quiet.ts'; // before everything else
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 import { type Config, invalid, parseEnvironment } from '../config/config.ts';
 import { VERSION } from '../version.ts';
 import { type Command, HELP, parseArguments, type Topic, USAGE, WrongUse } from './arguments.ts';
@@ -12,6 +14,16 @@ const terminal: Terminal = {
   now: Date.now,
   say: (line) => void process.stdout.write(`${line}\n`),
   complain: (line) => void process.stderr.write(`${line}\n`),
+  async ask(question) {
+    if (!process.stdin.isTTY) return undefined;
+    const lines = createInterface({ input: process.stdin, output: process.stderr });
+    const ended = once(lines, 'close').then(() => ['']); // Ctrl-D
+    lines.setPrompt(question);
+    lines.prompt();
+    const [answer] = await Promise.race([once(lines, 'line'), ended]);
+    lines.close();
+    return answer as string;
+  },
 };
 
 async function run(args: readonly string[]): Promise<Exit> {
@@ -39,6 +51,9 @@ async function runCommand(command: Command): Promise<Exit> {
   if (problems.length > 0) throw invalid(problems);
   const config = values as Config;
   if (command.name === 'backup') return (await import('./operator/backup.ts')).backUp(terminal, config, command);
+  if (command.name === 'fence-lift') return (await import('./operator/fence.ts')).lift(terminal, config, command);
+  if (command.name === 'fence-refuse')
+    return (await import('./operator/fence.ts')).refuseAll(terminal, config, command);
   if (command.name === 'rotate') return (await import('./operator/rotate.ts')).rotate(terminal, config, command);
   if (command.name === 'key-status') return (await import('./operator/rotate.ts')).sayStatus(terminal, config);
   return (await import('./operator/rotate.ts')).prune(terminal, config);

@@ -9,6 +9,8 @@ export type Terminal = {
   say(line: string): void;
   /** A line on stderr. */
   complain(line: string): void;
+  /** Asks a person. @returns the answer; undefined where stdin is no terminal. */
+  ask(question: string): Promise<string | undefined>;
 };
 
 export const EXIT = { fine: 0, problems: 1, usage: 2 } as const;

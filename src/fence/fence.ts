@@ -15,6 +15,11 @@ const WARNING_INTERVAL_MS = 60_000;
 export type FenceReport = {
   /** @param refused undefined if they could not be counted. */
   refusing(refused: number | undefined, refusedUntil: number): void;
+  /** Refused secrets are accepted again: an operator decided so. */
+  lifted(): void;
+  /** The storage was there and does not answer any more: until it does, no secret is handed out. */
+  away(err: unknown): void;
+  back(): void;
   warning(message: string, err?: unknown): void;
 };
 
@@ -61,6 +66,7 @@ export function createFence(parts: FenceParts, writeMs = WRITE_MS): Fence {
   /** What is stored. A database that was away may come back as another. */
   let state: FenceState | undefined;
   let failure: unknown;
+  let isAway = false;
   let markedAt = 0;
   /** The file's marks and those seen since, the newest first; undefined until the file was read. */
   let known: readonly FenceMark[] | undefined;
@@ -96,6 +102,8 @@ export function createFence(parts: FenceParts, writeMs = WRITE_MS): Fence {
     const others = known?.filter((other) => other.databaseId !== databaseId) ?? [];
     known = [{ databaseId, mark }, ...others].slice(0, MAX_DATABASES);
     if (mark !== state?.mark) markedAt = uptime();
+    const isLifted = databaseId === state?.databaseId && found.refusedUntil < state.refusedUntil;
+    if (isMarker && isLifted) report.lifted();
     state = found;
     if (isMarker) count.update(found.refusedUntil);
   }
@@ -110,10 +118,14 @@ export function createFence(parts: FenceParts, writeMs = WRITE_MS): Fence {
       try {
         await look();
       } catch (error) {
+        if (isMarker && state) report.away(error);
+        isAway ||= state !== undefined;
         state = undefined;
         failure = error;
         return false;
       }
+      if (isMarker && isAway) report.back();
+      isAway = false;
       if (isMarker) await move();
       return true;
     },

@@ -17,6 +17,15 @@ export interface FenceStore {
   countRefused(refusedUntil: number, now: number): Promise<number>;
 }
 
+/** What the operator's commands need of an engine, also while a service is running. */
+export interface FenceControl extends Pick<FenceStore, 'look' | 'countRefused'> {
+  /** Puts `decided` of the stored state in its place. @returns the new state. */
+  decide(decision: FenceDecision, now: number, known: readonly FenceMark[]): Promise<FenceState>;
+  close(): Promise<void>;
+}
+
+export type FenceDecision = 'accept all' | 'refuse all';
+
 /** That a database, which made its id by chance once, was there at an instant (ms since the epoch). */
 export type FenceMark = { databaseId: string; mark: number };
 
@@ -39,6 +48,22 @@ export function advanced(state: FenceState, now: number, known: readonly FenceMa
   const refusedUntil = Math.max(state.refusedUntil, lostMark(state, known));
   // Above `refusedUntil` too: it is the instant of creation of secrets made while the clock is behind.
   return { ...state, mark: Math.max(state.mark + 1, Math.floor(now), refusedUntil + 1), refusedUntil };
+}
+
+/**
+ * The next state of a database about whose secrets an operator has decided. Its mark is above all known ones, so that the
+ * next start does not decide again.
+ */
+export function decided(
+  state: FenceState,
+  decision: FenceDecision,
+  now: number,
+  known: readonly FenceMark[],
+): FenceState {
+  const next = advanced(state, now, known);
+  return decision === 'accept all'
+    ? { ...next, refusedUntil: 0 }
+    : { ...next, refusedUntil: next.mark, mark: next.mark + 1 };
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { Log } from './log.ts';
 
 /** Events that an operator may have to account for. */
-export type AuditEvent = 'secret.burned' | 'secret.tries_exhausted' | 'webhook.given_up';
+export type AuditEvent = 'fence.lifted' | 'secret.burned' | 'secret.tries_exhausted' | 'webhook.given_up';
 
 /**
  * Writes audit events, one line each, at every level of the log except `silent`. A line names the request, not the secret:

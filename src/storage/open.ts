@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
+import type { FenceControl } from '../fence/store.ts';
 import type { StoreLimits } from '../limits/limits.ts';
 import type { Inspection } from './inspection.ts';
 import type {
@@ -47,6 +48,19 @@ export async function openRecords({ sqlitePath, STORAGE_URL }: StorageAddress): 
   }
   const { openMongoRecords } = await import('./mongo/operator/records.ts');
   return openMongoRecords(STORAGE_URL);
+}
+
+/**
+ * Opens the fence's record for an operator's decision, while a service may be running. Creates nothing.
+ * @throws AppError STORAGE_UNAVAILABLE, or the engine's error, when the storage cannot be opened.
+ */
+export async function openFence({ sqlitePath, STORAGE_URL }: StorageAddress): Promise<FenceControl> {
+  if (sqlitePath) {
+    const { openSqliteFence } = await import('./sqlite/operator/fence.ts');
+    return openSqliteFence(sqlitePath);
+  }
+  const { openMongoFence } = await import('./mongo/operator/fence.ts');
+  return openMongoFence(STORAGE_URL);
 }
 
 /**

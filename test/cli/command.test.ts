@@ -23,7 +23,10 @@ test('each command is understood', (t) => {
   for (const help of [['--help'], ['-h'], ['help']]) {
     t.deepEqual(parseArguments(help), { name: 'help', about: undefined });
   }
-  for (const about of ['doctor', 'backup', 'rotate-master-key'] as const) {
+  t.deepEqual(parseArguments(['fence', 'lift']), { name: 'fence-lift', isConfirmed: false });
+  t.deepEqual(parseArguments(['fence', 'lift', '--yes']), { name: 'fence-lift', isConfirmed: true });
+  t.deepEqual(parseArguments(['fence', 'refuse-all', '--yes']), { name: 'fence-refuse', isConfirmed: true });
+  for (const about of ['doctor', 'backup', 'fence', 'rotate-master-key'] as const) {
     for (const help of [
       [about, '--help'],
       [about, '-h'],
@@ -50,6 +53,11 @@ const WRONG = [
   ['backup', 'one', 'two'],
   ['backup', 'copy.db', '--json'],
   ['help', 'toString'],
+  ['fence'],
+  ['fence', 'raise'],
+  ['fence', 'lift', 'refuse-all'],
+  ['fence', 'lift', '--json'],
+  ['doctor', '--yes'],
 ];
 for (const args of WRONG) {
   test(`is wrong use: hushbox ${args.map((arg) => arg || "''").join(' ')}`, (t) => {

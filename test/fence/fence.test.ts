@@ -10,15 +10,16 @@ import { MongoClient } from 'mongodb';
 import { AppError } from '../../src/errors.ts';
 import { createFence, type Fence } from '../../src/fence/fence.ts';
 import { readFenceFile, writeFenceFile } from '../../src/fence/file.ts';
-import type { FenceState } from '../../src/fence/store.ts';
+import type { FenceDecision, FenceState } from '../../src/fence/store.ts';
+import { openFence } from '../../src/storage/open.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { createTraced } from '../storage/contract/world.ts';
 import { createTestClock, type TestClock } from '../support/http/server.ts';
 import { until } from '../support/process/program.ts';
 import { copyDatabase } from '../support/process/put-back.ts';
 import { ENGINES, MONGODB, type Place, SQLITE, temporaryFolder } from '../support/storage/storage.ts';
+import { configOf } from '../support/storage/storage-config.ts';
 
-const LIFTING = readFileSync('docs/security.md', 'utf8');
 const BEATING_CHILD = fileURLToPath(new URL('beating-child.ts', import.meta.url));
 /** `FENCE_KILLS=1000` for a longer run. */
 const KILLS = Number(process.env.FENCE_KILLS ?? 15);
@@ -27,7 +28,13 @@ const KILLS = Number(process.env.FENCE_KILLS ?? 15);
 const DISK_MS = 60_000;
 
 /** A fence on a store of its own process, as one worker has it, and its reports. */
-type Worker = { fence: Fence; storage: Storage; refusing: (number | undefined)[]; warnings: string[] };
+type Worker = {
+  fence: Fence;
+  storage: Storage;
+  refusing: (number | undefined)[];
+  warnings: string[];
+  others: string[];
+};
 type World = {
   place: Place;
   /** The fence file. */
@@ -52,8 +59,12 @@ async function createWorld(t: ExecutionContext, place: Place): Promise<World> {
       const storage = await (place ?? own.place).open();
       const refusing: Worker['refusing'] = [];
       const warnings: string[] = [];
+      const others: string[] = [];
       const report = {
         refusing: (refused: number | undefined) => void refusing.push(refused),
+        lifted: () => void others.push('lifted'),
+        away: (error: unknown) => void others.push(`away: ${(error as Error).message}`),
+        back: () => void others.push('back'),
         warning: (message: string) => void warnings.push(message),
       };
       const parts = {
@@ -64,7 +75,7 @@ async function createWorld(t: ExecutionContext, place: Place): Promise<World> {
         isMarker,
         report,
       };
-      return { fence: createFence(parts, DISK_MS), storage, refusing, warnings };
+      return { fence: createFence(parts, DISK_MS), storage, refusing, warnings, others };
     },
   };
 }
@@ -329,17 +340,63 @@ for (const engine of ENGINES) {
     t.is(back.fence.refusedUntil(), lastMark as number);
   });
 
-  test('secrets that the database no longer refuses are handed out again, also by a running process', async (t, world) => {
-    const { fence, storage } = await world.open();
+  test('secrets that an operator accepts again are handed out, also by a running process, which reports it', async (t, world) => {
+    const { fence, storage, others } = await world.open();
     await fence.beat();
     const { databaseId, mark } = (await storage.fence.look()) as FenceState;
     await storage.fence.advance(0, [{ databaseId, mark: mark + 1 }]);
     await fence.beat();
     t.is(fence.refusedUntil(), mark + 1);
-    await liftAsDocumented(world.place.url);
-    await fence.beat();
+    t.deepEqual(others, []);
+    await decide(world, 'accept all');
+    for (let beats = 0; beats < 2; beats++) await fence.beat();
     t.is(fence.refusedUntil(), 0);
     t.is(fence.refusedCount(), 0);
+    t.deepEqual(others, ['lifted']);
+    const again = await world.open();
+    await again.fence.beat();
+    t.is(again.fence.refusedUntil(), 0);
+  });
+
+  test('a decision before the next start holds: what the file would refuse is accepted', async (t, world) => {
+    const { fence, storage } = await world.open();
+    await fence.beat();
+    const [{ databaseId = '', mark = 0 } = {}] = readFenceFile(world.path) ?? [];
+    await storage.close();
+    await writeFenceFile(world.path, [{ databaseId, mark: mark + 10_000 }]);
+    await decide(world, 'accept all');
+    const next = await world.open();
+    await next.fence.beat();
+    t.is(next.fence.refusedUntil(), 0);
+  });
+
+  test('an operator can refuse all that is stored; what comes later is not refused', async (t, world) => {
+    const { fence, storage, refusing } = await world.open();
+    await fence.beat();
+    await createTraced(storage.secrets);
+    const { refusedUntil } = await decide(world, 'refuse all');
+    t.true(refusedUntil >= world.clock.now);
+    await fence.beat();
+    t.is(fence.refusedUntil(), refusedUntil);
+    await until('the count', () => refusing.length === 1);
+    t.true(((await storage.fence.look())?.mark ?? 0) > refusedUntil);
+  });
+
+  test('a storage that goes away is reported once, and once that it is back, by the process that marks', async (t, world) => {
+    for (const isMarker of [true, false]) {
+      const { fence, storage, others } = await world.open({ isMarker });
+      await fence.beat();
+      const { look } = storage.fence;
+      let isAway = true;
+      storage.fence.look = async () => {
+        if (isAway) throw new Error('gone');
+        return look();
+      };
+      for (let beats = 0; beats < 3; beats++) t.false(await fence.beat());
+      isAway = false;
+      for (let beats = 0; beats < 2; beats++) t.true(await fence.beat());
+      t.deepEqual(others, isMarker ? ['away: gone', 'back'] : []);
+    }
   });
 
   test('kill -9 in whichever moment of a beat refuses nothing', async (t, { place, path }) => {
@@ -449,17 +506,12 @@ async function setBack(url: string, { mark, refusedUntil }: FenceState): Promise
   await client.close();
 }
 
-async function liftAsDocumented(url: string): Promise<void> {
-  if (url.startsWith('sqlite:')) {
-    const [, statement = ''] = /^sqlite3 \S+ '(UPDATE .*)'$/m.exec(LIFTING) ?? [];
-    const database = new DatabaseSync(url.slice('sqlite:'.length));
-    database.exec(statement);
-    database.close();
-    return;
+/** As `hushbox fence` does, at the clock of the test. */
+async function decide({ place, path, clock }: World, decision: FenceDecision): Promise<FenceState> {
+  const control = await openFence(configOf(place.url));
+  try {
+    return await control.decide(decision, clock.now, readFenceFile(path) ?? []);
+  } finally {
+    await control.close();
   }
-  const [, values = ''] = /^mongosh .* 'db\.secrets\.updateOne\((.*)\)'$/m.exec(LIFTING) ?? [];
-  const [filter, update] = new Function(`return [${values}]`)();
-  const client = new MongoClient(url);
-  await client.db().collection('secrets').updateOne(filter, update);
-  await client.close();
 }

@@ -1,9 +1,12 @@
 import { Agent } from 'node:http';
 import { connect } from 'node:net';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { createSecret, openUpload, readSecret, send } from '../support/http/client.ts';
-import { start, until } from '../support/process/program.ts';
+import { launch, start, until } from '../support/process/program.ts';
+import { temporaryFolder } from '../support/storage/storage.ts';
 
 const PHRASE = 'correct horse battery staple';
 
@@ -139,7 +142,6 @@ test.serial('pipelined requests are answered, or do not happen, through a roll a
 
 test.serial('SIGTERM during the start ends it cleanly', async (t) => {
   for (const delayMs of [150, 250, 350]) {
-    const { launch } = await import('../support/process/program.ts');
     const program = await launch(t);
     await until('a worker', () => program.workers().length > 0);
     await sleep(delayMs - 150);
@@ -147,6 +149,24 @@ test.serial('SIGTERM during the start ends it cleanly', async (t) => {
     const orderedAt = performance.now();
     t.deepEqual(await program.exit, { code: 0, signal: null });
     t.true(performance.now() - orderedAt < 10_000);
+  }
+});
+
+test.serial('SIGTERM ends a start that cannot go on: workers that wait for a lock, or do not run at all', async (t) => {
+  const folder = await temporaryFolder(t);
+  const locker = new DatabaseSync(join(folder, 'hushbox.db'));
+  t.teardown(() => locker.close());
+  locker.exec('BEGIN EXCLUSIVE');
+  for (const isStopped of [false, true]) {
+    const program = await launch(t, { folder });
+    await until('both workers', () => program.workers().length === 2);
+    if (isStopped) for (const pid of program.workers()) process.kill(pid, 'SIGSTOP');
+    else await sleep(1_500); // until they wait for the lock
+    const orderedAt = performance.now();
+    program.signal('SIGTERM');
+    t.deepEqual(await program.exit, { code: 0, signal: null });
+    t.true(performance.now() - orderedAt < 5_000);
+    t.deepEqual(program.processes(), []);
   }
 });
 

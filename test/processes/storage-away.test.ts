@@ -1,4 +1,6 @@
+import { renameSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { createSecretKey } from '../../src/secrets/keys.ts';
 import { type MongoProxy, startMongoProxy } from '../storage/mongo/mongo-proxy.ts';
@@ -43,6 +45,16 @@ withMongo('without its storage the program starts, says so, and is ready once th
   await untilItListens(program, target);
   await saysUnavailable(t, target);
   t.is(program.stdout(), '');
+  const lines = program
+    .stderr()
+    .split('\n')
+    .filter((line) => line.includes('storage does not answer yet'));
+  t.is(lines.length, 2); // one a minute from each worker
+  const { port } = new URL(proxy.url);
+  for (const line of lines) {
+    t.regex(line, new RegExp(`"reason":"MongoDB does not answer: connect ECONNREFUSED 127\\.0\\.0\\.1:${port}"`));
+    t.notRegex(line, /"stack"/);
+  }
   const before = program.workers();
 
   await proxy.heal();
@@ -82,6 +94,28 @@ withMongo('with the storage away, SIGTERM ends the program cleanly', async (t) =
   t.deepEqual(await program.exit, { code: 0, signal: null });
   t.true(performance.now() - orderedAt < 10_000);
 });
+
+test.serial(
+  'a data folder that goes away while nobody asks is reported at once, in one line, and its return too',
+  async (t) => {
+    const folder = await temporaryFolder(t);
+    const data = join(folder, 'data');
+    const env = { STORAGE_URL: `sqlite:${data}/hushbox.db`, DATA_DIR: data, FENCE_FILE: join(folder, 'fence.json') };
+    const program = await start(t, { folder, env });
+    const before = program.workers();
+    const key = await createSecret(program.base, { secret: 'kept' });
+    renameSync(data, `${data}.away`);
+    const told = (words: string): number => program.stderr().split(words).length - 1;
+    const words = '"reason":"the database file is no longer at its path","msg":"the storage is away: requests get 503"';
+    await until('the line', () => told(words) > 0, 5_000);
+    await sleep(2_500);
+    t.is(told(words), 1);
+    renameSync(`${data}.away`, data);
+    await until('its return', () => told('"the storage is back"') > 0, 5_000);
+    await until('the secret', async () => (await readSecret(program.base, key)).body.secret === 'kept');
+    t.deepEqual(program.workers(), before);
+  },
+);
 
 async function untilItListens(program: Program, target: string): Promise<void> {
   const isListening = () =>

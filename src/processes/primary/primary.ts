@@ -98,7 +98,8 @@ export async function runPrimary(config: Config, log: Log): Promise<void> {
 
   function stop(): void {
     log.info('shutting down: finishing open requests');
-    workers.stopAll((child) => drain(child, STOP));
+    // One that does not even listen to us has nothing to finish, and may take longer to start than there is time.
+    workers.stopAll((child) => (child.isUp ? drain(child, STOP) : kill(child)));
     exitIfAlone();
     setTimeout(() => {
       log.error('workers did not end in time: killed');

@@ -6,7 +6,7 @@ import { createMeters } from '../../ops/metrics/meters.ts';
 import { addressesOf, type Place } from '../addresses.ts';
 import { type Door, type DrainOrder, EXIT_HOPELESS, type ToPrimary, type ToWorker } from '../ipc.ts';
 import { createTotalsLink } from './totals-link.ts';
-import { startWorker } from './worker.ts';
+import { type RunningWorker, startWorker } from './worker.ts';
 
 /** How long closing may take after all unanswered requests have been cut. */
 const CLOSE_MS = 500;
@@ -32,6 +32,13 @@ export async function runWorkerProcess(config: Config, place: Place, log: Log): 
     onBound: (door, { socketPath: path, firstName }, bound) =>
       send({ type: 'bound', door, path, bound, ...(firstName !== undefined && { firstName }) }),
   });
+  let listening: RunningWorker | undefined;
+  void running.then(
+    (worker) => {
+      listening = worker;
+    },
+    () => {}, // reported below
+  );
   const cut = new AbortController();
   // A part that hangs while it closes, such as an unreachable storage, loses nothing when the process ends.
   const isOver = new Promise((resolve) => {
@@ -43,8 +50,8 @@ export async function runWorkerProcess(config: Config, place: Place, log: Log): 
     setTimeout(() => cut.abort(), deadlineMs).unref(); // the earliest of several deadlines counts
     if (isDraining) return;
     isDraining = true;
-    const stopped = (await running).stop({ acceptMs, cut: cut.signal });
-    await Promise.race([stopped, isOver]);
+    // One that does not listen yet has nothing to finish, and its start may take longer than there is time.
+    if (listening) await Promise.race([listening.stop({ acceptMs, cut: cut.signal }), isOver]);
     await Promise.race([totals.report(), sleep(REPORT_MS)]);
     process.exit(0);
   }

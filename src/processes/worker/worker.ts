@@ -10,6 +10,7 @@ import { createHttpServer } from '../../http/server.ts';
 import type { Bound, SocketAddress } from '../../http/socket-file.ts';
 import { loadMasterKeys, watchMasterKeys } from '../../keys/master-keys.ts';
 import { loadTokenKey } from '../../keys/token-key.ts';
+import { createAudit } from '../../ops/audit.ts';
 import type { Log } from '../../ops/log.ts';
 import type { Samples } from '../../ops/metrics/families.ts';
 import { measureProcess, measureStores } from '../../ops/metrics/measure.ts';
@@ -25,6 +26,8 @@ import type { Jobs } from './jobs.ts';
 import { createService } from './service.ts';
 
 const PING_INTERVAL_MS = 500;
+/** How often a storage that does not answer at the start is reported. */
+const AWAY_REPORT_MS = 60_000;
 const COUNT_WAITING_MS = 15_000;
 
 export type WorkerParts = {
@@ -158,6 +161,7 @@ function openFence({ config, log, meters, workerNumber }: WorkerParts, store: St
 
 /** Refused secrets are reported on stderr too, because the log can be silent. */
 function reportTo(log: Log): FenceReport {
+  const audit = createAudit(log);
   return {
     refusing(refused, refusedUntil) {
       const until = new Date(refusedUntil).toISOString();
@@ -166,6 +170,9 @@ function reportTo(log: Log): FenceReport {
       const secrets = refused === 1 ? '1 secret' : `${refused ?? 'some'} secrets`;
       process.stderr.write(`Hushbox refuses ${secrets} created until ${until}: ${message}\n`);
     },
+    lifted: () => audit('fence.lifted'),
+    away: (err) => log.error({ reason: reasonOf(err) }, 'the storage is away: requests get 503'),
+    back: () => log.info('the storage is back'),
     warning: (message, err) => log.warn({ err }, message),
   };
 }
@@ -180,12 +187,21 @@ function openHashing({ slots, meters }: WorkerParts): Hashing {
 }
 
 async function waitForStorage(ping: () => Promise<void>, log: Log): Promise<void> {
-  for (let isFirst = true; ; isFirst = false) {
+  for (let nextReportAt = 0; ; ) {
     try {
       return await ping();
     } catch (err) {
-      if (isFirst) log.warn({ err }, 'storage does not answer yet');
+      if (performance.now() >= nextReportAt) {
+        log.warn({ reason: reasonOf(err) }, 'storage does not answer yet');
+        nextReportAt = performance.now() + AWAY_REPORT_MS;
+      }
     }
     await new Promise((resolve) => setTimeout(resolve, PING_INTERVAL_MS).unref());
   }
+}
+
+/** Of a chain of causes the innermost one says what happened. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'an unknown failure';
+  return error.cause instanceof Error ? reasonOf(error.cause) : error.message;
 }

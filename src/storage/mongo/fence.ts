@@ -11,8 +11,26 @@ const MAX_ATTEMPTS = 100;
 /** The driver gives up after 4 s. */
 const COUNT_MS = 3_000;
 
-/** The fence's record in MongoDB: an update needs the document as it was read, because every change moves its mark. */
 export function createMongoFenceStore(fence: () => Collection<FenceDocument>): FenceStore {
+  const { look, change } = createFenceRecord(fence);
+  return translateFailures({
+    look,
+
+    advance: (now, known) => change((state) => advanced(state, now, known)),
+
+    async touch() {
+      await fence().updateOne({ _id: FENCE }, { $max: { mark: 0 } }); // changes nothing, and is confirmed like any other
+    },
+
+    async countRefused(refusedUntil, now) {
+      const readable = { state: 'waiting', createdAt: { $lte: refusedUntil }, visibleUntil: { $gt: now } };
+      return fence().countDocuments(readable as object, { maxTimeMS: COUNT_MS });
+    },
+  } satisfies FenceStore);
+}
+
+/** The fence's record in MongoDB: an update needs the document as it was read, because every change moves its mark. */
+export function createFenceRecord(fence: () => Collection<FenceDocument>) {
   async function look(): Promise<FenceState | undefined> {
     const found = await fence().findOne({ _id: FENCE }, { projection: { _id: 0 } });
     return found ?? undefined;
@@ -30,25 +48,15 @@ export function createMongoFenceStore(fence: () => Collection<FenceDocument>): F
     }
   }
 
-  return translateFailures({
-    look,
+  /** @returns the new state. */
+  async function change(how: (state: FenceState) => FenceState): Promise<FenceState> {
+    for (let attempts = 1; attempts <= MAX_ATTEMPTS; attempts++) {
+      const before = await look();
+      const after = how(before ?? unmarked(randomBytes(DATABASE_ID_BYTES).toString('hex')));
+      if (await replace(before, after)) return after;
+    }
+    throw new Error('too many processes move the mark');
+  }
 
-    async advance(now, known) {
-      for (let attempts = 1; attempts <= MAX_ATTEMPTS; attempts++) {
-        const before = await look();
-        const after = advanced(before ?? unmarked(randomBytes(DATABASE_ID_BYTES).toString('hex')), now, known);
-        if (await replace(before, after)) return after;
-      }
-      throw new Error('too many processes move the mark');
-    },
-
-    async touch() {
-      await fence().updateOne({ _id: FENCE }, { $max: { mark: 0 } }); // changes nothing, and is confirmed like any other
-    },
-
-    async countRefused(refusedUntil, now) {
-      const readable = { state: 'waiting', createdAt: { $lte: refusedUntil }, visibleUntil: { $gt: now } };
-      return fence().countDocuments(readable as object, { maxTimeMS: COUNT_MS });
-    },
-  } satisfies FenceStore);
+  return { look, change };
 }

@@ -8,6 +8,7 @@ import { createClients } from './clients.ts';
 import { CLAIMS, CLIENTS, COLLECTIONS, fenceIn, LIMITS, SECRETS } from './collections.ts';
 import { type Connection, isStandalone, keepConnection } from './engine/connection.ts';
 import { hasCode, NAMESPACE_NOT_FOUND } from './engine/error-codes.ts';
+import { reasonOf } from './engine/reason.ts';
 import { translateFailures } from './engine/unavailable.ts';
 import { createMongoEventStore } from './events.ts';
 import { createMongoFenceStore } from './fence.ts';
@@ -35,9 +36,22 @@ export async function openMongo(
   const capacity = createCapacity(limits.maxBytes, () => sizeOf(database()));
   const fence = createMongoFenceStore(() => fenceIn(database()));
   const takesWrites = createWriteProbe(fence.touch);
-  const { ask } = translateFailures({ ask: () => database().command({ ping: 1 }) });
+  const { ask } = translateFailures({
+    async ask() {
+      try {
+        await database().command({ ping: 1 });
+      } catch (error) {
+        // While it never connected, the driver says only "Topology is closed".
+        throw new Error(`MongoDB does not answer: ${reasonOf(whyUnconnected ?? error)}`);
+      }
+    },
+  });
   const closing = new AbortController();
-  const prepared = prepare(current, onWarning, closing.signal);
+  let whyUnconnected: unknown;
+  const onConnect = (failure: unknown): void => {
+    whyUnconnected = failure;
+  };
+  const prepared = prepare(current, onWarning, onConnect, closing.signal);
   return {
     secrets: createMongoSecretStore({ secrets, clients, capacity }),
     events: createMongoEventStore(secrets),
@@ -64,11 +78,18 @@ export async function openMongo(
 async function prepare(
   current: () => Connection,
   onWarning: (message: string) => void,
+  onConnect: (failure: unknown) => void,
   signal: AbortSignal,
 ): Promise<void> {
   await untilDone(signal, async () => {
     const { client, database } = current();
-    await client.connect();
+    await client.connect().then(
+      () => onConnect(undefined),
+      (error) => {
+        onConnect(error);
+        throw error;
+      },
+    );
     const hello = await database.command({ hello: 1 });
     if (isStandalone(hello)) onWarning('MongoDB runs standalone and can lose acknowledged writes: use a replica set');
   });

@@ -34,7 +34,6 @@ const MEBIBYTE = 1024 * 1024;
 
 // One after the other: each starts processes. `test.skip` knows no `serial`.
 const testMongo = MONGODB.test.serial ?? MONGODB.test;
-const withSqlite3 = spawnSync('sqlite3', ['-version']).status === 0 ? test.serial : test.serial.skip;
 const isRoot = process.getuid?.() === 0;
 const asRoot = (isRoot ? test.serial : test.serial.skip) as TestFn;
 const isMountAllowed = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0;
@@ -161,7 +160,7 @@ testMongo('mongodb: what was read after a dump stays read when the dump is resto
   await survives(t, { folder, env: { STORAGE_URL: url, DATA_DIR: folder } }, () => copyDatabase(t, url));
 });
 
-withSqlite3('without the fence file the command of the page refuses what the copy holds', async (t) => {
+test.serial('without the fence file the command of the page refuses what the copy holds', async (t) => {
   const { folder, backups, env } = await place(t);
   const first = await start(t, { folder: join(folder, 'data'), env });
   const { secret_key } = await create(first.base);
@@ -170,7 +169,8 @@ withSqlite3('without the fence file the command of the page refuses what the cop
   await stop(first);
   runFromPage('cp -p backups/hushbox.db', folder);
   execFileSync('rm', [join(folder, 'data', 'fence.json')]);
-  runFromPage('UPDATE fence', folder);
+  t.regex(PAGE, /^hushbox fence refuse-all$/m);
+  t.is((await hushbox(['fence', 'refuse-all', '--yes'], env)).code, 0);
   const second = await start(t, { folder: join(folder, 'data'), env });
   t.is((await readSecret(second.base, secret_key)).status, 404);
   const fresh = await createSecret(second.base, { secret: 'as ever' });
@@ -260,7 +260,7 @@ for (const umask of ['000', '777']) {
 
 /** The one sentence that the command fails with; it says nothing else. */
 async function refusal(t: ExecutionContext, file: string, env: Record<string, string>): Promise<string> {
-  const terminal = { env, now: Date.now, say: t.fail, complain: t.fail };
+  const terminal = { env, now: Date.now, say: t.fail, ask: async () => t.fail(), complain: t.fail };
   const error = await t.throwsAsync(backUp(terminal, readConfig(env), { file }));
   const sentence = describe(error);
   t.notRegex(sentence, /\n/);

@@ -221,6 +221,7 @@ for (const ending of ['-wal', '-shm']) {
       const { secrets: store, close } = await openListening(url, losses);
       t.teardown(close);
       const before = await times(20, () => createTraced(store));
+      for (const { id } of before) t.truthy(await store.find(id, CREATED_AT)); // so that the reader has the files open too
       renameSync(pathOf(url) + ending, join(await temporaryFolder(t), 'away'));
       if (place === 'another file') writeFileSync(pathOf(url) + ending, '');
       // The very first one, and so on: there is no moment in which one more is lost.
@@ -274,6 +275,7 @@ test('a damaged first page is noticed by a look alone: nothing more is written, 
   const secret = await createTraced(store);
   await store.sweep(CREATED_AT, 100, 0);
   await store.refundTry(newSecret().id); // answered after the WAL was emptied
+  await fence.look(); // from now on the first page is in the memory of the reader
   overwrite(pathOf(url), 0, Buffer.alloc(4096, 'damaged '));
   await areUnavailable(t, { look: fence.look });
   const { find: _, findReceipt: __, ...writes } = verbsOn(store, secret);

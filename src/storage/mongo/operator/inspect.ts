@@ -5,6 +5,7 @@ import type { Inspection, MongoFact } from '../../inspection.ts';
 import { COLLECTIONS, SECRETS } from '../collections.ts';
 import { type Connection, connectPatiently, isStandalone, keepConnection } from '../engine/connection.ts';
 import { hasCode, NAMESPACE_NOT_FOUND } from '../engine/error-codes.ts';
+import { codeOf, reasonOf } from '../engine/reason.ts';
 
 /** Looks at the server through its own connection. Changes nothing, and creates neither database nor collection. */
 export async function inspectMongo(url: string, clock: Clock): Promise<Inspection> {
@@ -73,17 +74,4 @@ async function inspectWrites({ database }: Connection): Promise<MongoFact> {
   } catch (error) {
     return { type: 'no-write', code: codeOf(error) };
   }
-}
-
-/** A message of the system names at most a host and a port; one of the driver or the server can quote more. */
-function reasonOf(error: unknown): string {
-  const { cause, syscall, message } = error as { cause?: unknown; syscall?: unknown; message: string };
-  if (cause instanceof Error) return reasonOf(cause);
-  return syscall === undefined ? codeOf(error) : message;
-}
-
-/** Messages of the driver and the server can quote addresses and documents, so only the code or the name is kept. */
-function codeOf(error: unknown): string {
-  const { code, name } = error as { code?: unknown; name?: string };
-  return typeof code === 'number' || typeof code === 'string' ? `error ${code}` : String(name);
 }

@@ -56,6 +56,13 @@ export function openLooker(path: string): DatabaseSync {
   return connect(url, { readOnly: true });
 }
 
+/** Unlike an ordinary connection, never creates the file. */
+export function openExisting(path: string): DatabaseSync {
+  const url = pathToFileURL(path);
+  url.searchParams.set('mode', 'rw');
+  return connect(url);
+}
+
 /** Whether a process has the file open, or did not close it. */
 export function hasWal(path: string): boolean {
   return existsSync(`${path}-wal`);

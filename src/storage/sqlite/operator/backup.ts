@@ -11,14 +11,13 @@ import {
   statSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { backup, type DatabaseSync } from 'node:sqlite';
-import { pathToFileURL } from 'node:url';
+import { backup } from 'node:sqlite';
 import type { Clock } from '../../../clock.ts';
 import { syncFolder } from '../../../files/replace.ts';
 import type { DatabaseCopy } from '../../storage.ts';
 import { resultCode, retryWhileBusy, SQLITE_BUSY } from '../engine/busy.ts';
 import { COMPANIONS, refuseSplit } from '../engine/companions.ts';
-import { connect } from '../engine/connection.ts';
+import { openExisting } from '../engine/database.ts';
 import { MIGRATIONS } from '../schema.ts';
 
 const BUSY_DEADLINE_MS = 5_000;
@@ -136,13 +135,6 @@ function isLocked(path: string): boolean {
   } finally {
     database.close();
   }
-}
-
-/** Unlike an ordinary connection, never creates the file. */
-function openExisting(path: string): DatabaseSync {
-  const url = pathToFileURL(path);
-  url.searchParams.set('mode', 'rw');
-  return connect(url);
 }
 
 /** The file itself last: a removal that is interrupted is found again. */

@@ -5,6 +5,7 @@ import type { NewSecret } from '../../../../src/secrets/store.ts';
 import { createBatchRunner, OK } from '../../../../src/storage/sqlite/engine/batch.ts';
 import type { Message, Value } from '../../../../src/storage/sqlite/engine/codec.ts';
 import { openWriter } from '../../../../src/storage/sqlite/engine/database.ts';
+import { FileMoved, SQLITE_CANTOPEN } from '../../../../src/storage/sqlite/engine/file-check.ts';
 import { createProcedures, type SqliteProcedures } from '../../../../src/storage/sqlite/procedures.ts';
 import { MIGRATIONS } from '../../../../src/storage/sqlite/schema.ts';
 import { temporaryFolder } from '../../../support/storage/storage.ts';
@@ -14,12 +15,12 @@ const SQLITE_FULL = 13;
 const SQLITE_CONSTRAINT = 19;
 const ONE_MIB = 1024 * 1024;
 
-async function openBatch(t: ExecutionContext) {
+async function openBatch(t: ExecutionContext, checkFile = (): void => {}) {
   const database = openWriter(join(await temporaryFolder(t), 'hushbox.db'), MIGRATIONS);
   t.teardown(() => database.close());
   const { procedures, before, after } = createProcedures(database, NO_LIMITS);
   const list = Object.values(procedures);
-  const runBatch = createBatchRunner({ database, procedures: list, before, after, checkFile() {} });
+  const runBatch = createBatchRunner({ database, procedures: list, before, after, checkFile });
   const call = <Name extends keyof SqliteProcedures>(
     name: Name,
     ...value: Parameters<SqliteProcedures[Name]>
@@ -69,3 +70,20 @@ test('what cannot be done fails alone, wherever in a batch it is', async (t) => 
   }
   t.is(ids().length, 1 + 3 * 8);
 });
+
+for (const [moment, at, isStored] of [
+  ['before', 1, false],
+  ['after', 2, true],
+] as const) {
+  test(`a file that is gone ${moment} the commit: nothing of the batch is acknowledged`, async (t) => {
+    let looks = 0;
+    const { runBatch, creating, ids } = await openBatch(t, () => {
+      looks += 1;
+      if (looks === at) throw new FileMoved('gone', false);
+    });
+    const batch = Array.from({ length: 3 }, () => newSecret());
+    t.deepEqual(runBatch(batch.map(creating)).map(codeOf), [SQLITE_CANTOPEN, SQLITE_CANTOPEN, SQLITE_CANTOPEN]);
+    t.is(looks, at); // no second attempt
+    t.is(ids().length, isStored ? 3 : 0);
+  });
+}

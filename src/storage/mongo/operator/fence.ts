@@ -1,0 +1,26 @@
+import { decided, type FenceControl } from '../../../fence/store.ts';
+import { fenceIn } from '../collections.ts';
+import { connectPatiently, keepConnection } from '../engine/connection.ts';
+import { translateFailures } from '../engine/unavailable.ts';
+import { createFenceRecord, createMongoFenceStore } from '../fence.ts';
+
+/** @throws AppError STORAGE_UNAVAILABLE when there is no server; Error when the URL is not valid. */
+export async function openMongoFence(url: string): Promise<FenceControl> {
+  const connection = keepConnection(url);
+  const { current, close } = connection;
+  const fence = () => fenceIn(current().database);
+  const { change } = createFenceRecord(fence);
+  const { look, countRefused } = createMongoFenceStore(fence);
+  const { connect, decide } = translateFailures({
+    connect: () => connectPatiently(connection),
+    decide: ((decision, now, known) =>
+      change((state) => decided(state, decision, now, known))) satisfies FenceControl['decide'],
+  });
+  try {
+    await connect();
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { look, countRefused, decide, close };
+}

@@ -1,0 +1,69 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { AppError } from '../../../errors.ts';
+import { decided, type FenceControl, type FenceState } from '../../../fence/store.ts';
+import { resultCode, retryWhileBusy } from '../engine/busy.ts';
+import { refuseSplit } from '../engine/companions.ts';
+import { openExisting } from '../engine/database.ts';
+import { createFenceRecord } from '../fence/procedures.ts';
+
+const BUSY_DEADLINE_MS = 5_000;
+
+/** Calls block the thread: for the operator's commands, not for the service. @throws Error when there is no such file. */
+export async function openSqliteFence(path: string): Promise<FenceControl> {
+  const inTime = <Result>(run: () => Result): Result => retryWhileBusy(performance.now() + BUSY_DEADLINE_MS, run);
+  refuseSplit(path, performance.now() + BUSY_DEADLINE_MS);
+  const database = openExisting(path);
+
+  function attempt<Result>(run: () => Result): Result {
+    try {
+      return inTime(run);
+    } catch (cause) {
+      if (resultCode(cause) === 0) throw cause;
+      throw new AppError('STORAGE_UNAVAILABLE', { cause, retryAfterSeconds: 1 });
+    }
+  }
+
+  return {
+    async look() {
+      return attempt(() => {
+        if (!hasFence(database)) return undefined;
+        const state = createFenceRecord(database).look();
+        return state.mark > 0 ? state : undefined;
+      });
+    },
+
+    async countRefused(refusedUntil, now) {
+      const sql = 'SELECT count(*) AS count FROM waiting WHERE created_at <= ? AND expires_at > ?';
+      return attempt(() => database.prepare(sql).get(refusedUntil, now)?.count as number);
+    },
+
+    async decide(decision, now, known) {
+      return attempt(() =>
+        inTransaction(database, () =>
+          createFenceRecord(database).change((state) => decided(state, decision, now, known)),
+        ),
+      );
+    },
+
+    async close() {
+      database.close();
+    },
+  };
+}
+
+/** A file of the first version has none. */
+function hasFence(database: DatabaseSync): boolean {
+  return database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'fence'").get() !== undefined;
+}
+
+function inTransaction(database: DatabaseSync, run: () => FenceState): FenceState {
+  database.exec('PRAGMA synchronous = FULL; BEGIN IMMEDIATE');
+  try {
+    const state = run();
+    database.exec('COMMIT');
+    return state;
+  } catch (error) {
+    if (database.isTransaction) database.exec('ROLLBACK');
+    throw error;
+  }
+}
