@@ -1,3 +1,4 @@
+import '../../scripts/check-node.cjs';
 import { type Config, invalid, parseEnvironment } from '../config/config.ts';
 import { VERSION } from '../version.ts';
 import { type Command, HELP, parseArguments, type Topic, USAGE, WrongUse } from './arguments.ts';

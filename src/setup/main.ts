@@ -1,3 +1,4 @@
+import '../../scripts/check-node.cjs';
 import { readFileSync } from 'node:fs';
 import { createLog } from '../ops/log.ts';
 import { makeKeys } from './keys.ts';

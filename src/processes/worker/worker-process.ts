@@ -38,9 +38,17 @@ export async function runWorkerProcess(config: Config, place: Place, log: Log): 
     cut.signal.addEventListener('abort', () => setTimeout(resolve, CLOSE_MS));
   });
   let isDraining = false;
+  let isListening = false;
+  void running.then(
+    () => {
+      isListening = true;
+    },
+    () => {}, // reported below
+  );
 
   async function drain({ acceptMs, deadlineMs }: DrainOrder): Promise<void> {
     setTimeout(() => cut.abort(), deadlineMs).unref(); // the earliest of several deadlines counts
+    if (!isListening) process.exit(0); // nothing to answer, and on a busy machine the rest of the start may take long
     if (isDraining) return;
     isDraining = true;
     const stopped = (await running).stop({ acceptMs, cut: cut.signal });
