@@ -1,31 +1,35 @@
+import '../scripts/check-node.cjs';
 import './quiet.ts'; // before everything else
 import cluster from 'node:cluster';
 import { enableCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import type { Config } from './config/config.ts';
+import type { Config, Reading } from './config/config.ts';
 
 // First of all, and not in the shared temporary folder, where others could plant code.
 enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/compiled', import.meta.url)));
 // Workers obey the primary alone, from their first moment: they ignore signals to the process group.
 if (cluster.isWorker) for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
+// Until there are workers, the primary ends at once, and cleanly.
+else for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(0));
 
 const { invalid, parseEnvironment } = await import('./config/config.ts');
 const { createLog } = await import('./ops/log.ts');
 const { INTERNAL_FIRST_NAME, WORKER_NUMBER } = await import('./processes/ipc.ts');
 
-async function readConfigOrEnd(): Promise<Config> {
-  const reading = parseEnvironment(process.env);
+async function readConfigOrEnd(reading: Reading): Promise<Config> {
   const problems = cluster.isPrimary
     ? await (await import('./processes/primary/preflight.ts')).findProblems(reading)
     : reading.problems;
   if (problems.length === 0) return reading.values as Config;
-  process.stderr.write(`${invalid(problems).message}\n`);
+  process.stderr.write(`${[invalid(problems).message, ...reading.warnings].join('\n')}\n`); // one may explain the other
   process.exit(1);
 }
 
-const config = await readConfigOrEnd();
+const reading = parseEnvironment(process.env);
+const config = await readConfigOrEnd(reading);
 const log = createLog(config.LOG_LEVEL);
 if (cluster.isPrimary) {
+  for (const warning of reading.warnings) log.warn(warning);
   const { runPrimary } = await import('./processes/primary/primary.ts');
   await runPrimary(config, log);
 } else {

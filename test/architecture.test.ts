@@ -64,6 +64,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Packages with one place: what else needs them asks there. */
 const HOME_OF_PACKAGE: Readonly<Record<string, RegExp>> = {
   '../package.json': /^version\.ts$/,
+  '../scripts/check-node.cjs': /^main\.ts$/,
+  '../../scripts/check-node.cjs': /^(cli|setup)\/main\.ts$/,
   '@koa/router': /^http\/routing\.ts$/,
   '@node-rs/argon2': /^hashing\/argon2\.ts$/,
   koa: /^app\.ts$/,

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import { temporaryFolder } from './support/storage/storage.ts';
@@ -16,6 +16,7 @@ async function cloneWith(t: ExecutionContext, version: string): Promise<{ clone:
   for (const name of ['bin', 'scripts', 'src', 'package.json', 'Makefile']) {
     cpSync(name, join(clone, name), { recursive: true });
   }
+  symlinkSync(resolve('node_modules'), join(clone, 'node_modules'));
   const pretend = `Object.defineProperty(process.versions, 'node', { value: '${version}' });`;
   writeFileSync(join(folder, 'pretend.cjs'), pretend);
   const node = `#!/bin/sh\nexec '${process.execPath}' --require='${join(folder, 'pretend.cjs')}' "$@"\n`;
@@ -23,7 +24,13 @@ async function cloneWith(t: ExecutionContext, version: string): Promise<{ clone:
   return { clone, env: { ...process.env, PATH: `${folder}:${process.env.PATH}` } };
 }
 
-for (const command of ['bin/hushbox --version', 'npm start', 'scripts/node -e 0']) {
+const MAINS = ['src/main.ts', 'src/cli/main.ts', 'src/setup/main.ts'];
+for (const command of [
+  'bin/hushbox --version',
+  'npm start',
+  'scripts/node -e 0',
+  ...MAINS.map((file) => `node ${file}`),
+]) {
   test(`an older Node is told so, and what to do: ${command}`, async (t) => {
     for (const version of ['18.20.4', '24.18.0', '23.99.99']) {
       const { clone, env } = await cloneWith(t, version);

@@ -1,3 +1,4 @@
+import '../../scripts/check-node.cjs';
 import '../quiet.ts'; // before everything else
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';

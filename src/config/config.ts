@@ -2,10 +2,15 @@ import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { z } from 'zod';
 import { whyUnsafe } from '../keys/token-key.ts';
+import { findMisspelt } from './misspelt.ts';
 import { Env, SECRET_BEARING, type SecretBearing, SQLITE_PREFIX, type Values } from './schema.ts';
 
 /** The path of a socket has 107 bytes; the first name of the internal socket takes 19 of them, with the slash. */
 const DATA_DIR_MAX_BYTES = 88;
+const OPEN_DEVELOPMENT =
+  'HOST lets other machines in, and this is development mode: everybody may send requests with /proxy/, read the list ' +
+  'of /server/ and use notify. Set NODE_ENV=production, which needs MASTER_KEY and closes these ' +
+  '(docs/operations.md, "Development and production")';
 const LOOPBACK = /^(?:localhost|::1|127(?:\.\d{1,3}){3})$/i;
 
 export type Config = Readonly<
@@ -29,6 +34,8 @@ export type Reading = {
   values: Partial<Config>;
   /** A sentence for each bad variable, without its value. */
   problems: readonly string[];
+  /** A sentence for each thing that is probably a mistake, without a value that may be secret. */
+  warnings: readonly string[];
 };
 
 /** Checks every variable separately, so that a bad one hides no other. An empty variable counts as absent. */
@@ -54,7 +61,18 @@ export function parseEnvironment(env: Readonly<Record<string, string | undefined
   const files = Object.fromEntries([...fromFile].map((name) => [name, resolve(given[`${name}_FILE`] as string)]));
   const complete = { ...refine(values as Partial<Values>), files };
   for (const problem of findInternalProblems(complete, given)) problems.add(problem);
-  return { values: Object.freeze(complete), problems: [...problems] };
+  return { values: Object.freeze(complete), problems: [...problems], warnings: findWarnings(complete, given) };
+}
+
+function findWarnings({ NODE_ENV, HOST = '', SOCKET_DIR }: Partial<Config>, given: Given['given']): string[] {
+  const known = [...Object.keys(Env.shape), ...SECRET_BEARING.map((name) => `${name}_FILE`)];
+  const warnings = findMisspelt(Object.keys(given), known).map(
+    ([found, meant]) => `${found} is no variable of Hushbox and is ignored: is ${meant} meant?`,
+  );
+  if (NODE_ENV !== 'production' && SOCKET_DIR === undefined && HOST !== '' && !LOOPBACK.test(HOST)) {
+    warnings.push(OPEN_DEVELOPMENT);
+  }
+  return warnings;
 }
 
 /** Problems of the internal listener that come from two variables together. */

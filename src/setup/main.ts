@@ -1,3 +1,4 @@
+import '../../scripts/check-node.cjs';
 import '../quiet.ts'; // before everything else
 import { readFileSync } from 'node:fs';
 import { createLog } from '../ops/log.ts';

@@ -6,20 +6,16 @@ import type { Samples } from '../../ops/metrics/families.ts';
 import type { Report } from '../../ops/metrics/meters.ts';
 import { createTotals } from '../../ops/metrics/totals.ts';
 import { chooseFirstName } from '../internal-socket.ts';
-import { type Door, type DrainOrder, INTERNAL_FIRST_NAME, type ToPrimary } from '../ipc.ts';
-import { type Child, drain, kill, send } from './children.ts';
+import { type Door, INTERNAL_FIRST_NAME, type ToPrimary } from '../ipc.ts';
+import { type Child, send } from './children.ts';
 import { countCores } from './cores.ts';
+import { createEnding } from './ending.ts';
 import { createRoll } from './roll.ts';
 import { obeySignals } from './signals.ts';
 import { createSlotBroker } from './slot-broker.ts';
 import { createSockets, type Sockets, sayTaken } from './sockets.ts';
 import { tryToListen } from './try-listen.ts';
 import { createWorkers, type Workers } from './workers.ts';
-
-/** The whole program ends within 10 s of SIGTERM. */
-const STOP: DrainOrder = { type: 'drain', acceptMs: 7_500, deadlineMs: 8_500 };
-const STOP_DEADLINE_MS = 9_700;
-const KILL_WAIT_MS = 500;
 
 /**
  * The primary: keeps the workers running, passes orders on, adds up their counts. It opens no storage and serves
@@ -54,9 +50,9 @@ export async function runPrimary(config: Config, log: Log): Promise<void> {
     chooseFirstName: () => (config.INTERNAL_PORT === undefined ? chooseFirstName(config.DATA_DIR) : ''),
     onTaken,
   });
+  const ending = createEnding({ workers, log });
   let isAnnounced = false;
   let reason = 'its workers die as soon as they start';
-  let exitCode = 0;
 
   function onMessage(child: Child, message: ToPrimary): void {
     if (message.type === 'want-slot') broker.want(child);
@@ -70,52 +66,22 @@ export async function runPrimary(config: Config, log: Log): Promise<void> {
 
   function onExit(child: Child): void {
     broker.forget(child);
-    if (workers.isStopping()) exitIfAlone();
+    if (workers.isStopping()) ending.exitIfAlone();
     else totals.onRestart(child.order ? 'replaced' : 'died');
-  }
-
-  function exitIfAlone(): void {
-    if (workers.all.size === 0) process.exit(exitCode);
   }
 
   /** At the start this program was the second one; later it goes on, because most of it still works. */
   function onTaken(door: Door, path: string): void {
     log.error({ path }, 'another program has taken the socket; it is bound again when that program has ended');
-    if (isAnnounced) return;
-    reason = sayTaken(door, path);
-    giveUp();
+    if (!isAnnounced) ending.giveUp(sayTaken(door, path));
   }
 
   function onHopeless(): void {
     log.fatal('workers die as soon as they start: giving up');
-    giveUp();
+    ending.giveUp(reason);
   }
 
-  function giveUp(): void {
-    process.stderr.write(`Hushbox cannot run: ${reason}\n`);
-    killAll();
-  }
-
-  function stop(): void {
-    log.info('shutting down: finishing open requests');
-    // One that does not even listen to us has nothing to finish, and may take longer to start than there is time.
-    workers.stopAll((child) => (child.isUp ? drain(child, STOP) : kill(child)));
-    exitIfAlone();
-    setTimeout(() => {
-      log.error('workers did not end in time: killed');
-      killAll();
-    }, STOP_DEADLINE_MS);
-  }
-
-  /** Ends everything now, as a failure. */
-  function killAll(): void {
-    exitCode = 1;
-    workers.stopAll(kill);
-    exitIfAlone();
-    setTimeout(() => process.exit(exitCode), KILL_WAIT_MS);
-  }
-
-  obeySignals({ stop, kill: killAll, roll: createRoll({ workers, count, log }) });
+  obeySignals({ stop: ending.stop, kill: ending.killAll, roll: createRoll({ workers, count, log }) });
   const whyNot = whyNoProxy(config);
   if (whyNot) log.info(whyNot);
   workers.startAll();

@@ -30,5 +30,10 @@ export function obeySignals(orders: Orders): void {
     }
   }
 
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    const before = process.listeners(signal); // until now, main.ts ends the program at once
+    // In this order: a signal that has arrived and is not handled yet would be lost with the last listener.
+    process.on(signal, onSignal);
+    for (const listener of before) process.off(signal, listener);
+  }
 }
