@@ -21,6 +21,7 @@ const ANSWERS: readonly RegExp[] = [
   /^\{"secret_key":"[\w-]{48}","expires_at":"[\dT:.-]+Z"\}$/,
   /^\{"phrase":true,"expires_at":"[\dT:.-]+Z"\}$/,
   /^\{"secret":"some secret"\}$/,
+  /^some secret$/,
   /^\{"secret":"some secret"\}$/,
   /^\{"state":"waiting","created_at":"[\dT:.-]+Z","expires_at":"[\dT:.-]+Z","wrong_tries":0,"reads":0\}$/,
   /^\{"secret_key":"[\w-]{48}","expires_at":"[\dT:.-]+Z","webhook_secret":"whsec_[\w+/]{86}=="\}$/,

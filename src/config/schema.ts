@@ -211,7 +211,7 @@ function isPublicUrl(url: string): boolean {
   return parsed !== null && !parsed.username && !parsed.password;
 }
 
-/** @returns the origins as browsers write them; undefined if one is none. */
+/** @returns the origins as browsers write them; undefined if a part is not an origin. */
 function parseOrigins(text: string): string[] | undefined {
   const urls = text.split(',').map((part) => (isPublicUrl(part.trim()) ? URL.parse(part.trim()) : null));
   // Browsers know no patterns, though a URL may have an asterisk.

@@ -56,7 +56,7 @@ export function createNetworkFinder(
   };
 }
 
-/** Tells whether the peer of a request is a trusted proxy, whose forwarded headers count. */
+/** Creates a check whether the peer of a request is a trusted proxy, whose forwarded headers count. */
 export function createPeerCheck({ proxies, isPeerProxy }: Trust): (request: IncomingMessage) => boolean {
   if (isPeerProxy) return () => true;
   const ranges = proxies.map(parseProxy);
