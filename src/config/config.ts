@@ -7,6 +7,8 @@ import { Env, SECRET_BEARING, type SecretBearing, SQLITE_PREFIX, type Values } f
 /** The key of the demonstration, which is public. */
 const DEMO_JWT_KEY =
   'a9ddbcaba8c0ac1a0a812dc0c2f08514b23f2db0a68343cb8199ebb38a6d91e4ebfb378e22ad39c2d01d0b4ec9c34aa91056862ddace3fbbd6852ee60c36acbf';
+/** Of SHA-512. */
+const HMAC_BLOCK_BYTES = 128;
 /** The path of a socket has 107 bytes; the first name of the internal socket takes 19 of them, with the slash. */
 const DATA_DIR_MAX_BYTES = 88;
 const OPEN_DEVELOPMENT =
@@ -55,7 +57,7 @@ export function parseEnvironment(env: Readonly<Record<string, string | undefined
   if (given.NODE_ENV === 'production' && given.MASTER_KEY === undefined && !given.MASTER_KEY_FILE) {
     problems.add('MASTER_KEY must be set in production (openssl rand -hex 32)');
   }
-  if (given.NODE_ENV === 'production' && values.JWT_HEX_SECRET?.equals(Buffer.from(DEMO_JWT_KEY, 'hex'))) {
+  if (given.NODE_ENV === 'production' && values.JWT_HEX_SECRET && isDemoKey(values.JWT_HEX_SECRET)) {
     problems.add('JWT_HEX_SECRET must not be the one of the demonstration in production');
   }
   if (given.PROXY_OPEN === 'true' && given.PROXY_TOKEN) {
@@ -76,6 +78,13 @@ function findWarnings({ NODE_ENV, HOST = '', SOCKET_DIR }: Partial<Config>, give
     warnings.push(OPEN_DEVELOPMENT);
   }
   return warnings;
+}
+
+/** HMAC pads a key with zeros to a block: with zeros at its end it is still the same key (RFC 2104 §2). */
+function isDemoKey(key: Buffer): boolean {
+  if (key.length > HMAC_BLOCK_BYTES) return false;
+  const pad = (bytes: Buffer): Buffer => Buffer.concat([bytes], HMAC_BLOCK_BYTES);
+  return pad(key).equals(pad(Buffer.from(DEMO_JWT_KEY, 'hex')));
 }
 
 /** Problems of the internal listener that come from two variables together. */

@@ -328,13 +328,18 @@ test('production refuses the key of the demonstration, however it is written', a
     { JWT_HEX_SECRET: DEMO_JWT_KEY },
     { JWT_HEX_SECRET: DEMO_JWT_KEY.toUpperCase().replaceAll('F', 'F ') },
     { JWT_HEX_SECRET_FILE: path },
+    // HMAC pads a key with zeros to 128 bytes: these are the same key.
+    { JWT_HEX_SECRET: `${DEMO_JWT_KEY}00` },
+    { JWT_HEX_SECRET: `${DEMO_JWT_KEY}${'00'.repeat(64)}` },
   ]) {
     const message = refusal(t, { ...production, ...given });
     t.deepEqual(namedIn(message), ['JWT_HEX_SECRET']);
     t.notRegex(message, /a9ddbc/i);
     t.truthy(readConfig(given).JWT_HEX_SECRET);
   }
-  t.truthy(readConfig({ ...production, JWT_HEX_SECRET: `${DEMO_JWT_KEY}00` }).JWT_HEX_SECRET);
+  for (const end of ['01', '0001', '00'.repeat(65)]) {
+    t.truthy(readConfig({ ...production, JWT_HEX_SECRET: `${DEMO_JWT_KEY}${end}` }).JWT_HEX_SECRET);
+  }
 });
 
 test('PROXY_USER is 1 to 256 printable characters; PROXY_OPEN is true or false, and not beside a token', (t) => {

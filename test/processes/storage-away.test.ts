@@ -1,12 +1,12 @@
 import { join } from 'node:path';
-import test, { type ExecutionContext } from 'ava';
+import type { ExecutionContext } from 'ava';
 import { createSecretKey } from '../../src/secrets/keys.ts';
 import { type MongoProxy, startMongoProxy } from '../storage/mongo/mongo-proxy.ts';
 import { createSecret, readSecret, send } from '../support/http/client.ts';
 import { launch, type Program, type ProgramOptions, start, until } from '../support/process/program.ts';
 import { MONGODB, temporaryFolder } from '../support/storage/storage.ts';
 
-const withMongo = MONGODB.test === test ? test.serial : test.serial.skip;
+const withMongo = MONGODB.test.serial;
 
 async function openProxy(t: ExecutionContext): Promise<MongoProxy> {
   const { url } = await MONGODB.place(t);
