@@ -36,7 +36,7 @@ logs: ## follow the logs of the containers
 	@$(COMPOSE) logs --follow --tail=100
 
 test: build ## run every test that can run on this machine
-	@$(NODE) node_modules/ava/entrypoints/cli.js
+	@$(NODE) scripts/run-tests.ts
 
 check: build ## types, lint, generated files, tests with coverage
 	@PATH="$$PWD/.node/node_modules/node/bin:$$PATH" npm run --silent check

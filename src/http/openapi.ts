@@ -128,7 +128,6 @@ const BODY_ERRORS = ['TOO_LARGE', 'UNSUPPORTED_ENCODING'] as const;
 const NO_OPERATION: Readonly<Record<string, ErrorCode>> = {
   NotFound: 'NOT_FOUND',
   MethodNotAllowed: 'METHOD_NOT_ALLOWED',
-  Misdirected: 'MISDIRECTED',
 };
 
 const proxyCodes = Object.entries(PROXY_CODES)

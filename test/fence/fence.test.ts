@@ -81,8 +81,8 @@ async function createWorld(t: ExecutionContext, place: Place): Promise<World> {
 }
 
 for (const engine of ENGINES) {
-  // One after the other: a database that many wait for would seem to be away. `test.skip` knows no `serial`.
-  const testSerially = engine.test.serial ?? engine.test;
+  // One after the other: a database that many wait for would seem to be away.
+  const testSerially = engine.test.serial;
   const test = (title: string, run: (t: ExecutionContext, world: World) => Promise<void>): void =>
     testSerially(`${engine.name}: ${title}`, async (t) => run(t, await createWorld(t, await engine.place(t))));
 

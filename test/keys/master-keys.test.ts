@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import test, { type ExecutionContext, type TestFn } from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { readConfig } from '../../src/config/config.ts';
 import {
   changeMasterKeys,
@@ -24,10 +24,10 @@ import {
   type MasterKeys,
   watchMasterKeys,
 } from '../../src/keys/master-keys.ts';
+import { asRoot, withStrace } from '../support/process/tools.ts';
 import { temporaryFolder } from '../support/storage/storage.ts';
 
 const [NEW, OLD, OLDEST] = [randomBytes(32), randomBytes(32), randomBytes(32)] as [Buffer, Buffer, Buffer];
-const withStrace = (spawnSync('strace', ['true']).status === 0 ? test : test.skip) as TestFn;
 
 function rotate(keys: MasterKeys): MasterKeys {
   return [NEW, ...keys];
@@ -162,8 +162,7 @@ test('a variable is never looked at again', (t) => {
   t.is(watchMasterKeys(readConfig({ MASTER_KEY: OLD.toString('hex') }), () => t.fail())(), undefined);
 });
 
-const isRoot = process.geteuid?.() === 0;
-((isRoot ? test : test.skip) as TestFn)('a file keeps its owner when root changes it', async (t) => {
+asRoot('a file keeps its owner when root changes it', async (t) => {
   const { files } = await keysInFiles(t, false);
   execFileSync('chown', ['1234:2345', files.current]);
   changeMasterKeys(files, rotate);

@@ -2,13 +2,14 @@ import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import test, { type TestFn } from 'ava';
+import test from 'ava';
 import { ERRORS, PROXY_CODES } from '../../src/errors.ts';
 import { createSecret, readSecret, send } from '../support/http/client.ts';
 import { makeCertificate } from '../support/nginx/certificate.ts';
 import { startNginx, withNginx } from '../support/nginx/nginx.ts';
 import { CONFIGURATION, configure, isInstalled } from '../support/nginx/nginx-files.ts';
 import { startUpstream } from '../support/nginx/upstream.ts';
+import { testIf } from '../support/process/needs.ts';
 import { start, until } from '../support/process/program.ts';
 import { temporaryFolder } from '../support/storage/storage.ts';
 import { KEY } from './cases/case.ts';
@@ -18,7 +19,7 @@ const run = promisify(execFile);
 const GIXY = process.env.GIXY ?? 'gixy';
 /** On purpose: nothing of an answer waits there, and the worker has its own deadlines for slow clients. */
 const UNBUFFERED_PROXY = /(\nlocation ~ \^\/\+proxy\/\*\$ \{\n[^}]*?) +proxy_buffering off;\n/;
-const withGixy = (isInstalled(GIXY, '--version') ? test : test.skip) as TestFn;
+const withGixy = testIf(isInstalled(GIXY, '--version'), 'gixy');
 
 for (const server of ['plain.conf', 'tls.conf'] as const) {
   withNginx(`nginx takes the configuration with ${server}, without a warning`, async (t) => {

@@ -7,7 +7,7 @@ import { type ReadyProgram, start, until } from '../support/process/program.ts';
 import { MONGODB } from '../support/storage/storage.ts';
 
 const UPSTREAM = readFileSync('deploy/hosts/upstream.conf', 'utf8');
-const both = MONGODB.test === test && withNginx === test ? test : test.skip;
+const both = MONGODB.test === test ? withNginx : MONGODB.test;
 
 /** Two hosts with one storage and one key, behind nginx with the upstream of deploy/hosts. */
 async function startHosts(

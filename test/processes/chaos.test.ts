@@ -4,8 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import { createLedger } from '../support/process/ledger.ts';
+import { testIf } from '../support/process/needs.ts';
 import { kill, start, untilOneIsReady } from '../support/process/program.ts';
-import { temporaryFolder } from '../support/storage/storage.ts';
+import { MONGODB, temporaryFolder } from '../support/storage/storage.ts';
 
 const { MONGODB_TEST_URL, RIG_DIR } = process.env;
 /** 15 on every `make test`, 50 in CI, 1,000 by hand. */
@@ -63,7 +64,7 @@ test.serial('kill -9 of workers and of the program loses nothing and brings noth
   await survivesChaos(t, { url: (folder) => `sqlite:${join(folder, 'hushbox.db')}` }, KILLS);
 });
 
-const withMongo = MONGODB_TEST_URL ? test.serial : test.serial.skip;
+const withMongo = MONGODB.test.serial;
 withMongo('kill -9 of workers and of the program loses nothing and brings nothing back (mongodb)', async (t) => {
   const url = new URL(MONGODB_TEST_URL as string);
   url.pathname = `/hushbox_chaos_${process.pid}_${Date.now()}`;
@@ -73,7 +74,7 @@ withMongo('kill -9 of workers and of the program loses nothing and brings nothin
 
 /** A server of our own, since others use the one at MONGODB_TEST_URL. */
 const OWN_PORT = '27117';
-const withRig = RIG_DIR ? test.serial : test.serial.skip;
+const withRig = testIf(RIG_DIR !== undefined, 'RIG_DIR').serial;
 withRig('kill -9 of the database, too, loses nothing and brings nothing back (mongodb)', async (t) => {
   const server = (verb: string) => promisify(execFile)(join(RIG_DIR as string, 'mongo-server'), [verb, OWN_PORT]);
   t.timeout(300_000);

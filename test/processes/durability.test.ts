@@ -1,13 +1,9 @@
-import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import test from 'ava';
 import { createSecret, readSecret } from '../support/http/client.ts';
 import { start } from '../support/process/program.ts';
+import { withStrace } from '../support/process/tools.ts';
 import { temporaryFolder } from '../support/storage/storage.ts';
-
-const canTrace = spawnSync('strace', ['-e', 'trace=none', 'true']).status === 0;
-const withStrace = canTrace ? test.serial : test.serial.skip;
 
 type Event = 'request' | 'write' | 'sync' | 'answer';
 
@@ -38,7 +34,7 @@ function stepsOf(trace: string): Event[][] {
   return steps;
 }
 
-withStrace('a create and a read are synced to the disk before they are answered', async (t) => {
+withStrace.serial('a create and a read are synced to the disk before they are answered', async (t) => {
   const folder = await temporaryFolder(t);
   const output = join(folder, 'trace');
   const calls = 'trace=read,write,writev,pwrite64,fsync,fdatasync';

@@ -16,12 +16,11 @@ import { startMongoProxy } from '../storage/mongo/mongo-proxy.ts';
 import { createSecret, readSecret, send } from '../support/http/client.ts';
 import { launch, type ReadyProgram, start, until, untilOneIsReady } from '../support/process/program.ts';
 import { copyDatabase } from '../support/process/put-back.ts';
+import { withMounts, withStrace } from '../support/process/tools.ts';
 import { MONGODB, temporaryFolder } from '../support/storage/storage.ts';
 
-const withMongo = MONGODB.test === test ? test.serial : test.serial.skip;
-const withStrace = spawnSync('strace', ['-e', 'trace=none', 'true']).status === 0 ? test.serial : test.serial.skip;
-const isMountAllowed = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0;
-const withSmallDisk = isMountAllowed ? test.serial : test.serial.skip;
+const withMongo = MONGODB.test.serial;
+const withSmallDisk = withMounts.serial;
 
 async function stop(program: ReadyProgram): Promise<void> {
   program.signal('SIGTERM');
@@ -205,7 +204,7 @@ test.serial('kill -9 of everything, again and again, refuses nothing', async (t)
   }
 });
 
-withStrace(
+withStrace.serial(
   'a mark is synced in the database, then in a new file, which then takes the place of the old one',
   async (t) => {
     const folder = await temporaryFolder(t);

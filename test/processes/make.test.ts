@@ -8,6 +8,7 @@ import { parseEnvironment } from '../../src/config/config.ts';
 import { createTokenKey } from '../../src/tokens/calls/key.ts';
 import { signToken } from '../../src/tokens/calls/sign.ts';
 import { createSecret, openUpload, readSecret, send } from '../support/http/client.ts';
+import { testIf } from '../support/process/needs.ts';
 import {
   isAlive,
   launch,
@@ -20,9 +21,9 @@ import {
 import { temporaryFolder } from '../support/storage/storage.ts';
 
 const hasMake = spawnSync('make', ['--version'], { encoding: 'utf8' }).stdout?.startsWith('GNU Make') ?? false;
-const withMake = hasMake ? test.serial : test.serial.skip;
+const withMake = testIf(hasMake, 'make').serial;
 const hasScript = spawnSync('script', ['--version'], { encoding: 'utf8' }).stdout?.includes('util-linux') ?? false;
-const withTerminal = hasScript ? test.serial : test.serial.skip;
+const withTerminal = testIf(hasScript, 'script').serial;
 
 /** As `make run` where everything is installed, because a test installs nothing. */
 const MAKE_RUN = ['make', '--old-file=node_modules/.installed', 'run'] as const;

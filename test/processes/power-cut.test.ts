@@ -1,14 +1,11 @@
-import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import test, { type ExecutionContext } from 'ava';
+import type { ExecutionContext } from 'ava';
 import { createSecret, readSecret } from '../support/http/client.ts';
 import { parseTrace, rebuildDisk, STRACE, sentIn, type Trace } from '../support/process/disk-trace.ts';
 import { launch, start } from '../support/process/program.ts';
+import { withStrace } from '../support/process/tools.ts';
 import { temporaryFolder } from '../support/storage/storage.ts';
-
-const canTrace = spawnSync('strace', ['-e', 'trace=none', 'true']).status === 0;
-const withStrace = canTrace ? test.serial : test.serial.skip;
 
 const CUTS = Number(process.env.POWER_CUTS ?? 12);
 const CLIENTS = 8;
@@ -78,7 +75,7 @@ async function faultsAfter(t: ExecutionContext, disk: string, secrets: Traced[],
   return faults;
 }
 
-withStrace('a power cut at any moment loses no acknowledged secret and brings none back', async (t) => {
+withStrace.serial('a power cut at any moment loses no acknowledged secret and brings none back', async (t) => {
   t.timeout(600_000);
   const { folder, trace, secrets } = await traceLoad(t);
   const from = Math.min(...secrets.map(({ createdAt }) => createdAt));

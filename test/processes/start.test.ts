@@ -120,6 +120,19 @@ test.serial('wrong configuration ends the start, with every bad variable named a
   t.notRegex(program.stderr(), /bad-/);
 });
 
+test.serial(
+  'a misspelt variable and development open to others are warned of once, and beside what is wrong',
+  async (t) => {
+    const program = await start(t, { env: { HTPT_PORT: 'hidden-1', HOST: '0.0.0.0' } });
+    t.is(program.stderr().match(/"level":"warn".*HTPT_PORT .*HTTP_PORT/g)?.length, 1);
+    t.is(program.stderr().match(/"level":"warn".*NODE_ENV=production/g)?.length, 1);
+    const failed = await launch(t, { env: { NODE_ENV: 'production', MASTER_KYE: 'hidden-2' } });
+    await endsInFailure(t, failed);
+    t.regex(failed.stderr(), /^ {2}MASTER_KEY must be set[\s\S]*^MASTER_KYE .*MASTER_KEY/m);
+    t.notRegex(program.stderr() + failed.stderr(), /hidden-/);
+  },
+);
+
 test.serial('production refuses to start without a master key, and makes none', async (t) => {
   const program = await launch(t, { env: { NODE_ENV: 'production' } });
   await endsInFailure(t, program);

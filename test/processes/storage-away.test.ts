@@ -8,7 +8,7 @@ import { createSecret, readSecret, send } from '../support/http/client.ts';
 import { launch, type Program, type ProgramOptions, start, until } from '../support/process/program.ts';
 import { MONGODB, temporaryFolder } from '../support/storage/storage.ts';
 
-const withMongo = MONGODB.test === test ? test.serial : test.serial.skip;
+const withMongo = MONGODB.test.serial;
 
 async function openProxy(t: ExecutionContext): Promise<MongoProxy> {
   const { url } = await MONGODB.place(t);

@@ -1,13 +1,13 @@
 import { chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import test, { type ExecutionContext, type TestFn } from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { readConfig } from '../../src/config/config.ts';
 import { type Folders, type Given, type MongoAccess, makeKeys } from '../../src/setup/keys.ts';
+import { asRoot } from '../support/process/tools.ts';
 import { temporaryFolder } from '../support/storage/storage.ts';
 
 const HOST = 'mongo:27017';
 const GIVEN = ['aa', 'bb'].map((byte) => byte.repeat(32)) as [string, string];
-const asRoot = (process.getuid?.() === 0 ? test : test.skip) as TestFn;
 
 type Place = { folders: Folders; make(given?: Given): MongoAccess; read(name: string): string };
 

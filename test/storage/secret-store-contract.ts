@@ -16,8 +16,8 @@ import type { ContractTest, RawRecords } from './contract/world.ts';
  * instant. The clock is an argument of every verb, so that nothing sleeps.
  */
 export function secretStoreContract(engine: Engine, rawRecords: RawRecords): void {
-  // One after the other: the races in them are to be with themselves. `test.skip` knows no `serial`.
-  const testSerially = engine.test.serial ?? engine.test;
+  // One after the other: the races in them are to be with themselves.
+  const testSerially = engine.test.serial;
   const test: ContractTest = (title, run) =>
     testSerially(`${engine.name}: ${title}`, async (t) => {
       const { url, open } = await engine.place(t);

@@ -24,8 +24,8 @@ const KEY = randomBytes(32);
 const OTHER = randomBytes(32);
 for (const key of [KEY, OTHER]) remember(key.toString('hex'));
 
-// One after the other: each starts processes. `test.skip` knows no `serial`.
-const testMongo = MONGODB.test.serial ?? MONGODB.test;
+// One after the other: each starts processes.
+const testMongo = MONGODB.test.serial;
 
 type Found = Finding & { check: string };
 type Diagnosis = { code: number | null; findings: Found[]; said(check: string): string };

@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import test, { type ExecutionContext, type TestFn } from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { backUp } from '../../../src/cli/operator/backup.ts';
 import { describe } from '../../../src/cli/terminal.ts';
 import { readConfig } from '../../../src/config/config.ts';
@@ -26,18 +26,16 @@ import { hushbox } from '../../support/process/hushbox.ts';
 import { startClients } from '../../support/process/load.ts';
 import { type ReadyProgram, start, until } from '../../support/process/program.ts';
 import { copyDatabase } from '../../support/process/put-back.ts';
+import { asRoot, withMounts } from '../../support/process/tools.ts';
 import { MONGODB, temporaryFolder } from '../../support/storage/storage.ts';
 
 const HUSHBOX = fileURLToPath(new URL('../../../bin/hushbox', import.meta.url));
 const PAGE = readFileSync('docs/backup.md', 'utf8');
 const MEBIBYTE = 1024 * 1024;
 
-// One after the other: each starts processes. `test.skip` knows no `serial`.
-const testMongo = MONGODB.test.serial ?? MONGODB.test;
-const isRoot = process.getuid?.() === 0;
-const asRoot = (isRoot ? test.serial : test.serial.skip) as TestFn;
-const isMountAllowed = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0;
-const withSmallDisk = isMountAllowed ? test.serial : test.serial.skip;
+// One after the other: each starts processes.
+const testMongo = MONGODB.test.serial;
+const withSmallDisk = withMounts.serial;
 
 type Place = { folder: string; database: string; backups: string; env: Record<string, string> };
 
@@ -336,7 +334,7 @@ test.serial('no database, a newer one, a damaged one and MongoDB are refused wit
   t.deepEqual(readdirSync(backups), []);
 });
 
-asRoot('without permission for the database or the folder it is one sentence', async (t) => {
+asRoot.serial('without permission for the database or the folder it is one sentence', async (t) => {
   const { folder, database, backups, env } = await place(t);
   chmodSync(folder, 0o755);
   const asNobody = (file: string) =>

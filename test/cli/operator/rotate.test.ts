@@ -10,11 +10,10 @@ import { createSecretKey } from '../../../src/secrets/keys.ts';
 import { secretsAt } from '../../fixtures/fixture.ts';
 import { hushbox } from '../../support/process/hushbox.ts';
 import { remember } from '../../support/process/leaks.ts';
+import { withMounts } from '../../support/process/tools.ts';
 import { ENGINES, type Place, SQLITE, temporaryFolder } from '../../support/storage/storage.ts';
 
 const HUSHBOX = fileURLToPath(new URL('../../../bin/hushbox', import.meta.url));
-const isMountAllowed = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0;
-const withMounts = isMountAllowed ? test.serial : test.serial.skip;
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
@@ -266,18 +265,23 @@ test.serial('what a killed change left is taken over after a minute', async (t) 
   t.false(readdirSync(path('')).some((name) => name.startsWith('master.key.')));
 });
 
-withMounts('keys that are read-only, as in a container of the service, are changed by another command', async (t) => {
-  const { env, path } = await world(t);
-  const keys = [newKey()];
-  writeFileSync(path('master.key'), keys.join('\n'), { mode: 0o600 });
-  const readOnly = `mount --bind '${path('')}' '${path('')}' && mount -o remount,ro,bind '${path('')}'; exec "$0" "$@"`;
-  const command = 'docker compose run --rm setup hushbox rotate-master-key';
-  const { PATH } = process.env;
-  const { status, stderr } = spawnSync('unshare', ['-m', 'sh', '-c', readOnly, HUSHBOX, 'rotate-master-key'], {
-    env: { PATH, ...env },
-    encoding: 'utf8',
-  });
-  t.is(status, 1);
-  t.true(stderr.endsWith(`cannot be changed (EROFS): they are read-only here. With Docker Compose, run: ${command}\n`));
-  t.deepEqual(keysIn(path('master.key')), keys);
-});
+withMounts.serial(
+  'keys that are read-only, as in a container of the service, are changed by another command',
+  async (t) => {
+    const { env, path } = await world(t);
+    const keys = [newKey()];
+    writeFileSync(path('master.key'), keys.join('\n'), { mode: 0o600 });
+    const readOnly = `mount --bind '${path('')}' '${path('')}' && mount -o remount,ro,bind '${path('')}'; exec "$0" "$@"`;
+    const command = 'docker compose run --rm setup hushbox rotate-master-key';
+    const { PATH } = process.env;
+    const { status, stderr } = spawnSync('unshare', ['-m', 'sh', '-c', readOnly, HUSHBOX, 'rotate-master-key'], {
+      env: { PATH, ...env },
+      encoding: 'utf8',
+    });
+    t.is(status, 1);
+    t.true(
+      stderr.endsWith(`cannot be changed (EROFS): they are read-only here. With Docker Compose, run: ${command}\n`),
+    );
+    t.deepEqual(keysIn(path('master.key')), keys);
+  },
+);

@@ -1,4 +1,4 @@
-import { execFileSync, fork, spawnSync } from 'node:child_process';
+import { execFileSync, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -16,6 +16,7 @@ import { MIGRATIONS } from '../../../src/storage/sqlite/schema.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
 import { storedBytes } from '../../../src/storage/usage.ts';
 import { until } from '../../support/process/program.ts';
+import { withMounts } from '../../support/process/tools.ts';
 import { SQLITE, temporaryFolder } from '../../support/storage/storage.ts';
 import { areUnavailable, verbsOn } from '../contract/failures.ts';
 import { openInProcess } from '../contract/store-process.ts';
@@ -413,10 +414,7 @@ test('a file that is no database is refused and left as it is', async (t) => {
   t.deepEqual(readFileSync(path), before);
 });
 
-const isMountAllowed = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0;
-const testOnSmallDisk = isMountAllowed ? test : test.skip;
-
-testOnSmallDisk('a full disk is told, loses nothing, and writing goes on once there is room', async (t) => {
+withMounts('a full disk is told, loses nothing, and writing goes on once there is room', async (t) => {
   const folder = await temporaryFolder(t);
   // In a mount namespace of the child's own, which ends with it.
   const inSmallDisk = `mount -t tmpfs -o size=8m none '${folder}' && exec "$@"`;

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import test, { type ExecutionContext, type TestFn } from 'ava';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { testIf } from '../process/needs.ts';
 
 const CANDIDATES = [process.env.CHROMIUM_PATH ?? '', '/usr/bin/chromium', '/usr/bin/google-chrome'];
 const executablePath = CANDIDATES.find((path) => existsSync(path));
@@ -9,7 +10,7 @@ const executablePath = CANDIDATES.find((path) => existsSync(path));
 export const PLAIN_HTTP_HOST = 'hushbox.test';
 
 /** Tests that share one browser run one after the other: they share its clipboard. Visible skips without a Chromium. */
-export const browserTest = (executablePath ? test.serial : test.serial.skip) as TestFn;
+export const browserTest = testIf(executablePath !== undefined, 'chromium').serial as TestFn;
 
 let browser: Promise<Browser> | undefined;
 test.after.always(async () => (await browser)?.close());

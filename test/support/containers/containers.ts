@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import test, { type TestFn } from 'ava';
+import type { TestFn } from 'ava';
 import { findFreePort } from '../process/free-port.ts';
+import { testIf } from '../process/needs.ts';
 
 const run = promisify(execFile);
 const MAX_OUTPUT_BYTES = 1024 ** 3;
@@ -9,7 +10,7 @@ const PATIENCE_MS = 300_000;
 
 /** The command for `docker compose` on this machine; without it, tests of containers are visible skips. */
 const { CONTAINERS } = process.env;
-export const withContainers = (CONTAINERS ? test.serial : test.serial.skip) as TestFn;
+export const withContainers = testIf(!!CONTAINERS, 'CONTAINERS').serial as TestFn;
 export const hasContainers = CONTAINERS !== undefined;
 
 export type Containers = {

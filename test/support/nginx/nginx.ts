@@ -3,16 +3,15 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import test, { type ExecutionContext, type TestFn } from 'ava';
+import type { ExecutionContext } from 'ava';
 import { expectNoLeaks } from '../process/leaks.ts';
+import { testIf } from '../process/needs.ts';
 import { until } from '../process/program.ts';
 import { temporaryFolder } from '../storage/storage.ts';
 import { type ConfigurationOptions, configure, isInstalled } from './nginx-files.ts';
 
 /** Tests that need nginx: visible skips if it is missing. */
-export const withNginx = (
-  isInstalled('nginx', '-v') ? test : Object.assign(test.skip, { serial: test.skip })
-) as TestFn & { serial: TestFn };
+export const withNginx = testIf(isInstalled('nginx', '-v'), 'nginx');
 
 export type NginxOptions = ConfigurationOptions & {
   /** Puts into nginx's folder what it needs. */

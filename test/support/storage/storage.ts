@@ -7,6 +7,7 @@ import test, { type ExecutionContext, type TestFn } from 'ava';
 import type { StoreLimits } from '../../../src/limits/limits.ts';
 import { openStorage } from '../../../src/storage/open.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
+import { testIf } from '../process/needs.ts';
 import { configOf } from './storage-config.ts';
 
 /** The storage of one test; `open` can be called more than once, as several processes would do. */
@@ -19,7 +20,7 @@ export const SQLITE: Engine = { name: 'sqlite', test, place: sqlitePlace };
 /** Its tests are visible skips without a server. */
 export const MONGODB: Engine = {
   name: 'mongodb',
-  test: (MONGODB_TEST_URL ? test : test.skip) as TestFn,
+  test: testIf(!!MONGODB_TEST_URL, 'MONGODB_TEST_URL'),
   place: mongoPlace,
 };
 export const ENGINES: readonly Engine[] = [SQLITE, MONGODB];
