@@ -148,13 +148,18 @@ function withFiles(env: Readonly<Record<string, string | undefined>>, problems: 
     if (given[name]) problems.add(`${name} and ${name}_FILE must not both be set`);
     try {
       const text = readFileSync(path, 'utf8').trim();
-      if (text !== '' || name !== 'MASTER_KEY_PREVIOUS') given[name] = text; // there may be no older keys
+      if (text !== '' || !mayBeEmpty(name, given)) given[name] = text;
       fromFile.add(name);
     } catch {
       problems.add(`${name}_FILE cannot be read`);
     }
   }
   return { given, fromFile };
+}
+
+/** There may be no older keys, and no token where the proxy is open: in containers, both have a file all the same. */
+function mayBeEmpty(name: SecretBearing, { PROXY_OPEN }: Given['given']): boolean {
+  return name === 'MASTER_KEY_PREVIOUS' || (name === 'PROXY_TOKEN' && PROXY_OPEN === 'true');
 }
 
 // Our own messages begin with "must"; those of zod say what was expected and never quote the value.

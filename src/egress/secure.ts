@@ -36,8 +36,12 @@ function carry(wire: Socket): Duplex {
   let isOver = false;
   const carrier = new Duplex({
     read: () => void wire.resume(),
-    write: (chunk, encoding, done) => void wire.write(chunk, encoding, done),
-    final: (done) => void wire.end(done),
+    write(chunk, encoding, done) {
+      wire.write(chunk, encoding, (error) => {
+        if (!error) done(); // otherwise reading shows the end
+      });
+    },
+    final: (done) => void wire.end(() => done()),
     destroy(error, done) {
       wire.destroy();
       done(error);

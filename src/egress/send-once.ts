@@ -174,12 +174,12 @@ function receive({ limits, deadline, onHead, onContinue, onEnd, onFail }: Receiv
     if (source) readFrom(source);
   }
   function readFrom(line: Line): void {
-    for (let bytes = readNext(line); bytes; bytes = readNext(line)) {
-      const arrived = bytes;
-      guard(() => reader.take(arrived));
+    while (!isFull && !isOver) {
+      const bytes = line.read();
+      if (!bytes) return;
+      guard(() => reader.take(bytes));
     }
   }
-  const readNext = (line: Line): Buffer | null => (isFull || isOver ? null : line.read());
 
   return {
     read(line) {

@@ -1,18 +1,19 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { replaceFileSync } from '../files/replace.ts';
-import { decodeKeys } from '../keys/formats.ts';
+import { decodeJwtKey, decodeKeys } from '../keys/formats.ts';
 
 /** The service's database, and its user there. */
 export const DATABASE = 'hushbox';
 export const USER = 'hushbox';
 const PASSWORD_BYTES = 24;
+const JWT_KEY_BYTES = 64;
 /** MongoDB takes 6 to 1024 characters of base64. */
 const KEYFILE_BYTES = 756;
 
 export type Folders = {
-  /** Files that the service reads: `master-key`, `storage-url`. */
+  /** Files that the service reads: `master-key`, `storage-url`, `jwt-key`, `proxy-token`; and the made ones of the last two. */
   service: string;
   /** Files that it must not read: `root-password`, `password`, `keyfile`. */
   mongo: string;
@@ -22,6 +23,10 @@ export type Given = {
   masterKeys?: string | undefined;
   password?: string | undefined;
   rootPassword?: string | undefined;
+  jwtKey?: string | undefined;
+  proxyToken?: string | undefined;
+  /** The proxy is for everybody: it has no token. */
+  isProxyOpen?: boolean;
 };
 export type MongoAccess = { rootUrl: string; serviceUrl: string; password: string };
 
@@ -34,6 +39,7 @@ export type MongoAccess = { rootUrl: string; serviceUrl: string; password: strin
  */
 export function makeKeys(folders: Folders, host: string, given: Given): MongoAccess {
   keepMasterKeys(join(folders.service, 'master-key'), given.masterKeys);
+  keepProxyAccess(folders.service, given);
   makeOnce(join(folders.mongo, 'keyfile'), () => randomBytes(KEYFILE_BYTES).toString('base64'));
   const rootPassword = makeOnce(join(folders.mongo, 'root-password'), () => given.rootPassword ?? makePassword());
   if (given.rootPassword !== undefined && given.rootPassword !== rootPassword) {
@@ -56,6 +62,18 @@ function keepMasterKeys(path: string, given: string | undefined): void {
   put(path, [...first, ...older].map((key) => key.toString('hex')).join('\n'));
 }
 
+/** What is given counts as long as it is given; then what was made does again. */
+function keepProxyAccess(folder: string, { jwtKey, proxyToken, isProxyOpen = false }: Given): void {
+  if (jwtKey !== undefined && !decodeJwtKey(jwtKey)) {
+    throw new Error('JWT_HEX_SECRET must be 128 to 2048 hex digits (openssl rand -hex 64)');
+  }
+  if (isProxyOpen && proxyToken !== undefined) throw new Error('PROXY_OPEN and PROXY_TOKEN must not both be set');
+  const madeKey = makeOnce(join(folder, 'jwt-key.made'), () => randomBytes(JWT_KEY_BYTES).toString('hex'));
+  const madeToken = makeOnce(join(folder, 'proxy-token.made'), makePassword);
+  put(join(folder, 'jwt-key'), jwtKey ?? madeKey);
+  put(join(folder, 'proxy-token'), isProxyOpen ? '' : (proxyToken ?? madeToken));
+}
+
 function keysIn(text: string | undefined, complaint: string): readonly Buffer[] {
   const keys = text === undefined ? [] : decodeKeys(text);
   if (!keys) throw new Error(complaint);
@@ -76,7 +94,7 @@ function makeOnce(path: string, make: () => string): string {
 }
 
 function put(path: string, text: string): void {
-  if (read(path) === text) return;
+  if (existsSync(path) && (read(path) ?? '') === text) return;
   replaceFileSync(path, `${text}\n`, statSync(dirname(path)));
 }
 

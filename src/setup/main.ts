@@ -23,6 +23,9 @@ try {
     masterKeys: given('MASTER_KEY', '/given/master-key'),
     password: given('MONGO_PASSWORD', '/given/mongo-password'),
     rootPassword: given('MONGO_ROOT_PASSWORD', '/given/mongo-root-password'),
+    jwtKey: given('JWT_HEX_SECRET', '/given/jwt-hex-secret'),
+    proxyToken: given('PROXY_TOKEN', '/given/proxy-token'),
+    isProxyOpen: process.env.GIVEN_PROXY_OPEN?.trim() === 'true',
   });
   log.info('the keys are in place');
   const signal = AbortSignal.timeout(DEADLINE_MS);

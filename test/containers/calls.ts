@@ -37,6 +37,7 @@ export function callsSuite(
 ): void {
   test('outgoing calls reach allowed destinations, signed; no others, and from no other container', async (t) => {
     t.timeout(300_000);
+    await usesTheMadeToken(t, here());
     const there = await startDestination(t);
     const JWT_HEX_SECRET = randomBytes(64).toString('hex');
     remember(JWT_HEX_SECRET);
@@ -65,6 +66,14 @@ export function callsSuite(
     t.regex(await here().inside('web', reach), /^reached$/m);
     t.regex(await here().inside('mongo', reach), /^unreachable$/m);
   });
+}
+
+/** Nothing has to be filled in. */
+async function usesTheMadeToken(t: ExecutionContext, { base, inside }: Containers): Promise<void> {
+  const token = (await inside('web', 'cat /keys/proxy-token')).trim();
+  remember(token);
+  t.is((await send(base, '/proxy/', { a: 1 })).status, 407);
+  t.is((await send(base, '/proxy/', { a: 1 }, { headers: { 'proxy-authorization': `Bearer ${token}` } })).status, 201);
 }
 
 async function callsTheSink(t: ExecutionContext, base: string): Promise<void> {

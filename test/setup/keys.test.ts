@@ -2,6 +2,7 @@ import { chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSyn
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { readConfig } from '../../src/config/config.ts';
+import { whyNoProxy } from '../../src/keys/token-key.ts';
 import { type Folders, type Given, type MongoAccess, makeKeys } from '../../src/setup/keys.ts';
 import { asRoot } from '../support/process/tools.ts';
 import { temporaryFolder } from '../support/storage/storage.ts';
@@ -30,13 +31,25 @@ function everything({ folders }: Place): Record<string, string> {
 test('missing keys are made; the files that the service reads are a valid configuration, and it reads no others', async (t) => {
   const here = await place(t);
   const { rootUrl, serviceUrl, password } = here.make();
-  t.deepEqual(readdirSync(here.folders.service).sort(), ['master-key', 'storage-url']);
+  t.deepEqual(readdirSync(here.folders.service).sort(), [
+    'jwt-key',
+    'jwt-key.made',
+    'master-key',
+    'proxy-token',
+    'proxy-token.made',
+    'storage-url',
+  ]);
   t.deepEqual(readdirSync(here.folders.mongo).sort(), ['keyfile', 'password', 'root-password']);
   const config = readConfig({
     NODE_ENV: 'production',
     MASTER_KEY_FILE: join(here.folders.service, 'master-key'),
     STORAGE_URL_FILE: join(here.folders.service, 'storage-url'),
+    JWT_HEX_SECRET_FILE: join(here.folders.service, 'jwt-key'),
+    PROXY_TOKEN_FILE: join(here.folders.service, 'proxy-token'),
   });
+  t.is(whyNoProxy(config), undefined);
+  t.is(config.JWT_HEX_SECRET?.length, 64);
+  t.regex(config.PROXY_TOKEN ?? '', /^[\w-]{32}$/);
   t.is(config.MASTER_KEY?.length, 32);
   t.is(config.STORAGE_URL, serviceUrl);
   t.is(serviceUrl, `mongodb://hushbox:${password}@mongo:27017/hushbox?directConnection=true`);
@@ -62,7 +75,8 @@ test('two setups make different keys', async (t) => {
   const [one, other] = [await place(t), await place(t)];
   one.make();
   other.make();
-  for (const name of ['service/master-key', 'mongo/password', 'mongo/root-password', 'mongo/keyfile']) {
+  const names = ['service/master-key', 'service/jwt-key', 'service/proxy-token'];
+  for (const name of [...names, 'mongo/password', 'mongo/root-password', 'mongo/keyfile']) {
     t.not(one.read(name), other.read(name), name);
   }
 });
@@ -102,6 +116,48 @@ test('the password of root is the one that the database was created with; anothe
   t.notRegex(error?.message ?? '', /hunter2/);
   t.deepEqual(everything(here), before);
   t.notThrows(() => here.make());
+});
+
+test('a given key and token of the proxy are used; without them the made ones are used again', async (t) => {
+  const here = await place(t);
+  here.make();
+  const made = everything(here);
+  const jwtKey = 'AB '.repeat(64).trim();
+  here.make({ jwtKey, proxyToken: 'given-token' });
+  t.deepEqual([here.read('service/jwt-key'), here.read('service/proxy-token')], [jwtKey, 'given-token']);
+  here.make();
+  t.deepEqual(everything(here), made);
+});
+
+test('an open proxy has no token, and gets the made one when it is closed', async (t) => {
+  const here = await place(t);
+  here.make({ isProxyOpen: true });
+  const read = (PROXY_OPEN: string) =>
+    readConfig({
+      NODE_ENV: 'production',
+      PROXY_OPEN,
+      ...Object.fromEntries(
+        Object.entries({ MASTER_KEY: 'master-key', JWT_HEX_SECRET: 'jwt-key', PROXY_TOKEN: 'proxy-token' }).map(
+          ([name, file]) => [`${name}_FILE`, join(here.folders.service, file)],
+        ),
+      ),
+    });
+  t.is(read('true').PROXY_TOKEN, undefined);
+  t.is(whyNoProxy(read('true')), undefined);
+  t.throws(() => read('false'), { message: /PROXY_TOKEN/ }, 'an empty token is no token');
+  here.make();
+  t.regex(read('false').PROXY_TOKEN ?? '', /^[\w-]{32}$/);
+  t.throws(() => here.make({ isProxyOpen: true, proxyToken: 'x' }), { message: /^PROXY_OPEN and PROXY_TOKEN/ });
+});
+
+test('a bad key of the proxy is refused by name, without its value, and changes nothing', async (t) => {
+  const here = await place(t);
+  here.make();
+  const before = everything(here);
+  const error = t.throws(() => here.make({ jwtKey: 'hunter2-hunter2' }));
+  t.regex(error?.message ?? '', /^JWT_HEX_SECRET must be/);
+  t.notRegex(error?.message ?? '', /hunter2/);
+  t.deepEqual(everything(here), before);
 });
 
 test('a bad master key is refused by name, without its value, and changes nothing', async (t) => {

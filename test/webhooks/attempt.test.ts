@@ -163,7 +163,7 @@ for (const [text, retryAfterMs] of [
   ['-1', undefined],
   ['1.5', undefined],
   ['soon', undefined],
-  ['99999999999', undefined],
+  ['99999999999', 99_999_999_999_000],
   ['', undefined],
 ] as const) {
   for (const status of [429, 503]) {
