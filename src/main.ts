@@ -1,5 +1,5 @@
-import '../scripts/check-node.cjs';
 import './quiet.ts'; // before everything else
+import '../scripts/check-node.cjs';
 import cluster from 'node:cluster';
 import { enableCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';

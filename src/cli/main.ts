@@ -1,5 +1,5 @@
-import '../../scripts/check-node.cjs';
 import '../quiet.ts'; // before everything else
+import '../../scripts/check-node.cjs';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { type Config, invalid, parseEnvironment } from '../config/config.ts';

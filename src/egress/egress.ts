@@ -42,8 +42,9 @@ export type Egress = {
    * One attempt: vets the destination, dials a vetted address, sends. Sends nothing twice except with `isRepeatable`, and
    * follows no redirect.
    * @returns the head of the answer, as soon as it is there.
-   * @throws TypeError for a header that cannot be sent, or that belongs to the connection. AppError as `check`; UPSTREAM_FAILED, the same for every failure that is not a matter of time: refused, reset,
-   * broken, TLS, no such name; UPSTREAM_TIMEOUT; DESTINATION_BUSY.
+   * @throws AppError as `check`; UPSTREAM_FAILED, the same for every failure that is not a matter of time: refused, reset,
+   * broken, TLS, no such name; UPSTREAM_TIMEOUT; DESTINATION_BUSY. TypeError for a header that cannot be sent, or that
+   * belongs to the connection.
    */
   send(request: EgressRequest): Promise<EgressAnswer>;
   /** Ends the requests under way as if their time were over. */

@@ -3,8 +3,8 @@ import { parseAddress } from '../network/addresses.ts';
 
 /**
  * A request target may be a whole URL (RFC 9112 §3.2.2). It is this server's if its host and port are those that the
- * connection came in on, or those of the public address. A unix socket has neither: a web server in front of it (nginx)
- * accepts requests on its behalf, and whole URLs say nothing there.
+ * connection came in on, or those of the public address. On a unix socket the peer is a web server such as nginx, which
+ * takes every host for its own: there, each request is an ordinary one.
  * @returns the URL if it is another server's; undefined for an ordinary request.
  */
 export function findOtherServer(

@@ -13,7 +13,7 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'http2-settings',
 ]);
 
-/** Headers between the client and us (where to, its credentials, what proxies say of it), and those that we set. */
+/** Headers between the client and us (where to, its credentials, what proxies report about it), and those that we set. */
 const NOT_SENT: ReadonlySet<string> = new Set([
   'host',
   'destination',
@@ -27,7 +27,7 @@ const NOT_SENT: ReadonlySet<string> = new Set([
   'expect',
   'forwarded',
   'x-real-ip',
-  'proxy', // CGI makes HTTP_PROXY of it
+  'proxy', // CGI turns it into HTTP_PROXY
 ]);
 const NOT_SENT_PREFIX = /^x-forwarded-/;
 

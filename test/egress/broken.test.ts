@@ -66,7 +66,7 @@ test('what arrived before a reset is read, however slow its reader is', async (t
 });
 
 for (const size of [100_000, 2_000_000, 8_000_000]) {
-  test(`an answer of one that closes without reading ${size} bytes comes back, each time`, async (t) => {
+  test(`a server that closes without reading ${size} bytes: its answer comes back each time`, async (t) => {
     const { post } = start(t);
     const upstream = await whenAsked(t, (socket) => {
       socket.pause();
@@ -124,7 +124,7 @@ test('a body that waits for 100 Continue is sent when the destination asks for i
   t.is(egress.size, 0);
 });
 
-test('one that does not know 100 Continue gets the body after a second', async (t) => {
+test('a server that does not know 100 Continue gets the body after a second', async (t) => {
   const { egress } = start(t);
   const upstream = await whenAsked(t, (socket) => {
     socket.on('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'));
