@@ -6,7 +6,7 @@ export type CallRate = { requestsPerSecond: number; requests: number; p99Ms: num
 
 const calls = JSON.parse(process.argv[2] as string) as Calls;
 const body = 'b'.repeat(64);
-const REQUEST = `POST /proxy/ HTTP/1.1\r\nHost: bench\r\nDestination: ${calls.destination}\r\nContent-Type: text/plain\r\nContent-Length: 64\r\n\r\n${body}`;
+const REQUEST = `POST /proxy/ HTTP/1.1\r\nHost: localhost\r\nDestination: ${calls.destination}\r\nContent-Type: text/plain\r\nContent-Length: 64\r\n\r\n${body}`;
 const latencies: number[] = [];
 let isMeasuring = false;
 let requests = 0;

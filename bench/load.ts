@@ -37,7 +37,7 @@ let sent = 0;
 let clients = usedClients;
 
 function request(path: string, body: string, headers = ''): string {
-  return `POST ${path} HTTP/1.1\r\nHost: bench\r\n${headers}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  return `POST ${path} HTTP/1.1\r\nHost: localhost\r\n${headers}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 }
 
 /** @param headers of each request. @param proceed what follows when the client has done its part. */

@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
-import Koa, { type Middleware } from 'koa';
+import Koa from 'koa';
 import { basic, bearer, requireToken } from './http/bearer.ts';
 import { type Admit, createAdmission, createBaseFinder, type Site } from './http/origin.ts';
 import { createResponder, type ErrorPage, type RequestLog } from './http/respond.ts';
-import { createRouting, type Route } from './http/routing.ts';
+import { createRouting, type Handler, type Route } from './http/routing.ts';
 import { createDocument } from './openapi.ts';
 import type { Samples } from './ops/metrics/families.ts';
 import { documentRoute, type HealthParts, healthRoutes, metricsRoute, statusRoute } from './ops/routes.ts';
@@ -38,7 +38,9 @@ export type AppParts = HealthParts & {
 export function createApp(parts: AppParts): Koa {
   const admit = createAdmission(parts.site);
   const { routes, pageOfNoRoute } = createRoutes(parts);
-  return compose([createForwarding(parts, admit), createRouting(routes, admit)], { ...parts, pageOfNoRoute });
+  const forward = createForwarding(parts, admit);
+  const routing = createRouting(routes, admit);
+  return compose((ctx) => forward(ctx) ?? routing(ctx), { ...parts, pageOfNoRoute });
 }
 
 export type InternalAppParts = HealthParts & {
@@ -58,16 +60,15 @@ export function createInternalApp({ token, readTotals, site, ...health }: Intern
     admit(ctx);
     guard(ctx);
   };
-  return compose([createRouting(routes, admitWithToken)], health);
+  return compose(createRouting(routes, admitWithToken), health);
 }
 
 type Common = Pick<AppParts, 'requestLog' | 'isDraining'> & { pageOfNoRoute?: ErrorPage };
 
-/** @param steps what a request goes through, in this order. */
-function compose(steps: readonly Middleware[], { requestLog, isDraining, pageOfNoRoute }: Common): Koa {
+function compose(handle: Handler, { requestLog, isDraining, pageOfNoRoute }: Common): Koa {
+  const respond = createResponder(requestLog, isDraining, pageOfNoRoute);
   const app = new Koa();
-  app.use(createResponder(requestLog, isDraining, pageOfNoRoute));
-  for (const step of steps) app.use(step);
+  app.use((ctx) => respond(ctx, handle));
   // Only failures after an answer was begun arrive here: the client went away, or the socket broke.
   app.on('error', (error) => requestLog.broken(error));
   return app;
@@ -77,7 +78,7 @@ function compose(steps: readonly Middleware[], { requestLog, isDraining, pageOfN
 const PROXY_AUTHENTICATION = { headers: ['proxy-authorization'], code: 'PROXY_AUTHENTICATION_REQUIRED' } as const;
 
 /** What clients send that use this server as their proxy; they send its password as `Basic`. */
-function createForwarding({ proxy, sink, proxyToken, site }: AppParts, admit: Admit): Middleware {
+function createForwarding({ proxy, sink, proxyToken, site }: AppParts, admit: Admit): ReturnType<typeof forwardProxy> {
   const schemes = [bearer, basic];
   const guards = proxyToken === undefined ? [] : [requireToken(proxyToken, { ...PROXY_AUTHENTICATION, schemes })];
   return forwardProxy(sink && proxy ? { ...proxy, guards } : undefined, site.publicUrl, admit);

@@ -6,6 +6,8 @@ import { type FenceMark, type FenceState, type FenceStore, lostMark, unmarked } 
 
 /** How long a beat waits for the file. */
 const WRITE_MS = 2_000;
+/** How long the mark may rest while nothing is written. */
+const IDLE_MARK_MS = 60_000;
 /** While secrets are refused, how often they are counted. */
 const COUNT_INTERVAL_MS = 60_000;
 /** How often a lasting failure is reported. */
@@ -48,7 +50,7 @@ export type Fence = {
   refusedUntil(): number;
   /** How many secrets are refused, by the last count of the process that marks; undefined if unknown. */
   refusedCount(): number | undefined;
-  /** Moves the mark, or looks at it: once a second. @returns whether it is known which secrets to refuse. */
+  /** Moves the mark if anything was written, or looks at it: once a second. @returns whether it is known which secrets to refuse. */
   beat(): Promise<boolean>;
   /** The last beat, of every process: it also marks the answers since the previous one. */
   end(): Promise<void>;
@@ -85,7 +87,9 @@ export function createFence(parts: FenceParts, writeMs = WRITE_MS): Fence {
 
   async function move(): Promise<void> {
     try {
-      learn(await store.advance(nextMark(), known ?? []));
+      const isDue = uptime() - markedAt >= IDLE_MARK_MS;
+      const moved = await store[isDue ? 'advance' : 'advanceIfWritten'](nextMark(), known ?? []);
+      if (moved) learn(moved);
     } catch (err) {
       return warn('the mark in the database cannot be moved', err);
     }
@@ -147,6 +151,7 @@ function tellDoubts(kept: readonly FenceMark[] | undefined, found: FenceState | 
 type KeptFile = {
   /** @returns undefined if there is no file. */
   read(): readonly FenceMark[] | undefined;
+  /** Writes nothing if these marks were the last ones written. */
   write(marks: readonly FenceMark[]): Promise<void>;
 };
 
@@ -156,10 +161,12 @@ type KeptFileParts = { path: string; clock: Clock; warn: Warn; writeMs: number }
 function createKeptFile({ path, clock, warn, writeMs }: KeptFileParts): KeptFile {
   let isWriting = false;
   let isClean = false;
+  let written = '';
 
   async function write(marks: readonly FenceMark[]): Promise<void> {
     try {
       await writeFenceFile(path, marks);
+      written = JSON.stringify(marks);
       if (!isClean) await tidyFenceFile(path, clock());
       isClean = true;
     } catch (err) {
@@ -178,6 +185,7 @@ function createKeptFile({ path, clock, warn, writeMs }: KeptFileParts): KeptFile
       }
     },
     async write(marks) {
+      if (JSON.stringify(marks) === written) return;
       if (isWriting) return warn('the fence file is still being written: its disk does not answer');
       isWriting = true;
       await Promise.race([write(marks), sleep(writeMs, undefined, { ref: false })]);

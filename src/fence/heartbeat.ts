@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PULSE_MS, pulse } from '../clock.ts';
 import type { Fence } from './fence.ts';
 
-const BEAT_MS = 1_000;
 /** While it is unknown which secrets to refuse, none is handed out: asks again sooner. */
 const RETRY_MS = 250;
 /** How long the end waits for the database and the file; without them the last second is not marked. */
@@ -21,11 +21,11 @@ export function startHeartbeat(fence: Fence): Heartbeat {
 
   async function run(): Promise<void> {
     while (!signal.aborted) {
-      const startedAt = performance.now();
+      const beginning = pulse(PULSE_MS, signal);
       const isKnown = await fence.beat();
       if (isKnown) resolve();
-      const pauseMs = (isKnown ? BEAT_MS : RETRY_MS) - (performance.now() - startedAt);
-      await sleep(Math.max(0, pauseMs), undefined, { signal, ref: false }).catch(() => {});
+      if (isKnown) await beginning;
+      else await sleep(RETRY_MS, undefined, { signal, ref: false }).catch(() => {});
     }
   }
 

@@ -10,6 +10,13 @@ export interface FenceStore {
   /** Puts `advanced` of the stored state in its place. @returns the new state. */
   advance(now: number, known: readonly FenceMark[]): Promise<FenceState>;
 
+  /**
+   * Like `advance`, but writes nothing if nothing was written to the database since this store last moved the mark: an
+   * idle service leaves its disk alone. An engine that cannot know this always moves the mark.
+   * @returns the new state; undefined if nothing was written.
+   */
+  advanceIfWritten(now: number, known: readonly FenceMark[]): Promise<FenceState | undefined>;
+
   /** Writes the record as it is: a small durable write, which shows whether writes are taken. A mark stays the same. */
   touch(): Promise<void>;
 

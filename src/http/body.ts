@@ -3,6 +3,9 @@ import type { IncomingMessage } from 'node:http';
 import { AppError } from '../errors.ts';
 import { DROPPED_BYTES } from './rest-of-body.ts';
 
+/** The byte order mark that some Windows tools write. */
+const MARK = [0xef, 0xbb, 0xbf] as const;
+
 /**
  * Reads a JSON object, whatever its content type; an empty body is `{}`, and a leading byte order mark is ignored.
  * @throws AppError INVALID_REQUEST: not JSON, not an object, not UTF-8. TOO_LARGE. UNSUPPORTED_ENCODING.
@@ -12,7 +15,7 @@ export async function readJsonObject(request: IncomingMessage, limitBytes: numbe
   if (encoding && encoding !== 'identity') throw new AppError('UNSUPPORTED_ENCODING');
   const bytes = await readBytes(request, limitBytes);
   if (!isUtf8(bytes)) throw new AppError('INVALID_REQUEST', { detail: 'The body is not valid UTF-8' });
-  const text = bytes.toString().replace(/^\ufeff/, ''); // the byte order mark that some Windows tools write
+  const text = bytes.toString('utf8', startsWithMark(bytes) ? MARK.length : 0);
   if (text === '') return {};
   const value = parseJson(text);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -27,6 +30,10 @@ export async function readJsonObject(request: IncomingMessage, limitBytes: numbe
  */
 export async function dropBody(request: IncomingMessage, limitBytes = DROPPED_BYTES): Promise<void> {
   await readBytes(request, 0, limitBytes);
+}
+
+function startsWithMark(bytes: Buffer): boolean {
+  return bytes[0] === MARK[0] && bytes[1] === MARK[1] && bytes[2] === MARK[2];
 }
 
 function parseJson(text: string): unknown {

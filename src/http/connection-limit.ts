@@ -1,6 +1,7 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { Answer } from './answer.ts';
 
 /** The open connections of one listener. There are never more than its limit. */
 export type Connections = {
@@ -43,10 +44,12 @@ export function limitConnections(server: Server, max: number): Connections {
   const inProgress = new Map<Socket, number>();
   const connections = { open, lastTakenAt: 0, max, closedForPlace: 0 };
 
-  function begin({ socket }: IncomingMessage, response: ServerResponse): void {
+  const watcher = { finish };
+
+  function begin({ socket }: IncomingMessage, response: Answer): void {
     idle.delete(socket);
     inProgress.set(socket, (inProgress.get(socket) ?? 0) + 1);
-    response.once('close', () => finish(response.req));
+    response.watcher = watcher;
   }
 
   /** A request ends with its answer, or with its body if that takes longer. */

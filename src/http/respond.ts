@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Context, Middleware } from 'koa';
+import type { Context } from 'koa';
 import { AppError, ERRORS, type ErrorCode } from '../errors.ts';
 import { isCrowded } from './connection-limit.ts';
 import { closeAfter, isWaiting } from './connections.ts';
@@ -67,8 +67,9 @@ export function addHeaders(ctx: Context, headers: Readonly<Record<string, string
 
 /** Notes that the answer depends on this header of the request. */
 export function varyOn(ctx: Context, name: string): void {
-  const vary = ctx.state.headers?.vary as string | undefined;
-  addHeaders(ctx, { vary: vary === undefined ? name : `${vary}, ${name}` });
+  const { headers } = ctx.state;
+  if (!headers) ctx.state.headers = { vary: name };
+  else addHeaders(ctx, { vary: headers.vary === undefined ? name : `${headers.vary}, ${name}` });
 }
 
 export type ErrorPage = (ctx: Context, error: AppError) => void;
@@ -98,15 +99,19 @@ const IS_ORDINARY: ReadonlySet<ErrorCode> = new Set([
  * The outermost step: gives the request an id and the answer its headers, and turns errors into answers.
  * @param pageOfNoRoute what a browser gets that opens an address where there is nothing to see.
  */
-export function createResponder(log: RequestLog, isDraining: () => boolean, pageOfNoRoute?: ErrorPage): Middleware {
-  return async (ctx, next) => {
+export function createResponder(
+  log: RequestLog,
+  isDraining: () => boolean,
+  pageOfNoRoute?: ErrorPage,
+): (ctx: Context, handle: (ctx: Context) => Promise<void> | void) => Promise<void> {
+  return async (ctx, handle) => {
     const startedAt = performance.now();
     const requestId = randomUUID();
     let code: ErrorCode | undefined;
     ctx.state.requestId = requestId;
     ctx.state.isDraining = isDraining;
     try {
-      await next();
+      await handle(ctx);
     } catch (error) {
       const known = error instanceof AppError ? error : new AppError('INTERNAL', { cause: error });
       code = known.code;

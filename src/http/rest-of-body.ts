@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 
 /** How much is read and dropped behind an answer, so that a client that sends everything first gets it. */
@@ -20,15 +20,7 @@ export function isTooLongToDrop({ headers }: IncomingMessage): boolean {
  * takes the answer with it (RFC 9112 §9.6): so the rest of the body is read and dropped first. With more than 16 MiB, the
  * connection is closed.
  */
-export function dropRestBehind(response: ServerResponse): void {
-  const { req: request } = response;
-  if (request.headers['content-length'] === undefined && request.headers['transfer-encoding'] === undefined) return;
-  response.once('prefinish', () => {
-    if (!request.complete && !request.destroyed) dropRest(request);
-  });
-}
-
-function dropRest(request: IncomingMessage): void {
+export function dropRest(request: IncomingMessage): void {
   const { socket } = request;
   const stopWaiting = closeBehind(socket, request);
   request.on('pause', () => request.resume()); // an earlier reader may do that

@@ -1,5 +1,5 @@
 import Router, { type Layer } from '@koa/router';
-import type { Context, Middleware } from 'koa';
+import type { Context } from 'koa';
 import { AppError } from '../errors.ts';
 import type { Admit } from './origin.ts';
 
@@ -13,6 +13,9 @@ export type Route = {
   prepare?(ctx: Context): void;
   run(ctx: Context, params: Readonly<Record<string, string>>): Promise<void> | void;
 };
+
+/** Answers a request, or throws an AppError. */
+export type Handler = (ctx: Context) => Promise<void> | void;
 
 /** What one path takes, by method; GET serves HEAD too. */
 type Place = { path: string; pattern: Layer | undefined; routes: ReadonlyMap<string, Route> };
@@ -28,7 +31,7 @@ const NO_PARAMS = {};
  *
  * @param admit what every request has to pass, unknown paths included, before its route runs.
  */
-export function createRouting(routes: readonly Route[], admit: Admit): Middleware {
+export function createRouting(routes: readonly Route[], admit: Admit): Handler {
   const places = [...Map.groupBy(routes, ({ path }) => path)].map(([path, group]) => createPlace(path, group));
   const fixed = new Map(places.filter(({ pattern }) => !pattern).map((place) => [place.path, place]));
   const patterns = Map.groupBy(

@@ -10,9 +10,10 @@ import {
 } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { AppError, ERRORS, type ErrorCode } from '../errors.ts';
+import { Answer } from './answer.ts';
 import { afterPending, askWhenRead, begin, closeAfter, isAnswering, isOver } from './connections.ts';
 import { errorBody, jsonAnswer } from './respond.ts';
-import { dropRestBehind, lingerBehindRefusal } from './rest-of-body.ts';
+import { lingerBehindRefusal } from './rest-of-body.ts';
 
 /** Refusals of the HTTP parser, by Node's error code; anything else malformed is INVALID_REQUEST. */
 const PARSER_ERRORS: Readonly<Record<string, ErrorCode>> = {
@@ -34,16 +35,16 @@ const ALLOW = { allow: 'GET, HEAD, POST, DELETE, OPTIONS' } as const;
 export function createHttpServer(answer: Answerer, onRefused: (code: ErrorCode) => void = () => {}): Server {
   const take: RequestListener = (request, response) => {
     if (!begin(request, response)) return;
-    dropRestBehind(response);
     if (isHttp1(request) && hasSoundEncoding(request) && hasSoundTarget(request)) void answer(request, response);
     else refuse(response, 'INVALID_REQUEST', onRefused);
   };
   const server = createServer(
     {
+      ServerResponse: Answer as typeof ServerResponse,
       maxHeaderSize: 16_384,
       headersTimeout: 10_000,
       requestTimeout: 60_000,
-      connectionsCheckingInterval: 1_000,
+      connectionsCheckingInterval: 2_000,
       keepAliveTimeout: 75_000, // longer than the 60 s nginx keeps an idle upstream connection
       requireHostHeader: false, // checked below, because Node's own refusal has no body
       noDelay: true,
@@ -59,7 +60,6 @@ export function createHttpServer(answer: Answerer, onRefused: (code: ErrorCode) 
   Object.assign(server, { httpAllowHalfOpen: true });
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
     if (!begin(request, response)) return;
-    dropRestBehind(response);
     refuse(response, 'EXPECTATION_FAILED', onRefused);
   });
   const refused = new WeakSet<Duplex>();

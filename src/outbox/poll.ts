@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Clock } from '../clock.ts';
+import { type Clock, pulse } from '../clock.ts';
 import type { FairQueue } from './fair-queue.ts';
 import type { Settler } from './settle.ts';
 import type { Leased, OutboxStore } from './store.ts';
@@ -82,10 +82,10 @@ export function createPoll<Item extends Leased>(parts: PollParts<Item>): Poll {
 
   async function rest(isWoken: Promise<void>): Promise<void> {
     const over = new AbortController();
-    const options = { signal: over.signal, ref: false };
-    await Promise.race([isWoken, sleep(POLL_MS * (0.75 + random() / 2), undefined, options).catch(() => {})]);
+    const isOver = pulse(POLL_MS * (0.75 + random() / 2), over.signal).then(() => true);
+    const isEarly = !(await Promise.race([isWoken, isOver]));
     over.abort();
-    await sleep(POLL_LEAST_MS);
+    if (isEarly) await sleep(POLL_LEAST_MS);
   }
 
   return {

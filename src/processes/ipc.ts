@@ -16,7 +16,8 @@ export type Door = 'public' | 'internal';
 
 /** Messages from the primary to a worker. */
 export type ToWorker =
-  | { type: 'ping' }
+  /** It reports at once: somebody wants the totals. */
+  | { type: 'want-report' }
   /** A second order can only shorten the deadline. */
   | DrainOrder
   /** The file of its socket was removed or replaced. `firstName` is set for the internal one. */
@@ -30,7 +31,8 @@ export type ToWorker =
 export type ToPrimary =
   /** It listens to the primary. Messages sent before are lost. */
   | { type: 'up' }
-  | { type: 'pong' }
+  /** A sign of life. */
+  | { type: 'alive' }
   /** It listens on a socket. `firstName` is set for the internal one. */
   | { type: 'bound'; door: Door; path: string; firstName?: string; bound: Bound }
   /** It listens, and its storage answers. */
@@ -42,6 +44,8 @@ export type ToPrimary =
   | { type: 'want-slot' }
   | { type: 'free-slot' };
 
+/** How often a worker sends `alive`. */
+export const ALIVE_MS = 2_000;
 /** The environment variable that holds a worker's number, from 1. */
 export const WORKER_NUMBER = 'HUSHBOX_WORKER_NUMBER';
 /** The environment variable that holds the first name of the internal socket. */

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
-import type { Middleware } from 'koa';
+import type { Context } from 'koa';
 import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import { dropBody } from '../http/body.ts';
@@ -91,11 +91,14 @@ export function proxyRoute({ guards, sign, receive, ...parts }: ProxyRouteParts)
  * proxy.
  * @param parts undefined where that is not served.
  * @param admit what every request has to pass.
+ * @returns a function that returns undefined for any other request.
  */
-export function forwardProxy(parts: ProxyParts | undefined, publicUrl: string | undefined, admit: Admit): Middleware {
-  return async (ctx, next) => {
-    const url = findOtherServer(ctx.req, publicUrl);
-    if (url === undefined) return next();
+export function forwardProxy(
+  parts: ProxyParts | undefined,
+  publicUrl: string | undefined,
+  admit: Admit,
+): (ctx: Context) => Promise<void> | undefined {
+  async function run(ctx: Context, url: string): Promise<void> {
     admit(ctx);
     if (!parts) throw new AppError('MISDIRECTED', { detail: 'This server is not a proxy for other servers' });
     ctx.state.route = forwardRequest.path;
@@ -105,7 +108,12 @@ export function forwardProxy(parts: ProxyParts | undefined, publicUrl: string | 
     }
     for (const guard of parts.guards) await guard(ctx);
     if (isLoop(ctx.req, parts.ownName)) throw new AppError('LOOP_DETECTED');
-    return forward(ctx, url, parts.sign(), parts);
+    await forward(ctx, url, parts.sign(), parts);
+  }
+
+  return (ctx) => {
+    const url = findOtherServer(ctx.req, publicUrl);
+    return url === undefined ? undefined : run(ctx, url);
   };
 }
 

@@ -31,7 +31,9 @@ const getBox = operation('getBox', 'GET', '/boxes/:id', {
 async function serve(t: ExecutionContext, routes: readonly Route[]): Promise<string> {
   const app = new Koa();
   const log = { served: () => {}, failed: () => {}, broken: () => {} };
-  app.use(createResponder(log, () => false)).use(createRouting(routes, () => {}));
+  const respond = createResponder(log, () => false);
+  const routing = createRouting(routes, () => {});
+  app.use((ctx) => respond(ctx, routing));
   const server = createServer(app.callback()).listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.teardown(() => server.close());

@@ -41,6 +41,43 @@ export function fenceStoreContract(engine: Engine): void {
     t.deepEqual(await (await world.open()).fence.look(), marked);
   });
 
+  test('a mark moves if anything was written since the last one, by any process', async (t, {
+    fence,
+    secrets,
+    open,
+  }) => {
+    const other = await open();
+    const writes = {
+      'a touch': () => fence.touch(),
+      'a secret': () => createUntraced(secrets),
+      'a touch by another process': () => other.fence.touch(),
+      'a secret of another process': () => createUntraced(other.secrets),
+      'the mark of another process': () => other.fence.advance(NOW, []),
+    };
+    t.truthy(await fence.advanceIfWritten(NOW, []));
+    for (const [what, write] of Object.entries(writes)) {
+      const before = (await fence.advanceIfWritten(NOW, [])) ?? (await fence.look());
+      await fence.advanceIfWritten(NOW, []); // so that an engine that can knows that nothing is new
+      await write();
+      const moved = await fence.advanceIfWritten(NOW, []);
+      t.true((moved?.mark ?? 0) > (before?.mark ?? 0), what);
+      t.deepEqual(await fence.look(), moved, what);
+    }
+  });
+
+  test('of writes while the mark moves none is missed', async (t, { fence, secrets, open }) => {
+    const other = await open();
+    for (let round = 0; round < 50; round++) {
+      const store = round % 2 ? secrets : other.secrets;
+      const during = createUntraced(store);
+      await Promise.all([fence.advanceIfWritten(NOW, []), during]);
+      const before = await fence.look();
+      await createUntraced(store);
+      await fence.advanceIfWritten(NOW, []);
+      t.true(((await fence.look())?.mark ?? 0) > (before?.mark ?? 0));
+    }
+  });
+
   test('no two databases have one id', async (t, { fence }) => {
     const other = await (await engine.place(t)).open();
     t.not((await fence.advance(NOW, [])).databaseId, (await other.fence.advance(NOW, [])).databaseId);
@@ -135,6 +172,7 @@ export function fenceVerbsOn(fence: FenceStore): Record<keyof FenceStore, () => 
     look: () => fence.look(),
     touch: () => fence.touch(),
     advance: () => fence.advance(NOW, []),
+    advanceIfWritten: () => fence.advanceIfWritten(NOW, []),
     countRefused: () => fence.countRefused(NOW, NOW),
   };
 }

@@ -1,5 +1,6 @@
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
+import { PULSE_MS, pulse } from '../../clock.ts';
 import { ERRORS, type ErrorCode } from '../../errors.ts';
 import type { Served } from '../../http/respond.ts';
 import type { Meters } from './meters.ts';
@@ -55,7 +56,8 @@ function measureVerbs<Verbs extends object>(meters: Meters, verbs: Verbs): Verbs
 
 /** The measured delay includes this time, in which `monitorEventLoopDelay` sleeps. */
 const RESOLUTION_MS = 10;
-const DELAY_INTERVAL_MS = 1_000;
+/** Below this share of a second's time, the loop is not measured in the next one: the measuring wakes it 100 times. */
+const BUSY_SHARE = 0.05;
 
 /**
  * Watches this process. The longest event loop delay of each second is observed, so that the result does not depend on how
@@ -69,10 +71,32 @@ export function measureProcess(meters: Meters, worker: string): void {
   meters.watch('hushbox_worker_resident_memory_bytes', worker, () => process.memoryUsage.rss());
   meters.watch('hushbox_worker_heap_used_bytes', worker, () => getHeapStatistics().used_heap_size);
   meters.watch('hushbox_event_loop_active_seconds_total', '', () => performance.eventLoopUtilization().active / 1000);
+  const readDelay = createDelayReader();
+  void (async () => {
+    for (;;) {
+      await pulse(PULSE_MS);
+      meters.observe('hushbox_event_loop_delay_seconds', '', readDelay() / 1000);
+    }
+  })();
+}
+
+/**
+ * @returns a function that gives the longest delay of the event loop (ms) since its last call, and at most 1/20 of that
+ * time where the loop had little to do: no delay is longer than all the time in which the loop was active.
+ */
+export function createDelayReader(): () => number {
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
-  delay.enable();
-  setInterval(() => {
-    meters.observe('hushbox_event_loop_delay_seconds', '', Math.max(0, delay.max / 1e6 - RESOLUTION_MS) / 1000);
+  let before = performance.eventLoopUtilization();
+  let isMeasuring = false;
+  return () => {
+    const now = performance.eventLoopUtilization();
+    const { active, utilization } = performance.eventLoopUtilization(now, before);
+    before = now;
+    const longest = isMeasuring ? Math.max(0, delay.max / 1e6 - RESOLUTION_MS) : active;
+    isMeasuring = utilization > BUSY_SHARE;
+    if (isMeasuring) delay.enable();
+    else delay.disable();
     delay.reset();
-  }, DELAY_INTERVAL_MS).unref();
+    return longest;
+  };
 }

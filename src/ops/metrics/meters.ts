@@ -12,8 +12,12 @@ export type Meters = {
   observe(name: Of<'histogram'>, labels: string, value: number): void;
   /** Reads a value for each report: of a gauge the current value, of a counter the count since the start. */
   watch(name: Of<'counter' | 'gauge'>, labels: string, read: () => number): void;
+  /** @param tell called when the first request since the last report is counted. */
+  onNews(tell: () => void): void;
   takeReport(): Report;
 };
+
+const NEWS: FamilyName = 'hushbox_http_requests_total';
 
 /** `isNew`: not reported yet, so that even a zero is reported. */
 type Cell = { values: number[]; isNew: boolean };
@@ -27,6 +31,8 @@ export function createMeters(onUnreadable: (name: string, error: unknown) => voi
   const meters = new Map<string, Meter>();
   const watches: (() => void)[] = [];
   let gauges: Samples = {};
+  let isNews = false;
+  let tellNews = (): void => {};
 
   for (const [name, family] of Object.entries<Family>(FAMILIES)) {
     meters.set(name, { family, cells: new Map() });
@@ -46,6 +52,10 @@ export function createMeters(onUnreadable: (name: string, error: unknown) => voi
   function count(name: Of<'counter'>, labels = '', by = 1): void {
     const { values } = cellOf(name, labels);
     values[0] = (values[0] as number) + by;
+    if (name === NEWS && !isNews) {
+      isNews = true;
+      tellNews();
+    }
   }
 
   /** Reports are made by a timer, so an error here would end the process. */
@@ -83,7 +93,11 @@ export function createMeters(onUnreadable: (name: string, error: unknown) => voi
         );
       } else watches.push(guarded(name, () => put(gauges, name, labels, [read()])));
     },
+    onNews(tell) {
+      tellNews = tell;
+    },
     takeReport() {
+      isNews = false;
       gauges = {};
       for (const look of watches) look();
       const counts: Samples = {};

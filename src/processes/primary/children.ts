@@ -1,19 +1,20 @@
 import cluster, { type Worker } from 'node:cluster';
+import { pulse } from '../../clock.ts';
 import type { Log } from '../../ops/log.ts';
 import type { Samples } from '../../ops/metrics/families.ts';
-import { type DrainOrder, type ToPrimary, type ToWorker, WORKER_NUMBER } from '../ipc.ts';
+import { ALIVE_MS, type DrainOrder, type ToPrimary, type ToWorker, WORKER_NUMBER } from '../ipc.ts';
 
-const PING_INTERVAL_MS = 1_000;
-/** A worker that leaves this many pings in a row unanswered hangs. One that is not up yet gets more time. */
-const MAX_MISSED_PINGS = 6;
-const MAX_MISSED_PINGS_AT_START = 30;
+/** A worker that is silent at this many looks in a row hangs. One that is not up yet gets more time. */
+const MAX_SILENT_LOOKS = 3;
+const MAX_SILENT_LOOKS_AT_START = 15;
 
 /** A worker process, as the primary sees it. */
 export type Child = {
   readonly worker: Worker;
   readonly number: number;
   readonly startedAt: number;
-  missedPings: number;
+  /** How many looks ago it sent its last message. */
+  silentLooks: number;
   /** It listens to the primary. Messages sent before are lost. */
   isUp: boolean;
   isReady: boolean;
@@ -30,7 +31,7 @@ export type ChildrenParts = {
   env: Readonly<Record<string, string>>;
   log: Log;
   onReady(child: Child): void;
-  /** Any message but `up` and `ready`. */
+  /** Any message but `up`, `alive` and `ready`. */
   onMessage(child: Child, message: ToPrimary): void;
   onExit(child: Child, code: number | null, signal: string | null): void;
 };
@@ -49,13 +50,13 @@ export function createChildren({ env, log, onReady, onMessage, onExit }: Childre
   const all = new Set<Child>();
 
   function onAnyMessage(child: Child, message: ToPrimary): void {
-    child.missedPings = 0;
+    child.silentLooks = 0;
     if (message.type === 'up') onUp(child);
     else if (message.type === 'ready') {
       child.isReady = true;
       log.info({ worker: child.number, workerPid: child.worker.process.pid }, 'worker is ready');
       onReady(child);
-    } else onMessage(child, message);
+    } else if (message.type !== 'alive') onMessage(child, message);
   }
 
   function onEnd(child: Child, code: number | null, signal: string | null): void {
@@ -78,7 +79,7 @@ export function createChildren({ env, log, onReady, onMessage, onExit }: Childre
     return child;
   }
 
-  setInterval(() => pingAll(all, log), PING_INTERVAL_MS);
+  void lookForEver(all, log);
   return {
     all,
     fork(number) {
@@ -97,7 +98,7 @@ function createChild(worker: Worker, number: number): Child {
     worker,
     number,
     startedAt: performance.now(),
-    missedPings: 0,
+    silentLooks: 0,
     isUp: false,
     isReady: false,
     gauges: {},
@@ -111,14 +112,16 @@ function onUp(child: Child): void {
   if (child.order) send(child, child.order);
 }
 
-// Counts pings, not time: after a pause of the whole program no worker has missed any.
-function pingAll(children: Iterable<Child>, log: Log): void {
-  for (const child of children) {
-    child.missedPings += 1;
-    if (child.missedPings > (child.isUp ? MAX_MISSED_PINGS : MAX_MISSED_PINGS_AT_START)) {
+// Counts looks, not time: after a pause of the whole program no worker was silent for long.
+async function lookForEver(children: Iterable<Child>, log: Log): Promise<never> {
+  for (;;) {
+    await pulse(ALIVE_MS);
+    for (const child of children) {
+      child.silentLooks += 1;
+      if (child.silentLooks <= (child.isUp ? MAX_SILENT_LOOKS : MAX_SILENT_LOOKS_AT_START)) continue;
       log.error({ worker: child.number }, 'worker hangs: killed');
       kill(child);
-    } else send(child, { type: 'ping' });
+    }
   }
 }
 

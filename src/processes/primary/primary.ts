@@ -2,9 +2,6 @@ import { randomInt } from 'node:crypto';
 import type { Config } from '../../config/config.ts';
 import { whyNoProxy } from '../../keys/token-key.ts';
 import type { Log } from '../../ops/log.ts';
-import type { Samples } from '../../ops/metrics/families.ts';
-import type { Report } from '../../ops/metrics/meters.ts';
-import { createTotals } from '../../ops/metrics/totals.ts';
 import { chooseFirstName } from '../internal-socket.ts';
 import { type Door, INTERNAL_FIRST_NAME, type ToPrimary } from '../ipc.ts';
 import { type Child, send } from './children.ts';
@@ -14,8 +11,9 @@ import { createRoll } from './roll.ts';
 import { obeySignals } from './signals.ts';
 import { createSlotBroker } from './slot-broker.ts';
 import { createSockets, type Sockets, sayTaken } from './sockets.ts';
+import { createProgramTotals } from './totals.ts';
 import { tryToListen } from './try-listen.ts';
-import { createWorkers, type Workers } from './workers.ts';
+import { createWorkers } from './workers.ts';
 
 /**
  * The primary: keeps the workers running, passes orders on, adds up their counts. It opens no storage and serves
@@ -58,14 +56,14 @@ export async function runPrimary(config: Config, log: Log): Promise<void> {
     if (message.type === 'want-slot') broker.want(child);
     else if (message.type === 'free-slot') broker.free(child);
     else if (message.type === 'report') totals.onReport(child, message.report);
-    else if (message.type === 'want-totals')
-      send(child, { type: 'totals', id: message.id, totals: totals.read(workers) });
+    else if (message.type === 'want-totals') totals.tell(child, message.id, workers);
     else if (message.type === 'bound') sockets.onBound(child, message);
     else if (message.type === 'hopeless') reason = message.reason;
   }
 
   function onExit(child: Child): void {
     broker.forget(child);
+    totals.forget(child);
     if (workers.isStopping()) ending.exitIfAlone();
     else totals.onRestart(child.order ? 'replaced' : 'died');
   }
@@ -85,29 +83,6 @@ export async function runPrimary(config: Config, log: Log): Promise<void> {
   const whyNot = whyNoProxy(config);
   if (whyNot) log.info(whyNot);
   workers.startAll();
-}
-
-/** The counts of all workers, with the gauges of those that live and of the primary. */
-function createProgramTotals(count: number) {
-  const totals = createTotals();
-  const onRestart = (reason: 'died' | 'replaced', by = 1): void =>
-    totals.add({ hushbox_worker_restarts_total: { [reason]: [by] } });
-  for (const reason of ['died', 'replaced'] as const) onRestart(reason, 0); // an alert compares with it
-  return {
-    onRestart,
-    onReport(child: Child, { counts, gauges }: Report): void {
-      totals.add(counts);
-      child.gauges = gauges;
-    },
-    read(workers: Workers): Samples {
-      const own: Samples = {
-        hushbox_start_time_seconds: { '': [performance.timeOrigin / 1000] },
-        hushbox_workers_wanted: { '': [count] },
-        hushbox_workers_ready: { '': [workers.countReady()] },
-      };
-      return totals.read([own, ...[...workers.all].map(({ gauges }) => gauges)]);
-    },
-  };
 }
 
 function announce(config: Config, port: number, count: number): void {

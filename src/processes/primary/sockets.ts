@@ -1,11 +1,11 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { pulse } from '../../clock.ts';
 import { type Bound, identify, isInUse } from '../../http/socket-file.ts';
 import type { Log } from '../../ops/log.ts';
 import type { Door, ToPrimary } from '../ipc.ts';
 import { type Child, send } from './children.ts';
 import type { Workers } from './workers.ts';
 
-const LOOK_MS = 1_000;
+const LOOK_MS = 2_000;
 /** How long workers have to bind a socket before they are ordered to do so again. */
 const ORDER_AGAIN_MS = 5_000;
 /** A successor's socket is at the path before its message has arrived here: only the second look in a row counts. */
@@ -92,7 +92,7 @@ export function createSockets(parts: SocketsParts): Sockets {
 
   async function lookForEver(): Promise<void> {
     while (!workers.isStopping()) {
-      await sleep(LOOK_MS, undefined, { ref: false });
+      await pulse(LOOK_MS);
       for (const place of places.values()) {
         if (!workers.isStopping()) await look(place).catch(() => {}); // its folder cannot be looked into right now
       }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Clock } from '../../clock.ts';
+import { type Clock, pulse } from '../../clock.ts';
 import type { SecretStore } from '../../secrets/store.ts';
 import type { SinkStore } from '../../sink/store.ts';
 
@@ -36,7 +36,7 @@ export function startJobs(parts: JobParts): Jobs {
       await sweep(parts, signal).catch(parts.onError);
       await sweepClaims(parts, signal).catch(parts.onError);
       // Random, so that workers that start together do not sweep together.
-      await sleep(SWEEP_INTERVAL_MS * (0.75 + Math.random() / 2), undefined, { signal, ref: false }).catch(() => {});
+      await pulse(SWEEP_INTERVAL_MS * (0.75 + Math.random() / 2), signal);
     }
   })();
   return {

@@ -4,11 +4,11 @@ import type { Samples } from '../../ops/metrics/families.ts';
 import type { Meters } from '../../ops/metrics/meters.ts';
 import type { ToPrimary } from '../ipc.ts';
 
-/** `/status` is exact within a second, so every worker reports more often than that. */
+/** A worker that is killed takes with it what it counted for so long. */
 const TIMES: Times = { reportMs: 500, answerMs: 2_000 };
 
 type Times = {
-  /** From one report to the next. */
+  /** From a request to the report that counts it. */
   reportMs: number;
   /** How long the primary may take to answer. */
   answerMs: number;
@@ -18,20 +18,22 @@ type Times = {
 export type TotalsLink = {
   /** Reports the counts since the last report. Resolves when they are on their way. */
   report(): Promise<void>;
-  /** The counts of this worker up to now and of all others up to their last reports. @throws AppError TOTALS_UNAVAILABLE */
+  /** The counts of all workers up to now; of one that does not answer, up to its last report. @throws AppError TOTALS_UNAVAILABLE */
   ask(): Promise<Samples>;
   /** The primary's answer to question `id`. */
   onTotals(id: number, totals: Samples): void;
 };
 
-/** Reports twice a second from now on. */
+/** From now on reports soon after a request was counted, and when asked to: an idle worker sends nothing. */
 export function createTotalsLink(
   meters: Meters,
   send: (message: ToPrimary, onSent?: () => void) => void,
   { reportMs, answerMs }: Times = TIMES,
 ): TotalsLink {
   let lastId = 0;
+  /** A report is on its way. While the primary reads no messages, counts wait in the meters, and need no more memory. */
   let isReporting = false;
+  let isWanted = false;
   let answer = Promise.withResolvers<Samples>();
   let question: Promise<Samples> | undefined;
 
@@ -40,6 +42,7 @@ export function createTotalsLink(
       isReporting = true;
       send({ type: 'report', report: meters.takeReport() }, () => {
         isReporting = false;
+        if (isWanted) reportSoon();
         resolve();
       });
     });
@@ -54,8 +57,15 @@ export function createTotalsLink(
     return totals;
   }
 
-  // While the primary reads no messages, counts wait in the meters, where they need no more memory.
-  setInterval(() => !isReporting && void report(), reportMs).unref();
+  function reportSoon(): void {
+    isWanted = false;
+    setTimeout(() => {
+      if (isReporting) isWanted = true;
+      else void report();
+    }, reportMs).unref();
+  }
+
+  meters.onNews(reportSoon);
   return {
     report,
     ask() {

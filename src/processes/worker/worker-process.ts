@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pulse } from '../../clock.ts';
 import type { Config } from '../../config/config.ts';
 import { createSharedSlots } from '../../hashing/slots.ts';
 import type { Log } from '../../ops/log.ts';
 import { createMeters } from '../../ops/metrics/meters.ts';
 import { addressesOf, type Place } from '../addresses.ts';
-import { type Door, type DrainOrder, EXIT_HOPELESS, type ToPrimary, type ToWorker } from '../ipc.ts';
+import { ALIVE_MS, type Door, type DrainOrder, EXIT_HOPELESS, type ToPrimary, type ToWorker } from '../ipc.ts';
 import { createTotalsLink } from './totals-link.ts';
 import { type RunningWorker, startWorker } from './worker.ts';
 
@@ -73,13 +74,14 @@ export async function runWorkerProcess(config: Config, place: Place, log: Log): 
   }
 
   process.on('message', (message: ToWorker) => {
-    if (message.type === 'ping') send({ type: 'pong' });
+    if (message.type === 'want-report') void totals.report();
     else if (message.type === 'slot') slots.grant();
     else if (message.type === 'totals') totals.onTotals(message.id, message.totals);
     else if (message.type === 'bind') void bindAgain(message.door, message.firstName);
     else void drain(message);
   });
   send({ type: 'up' });
+  void showLife();
 
   try {
     await (await running).ready;
@@ -87,6 +89,13 @@ export async function runWorkerProcess(config: Config, place: Place, log: Log): 
   } catch (error) {
     log.fatal({ err: error }, 'cannot start');
     send({ type: 'hopeless', reason: (error as Error).message }, () => process.exit(EXIT_HOPELESS));
+  }
+}
+
+async function showLife(): Promise<never> {
+  for (;;) {
+    await pulse(ALIVE_MS);
+    send({ type: 'alive' });
   }
 }
 

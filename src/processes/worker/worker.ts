@@ -1,3 +1,4 @@
+import { pulse } from '../../clock.ts';
 import type { Config } from '../../config/config.ts';
 import { createFence, type Fence, type FenceReport } from '../../fence/fence.ts';
 import { startHeartbeat } from '../../fence/heartbeat.ts';
@@ -133,7 +134,12 @@ function watchWaitingEvents(meters: Meters, events: EventStore): void {
   const look = async (): Promise<void> => {
     waiting = await events.countWaiting();
   };
-  setInterval(() => void look().catch(() => {}), COUNT_WAITING_MS).unref(); // the store's own metrics show failures
+  void (async () => {
+    for (;;) {
+      await pulse(COUNT_WAITING_MS);
+      await look().catch(() => {}); // the store's own metrics show failures
+    }
+  })();
   meters.watch('hushbox_webhook_events_waiting', '', () => waiting.events);
   meters.watch('hushbox_webhook_oldest_event_seconds', '', () =>
     waiting.oldestAt === undefined ? 0 : Math.max(0, Date.now() - waiting.oldestAt) / 1000,

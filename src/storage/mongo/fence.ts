@@ -13,10 +13,12 @@ const COUNT_MS = 3_000;
 
 export function createMongoFenceStore(fence: () => Collection<FenceDocument>): FenceStore {
   const { look, change } = createFenceRecord(fence);
+  const advance: FenceStore['advance'] = (now, known) => change((state) => advanced(state, now, known));
   return translateFailures({
     look,
 
-    advance: (now, known) => change((state) => advanced(state, now, known)),
+    advance,
+    advanceIfWritten: advance,
 
     async touch() {
       await fence().updateOne({ _id: FENCE }, { $max: { mark: 0 } }); // changes nothing, and is confirmed like any other

@@ -1,9 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import type { FenceState, FenceStore } from '../../../fence/store.ts';
+import type { FenceMark, FenceState, FenceStore } from '../../../fence/store.ts';
 import type { Value } from '../engine/codec.ts';
 import type { GroupCommit } from '../engine/group-commit.ts';
 import type { Reader } from '../engine/reader.ts';
-import type { FenceProcedures } from './procedures.ts';
+import type { FenceProcedures, PackedMark, PackedState } from './procedures.ts';
 
 /** Rows to count in one turn of the event loop: about a millisecond. */
 const COUNT_STEP = 1_000;
@@ -16,6 +16,10 @@ export function createSqliteFenceStore(commit: GroupCommit<FenceProcedures>, rea
      FROM (SELECT id, created_at, expires_at FROM waiting WHERE id > ? ORDER BY id LIMIT ${COUNT_STEP})`,
   );
 
+  const version = reader.prepare('SELECT data_version FROM pragma_data_version');
+  /** The version of the database in which nothing had been written since the last mark. */
+  let unwritten: unknown;
+
   return {
     async look() {
       const found = await row();
@@ -23,9 +27,16 @@ export function createSqliteFenceStore(commit: GroupCommit<FenceProcedures>, rea
     },
 
     async advance(now, known) {
-      const marks = known.map(({ databaseId, mark }) => [databaseId, mark] as const);
-      const [databaseId, mark, refusedUntil] = await commit.run('advance', now, marks);
-      return { databaseId, mark, refusedUntil };
+      return unpack(await commit.run('advance', now, known.map(pack)));
+    },
+
+    async advanceIfWritten(now, known) {
+      const seen = (await version())?.[0];
+      if (seen === unwritten) return undefined;
+      const moved = await commit.run('advanceIfWritten', now, known.map(pack));
+      if (moved) return unpack(moved);
+      unwritten = seen; // it was read before the storage thread looked
+      return undefined;
     },
 
     async touch() {
@@ -42,6 +53,14 @@ export function createSqliteFenceStore(commit: GroupCommit<FenceProcedures>, rea
       return counted;
     },
   } satisfies FenceStore;
+}
+
+function pack({ databaseId, mark }: FenceMark): PackedMark {
+  return [databaseId, mark];
+}
+
+function unpack([databaseId, mark, refusedUntil]: PackedState): FenceState {
+  return { databaseId, mark, refusedUntil };
 }
 
 /** @param row the database's id, its mark, and until when secrets are refused. */
