@@ -1,3 +1,4 @@
+import type { CustomerStore } from '../business/store.ts';
 import type { Config } from '../config/config.ts';
 import type { FenceState, FenceStore } from '../fence/store.ts';
 import type { LimitStore } from '../limits/store.ts';
@@ -13,6 +14,7 @@ export type Storage = {
   fence: FenceStore;
   limits: LimitStore;
   sink: SinkStore;
+  customers: CustomerStore;
   /** @throws AppError STORAGE_UNAVAILABLE when it does not answer, or takes no writes. */
   ping(): Promise<void>;
   close(): Promise<void>;

@@ -63,6 +63,9 @@ export type LimitDocument = { _id: Uint8Array; fullAt: number; removeAt: Date };
 
 export type ClaimsDocument = { _id: Uint8Array; receivedAt: number; claims: string; removeAt: Date };
 
+/** `_id` is the customer's id. */
+export type CustomerDocument = { _id: string; name: string; dob: string; updatedAt: number };
+
 type Listed = {
   name: string;
   indexes: readonly IndexDescription[];
@@ -111,8 +114,14 @@ export const CLAIMS = kept<ClaimsDocument>({
   isCounted: true,
 });
 
+export const CUSTOMERS = kept<CustomerDocument>({
+  name: 'customers',
+  indexes: [{ name: 'youngest', key: { dob: -1, _id: -1 } }],
+  isCounted: true,
+});
+
 /** Every collection: opening, measuring and inspecting walk this list. */
-export const COLLECTIONS: readonly Listed[] = [SECRETS, CLIENTS, LIMITS, CLAIMS];
+export const COLLECTIONS: readonly Listed[] = [SECRETS, CLIENTS, LIMITS, CLAIMS, CUSTOMERS];
 
 export function fenceIn(database: Db): Collection<FenceDocument> {
   return database.collection(SECRETS.name);

@@ -5,7 +5,8 @@ import type { Storage } from '../storage.ts';
 import { createWriteProbe } from '../write-probe.ts';
 import { createCapacity } from './capacity.ts';
 import { createClients } from './clients.ts';
-import { CLAIMS, CLIENTS, COLLECTIONS, fenceIn, LIMITS, SECRETS } from './collections.ts';
+import { CLAIMS, CLIENTS, COLLECTIONS, CUSTOMERS, fenceIn, LIMITS, SECRETS } from './collections.ts';
+import { createMongoCustomerStore } from './customers.ts';
 import { type Connection, isStandalone, keepConnection } from './engine/connection.ts';
 import { hasCode, NAMESPACE_NOT_FOUND } from './engine/error-codes.ts';
 import { reasonOf } from './engine/reason.ts';
@@ -57,6 +58,7 @@ export async function openMongo(
     events: createMongoEventStore(secrets),
     fence,
     sink: createMongoSinkStore(() => CLAIMS.in(database()), capacity),
+    customers: createMongoCustomerStore(() => CUSTOMERS.in(database()), capacity),
     limits: createMongoLimitStore(() => LIMITS.in(database())),
     async ping() {
       await ask();

@@ -2,6 +2,7 @@ import { AppError } from '../../errors.ts';
 import type { StoreLimits } from '../../limits/limits.ts';
 import type { Storage, StorageEvents } from '../storage.ts';
 import { createWriteProbe } from '../write-probe.ts';
+import { createSqliteCustomerStore } from './customers/store.ts';
 import { resultCode } from './engine/busy.ts';
 import { isDamage } from './engine/damage.ts';
 import { openReader } from './engine/database.ts';
@@ -82,6 +83,7 @@ export async function openSqlite(
   return {
     secrets: createSqliteSecretStore(commit, reader),
     sink: createSqliteSinkStore(commit, reader),
+    customers: createSqliteCustomerStore(commit, reader),
     events: createSqliteEventStore(commit, reader),
     limits: createSqliteLimitStore(commit),
     fence: {

@@ -12,7 +12,7 @@
  * `clients` has the sums of each client's waiting secrets, `stored` the sum of everything: every transaction keeps them
  * right (usage.ts). `limits` has what was taken of each limit, see src/limits/limits.ts.
  *
- * `claims` holds what the sink received, see src/sink/store.ts.
+ * `claims` holds what the sink received, see src/sink/store.ts; `customers` those of src/business/store.ts.
  */
 export const MIGRATIONS: readonly string[] = [
   `
@@ -137,5 +137,15 @@ export const MIGRATIONS: readonly string[] = [
   DROP INDEX clients_over;
   ALTER TABLE clients DROP COLUMN rate_full_at;
   DELETE FROM clients WHERE secrets = 0;
+  `,
+  `
+  CREATE TABLE customers (
+    id         TEXT PRIMARY KEY,
+    name       BLOB NOT NULL,
+    dob        TEXT NOT NULL,
+    updated_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE INDEX customers_youngest ON customers (dob, id);
   `,
 ];

@@ -10,10 +10,11 @@ const {
   secrets,
   events,
   sink,
+  customers,
   limits: taken,
   close,
 } = await openStorage(config, { onLost: fail, onWarning: () => {} });
-const verbs = { ...secrets, ...events, ...sink, ...taken };
+const verbs = { ...secrets, ...events, ...sink, ...customers, ...taken };
 
 process.on('message', async ({ number, verb, values }: Call) => {
   try {

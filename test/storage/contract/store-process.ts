@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
+import type { CustomerStore } from '../../../src/business/store.ts';
 import { AppError, type ErrorCode } from '../../../src/errors.ts';
 import type { StoreLimits } from '../../../src/limits/limits.ts';
 import type { LimitStore } from '../../../src/limits/store.ts';
@@ -10,7 +11,7 @@ import type { SinkStore } from '../../../src/sink/store.ts';
 import type { EventStore } from '../../../src/webhooks/store.ts';
 
 /** Their verbs have names of their own. */
-type Stores = SecretStore & EventStore & SinkStore & LimitStore;
+type Stores = SecretStore & EventStore & SinkStore & CustomerStore & LimitStore;
 
 export type Call = { number: number; verb: keyof Stores; values: readonly unknown[] };
 export type Answer = { number: number } & (
@@ -46,6 +47,11 @@ const VERBS = [
   'keepClaims',
   'listClaims',
   'sweepClaims',
+  'createCustomer',
+  'updateCustomer',
+  'deleteCustomer',
+  'youngestCustomers',
+  'listCustomers',
   'take',
   'giveBack',
 ] as const satisfies readonly Call['verb'][];
