@@ -1,3 +1,5 @@
+import type { AccountStore } from '../auth/accounts/store.ts';
+import type { SessionStore, SightingStore } from '../auth/sessions/store.ts';
 import type { CustomerStore } from '../business/store.ts';
 import type { Config } from '../config/config.ts';
 import type { FenceState, FenceStore } from '../fence/store.ts';
@@ -15,6 +17,9 @@ export type Storage = {
   limits: LimitStore;
   sink: SinkStore;
   customers: CustomerStore;
+  accounts: AccountStore;
+  sessions: SessionStore;
+  sightings: SightingStore;
   /** @throws AppError STORAGE_UNAVAILABLE when it does not answer, or takes no writes. */
   ping(): Promise<void>;
   close(): Promise<void>;
