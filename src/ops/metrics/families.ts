@@ -76,10 +76,12 @@ export const FAMILIES = {
   hushbox_exhausted_tries_total: counter(
     'Wrong phrases that used up the last try of a secret, at most one per hour and secret.',
   ),
-  hushbox_hash_queue_places: gauge('Places in the queue for hashing phrases.'),
-  hushbox_hash_queue_places_taken: gauge('Places taken, including phrases that are being hashed.'),
-  hushbox_hash_queue_waiting: gauge('Phrases that wait for a core to be hashed on.'),
-  hushbox_hash_queue_rejected_total: counter('Requests refused as BUSY because every place was taken.'),
+  hushbox_hash_queue_places: gauge('Places in the queue for hashing, by lane: `phrases` or `passwords`.', ['lane']),
+  hushbox_hash_queue_places_taken: gauge('Places taken, including what is being hashed.', ['lane']),
+  hushbox_hash_queue_waiting: gauge('Phrases and passwords that wait for a core to be hashed on.', ['lane']),
+  hushbox_hash_queue_rejected_total: counter('Requests refused as BUSY because every place of the lane was taken.', [
+    'lane',
+  ]),
   hushbox_webhook_results_total: counter(
     'Results of attempts to deliver an event: `delivered`, `gone` (410), `refused` (another status), `unreachable`, ' +
       '`forbidden` (address not allowed), `damaged`, `later` (not tried), `cut` (handed back); and events `given_up`.',

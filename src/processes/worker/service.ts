@@ -36,7 +36,7 @@ export type ServiceParts = {
   storage: Storage;
   ring: KeyRing;
   fence: Pick<Fence, 'refusedUntil'>;
-  hashing: Pick<Hashing, 'gate'>;
+  hashing: Pick<Hashing, 'gates'>;
   /** The bytes that sign `x-my-jwt`; without them there is neither a proxy nor a sink. */
   tokenKey: Uint8Array | undefined;
   clock: Clock;
@@ -74,7 +74,7 @@ export function createService(parts: ServiceParts): Service {
   const secrets = createSecrets({
     store: storage.secrets,
     ring,
-    gate: hashing.gate,
+    gate: hashing.gates.phrases,
     clock,
     refusedUntil: fence.refusedUntil,
     onEvent: telemetry.secretEvent,

@@ -3,7 +3,7 @@ import type { Config } from '../../config/config.ts';
 import { createFence, type Fence, type FenceReport } from '../../fence/fence.ts';
 import { startHeartbeat } from '../../fence/heartbeat.ts';
 import { MAX_PLACES } from '../../hashing/gate.ts';
-import { createHashing, type Hashing } from '../../hashing/hashing.ts';
+import { createHashing, type Hashing, LANES } from '../../hashing/hashing.ts';
 import type { Slots } from '../../hashing/slots.ts';
 import type { Connections } from '../../http/connection-limit.ts';
 import { bindAgain, type DrainOptions, type Listener, listen } from '../../http/listen.ts';
@@ -185,10 +185,12 @@ function reportTo(log: Log): FenceReport {
 
 function openHashing({ slots, meters }: WorkerParts): Hashing {
   const hashing = createHashing(slots);
-  meters.watch('hushbox_hash_queue_places', '', () => MAX_PLACES);
-  meters.watch('hushbox_hash_queue_places_taken', '', () => hashing.gate.size);
-  meters.watch('hushbox_hash_queue_waiting', '', () => hashing.waiting);
-  meters.watch('hushbox_hash_queue_rejected_total', '', () => hashing.gate.rejected);
+  for (const lane of LANES) {
+    meters.watch('hushbox_hash_queue_places', lane, () => MAX_PLACES);
+    meters.watch('hushbox_hash_queue_places_taken', lane, () => hashing.gates[lane].size);
+    meters.watch('hushbox_hash_queue_waiting', lane, () => hashing.lanes[lane].waiting);
+    meters.watch('hushbox_hash_queue_rejected_total', lane, () => hashing.gates[lane].rejected);
+  }
   return hashing;
 }
 
