@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { type AppParts, createRoutes } from '../src/app.ts';
 import { AppError, ERRORS, type ErrorCode, PUBLIC_CODES } from '../src/errors.ts';
 import type { Answer, DescribedOperation as Operation, PathItem, Schema } from '../src/http/openapi.ts';
-import { createDocument } from '../src/openapi.ts';
+import { createDocument, EVERYTHING } from '../src/openapi.ts';
 import { ownNameOf } from '../src/proxy/own-name.ts';
 import { createTokenKey } from '../src/tokens/calls/key.ts';
 import { signToken } from '../src/tokens/calls/sign.ts';
@@ -31,7 +31,12 @@ type Document = {
 const KEY_BYTES = randomBytes(64);
 const KEY = createTokenKey(KEY_BYTES);
 const LIMITS = { secretMaxBytes: 65_536, ttlMaxSeconds: 604_800 };
-const document = createDocument({ limits: LIMITS, needsToken: true, publicUrl: undefined }) as Document;
+const document = createDocument({
+  limits: LIMITS,
+  needsToken: true,
+  publicUrl: undefined,
+  served: EVERYTHING,
+}) as Document;
 const operations = operationsIn(document.paths);
 const webhooks = operationsIn(document.webhooks);
 
@@ -79,7 +84,7 @@ async function start(t: ExecutionContext, options: object = {}): Promise<TestSer
 }
 
 test('every route is in the document, and every operation of the document is a route', (t) => {
-  const parts = { limits: LIMITS, site: {}, sink: {}, proxy: {} } as AppParts; // nothing is called
+  const parts = { limits: LIMITS, site: {}, secrets: {}, sink: {}, proxy: {}, business: {} } as AppParts; // nothing is called
   const routes = createRoutes(parts).routes.map(({ method, path }) => `${method} ${path}`.replace(/:(\w+)/g, '{$1}'));
   const listed = routes.filter((route) => !route.startsWith('GET /assets/')); // what pages load is no interface
   t.deepEqual(listed.sort(), operations.map(({ name }) => name).sort());

@@ -15,3 +15,8 @@ export function createToken(): string {
 export function hashToken(token: string): Buffer | undefined {
   return TOKEN.test(token) ? hash('sha256', token, 'buffer') : undefined;
 }
+
+/** Whether text claims to be a token of ours: if it is not good, it must not pass for somebody else's. */
+export function isOurs(token: string): boolean {
+  return token.startsWith(PREFIX);
+}

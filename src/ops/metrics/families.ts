@@ -90,6 +90,12 @@ export const FAMILIES = {
   hushbox_webhook_delay_seconds: histogram(EVENT_BOUNDS, 'Time from an event until it is delivered.'),
   hushbox_webhook_events_waiting: gauge('Events not delivered yet, including those in progress.'),
   hushbox_webhook_oldest_event_seconds: gauge('Age of the oldest event not delivered yet; 0 without one.'),
+  hushbox_auth_calls_total: counter(
+    'Questions whether a token is good: `accepted`, `refused`, `unavailable` (no answer in time, or none that says so), `repeated` (asked once more).',
+    ['outcome'],
+  ),
+  hushbox_auth_call_duration_seconds: histogram(HTTP_BOUNDS, 'Time until a token was known to be good or not.'),
+  hushbox_customers_changed_total: counter('Customers that were `created`, `updated` or `deleted`.', ['change']),
   hushbox_egress_attempts_total: counter(
     'Outgoing requests: `answered` with any status, `failed`, `timeout`, `forbidden`, `busy`, `given_up` by the caller.',
     ['purpose', 'outcome'],

@@ -1,3 +1,5 @@
+import { AUTH_OUTCOMES, type AuthOutcome } from '../../business/auth-client.ts';
+import { type Change, CUSTOMER_EVENTS, type CustomerEvent } from '../../business/customers.ts';
 import type { ErrorCode } from '../../errors.ts';
 import type { RequestLog } from '../../http/respond.ts';
 import { createAudit } from '../../ops/audit.ts';
@@ -15,6 +17,9 @@ export type Telemetry = {
   internalRequestLog: RequestLog;
   refused(code: ErrorCode): void;
   secretEvent(event: SecretEvent, requestId?: string): void;
+  customerEvent(event: CustomerEvent, customerId: string, change: Change): void;
+  /** @param ms how long a question about a token took; undefined for one that was asked once more. */
+  authCall(outcome: AuthOutcome, ms?: number): void;
   /** @param ageMs of the event. */
   webhookResult(result: DeliveryResult, ageMs: number): void;
 };
@@ -30,6 +35,8 @@ const COUNTER_OF = {
 
 export function createTelemetry(meters: Meters, log: Log, isStarting: () => boolean): Telemetry {
   const audit = createAudit(log);
+  for (const outcome of AUTH_OUTCOMES) meters.count('hushbox_auth_calls_total', outcome, 0);
+  for (const event of CUSTOMER_EVENTS) meters.count('hushbox_customers_changed_total', event, 0);
   for (const result of DELIVERY_RESULTS) meters.count('hushbox_webhook_results_total', result, 0);
   const common = {
     failed: createFailureLog(log, isStarting),
@@ -48,6 +55,14 @@ export function createTelemetry(meters: Meters, log: Log, isStarting: () => bool
     secretEvent(event, requestId) {
       meters.count(COUNTER_OF[event]);
       if (event === 'burned' || event === 'tries_exhausted') audit(`secret.${event}`, requestId);
+    },
+    customerEvent(event, customerId, { userId, requestId }) {
+      meters.count('hushbox_customers_changed_total', event);
+      audit(`customer.${event}`, requestId, { customerId, userId });
+    },
+    authCall(outcome, ms) {
+      meters.count('hushbox_auth_calls_total', outcome);
+      if (ms !== undefined) meters.observe('hushbox_auth_call_duration_seconds', '', ms / 1000);
     },
     webhookResult(result, ageMs) {
       meters.count('hushbox_webhook_results_total', result);

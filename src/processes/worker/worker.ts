@@ -1,5 +1,5 @@
 import { pulse } from '../../clock.ts';
-import type { Config } from '../../config/config.ts';
+import { type Config, needsMasterKey } from '../../config/config.ts';
 import { createFence, type Fence, type FenceReport } from '../../fence/fence.ts';
 import { startHeartbeat } from '../../fence/heartbeat.ts';
 import { MAX_PLACES } from '../../hashing/gate.ts';
@@ -60,12 +60,19 @@ export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
   let isStarting = true;
   let isDraining = false;
   const storage = await openMeasuredStorage(parts);
-  const ring = openRing(parts); // not before: no key is made for a storage that cannot be opened
+  const ring = needsMasterKey(config) ? openRing(parts) : undefined; // not before: no key is made for a storage that cannot be opened
   const fence = openFence(parts, storage.fence);
   const heartbeat = startHeartbeat(fence);
   const hashing = openHashing(parts);
   const service = createService({
-    ...{ config, storage, ring, fence, hashing, tokenKey: loadTokenKey(config) },
+    ...{
+      config,
+      storage,
+      ring,
+      fence,
+      hashing,
+      tokenKey: config.SERVICES.includes('proxy') ? loadTokenKey(config) : undefined,
+    },
     ...{ clock: Date.now, random: Math.random, log, meters, readTotals },
     ...{ isStarting: () => isStarting, isDraining: () => isDraining },
   });

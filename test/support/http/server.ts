@@ -92,7 +92,7 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
     isDraining: () => false,
     ...(options.proxy && { proxy: options.proxy }),
   });
-  service.delivery.start();
+  service.delivery?.start();
   const server = createHttpServer(service.app.callback(), service.onRefused);
   await listen(server, { port: 0, host: '127.0.0.1' }, 1_000);
   const metrics = (): string => writeExposition(readTotals());
@@ -110,8 +110,8 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
     port,
     clock,
     storage,
-    wake: service.delivery.wake,
-    stopDelivery: () => service.delivery.stop(AbortSignal.abort()),
+    wake: () => service.delivery?.wake(),
+    stopDelivery: async () => service.delivery?.stop(AbortSignal.abort()),
     logged: () => lines.join(''),
     metrics,
   };
