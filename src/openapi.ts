@@ -1,3 +1,4 @@
+import { sessionsApi } from './auth/sessions/operations.ts';
 import { describeApi } from './http/openapi.ts';
 import { opsApi } from './ops/routes.ts';
 import { proxyApi } from './proxy/routes.ts';
@@ -27,7 +28,7 @@ export type ApiOptions = {
 
 /** The OpenAPI 3.1 document of a server with these settings. */
 export function createDocument({ limits, needsToken, publicUrl }: ApiOptions) {
-  const parts = [secretsApi(limits, needsToken), webhooksApi, proxyApi, sinkApi, webApi, opsApi];
+  const parts = [secretsApi(limits, needsToken), webhooksApi, sessionsApi, proxyApi, sinkApi, webApi, opsApi];
   const { components, ...described } = describeApi(parts);
   return {
     openapi: '3.1.1',
@@ -52,6 +53,14 @@ export function createDocument({ limits, needsToken, publicUrl }: ApiOptions) {
           in: 'header',
           name: 'Proxy-Authorization',
           description: 'If the server has a PROXY_TOKEN: `Bearer` and the token.',
+        },
+        sessionToken: { type: 'apiKey', in: 'header', name: 'token', description: 'A token of `POST /login`.' },
+        sessionBearer: { type: 'http', scheme: 'bearer', description: 'A token of `POST /login`.' },
+        sessionProof: {
+          type: 'http',
+          scheme: 'DPoP',
+          description:
+            'A token of `POST /login` that is bound to a key; the header `DPoP` proves for each request that the client has that key (RFC 9449).',
         },
         createToken: { type: 'http', scheme: 'bearer', description: 'If the server has a CREATE_TOKEN: the token.' },
       },

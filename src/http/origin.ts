@@ -31,7 +31,7 @@ const UNKNOWN_HOST =
 
 const PREFLIGHT = {
   'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE',
-  'access-control-allow-headers': 'Authorization, Content-Type, Destination, Idempotency-Key',
+  'access-control-allow-headers': 'Authorization, Content-Type, Destination, DPoP, Idempotency-Key, Token',
   'access-control-max-age': '600',
 };
 /** What a page may read of an answer, beside what every page may (Fetch, "CORS-safelisted response-header name"). */

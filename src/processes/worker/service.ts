@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type Koa from 'koa';
 import { type AppParts, createApp, createInternalApp } from '../../app.ts';
 import type { Clock } from '../../clock.ts';
@@ -27,6 +28,7 @@ import { verifyToken } from '../../tokens/calls/verify.ts';
 import { createAttempt } from '../../webhooks/attempt.ts';
 import type { TakenEvent } from '../../webhooks/store.ts';
 import { createWebhooks } from '../../webhooks/webhooks.ts';
+import { createAuth } from './auth.ts';
 import { type Jobs, startJobs } from './jobs.ts';
 import { createTelemetry, type Telemetry } from './telemetry.ts';
 
@@ -69,6 +71,9 @@ export type Service = {
 export function createService(parts: ServiceParts): Service {
   const { config, storage, ring, fence, hashing, clock, log, meters, readTotals, isDraining } = parts;
   const telemetry = createTelemetry(meters, log, parts.isStarting);
+  const findNetwork = createFinder(parts);
+  const idOf = createClientIds(ring);
+  const auth = createAuth({ config, storage, hashing, clock, findNetwork, idOf, onEvent: telemetry.sessionEvent });
   const egress = openEgress(parts);
   const delivery = createDelivery(parts, egress, telemetry);
   const secrets = createSecrets({
@@ -94,7 +99,8 @@ export function createService(parts: ServiceParts): Service {
       ...createSignedCalls(parts, egress),
       site: createSite(config, config.HOST, trustOf(config)),
       secrets,
-      identify: createIdentify(parts),
+      auth,
+      identify: config.LIMITS === 'off' ? () => undefined : (request) => idOf(findNetwork(request)),
       limits: { secretMaxBytes: config.SECRET_MAX_BYTES, ttlMaxSeconds: config.SECRET_TTL_MAX_SECONDS },
       createToken: config.CREATE_TOKEN,
       proxyToken: config.PROXY_TOKEN,
@@ -109,6 +115,7 @@ export function createService(parts: ServiceParts): Service {
         ...createSite(config, config.INTERNAL_HOST, { ...trustOf(config), isPeerProxy: false }),
         corsOrigins: [],
       },
+      auth,
       token: config.INTERNAL_TOKEN,
       readTotals,
       requestLog: telemetry.internalRequestLog,
@@ -180,13 +187,10 @@ function createSignedCalls(parts: ServiceParts, { send }: Egress): Pick<AppParts
   return { sink, proxy: { sign, send, ownName: ownNameOf(key), ...parts.proxy } };
 }
 
-function createIdentify({ config, ring, log }: ServiceParts): AppParts['identify'] {
-  if (config.LIMITS === 'off') return () => undefined;
-  const findNetwork = createNetworkFinder(trustOf(config), () =>
+function createFinder({ config, log }: ServiceParts): (request: IncomingMessage) => string {
+  return createNetworkFinder(trustOf(config), () =>
     log.warn('a trusted proxy sends an X-Forwarded-For that is no list of addresses: its clients share limits'),
   );
-  const idOf = createClientIds(ring);
-  return (request) => idOf(findNetwork(request));
 }
 
 function startServiceJobs(

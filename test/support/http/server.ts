@@ -47,6 +47,8 @@ export type TestServerOptions = Partial<Pick<ServiceParts, 'proxy' | 'readTotals
 
 export type TestServer = Api & {
   port: number;
+  /** The internal listener. */
+  internal: Api;
   clock: TestClock;
   storage: Storage;
   /** Looks for events that are due. */
@@ -94,20 +96,25 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
   });
   service.delivery.start();
   const server = createHttpServer(service.app.callback(), service.onRefused);
-  await listen(server, { port: 0, host: '127.0.0.1' }, 1_000);
+  const internal = createHttpServer(service.internalApp.callback());
+  const servers = [server, internal];
+  for (const one of servers) await listen(one, { port: 0, host: '127.0.0.1' }, 1_000);
   const metrics = (): string => writeExposition(readTotals());
   t.teardown(async () => {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
+    for (const one of servers) {
+      one.closeAllConnections();
+      await new Promise((resolve) => one.close(resolve));
+    }
     await service.stop(AbortSignal.abort());
     await hashing.close(AbortSignal.abort());
     for (const name of ['CREATE_TOKEN', 'JWT_HEX_SECRET', 'PROXY_TOKEN'] as const) remember(options.env?.[name]);
     expectNoLeaks(lines.join('') + metrics());
   });
-  const { port } = server.address() as AddressInfo;
+  const [port, internalPort] = servers.map((one) => (one.address() as AddressInfo).port) as [number, number];
   return {
     ...createApi(`http://127.0.0.1:${port}`),
     port,
+    internal: createApi(`http://127.0.0.1:${internalPort}`),
     clock,
     storage,
     wake: service.delivery.wake,
