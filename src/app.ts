@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import Koa from 'koa';
+import { type SessionRouteParts, sessionRoutes, validationRoute } from './auth/sessions/routes.ts';
 import { type BusinessParts, businessRoutes } from './business/routes.ts';
 import { basic, bearer, requireToken } from './http/bearer.ts';
 import { type Admit, createAdmission, createBaseFinder, type Site } from './http/origin.ts';
@@ -33,6 +34,8 @@ export type AppParts = HealthParts & {
   proxyToken: string | undefined;
   /** Undefined where that is not served. */
   business: Omit<BusinessParts, 'baseOf'> | undefined;
+  /** Log-ins and sessions; undefined where they are not served. */
+  auth: Omit<SessionRouteParts, 'baseOf'> | undefined;
   isProduction: boolean;
   readStatus(): Promise<Status>;
   requestLog: RequestLog;
@@ -50,14 +53,20 @@ export function createApp(parts: AppParts): Koa {
 export type InternalAppParts = HealthParts & {
   site: Site;
   token: string | undefined;
+  /** Says whether a token is good; undefined where that is not served. */
+  auth: Pick<SessionRouteParts, 'sessions'> | undefined;
   requestLog: RequestLog;
   /** What all workers counted. */
   readTotals(): Promise<Samples>;
 };
 
 /** The application of the internal listener. */
-export function createInternalApp({ token, readTotals, site, ...health }: InternalAppParts): Koa {
-  const routes = [metricsRoute(readTotals, VERSION), ...healthRoutes(health)];
+export function createInternalApp({ token, readTotals, site, auth, ...health }: InternalAppParts): Koa {
+  const routes = [
+    metricsRoute(readTotals, VERSION),
+    ...(auth ? [validationRoute(auth.sessions)] : []),
+    ...healthRoutes(health),
+  ];
   const admit = createAdmission(site);
   const guard = token === undefined ? () => {} : requireToken(token);
   const admitWithToken: Admit = (ctx) => {
@@ -90,7 +99,7 @@ function createForwarding({ proxy, sink, proxyToken, site }: AppParts, admit: Ad
 
 /** Every public route, and the page for browsers that take none of them. */
 export function createRoutes(parts: Omit<AppParts, 'requestLog'>): { routes: Route[]; pageOfNoRoute: ErrorPage } {
-  const { secrets, limits, createToken, identify, sink, proxy, proxyToken, business } = parts;
+  const { secrets, limits, createToken, identify, sink, proxy, proxyToken, auth, business } = parts;
   const { isProduction, readStatus, site } = parts;
   const { publicUrl } = site;
   const needsToken = createToken !== undefined;
@@ -103,6 +112,7 @@ export function createRoutes(parts: Omit<AppParts, 'requestLog'>): { routes: Rou
   const baseOf = createBaseFinder(site);
   const routes = [
     ...(secrets ? secretRoutes({ secrets, limits, guards: createGuards, identify, baseOf, pages: web }) : []),
+    ...(auth ? sessionRoutes({ ...auth, baseOf }) : []),
     ...(sink ? sinkRoutes(sink, sinkGuards) : []),
     ...(sink && proxy ? [proxyRoute({ ...proxy, guards: proxyGuards, receive: sink.receive })] : []),
     ...(secrets ? web.createRoutes : []),
@@ -116,6 +126,6 @@ export function createRoutes(parts: Omit<AppParts, 'requestLog'>): { routes: Rou
 }
 
 /** What the document describes. */
-function servedBy({ secrets, sink, proxy, business }: Pick<AppParts, keyof Served>): Served {
-  return { secrets: !!secrets, sink: !!sink, proxy: !!(sink && proxy), business: !!business };
+function servedBy({ secrets, auth, sink, proxy, business }: Pick<AppParts, keyof Served>): Served {
+  return { secrets: !!secrets, auth: !!auth, sink: !!sink, proxy: !!(sink && proxy), business: !!business };
 }

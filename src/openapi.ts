@@ -1,3 +1,4 @@
+import { sessionsApi } from './auth/sessions/operations.ts';
 import { businessApi } from './business/operations.ts';
 import { describeApi } from './http/openapi.ts';
 import { opsApi } from './ops/routes.ts';
@@ -28,14 +29,15 @@ export type ApiOptions = {
 };
 
 /** Which parts a server has, beside those that every server has. */
-export type Served = Readonly<Record<'secrets' | 'sink' | 'proxy' | 'business', boolean>>;
+export type Served = Readonly<Record<'secrets' | 'auth' | 'sink' | 'proxy' | 'business', boolean>>;
 
-export const EVERYTHING: Served = { secrets: true, sink: true, proxy: true, business: true };
+export const EVERYTHING: Served = { secrets: true, auth: true, sink: true, proxy: true, business: true };
 
 /** The OpenAPI 3.1 document of a server with these settings. */
 export function createDocument({ limits, needsToken, publicUrl, served }: ApiOptions) {
   const parts = [
     ...(served.secrets ? [secretsApi(limits, needsToken), webhooksApi] : []),
+    ...(served.auth ? [sessionsApi] : []),
     ...(served.business ? [businessApi] : []),
     ...(served.proxy ? [proxyApi] : []),
     ...(served.sink ? [sinkApi] : []),

@@ -138,7 +138,9 @@ export const Env = z.object({
   LIMITS: z
     .enum(['on', 'off'], { error: 'must be on or off' })
     .default('on')
-    .describe('`off` lifts the three limits per client below, never those on sizes, bytes stored or tries'),
+    .describe(
+      '`off` lifts the three limits per client below and those on log-ins and bad tokens, never those on sizes, bytes stored or tries',
+    ),
   CREATES_PER_MINUTE: wholeNumber(1, 1_000_000)
     .default(1000)
     .describe(
@@ -192,6 +194,16 @@ export const Env = z.object({
   SECRET_TTL_MAX_SECONDS: wholeNumber(60, 31_536_000)
     .default(604_800)
     .describe('Longest lifetime a client may ask for, and the default one, in seconds'),
+  SESSION_IDLE_SECONDS: wholeNumber(5, 31_536_000)
+    .default(1800)
+    .describe('How long a session lives after its token was last used: that long, or up to a tenth shorter'),
+  SESSION_MAX_SECONDS: wholeNumber(5, 31_536_000)
+    .default(43_200)
+    .describe('How long a session lives at most after its log-in'),
+  SINGLE_SESSION: z
+    .enum(['true', 'false'], { error: 'must be true or false' })
+    .default('false')
+    .describe('`true` lets a log-in end all other sessions of its account'),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
       error: 'must be trace, debug, info, warn, error, fatal or silent',

@@ -16,11 +16,8 @@ export type Gate = {
   readonly rejected: number;
 };
 
-/**
- * The bounded queue before the slots.
- * @param fullDetail what a refusal says; default: the title of BUSY.
- */
-export function createGate(hash: Hash, fullDetail?: string): Gate {
+/** The bounded queue before the slots. */
+export function createGate(hash: Hash): Gate {
   const lastOfGroup = new Map<string, Promise<unknown>>();
   let size = 0;
   let rejected = 0;
@@ -41,7 +38,7 @@ export function createGate(hash: Hash, fullDetail?: string): Gate {
     async run(group, work) {
       if (size >= MAX_PLACES) {
         rejected += 1;
-        throw new AppError('BUSY', { retryAfterSeconds: 1, ...(fullDetail && { detail: fullDetail }) });
+        throw new AppError('BUSY', { retryAfterSeconds: 1 });
       }
       size += 1;
       try {

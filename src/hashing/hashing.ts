@@ -9,8 +9,6 @@ const GATE_CHECK_MS = 10;
 export const LANES = ['phrases', 'passwords'] as const;
 export type LaneName = (typeof LANES)[number];
 
-const TOO_MANY_PASSWORDS = 'Too many passwords are being checked right now';
-
 export type Hashing = {
   /** One for each lane: what waits in one takes no place in the other. */
   gates: Readonly<Record<LaneName, Gate>>;
@@ -29,7 +27,7 @@ export function createHashing(slots: Slots): Hashing {
   const lanes = { phrases: addLane(), passwords: addLane() };
   const gates = {
     phrases: createGate(lanes.phrases.hash),
-    passwords: createGate(lanes.passwords.hash, TOO_MANY_PASSWORDS),
+    passwords: createGate(lanes.passwords.hash),
   };
   return {
     gates,

@@ -6,12 +6,17 @@ export type AuditEvent =
   | 'customer.deleted'
   | 'customer.updated'
   | 'fence.lifted'
+  | 'login.refused'
   | 'secret.burned'
   | 'secret.tries_exhausted'
+  | 'session.created'
+  | 'session.ended'
+  | 'session.others_ended'
+  | 'session.replay_detected'
   | 'webhook.given_up';
 
-/** Ids of what an event is about, none of which opens anything. */
-export type AuditSubject = Readonly<Record<string, string>>;
+/** Ids that open nothing. An account's address is in no line. */
+export type AuditSubject = { account?: string | undefined; session?: string | undefined; customer?: string };
 
 /**
  * Writes audit events, one line each, at every level of the log except `silent`. A line names the request, not the secret:

@@ -27,10 +27,7 @@ export type Accounts = {
 
 /** What an operator does with accounts. */
 export function createAccounts({ store, rules, hash, clock }: AccountParts): Accounts {
-  async function onAccount(
-    text: string,
-    change: (id: string) => Promise<boolean>,
-  ): Promise<Refused | undefined> {
+  async function onAccount(text: string, change: (id: string) => Promise<boolean>): Promise<Refused | undefined> {
     const email = parseEmail(text);
     if (email === undefined) return { refused: 'no address' };
     const account = await store.findByEmail(email);

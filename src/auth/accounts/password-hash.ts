@@ -25,11 +25,7 @@ export async function hashPassword(password: Uint8Array, hash: Hash): Promise<st
  * Takes the same work whether there is a hash or not.
  * @throws Error for a stored hash that is in another form.
  */
-export async function isPassword(
-  password: Uint8Array,
-  stored: string | undefined,
-  hash: Hash,
-): Promise<boolean> {
+export async function isPassword(password: Uint8Array, stored: string | undefined, hash: Hash): Promise<boolean> {
   const { cost, salt, hash: expected } = stored === undefined ? NO_HASH : parse(stored);
   const bytes = await hash(password, salt, cost);
   return timingSafeEqual(bytes, expected) && stored !== undefined;

@@ -111,11 +111,7 @@ async function checkProof({ proof }: Attempt, now: number): Promise<Proof | unde
 }
 
 /** @returns undefined if this is not the password of an account that may log in. */
-async function compare(
-  account: Account | undefined,
-  text: string,
-  hashing: Hash,
-): Promise<Right | undefined> {
+async function compare(account: Account | undefined, text: string, hashing: Hash): Promise<Right | undefined> {
   const password = readPassword(text);
   const isRight = await isPassword(password?.bytes ?? NO_PASSWORD, account?.passwordHash, hashing);
   if (!isRight || !password || !account || account.disabledAt !== undefined) return undefined;

@@ -72,5 +72,5 @@ async function verify(proof: string, now: number): Promise<JWTVerifyResult<JWTPa
 function placeOf(text: string): string | undefined {
   const url = URL.parse(text);
   if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password) return undefined;
-  return url.origin + url.pathname.replace(/\/+$/, '').replaceAll(/%[0-9a-f]{2}/gi, (escape) => escape.toUpperCase());
+  return url.origin + url.pathname.replace(/\/+$/, '').replaceAll(/%[0-9a-f]{2}/gi, (octet) => octet.toUpperCase());
 }

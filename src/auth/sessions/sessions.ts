@@ -40,6 +40,8 @@ export type SessionParts = {
 export type Sessions = {
   /** Whether a token is good. If it is, its session lives on. */
   validate(presented: Presented): Promise<Validation>;
+  /** Ends the session itself. @throws AppError UNAUTHORIZED when it has ended since it was validated. */
+  logOut(session: Session, requestId?: string): Promise<void>;
   /** The living sessions of the same account, newest first. */
   list(session: Session): Promise<readonly Session[]>;
   /** @throws AppError UNKNOWN_ID when the account has no session with this id. */
@@ -64,7 +66,7 @@ export function createSessions({ store, sightings, clock, idleMs, onEvent }: Ses
     return (await store.extend(session, now, wanted)) ? { ...session, expiresAt: wanted } : undefined;
   }
 
-  /** @returns undefined if the proof is not valid, was seen before, or is of another key. */
+  /** A bound token needs a proof by its key, valid and not seen before; another token needs to come without one. */
   async function provesKey({ token, proof, callId }: Presented, session: Session, now: number): Promise<boolean> {
     if (session.keyThumbprint === undefined || !proof) return session.keyThumbprint === undefined && !proof;
     const verified = await verifyProof(proof, token, now);
@@ -90,6 +92,11 @@ export function createSessions({ store, sightings, clock, idleMs, onEvent }: Ses
       if (cookie && hasCookie && !cookie.isArmed) await store.armCookie(session, cookie.hash);
       const extended = await extend(session, now);
       return extended ? { authenticated: true, session: extended } : NO;
+    },
+
+    async logOut(session, requestId) {
+      if (!(await store.end(session))) throw new AppError('UNAUTHORIZED');
+      onEvent({ type: 'ended', accountId: session.accountId, sessionId: session.id }, requestId);
     },
 
     list: ({ accountId }) => store.list(accountId, clock()),

@@ -82,6 +82,14 @@ export const FAMILIES = {
   hushbox_hash_queue_rejected_total: counter('Requests refused as BUSY because every place of the lane was taken.', [
     'lane',
   ]),
+  hushbox_logins_total: counter(
+    'Log-ins that `succeeded`, were `refused`, or `limited` before the password was looked at.',
+    ['result'],
+  ),
+  hushbox_session_ends_total: counter(
+    'Requests that ended sessions: `ended` (log-out, or from the list), `others_ended`, `replayed` (without its cookie).',
+    ['reason'],
+  ),
   hushbox_webhook_results_total: counter(
     'Results of attempts to deliver an event: `delivered`, `gone` (410), `refused` (another status), `unreachable`, ' +
       '`forbidden` (address not allowed), `damaged`, `later` (not tried), `cut` (handed back); and events `given_up`.',

@@ -12,7 +12,7 @@ import { createNetworkFinder, createPeerCheck, type Trust } from '../../http/cli
 import type { Site } from '../../http/origin.ts';
 import { whyNoProxy } from '../../keys/token-key.ts';
 import { createClientIds } from '../../limits/clients.ts';
-import { createLimiter, type Limiter } from '../../limits/limiter.ts';
+import { createLimiter } from '../../limits/limiter.ts';
 import type { Log } from '../../ops/log.ts';
 import type { Samples } from '../../ops/metrics/families.ts';
 import type { Meters } from '../../ops/metrics/meters.ts';
@@ -30,6 +30,7 @@ import { verifyToken } from '../../tokens/calls/verify.ts';
 import { createAttempt } from '../../webhooks/attempt.ts';
 import type { TakenEvent } from '../../webhooks/store.ts';
 import { createWebhooks } from '../../webhooks/webhooks.ts';
+import { createAuth } from './auth.ts';
 import { type BusinessService, openBusiness } from './business.ts';
 import { type Jobs, startJobs } from './jobs.ts';
 import { createTelemetry, type Telemetry } from './telemetry.ts';
@@ -77,12 +78,14 @@ export function createService(parts: ServiceParts): Service {
   const telemetry = createTelemetry(meters, log, parts.isStarting);
   const egress = openEgress(parts);
   const networkOf = createNetworks(parts);
+  const idOf = createIds(parts);
   const site = createSite(config, config.HOST, trustOf(config));
   const { delivery, secrets } = createSecretService(parts, egress, telemetry);
-  const business = openBusiness({
-    ...{ config, storage, site, networkOf, telemetry, clock },
-    limiter: createServiceLimiter(parts),
-  });
+  const auth = config.SERVICES.includes('auth')
+    ? createAuth({ ...parts, findNetwork: networkOf, idOf, onEvent: telemetry.sessionEvent })
+    : undefined;
+  const limiter = createLimiter({ store: storage.limits, idOf, clock, isOn: config.LIMITS === 'on' });
+  const business = openBusiness({ config, storage, site, networkOf, limiter, telemetry, clock });
   const health = {
     isDraining,
     async ping() {
@@ -96,8 +99,9 @@ export function createService(parts: ServiceParts): Service {
       ...createSignedCalls(parts, egress, business),
       site,
       secrets,
+      auth,
       business: business.business,
-      identify: createIdentify(parts, networkOf),
+      identify: config.LIMITS === 'off' ? () => undefined : (request) => idOf(networkOf(request)),
       limits: { secretMaxBytes: config.SECRET_MAX_BYTES, ttlMaxSeconds: config.SECRET_TTL_MAX_SECONDS },
       createToken: config.CREATE_TOKEN,
       proxyToken: config.PROXY_TOKEN,
@@ -112,6 +116,7 @@ export function createService(parts: ServiceParts): Service {
         ...createSite(config, config.INTERNAL_HOST, { ...trustOf(config), isPeerProxy: false }),
         corsOrigins: [],
       },
+      auth,
       token: config.INTERNAL_TOKEN,
       readTotals,
       requestLog: telemetry.internalRequestLog,
@@ -222,16 +227,9 @@ function createNetworks({ config, log }: ServiceParts): Networks {
   );
 }
 
-function createIdentify({ config, ring }: ServiceParts, networkOf: Networks): AppParts['identify'] {
-  if (config.LIMITS === 'off' || !ring) return () => undefined;
-  const idOf = createClientIds(ring);
-  return (request) => idOf(networkOf(request));
-}
-
-/** Without a master key, the names of limits are only hashed: what is counted is forgotten within minutes. */
-function createServiceLimiter({ config, storage, ring, clock }: ServiceParts): Limiter {
-  const idOf = ring ? createClientIds(ring) : (name: string) => hash('sha256', name, 'buffer');
-  return createLimiter({ store: storage.limits, idOf, clock, isOn: config.LIMITS === 'on' });
+/** Without a master key, names of limits are only hashed: what is counted there is forgotten within minutes. */
+function createIds({ ring }: ServiceParts): (name: string) => Uint8Array {
+  return ring ? createClientIds(ring) : (name) => hash('sha256', name, 'buffer');
 }
 
 function startServiceJobs(
