@@ -9,6 +9,8 @@ import { translateFailures } from '../../../src/storage/mongo/engine/unavailable
 import { openMongo } from '../../../src/storage/mongo/open.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
 import { MONGODB } from '../../support/storage/storage.ts';
+import { accountStoreContract } from '../account-store-contract.ts';
+import { authVerbsOn } from '../contract/accounts.ts';
 import { areUnavailable, eventVerbsOn, verbsOn } from '../contract/failures.ts';
 import {
   asWaiting,
@@ -31,6 +33,8 @@ import {
 import { fenceStoreContract, fenceVerbsOn } from '../fence-store-contract.ts';
 import { limitStoreContract } from '../limit-store-contract.ts';
 import { secretStoreContract } from '../secret-store-contract.ts';
+import { sessionStoreContract } from '../session-store-contract.ts';
+import { sightingStoreContract } from '../sighting-store-contract.ts';
 import { sinkStoreContract, sinkVerbsOn } from '../sink-store-contract.ts';
 import { isWrite, type MongoProxy, startMongoProxy, WRITES } from './mongo-proxy.ts';
 
@@ -45,6 +49,23 @@ secretStoreContract(MONGODB, async (url) => {
   return documents.map((document) => Buffer.from(BSON.serialize(document)));
 });
 
+accountStoreContract(MONGODB, async (url) => {
+  const found = await withClient(url, async (client) => {
+    const collections = await client.db().collections();
+    return Promise.all(collections.map((collection) => collection.find().toArray()));
+  });
+  return found.flat().map((document) => Buffer.from(BSON.serialize(document)));
+});
+
+sessionStoreContract(MONGODB);
+
+sightingStoreContract(MONGODB);
+
+/** What only looks; and what writes nothing when there is nothing to sweep or to arm. */
+const AUTH_READS: ReadonlySet<string> = new Set([
+  ...['accounts.findByEmail', 'accounts.list', 'sessions.find', 'sessions.list', 'sightings.has'],
+  ...['sessions.sweepSessions', 'sightings.sweepSightings', 'sessions.armCookie'],
+]);
 const MAJORITY = { w: 'majority', j: true, wtimeout: 3_000 };
 
 testMongo('opens while the server is away, and works by itself once it is there', async (t, url) => {
@@ -62,7 +83,9 @@ testMongo('opens while the server is away, and works by itself once it is there'
 });
 
 testMongo('a server that goes away is told on every verb, and found again without reopening', async (t, url) => {
-  const { proxy, store, events, fence, sink, ping } = await openThroughProxy(t, url);
+  const { proxy, store, ping, ...others } = await openThroughProxy(t, url);
+  const { events, fence, sink } = others;
+  const authVerbs = await authVerbsOn(others);
   const secret = await createTraced(store);
   await proxy.cut();
   await areUnavailable(t, {
@@ -70,6 +93,7 @@ testMongo('a server that goes away is told on every verb, and found again withou
     ...fenceVerbsOn(fence),
     ...sinkVerbsOn(sink),
     ...eventVerbsOn(events, secret),
+    ...authVerbs,
     ping,
   });
   await proxy.heal();
@@ -79,7 +103,9 @@ testMongo('a server that goes away is told on every verb, and found again withou
 });
 
 testMongo('a server that falls silent is told in bounded time, and found again', async (t, url) => {
-  const { proxy, store, events, fence, sink, ping } = await openThroughProxy(t, url);
+  const { proxy, store, ping, ...others } = await openThroughProxy(t, url);
+  const { events, fence, sink } = others;
+  const authVerbs = await authVerbsOn(others);
   const secret = await createTraced(store);
   proxy.stall();
   const startedAt = performance.now();
@@ -88,6 +114,7 @@ testMongo('a server that falls silent is told in bounded time, and found again',
     ...fenceVerbsOn(fence),
     ...sinkVerbsOn(sink),
     ...eventVerbsOn(events, secret),
+    ...authVerbs,
     ping,
   });
   t.true(performance.now() - startedAt < 10_000); // before the driver notices by itself
@@ -159,7 +186,9 @@ testMongo('a write whose answer is lost is no success, and is not done twice', a
 
 // What a replica set answers when the majority did not confirm in time: the stand-in is none and never does.
 testMongo('a write that too few members confirmed is no success', async (t, url) => {
-  const { proxy, store, events, fence, sink } = await openThroughProxy(t, url);
+  const { proxy, store, ...others } = await openThroughProxy(t, url);
+  const { events, fence, sink } = others;
+  const authWrites = Object.entries(await authVerbsOn(others)).filter(([name]) => !AUTH_READS.has(name));
   const secrets = await times(6, () => createTraced(store));
   const [first, second, third, fourth, fifth] = secrets as [Traced, Traced, Traced, Traced, Traced];
   const untraced = await createUntraced(store);
@@ -171,6 +200,7 @@ testMongo('a write that too few members confirmed is no success', async (t, url)
   const writeConcernError = { code: 64, codeName: 'WriteConcernTimeout', errmsg: 'waiting for replication timed out' };
   proxy.editAnswers((command, answer) => (isWrite(command) ? { ...answer, writeConcernError } : undefined));
   await areUnavailable(t, { takeDue });
+  for (const [name, write] of authWrites) await areUnavailable(t, { [name]: write });
   await areUnavailable(t, {
     firstAdvance: () => fence.advance(CREATED_AT, []),
     keepClaims: sinkVerbsOn(sink).keepClaims,
@@ -211,14 +241,17 @@ testMongo('what a server says about a document does not reach the log', async (t
 testMongo('the URL cannot weaken what the promises rest on', async (t, url) => {
   const proxy = await startMongoProxy(t, url);
   const weak = 'w=0&journal=false&wtimeoutMS=1&readConcernLevel=local';
-  const { secrets: store, events, fence, sink, ping } = await openAt(t, `${proxy.url}?${weak}`);
+  const { secrets: store, ping, ...others } = await openAt(t, `${proxy.url}?${weak}`);
+  const { events, fence, sink } = others;
   await eventually(ping);
+  const authVerbs = await authVerbsOn(others);
   const secret = await createTraced(store);
   for (const call of Object.values({
     ...verbsOn(store, secret),
     ...fenceVerbsOn(fence),
     ...sinkVerbsOn(sink),
     ...eventVerbsOn(events, secret),
+    ...authVerbs,
   }))
     await call();
   await store.sweep(EXPIRES_AT + 1000, 100, 0);
@@ -237,13 +270,16 @@ testMongo('the URL cannot weaken what the promises rest on', async (t, url) => {
 });
 
 testMongo('no write can insert where it means to change, and none is part of a transaction', async (t, url) => {
-  const { proxy, store, events, fence, sink } = await openThroughProxy(t, url);
+  const { proxy, store, ...others } = await openThroughProxy(t, url);
+  const { events, fence, sink } = others;
+  const authVerbs = await authVerbsOn(others);
   const secret = await createTraced(store);
   for (const call of Object.values({
     ...verbsOn(store, secret),
     ...fenceVerbsOn(fence),
     ...sinkVerbsOn(sink),
     ...eventVerbsOn(events, secret),
+    ...authVerbs,
   }))
     await call();
   for (const command of proxy.commands) {

@@ -18,6 +18,7 @@ import { storedBytes } from '../../../src/storage/usage.ts';
 import { until } from '../../support/process/program.ts';
 import { withMounts } from '../../support/process/tools.ts';
 import { SQLITE, temporaryFolder } from '../../support/storage/storage.ts';
+import { accountStoreContract } from '../account-store-contract.ts';
 import { areUnavailable, verbsOn } from '../contract/failures.ts';
 import { openInProcess } from '../contract/store-process.ts';
 import {
@@ -44,6 +45,8 @@ import {
 import { fenceStoreContract } from '../fence-store-contract.ts';
 import { limitStoreContract } from '../limit-store-contract.ts';
 import { secretStoreContract } from '../secret-store-contract.ts';
+import { sessionStoreContract } from '../session-store-contract.ts';
+import { sightingStoreContract } from '../sighting-store-contract.ts';
 import { sinkStoreContract } from '../sink-store-contract.ts';
 
 fenceStoreContract(SQLITE);
@@ -52,17 +55,13 @@ sinkStoreContract(SQLITE);
 
 limitStoreContract(SQLITE);
 
-secretStoreContract(SQLITE, async (url) => {
-  const database = new DatabaseSync(pathOf(url), { readOnly: true });
-  try {
-    const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
-    const recordTables = tables.filter(({ name }) => name !== 'fence' && name !== 'stored');
-    const rows = recordTables.flatMap(({ name }) => database.prepare(`SELECT * FROM "${name}"`).all());
-    return rows.map((row) => Buffer.concat(Object.values(row).map(bytesOf)));
-  } finally {
-    database.close();
-  }
-});
+secretStoreContract(SQLITE, rowsIn);
+
+accountStoreContract(SQLITE, rowsIn);
+
+sessionStoreContract(SQLITE);
+
+sightingStoreContract(SQLITE);
 
 test('while another process holds the write lock, reading goes on and writing waits for it', async (t) => {
   const { url, open } = await SQLITE.place(t);
@@ -459,6 +458,18 @@ async function untilRefused(write: () => Promise<unknown>): Promise<void> {
       () => true,
     );
   await until('a refusal', isRefused, 1_500);
+}
+
+async function rowsIn(url: string): Promise<Buffer[]> {
+  const database = new DatabaseSync(pathOf(url), { readOnly: true });
+  try {
+    const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+    const recordTables = tables.filter(({ name }) => name !== 'fence' && name !== 'stored');
+    const rows = recordTables.flatMap(({ name }) => database.prepare(`SELECT * FROM "${name}"`).all());
+    return rows.map((row) => Buffer.concat(Object.values(row).map(bytesOf)));
+  } finally {
+    database.close();
+  }
 }
 
 type Sums = { stored: number; clients: { secrets: number; bytes: number }[] };
