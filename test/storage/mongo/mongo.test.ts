@@ -313,6 +313,7 @@ testMongo('any number of processes make the same indexes, on an empty and on an 
   ]);
   t.true(warnings.every((warning) => warning.includes('standalone')));
   for (const { name, indexes: listed } of COLLECTIONS) {
+    if (listed.length === 0) continue;
     const there = await withClient(url, (client) => client.db().collection(name).indexes());
     t.deepEqual(there.map((index) => index.name).sort(), ['_id_', ...listed.map((index) => index.name)].sort(), name);
   }
