@@ -32,6 +32,8 @@ const DISK_MS = 60_000;
 /** A fence on a store of its own process, as one worker has it, and its reports. */
 type Worker = {
   fence: Fence;
+  /** The same fence, whose beats have no write before them. */
+  idle: Fence;
   storage: Storage;
   refusing: (number | undefined)[];
   warnings: string[];
@@ -77,7 +79,12 @@ async function createWorld(t: ExecutionContext, place: Place): Promise<World> {
         isMarker,
         report,
       };
-      return { fence: createFence(parts, DISK_MS), storage, refusing, warnings, others };
+      const fence = createFence(parts, DISK_MS);
+      const beat = async (): Promise<boolean> => {
+        await storage.fence.touch().catch(() => {}); // as in a service that is in use: there is something to mark
+        return fence.beat();
+      };
+      return { fence: { ...fence, beat }, idle: fence, storage, refusing, warnings, others };
     },
   };
 }
@@ -118,6 +125,30 @@ for (const engine of ENGINES) {
     t.is(await marks(other.fence.beat), -1_000);
     t.is(await marks(other.fence.end), 0);
     t.is(await marks(marker.fence.end), 0);
+  });
+
+  test('an idle service marks once a minute, and writes a lost file again; a write is marked with the next beat', async (t, world) => {
+    const { fence, idle, storage } = await world.open();
+    await fence.beat();
+    await idle.beat(); // so that an engine that can knows that nothing is written
+    const mark = async (): Promise<number> => ((await storage.fence.look()) as FenceState).mark;
+    const rested = await mark();
+    const later = async (seconds: number): Promise<void> => {
+      world.clock.advance({ seconds });
+      world.uptime.now += seconds * 1_000;
+      await idle.beat();
+    };
+    await later(1);
+    if (engine.name === 'sqlite') t.is(await mark(), rested);
+    rmSync(world.path);
+    await later(59);
+    t.is(await mark(), rested + 60_000);
+    t.is(readFenceFile(world.path)?.[0]?.mark, rested + 60_000);
+    await later(1);
+    await createTraced(storage.secrets);
+    await later(1);
+    t.is(await mark(), rested + 62_000);
+    t.is(readFenceFile(world.path)?.[0]?.mark, rested + 62_000);
   });
 
   test('put back, the database refuses what is from before the last mark, at every later start too', async (t, world) => {
@@ -282,7 +313,8 @@ for (const engine of ENGINES) {
     const { fence, storage, warnings } = await world.open();
     await fence.beat();
     const before = readFileSync(world.path);
-    storage.fence.advance = () => Promise.reject(new AppError('STORAGE_UNAVAILABLE'));
+    const fail = (): Promise<never> => Promise.reject(new AppError('STORAGE_UNAVAILABLE'));
+    Object.assign(storage.fence, { advance: fail, advanceIfWritten: fail });
     for (let beats = 0; beats < 3; beats++) t.true(await fence.beat());
     await t.notThrowsAsync(fence.end());
     t.is(fence.refusedUntil(), 0);
