@@ -29,7 +29,7 @@ export function sessionStoreContract(engine: Engine): void {
   lifeContract(authTest(engine, 'sessions'));
   cookieContract(authTest(engine, 'sessions'));
   endContract(authTest(engine, 'sessions'));
-  raceContract(authTest(engine, 'races of sessions'));
+  raceContract(authTest(engine, 'races of sessions', true));
   processContract(authTest(engine, 'sessions'));
 }
 

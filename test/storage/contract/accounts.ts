@@ -36,9 +36,11 @@ const ROUNDS = { sqlite: 1000, mongodb: Number(process.env.RACE_ROUNDS_MONGODB ?
 /** How many rounds run at once. */
 const LANES = { sqlite: 20, mongodb: 5 };
 
-export function authTest(engine: Engine, subject: string): AuthTest {
+/** @param isAlone one after the other, and not beside tests that measure time. */
+export function authTest(engine: Engine, subject: string, isAlone = false): AuthTest {
+  const test = isAlone ? engine.test.serial : engine.test;
   return (title, run, limits) =>
-    engine.test(`${engine.name}: ${subject}: ${title}`, async (t) => {
+    test(`${engine.name}: ${subject}: ${title}`, async (t) => {
       const { url, open } = await engine.place(t);
       const storage = await open(limits);
       const { accounts, sessions, sightings, close } = storage;

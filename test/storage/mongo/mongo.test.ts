@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { BSON, MongoClient } from 'mongodb';
+import type { NewAccount } from '../../../src/auth/accounts/store.ts';
+import type { NewSession } from '../../../src/auth/sessions/store.ts';
 import { NO_LIMITS, type StoreLimits } from '../../../src/limits/limits.ts';
 import { describeError } from '../../../src/ops/log.ts';
 import { COLLECTIONS, SECRETS } from '../../../src/storage/mongo/collections.ts';
@@ -10,7 +12,7 @@ import { openMongo } from '../../../src/storage/mongo/open.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
 import { MONGODB } from '../../support/storage/storage.ts';
 import { accountStoreContract } from '../account-store-contract.ts';
-import { authVerbsOn } from '../contract/accounts.ts';
+import { authVerbsOn, createAccount, createSession, newAccount } from '../contract/accounts.ts';
 import { areUnavailable, eventVerbsOn, verbsOn } from '../contract/failures.ts';
 import {
   asWaiting,
@@ -344,6 +346,69 @@ testMongo('what a client has is counted anew when it would be refused, once noth
   t.like(await create(CREATED_AT + 30_000), { reason: 'quota' });
   t.like(await create(CREATED_AT + 90_000), { reason: 'quota' });
 });
+
+testMongo('an account whose creation a crash broke off is not there, and its address is free', async (t, url) => {
+  const { proxy, accounts, ping } = await openThroughProxy(t, url);
+  const [first, second, third] = [newAccount(), newAccount(), newAccount()];
+  for (const [account, isLast] of [
+    [first, ({ insert }) => insert === 'accounts'],
+    [second, ({ insert }) => insert === 'addresses'],
+  ] as [NewAccount, (command: BSON.Document) => boolean][]) {
+    proxy.swallowAnswers(isLast);
+    await areUnavailable(t, { create: () => accounts.create(account) });
+    await proxy.heal();
+    await eventually(ping);
+    t.is(await accounts.findByEmail(account.email), undefined);
+  }
+  t.deepEqual(await accounts.list(undefined, 10), []);
+  const unfinished = await withClient(url, (client) => client.db().collection('accounts').find().toArray());
+  for (const { removeAt, createdAt } of unfinished) t.is(removeAt.getTime() - createdAt, 3_600_000);
+  t.is(unfinished.length, 2);
+
+  t.is(await accounts.create({ ...third, email: first.email }), 'created');
+  t.is(await accounts.create(newAccount({ email: second.email })), 'taken', 'until the database removes it');
+  await withClient(url, (client) => client.db().collection<{ _id: string }>('accounts').deleteOne({ _id: second.id }));
+  t.is(await accounts.create(newAccount({ email: second.email })), 'created');
+});
+
+testMongo('what a crash leaves of a deletion is removed by the next look at that address', async (t, url) => {
+  const { proxy, accounts, sessions, ping } = await openThroughProxy(t, url);
+  const account = await createAccount(accounts);
+  const session = await createSession(sessions, account);
+  proxy.swallowAnswers((command) => command.delete === 'accounts');
+  await areUnavailable(t, { delete: () => accounts.delete(account.id) });
+  await proxy.heal();
+  await eventually(ping);
+  t.is(await sessions.find(session.tokenHash, CREATED_AT), undefined);
+  t.is(await accounts.findByEmail(account.email), undefined);
+  t.deepEqual(await withClient(url, (client) => client.db().collection('addresses').find().toArray()), []);
+  t.is(await accounts.create(newAccount({ email: account.email })), 'created');
+});
+
+testMongo(
+  'a session whose account does not name it does not live, nor does one without its document',
+  async (t, url) => {
+    const { accounts, sessions } = await openAt(t, url);
+    await eventually(async () => accounts.list(undefined, 1));
+    const account = await createAccount(accounts);
+    const [unnamed, gone, kept] = await times(3, () => createSession(sessions, account));
+    await withClient(url, async (client) => {
+      const named = client.db().collection<{ _id: string; sessions: string[] }>('accounts');
+      await named.updateOne({ _id: account.id }, { $pull: { sessions: unnamed?.id as string } });
+      await client.db().collection('sessions').deleteOne({ id: gone?.id });
+    });
+    for (const session of [unnamed, gone]) {
+      t.is(await sessions.find(session?.tokenHash as Uint8Array, CREATED_AT), undefined);
+      t.false(await sessions.extend(session as NewSession, CREATED_AT, CREATED_AT + 1));
+      t.false(await sessions.offerCookie(session as NewSession, randomBytes(32), CREATED_AT));
+      t.false(await sessions.end(session as NewSession));
+    }
+    t.deepEqual(
+      (await sessions.list(account.id, CREATED_AT)).map(({ id }) => id),
+      [kept?.id],
+    );
+  },
+);
 
 testMongo('a client is counted anew every five seconds at most', async (t, url) => {
   const { proxy, store } = await openThroughProxy(t, url, { clientMaxSecrets: 1 });
