@@ -12,7 +12,6 @@ import {
   CLAIMS,
   CLIENTS,
   COLLECTIONS,
-  fenceIn,
   LIMITS,
   SECRETS,
   SESSIONS,
@@ -50,7 +49,7 @@ export async function openMongo(
   const sessions = () => SESSIONS.in(database());
   const clients = createClients({ clients: () => CLIENTS.in(database()), secrets }, limits);
   const capacity = createCapacity(limits.maxBytes, () => sizeOf(database()));
-  const fence = createMongoFenceStore(() => fenceIn(database()));
+  const fence = createMongoFenceStore(database);
   const takesWrites = createWriteProbe(fence.touch);
   const { ask } = translateFailures({
     async ask() {
