@@ -6,6 +6,7 @@ import { randomBytes } from '../src/sealing/random.ts';
 import { createTokenKey } from '../src/tokens/calls/key.ts';
 import { createCallClaims, signToken } from '../src/tokens/calls/sign.ts';
 import type { CallRate, Calls } from './calls.ts';
+import { countEarlyAnswers, type EarlyAnswers } from './early.ts';
 import { runClient, type Service, startService } from './service.ts';
 
 /**
@@ -54,7 +55,7 @@ function measureSigning(): { bare: number; signing: number } {
   return { bare: median(turns.map(({ bare }) => bare)), signing: median(turns.map(({ signing }) => signing)) };
 }
 
-function report(contestants: readonly [Contestant, Contestant]): void {
+function report(contestants: readonly [Contestant, Contestant], early: readonly EarlyAnswers[]): void {
   const ratio = (numbers: readonly number[], others: readonly number[]): string =>
     median(numbers.map((one, round) => one / (others[round] ?? Number.NaN))).toFixed(2);
   const whole = (value: number): string => Math.round(value).toLocaleString('en');
@@ -82,6 +83,16 @@ function report(contestants: readonly [Contestant, Contestant]): void {
     `| tokens signed | ${whole(signing)} a second |  |`,
     `| signing against \`createHmac\` | ${(signing / hmacs).toFixed(2)} | ≥ 0.50 |`,
     '',
+    '## Early answers',
+    '',
+    'How many of 50 refusals (413) reach curl that a destination gives before it has read the body. Through the proxy, as many as directly or more.',
+    '',
+    '| destination | body | directly | through the proxy |',
+    '|---|---|---|---|',
+    ...early.map(
+      ({ server, size, directly, throughProxy }) => `| ${server} | ${size} | ${directly} | ${throughProxy} |`,
+    ),
+    '',
   ];
   process.stdout.write(`${lines.slice(8).join('\n')}\n`);
   if (!options.quick) writeFileSync(PAGE, lines.join('\n'));
@@ -98,7 +109,7 @@ try {
   for (let round = 0; round < ROUNDS; round++) {
     for (const one of contestants) await measure(one, `http://127.0.0.1:${destination.port}/`, round === 0 ? 3 : 1);
   }
-  report(contestants);
+  report(contestants, await countEarlyAnswers(hushbox.port));
 } finally {
   for (const { stop } of [hushbox, bareProxy, destination]) await stop();
 }

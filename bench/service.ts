@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -70,6 +70,14 @@ export async function runClient<Answer>(script: string, options: object, core = 
 /** Processor time of processes and their children, in seconds. */
 export function cpuSecondsOfAll(pids: readonly number[]): number {
   return pids.flatMap((pid) => [pid, ...childrenOf(pid)]).reduce((sum, one) => sum + cpuSecondsOf(one), 0);
+}
+
+/** Processor time of all threads of a process and its children, in milliseconds; finer than clock ticks. */
+export function threadTimeMs(pid: number): number {
+  const threads = [pid, ...childrenOf(pid)].flatMap((one) =>
+    readdirSync(`/proc/${one}/task`).map((thread) => `/proc/${one}/task/${thread}/schedstat`),
+  );
+  return threads.reduce((sum, path) => sum + Number(readFileSync(path, 'utf8').split(' ')[0]) / 1e6, 0);
 }
 
 /** Resident memory of a process, in MiB. */

@@ -104,7 +104,8 @@ Example:
 
 After a restore to an older state the fence refuses every secret that may have been read since. \`lift\` accepts these
 secrets again: then a secret that was read already can be read a second time. \`refuse-all\` is for a restored copy whose
-fence file is lost: it refuses every secret that is stored now. Both ask first, and work while the service runs.
+fence file is lost: it refuses every secret that is stored now, and ends all sessions. Both ask first, and work while
+the service runs.
 
   --yes                  do not ask: needed where there is no terminal
 

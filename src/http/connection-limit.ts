@@ -80,7 +80,8 @@ export function limitConnections(server: Server, max: number): Connections {
     longest.destroy();
     forget(longest); // its descriptor is free now, its event comes later
   });
-  for (const event of ['request', 'checkContinue', 'checkExpectation']) server.on(event, begin);
+  // Before the listener that may answer at once.
+  for (const event of ['request', 'checkContinue', 'checkExpectation']) server.prependListener(event, begin);
 
   function forget(socket: Socket): void {
     open.delete(socket);

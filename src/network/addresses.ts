@@ -41,9 +41,3 @@ export function networkOf(address: Address): string {
   const parts = (address as ipaddr.IPv6).parts.slice(0, 4);
   return `${parts.map((part) => part.toString(16)).join(':')}::/64`;
 }
-
-/** Of IPv6, what one customer of a provider may have many networks in: the /48 around a network. */
-export function widerNetworkOf(network: string): string | undefined {
-  const [, wider] = /^((?:[0-9a-f]{1,4}:){3})[0-9a-f]{1,4}::\/64$/.exec(network) ?? [];
-  return wider === undefined ? undefined : `${wider}:/48`;
-}

@@ -16,9 +16,6 @@ const SENDER_MS = 30_000;
 const SENDER_CHECKS = 6;
 /** How often a client that has closed its side is looked after. */
 const CLOSED_MS = 5_000;
-/** How long, and how much, the rest of a body is read and dropped after the answer, so that the answer arrives. */
-const LINGER_MS = 2_000;
-const LINGER_BYTES = 16 * 1024 * 1024;
 
 const NOTHING = Buffer.alloc(0);
 
@@ -114,7 +111,6 @@ async function passBack(ctx: Context, { status, headers, body }: EgressAnswer, o
     if (body.readableLength === 0) res.flushHeaders(); // the rest may take its time
     await pour(body, res);
   }
-  if (!req.complete && !isWaiting(req)) await readRest(req);
   res.end();
 }
 
@@ -138,24 +134,6 @@ function pour(source: Readable, response: ServerResponse): Promise<void> {
 /** Continues to read, even if an earlier reader pauses it. */
 function drop(request: IncomingMessage): void {
   request.on('pause', () => request.resume()).resume();
-}
-
-/** RFC 9112 §9.6: closed while the client sends, the connection would take the answer with it. */
-function readRest(request: IncomingMessage): Promise<void> {
-  return new Promise((resolve) => {
-    let bytes = 0;
-    const timer = setTimeout(resolve, LINGER_MS);
-    const end = (): void => {
-      clearTimeout(timer);
-      resolve();
-    };
-    request.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes > LINGER_BYTES) end();
-    });
-    drop(request);
-    request.once('end', end).once('close', end);
-  });
 }
 
 /**

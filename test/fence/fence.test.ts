@@ -6,14 +6,16 @@ import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
-import { MongoClient } from 'mongodb';
+import { type Document, MongoClient } from 'mongodb';
 import { AppError } from '../../src/errors.ts';
 import { createFence, type Fence } from '../../src/fence/fence.ts';
 import { readFenceFile, writeFenceFile } from '../../src/fence/file.ts';
 import type { FenceDecision, FenceState } from '../../src/fence/store.ts';
-import { openFence } from '../../src/storage/open.ts';
+import { openFence, openStorage } from '../../src/storage/open.ts';
 import type { Storage } from '../../src/storage/storage.ts';
+import { createAccount, createSession, NOW } from '../storage/contract/accounts.ts';
 import { createTraced } from '../storage/contract/world.ts';
+import { startMongoProxy } from '../storage/mongo/mongo-proxy.ts';
 import { createTestClock, type TestClock } from '../support/http/server.ts';
 import { until } from '../support/process/program.ts';
 import { copyDatabase } from '../support/process/put-back.ts';
@@ -30,6 +32,8 @@ const DISK_MS = 60_000;
 /** A fence on a store of its own process, as one worker has it, and its reports. */
 type Worker = {
   fence: Fence;
+  /** The same fence, whose beats have no write before them. */
+  idle: Fence;
   storage: Storage;
   refusing: (number | undefined)[];
   warnings: string[];
@@ -75,7 +79,12 @@ async function createWorld(t: ExecutionContext, place: Place): Promise<World> {
         isMarker,
         report,
       };
-      return { fence: createFence(parts, DISK_MS), storage, refusing, warnings, others };
+      const fence = createFence(parts, DISK_MS);
+      const beat = async (): Promise<boolean> => {
+        await storage.fence.touch().catch(() => {}); // as in a service that is in use: there is something to mark
+        return fence.beat();
+      };
+      return { fence: { ...fence, beat }, idle: fence, storage, refusing, warnings, others };
     },
   };
 }
@@ -116,6 +125,30 @@ for (const engine of ENGINES) {
     t.is(await marks(other.fence.beat), -1_000);
     t.is(await marks(other.fence.end), 0);
     t.is(await marks(marker.fence.end), 0);
+  });
+
+  test('an idle service marks once a minute, and writes a lost file again; a write is marked with the next beat', async (t, world) => {
+    const { fence, idle, storage } = await world.open();
+    await fence.beat();
+    await idle.beat(); // so that an engine that can knows that nothing is written
+    const mark = async (): Promise<number> => ((await storage.fence.look()) as FenceState).mark;
+    const rested = await mark();
+    const later = async (seconds: number): Promise<void> => {
+      world.clock.advance({ seconds });
+      world.uptime.now += seconds * 1_000;
+      await idle.beat();
+    };
+    await later(1);
+    if (engine.name === 'sqlite') t.is(await mark(), rested);
+    rmSync(world.path);
+    await later(59);
+    t.is(await mark(), rested + 60_000);
+    t.is(readFenceFile(world.path)?.[0]?.mark, rested + 60_000);
+    await later(1);
+    await createTraced(storage.secrets);
+    await later(1);
+    t.is(await mark(), rested + 62_000);
+    t.is(readFenceFile(world.path)?.[0]?.mark, rested + 62_000);
   });
 
   test('put back, the database refuses what is from before the last mark, at every later start too', async (t, world) => {
@@ -280,7 +313,8 @@ for (const engine of ENGINES) {
     const { fence, storage, warnings } = await world.open();
     await fence.beat();
     const before = readFileSync(world.path);
-    storage.fence.advance = () => Promise.reject(new AppError('STORAGE_UNAVAILABLE'));
+    const fail = (): Promise<never> => Promise.reject(new AppError('STORAGE_UNAVAILABLE'));
+    Object.assign(storage.fence, { advance: fail, advanceIfWritten: fail });
     for (let beats = 0; beats < 3; beats++) t.true(await fence.beat());
     await t.notThrowsAsync(fence.end());
     t.is(fence.refusedUntil(), 0);
@@ -382,6 +416,81 @@ for (const engine of ENGINES) {
     t.true(((await storage.fence.look())?.mark ?? 0) > refusedUntil);
   });
 
+  test('put back, the database has no session any more, and lifting the fence returns none', async (t, world) => {
+    const first = await world.open();
+    await first.fence.beat();
+    const account = await createAccount(first.storage.accounts);
+    const [ended, kept] = [
+      await createSession(first.storage.sessions, account),
+      await createSession(first.storage.sessions, account),
+    ];
+    const putBack = await copyDatabase(t, world.place.url);
+    t.true(await first.storage.sessions.end(ended));
+    world.clock.advance({ minutes: 1 });
+    await first.fence.beat();
+    await first.storage.close();
+    await putBack();
+
+    const { fence, storage } = await world.open();
+    const { accounts, sessions } = storage;
+    t.truthy(await sessions.find(ended.tokenHash, NOW), 'there again, so that the test can see it');
+    await fence.beat();
+    const areGone = async (): Promise<void> => {
+      for (const { tokenHash } of [ended, kept]) t.is(await sessions.find(tokenHash, NOW), undefined);
+    };
+    await areGone();
+    const next = await createSession(sessions, account);
+    await decide(world, 'accept all');
+    for (let beats = 0; beats < 3; beats++) await fence.beat();
+    t.is(fence.refusedUntil(), 0);
+    await areGone();
+    t.deepEqual(await sessions.list(account.id, NOW), [(await sessions.find(next.tokenHash, NOW)) as object]);
+    t.is((await accounts.findByEmail(account.email))?.id, account.id);
+  });
+
+  for (const decision of ['accept all', 'refuse all'] as const) {
+    test(`sessions of a restored database have ended if an operator decides first to ${decision}`, async (t, world) => {
+      const { fence, storage } = await world.open();
+      await fence.beat();
+      const session = await createSession(storage.sessions, await createAccount(storage.accounts));
+      const [{ databaseId = '', mark = 0 } = {}] = readFenceFile(world.path) ?? [];
+      await storage.close();
+      await writeFenceFile(world.path, [{ databaseId, mark: mark + 10_000 }]);
+      await decide(world, decision);
+      const next = await world.open();
+      t.is(await next.storage.sessions.find(session.tokenHash, NOW), undefined);
+    });
+  }
+
+  test('with a lost fence file, an operator who refuses all ends the sessions too', async (t, world) => {
+    const { fence, storage } = await world.open();
+    await fence.beat();
+    const session = await createSession(storage.sessions, await createAccount(storage.accounts));
+    rmSync(world.path);
+    await decide(world, 'accept all');
+    t.truthy(await storage.sessions.find(session.tokenHash, NOW), 'nothing shows a restore');
+    await decide(world, 'refuse all');
+    t.is(await storage.sessions.find(session.tokenHash, NOW), undefined);
+  });
+
+  test('sessions end with a database that goes back between a look and the mark after it, and not before', async (t, world) => {
+    const { fence, storage } = await world.open();
+    await fence.beat();
+    const session = await createSession(storage.sessions, await createAccount(storage.accounts));
+    const copy = (await storage.fence.look()) as FenceState;
+    world.clock.advance({ minutes: 1 });
+    for (let beats = 0; beats < 3; beats++) await fence.beat();
+    t.truthy(await storage.sessions.find(session.tokenHash, NOW));
+    const look = storage.fence.look;
+    storage.fence.look = async () => {
+      const found = await look();
+      await setBack(world.place.url, copy);
+      return found;
+    };
+    await fence.beat();
+    t.is(await storage.sessions.find(session.tokenHash, NOW), undefined);
+  });
+
   test('a storage that goes away is reported once, and once that it is back, by the process that marks', async (t, world) => {
     for (const isMarker of [true, false]) {
       const { fence, storage, others } = await world.open({ isMarker });
@@ -416,6 +525,25 @@ for (const engine of ENGINES) {
     }
   });
 }
+
+MONGODB.test('mongodb: sessions have ended before the mark says that the restore was noticed', async (t) => {
+  const place = await MONGODB.place(t);
+  const world = await createWorld(t, place);
+  const first = await world.open();
+  await first.fence.beat();
+  const account = await createAccount(first.storage.accounts);
+  for (let count = 0; count < 3; count++) await createSession(first.storage.sessions, account);
+  const before = (await first.storage.fence.look()) as FenceState;
+  await writeFenceFile(world.path, [{ ...before, mark: before.mark + 1 }]);
+  const proxy = await startMongoProxy(t, place.url);
+  const { fence, storage } = await world.open({ place: { ...place, open: () => openAt(t, proxy.url) } });
+  t.true(await fence.beat());
+  const isEnd = (command: Document): boolean => command.delete === 'sessions';
+  const isMark = ({ update, updates = [] }: Document): boolean => update === 'secrets' && updates[0]?.u?.$set?.mark > 0;
+  t.true(proxy.commands.findIndex(isEnd) < proxy.commands.findIndex(isMark));
+  t.true(proxy.commands.some(isEnd));
+  t.deepEqual(await storage.sessions.list(account.id, NOW), []);
+});
 
 MONGODB.test('a restore into a running MongoDB that is met half-way refuses all the same', async (t) => {
   const world = await createWorld(t, await MONGODB.place(t));
@@ -514,4 +642,11 @@ async function decide({ place, path, clock }: World, decision: FenceDecision): P
   } finally {
     await control.close();
   }
+}
+
+async function openAt(t: ExecutionContext, url: string): Promise<Storage> {
+  const storage = await openStorage(configOf(url), { onLost: () => t.fail(), onWarning: () => {} });
+  t.teardown(storage.close);
+  await until('an answer', () => storage.fence.look().then(Boolean, () => false));
+  return storage;
 }

@@ -7,7 +7,9 @@ import { parseMetrics } from '../support/process/metrics.ts';
 import { type ReadyProgram, start, until } from '../support/process/program.ts';
 
 const DESCRIPTORS = 256;
-const FLOOD_MS = 10_000;
+/** `FLOOD_CONNECTIONS=10000 FLOOD_SECONDS=60` for a longer run. */
+const FLOOD_CONNECTIONS = Number(process.env.FLOOD_CONNECTIONS ?? 900);
+const FLOOD_MS = Number(process.env.FLOOD_SECONDS ?? 10) * 1_000;
 const MAX_MEMORY_GROWTH = 150_000_000;
 
 function startWithFewDescriptors(t: ExecutionContext): Promise<ReadyProgram> {
@@ -57,19 +59,28 @@ test.serial('a flood of idle connections ends no worker, and everybody else is a
     before = (await metricsOf(program)).get(memory) ?? 0;
     return before > 0;
   });
-  const { finish } = await openUpload(program.base, '/generate'); // in progress: it is not closed for others
-  const { stop } = flood(t, program.base, 900);
+  const { stop } = flood(t, program.base, FLOOD_CONNECTIONS);
   const end = performance.now() + FLOOD_MS;
+  let upload: Awaited<ReturnType<typeof openUpload>> | undefined; // in progress: it is not closed for others
   let answered = 0;
+  let unaccepted = 0;
   while (performance.now() < end) {
-    const key = await createSecret(program.base, { secret: 'through the flood' });
-    t.is((await readSecret(program.base, key)).status, 200);
-    answered += 1;
+    try {
+      if (end - performance.now() < 10_000) upload ??= await openUpload(program.base, '/generate');
+      const key = await createSecret(program.base, { secret: 'through the flood' });
+      t.is((await readSecret(program.base, key)).status, 200);
+      answered += 1;
+    } catch (error) {
+      // The kernel's queue of new connections is full: none of ours was accepted. A reset would be another error.
+      t.regex((error as Error).message, /no answer within/);
+      unaccepted += 1;
+    }
   }
   const series = await metricsOf(program);
-  t.is((await finish('{"secret": "slow"}')).status, 201);
+  t.is((await upload?.finish('{"secret": "slow"}'))?.status, 201);
   t.true((await stop()) > 500);
-  t.true(answered > 3, `${answered} pairs`);
+  t.true(answered > 3 && unaccepted <= answered / 10, `${answered} pairs, ${unaccepted} not accepted`);
+  t.log(`${answered} pairs answered, ${unaccepted} connections not accepted`);
   t.deepEqual(program.workers(), workers);
   const max = 2 * connectionLimits(DESCRIPTORS).public;
   t.is(series.get('hushbox_http_connections_max'), max);

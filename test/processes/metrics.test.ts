@@ -149,6 +149,20 @@ test.serial('the public listener has no metrics, and asking for them is an unkno
   }
 });
 
+test.serial(
+  'metrics hold what every worker has counted up to now; one that does not answer delays them little',
+  async (t) => {
+    const program = await start(t, { env: { WORKERS: '2' } });
+    await makePairs(program.base, 20);
+    t.is(sumOf(parseMetrics(await scrape(program)), REQUESTS), 40);
+    const [one = 0] = program.workers();
+    process.kill(one, 'SIGSTOP');
+    const text = await scrape(program);
+    process.kill(one, 'SIGCONT');
+    t.is(parseMetrics(text).get('hushbox_workers_wanted'), 2);
+  },
+);
+
 test.serial('while the primary does not answer, metrics are a 503 in the usual form, and come back', async (t) => {
   const program = await start(t);
   process.kill(program.primary(), 'SIGSTOP');

@@ -43,7 +43,7 @@ export const FAMILIES = {
   ),
   hushbox_event_loop_delay_seconds: histogram(
     DELAY_BOUNDS,
-    'The longest delay of the event loop in each second of each worker.',
+    'The longest delay of the event loop in each second of each worker; while a worker has little to do, at most all the time in which it was busy.',
   ),
   hushbox_http_connections: gauge('Open connections of the public listener.'),
   hushbox_http_connections_max: gauge('Connections that the public listener of all workers may have open.'),

@@ -6,8 +6,8 @@ import { createSessions } from '../../auth/sessions/sessions.ts';
 import type { Clock } from '../../clock.ts';
 import type { Config } from '../../config/config.ts';
 import type { Hashing } from '../../hashing/hashing.ts';
+import { widerNetworkOf } from '../../http/client-address.ts';
 import { createLimiter } from '../../limits/limiter.ts';
-import { widerNetworkOf } from '../../network/addresses.ts';
 import type { Storage } from '../../storage/storage.ts';
 
 /** Sessions of one account, unless it may have one alone. */

@@ -239,6 +239,8 @@ function startServiceJobs(
   return startJobs({
     secrets: storage.secrets,
     sink: storage.sink,
+    sessions: storage.sessions,
+    sightings: storage.sightings,
     clock,
     refusedUntil: fence.refusedUntil,
     refreshKeys: () => ring?.refresh(),

@@ -22,6 +22,9 @@ type Parts = {
 /**
  * Accounts in MongoDB. An address is unique, because it is the `_id` of a document of its own. That document is inserted
  * after the account and deleted after it, so that without its account it is only what a crash left.
+ *
+ * Here and for sessions, `deleteMany` removes one document: with FerretDB, `deleteOne` and `findOneAndDelete` miss a
+ * document that is updated at the same moment.
  */
 export function createMongoAccountStore(parts: Parts): AccountStore {
   const { accounts, sessions } = parts;
@@ -70,11 +73,16 @@ export function createMongoAccountStore(parts: Parts): AccountStore {
       endAndSet(id, disabledAt === undefined ? { $set: {}, $unset: { disabledAt: '' } } : { $set: { disabledAt } }),
 
     async delete(id) {
-      const gone = await accounts().findOneAndDelete({ _id: id }, { projection: { email: 1, sessions: 1 } });
-      if (!gone) return false;
-      await addresses.remove(gone);
-      await removeSessions(gone);
-      return true;
+      const before = await accounts().findOneAndUpdate(
+        { _id: id },
+        { $set: { sessions: [] }, $inc: { version: 1 } },
+        { projection: { email: 1 } },
+      );
+      if (!before) return false;
+      const { deletedCount } = await accounts().deleteMany({ _id: id });
+      await addresses.remove(before);
+      await sessions().deleteMany({ accountId: id });
+      return deletedCount === 1;
     },
   } satisfies AccountStore);
 }
@@ -83,7 +91,7 @@ type Addresses = ReturnType<typeof createAddresses>;
 
 function createAddresses({ accounts, addresses }: Pick<Parts, 'accounts' | 'addresses'>) {
   async function remove({ _id, email }: Pick<AccountDocument, '_id' | 'email'>): Promise<void> {
-    await addresses().deleteOne({ _id: email, account: _id });
+    await addresses().deleteMany({ _id: email, account: _id });
   }
 
   return {
@@ -125,7 +133,7 @@ function createCreating({ accounts, capacity }: Parts, addresses: Addresses): Pi
     const removeAt = new Date(rest.createdAt + UNFINISHED_MS);
     await accounts().insertOne({ _id: id, email, ...rest, version: 1, sessions: [], removeAt });
     if (!(await addresses.take(email, id))) {
-      await accounts().deleteOne({ _id: id });
+      await accounts().deleteMany({ _id: id });
       return false;
     }
     const { matchedCount } = await accounts().updateOne({ _id: id, removeAt }, { $unset: { removeAt: '' } });

@@ -13,7 +13,6 @@ import {
   CLIENTS,
   COLLECTIONS,
   CUSTOMERS,
-  fenceIn,
   LIMITS,
   SECRETS,
   SESSIONS,
@@ -52,7 +51,7 @@ export async function openMongo(
   const sessions = () => SESSIONS.in(database());
   const clients = createClients({ clients: () => CLIENTS.in(database()), secrets }, limits);
   const capacity = createCapacity(limits.maxBytes, () => sizeOf(database()));
-  const fence = createMongoFenceStore(() => fenceIn(database()));
+  const fence = createMongoFenceStore(database);
   const takesWrites = createWriteProbe(fence.touch);
   const { ask } = translateFailures({
     async ask() {

@@ -51,7 +51,7 @@ function createCreating({ accounts, sessions }: Parts): Pick<SessionStore, 'crea
         { _id: accountId, version: accountVersion, ...ENABLED },
         { $push: { sessions: { $each: [id], $slice: -most } } },
       );
-      if (matchedCount === 0) await sessions().deleteOne({ accountId, id });
+      if (matchedCount === 0) await sessions().deleteMany({ accountId, id });
       return matchedCount === 1;
     },
   };
@@ -131,12 +131,9 @@ function createKeeping({ accounts, sessions }: Parts): Pick<SessionStore, 'exten
 function createEnding({ accounts, sessions }: Parts): Pick<SessionStore, 'end' | 'endAll' | 'sweepSessions'> {
   return {
     async end({ id, accountId }) {
-      const { modifiedCount } = await accounts().updateOne(
-        { _id: accountId, sessions: id },
-        { $pull: { sessions: id } },
-      );
-      const { deletedCount } = await sessions().deleteOne({ accountId, id });
-      return modifiedCount === 1 && deletedCount === 1;
+      const ended = await accounts().updateOne({ _id: accountId, sessions: id }, { $pull: { sessions: id } });
+      if (ended.matchedCount === 0) return false;
+      return (await sessions().deleteMany({ accountId, id })).deletedCount === 1; // else it has expired and was removed
     },
 
     async endAll(accountId, except) {

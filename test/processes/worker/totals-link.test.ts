@@ -16,7 +16,7 @@ function createLink(times = { reportMs: 100_000, answerMs: 20 }): {
   const meters = createMeters();
   const messages: Sent[] = [];
   const link = createTotalsLink(meters, (message, sent = () => {}) => void messages.push({ message, sent }), times);
-  return { link, messages, count: () => meters.count('hushbox_secrets_created_total') };
+  return { link, messages, count: () => meters.count('hushbox_http_requests_total', 'GET / 200') };
 }
 
 test('a question first reports the counts of its own worker; all questions meanwhile get the same answer', async (t) => {
@@ -24,7 +24,7 @@ test('a question first reports the counts of its own worker; all questions meanw
   count();
   const answers = [link.ask(), link.ask(), link.ask()];
   const [report, question, ...others] = messages.map(({ message }) => message);
-  t.like(report, { type: 'report', report: { counts: { hushbox_secrets_created_total: { '': [1] } } } });
+  t.like(report, { type: 'report', report: { counts: { hushbox_http_requests_total: { 'GET / 200': [1] } } } });
   t.deepEqual(question, { type: 'want-totals', id: 1 });
   t.deepEqual(others, []);
   const totals = { hushbox_secrets_created_total: { '': [5] } };
@@ -45,6 +45,7 @@ test('a late answer answers no later question', async (t) => {
 
 test('while a report is on its way no other is sent; counts made meanwhile are in the next one', async (t) => {
   const { messages, count } = createLink({ reportMs: 2, answerMs: 20 });
+  count();
   await until('a report', () => messages.length > 0);
   count();
   await sleep(50);
@@ -52,5 +53,5 @@ test('while a report is on its way no other is sent; counts made meanwhile are i
   count();
   messages[0]?.sent();
   await until('the next report', () => messages.length > 1);
-  t.like(messages[1]?.message, { report: { counts: { hushbox_secrets_created_total: { '': [2] } } } });
+  t.like(messages[1]?.message, { report: { counts: { hushbox_http_requests_total: { 'GET / 200': [2] } } } });
 });
