@@ -7,7 +7,11 @@ export interface FenceStore {
   /** The stored state; undefined if nothing was ever marked. */
   look(): Promise<FenceState | undefined>;
 
-  /** Puts `advanced` of the stored state in its place. @returns the new state. */
+  /**
+   * Puts `advanced` of the stored state in its place. If `endsSessions`, all sessions of all accounts end in that step, or
+   * before it: they are gone by the time when nothing shows any more that the database was restored.
+   * @returns the new state.
+   */
   advance(now: number, known: readonly FenceMark[]): Promise<FenceState>;
 
   /**
@@ -26,7 +30,7 @@ export interface FenceStore {
 
 /** What the operator's commands need of an engine, also while a service is running. */
 export interface FenceControl extends Pick<FenceStore, 'look' | 'countRefused'> {
-  /** Puts `decided` of the stored state in its place. @returns the new state. */
+  /** Puts `decided` of the stored state in its place, and ends sessions as `advance` does. @returns the new state. */
   decide(decision: FenceDecision, now: number, known: readonly FenceMark[]): Promise<FenceState>;
   close(): Promise<void>;
 }
@@ -71,6 +75,14 @@ export function decided(
   return decision === 'accept all'
     ? { ...next, refusedUntil: 0 }
     : { ...next, refusedUntil: next.mark, mark: next.mark + 1 };
+}
+
+/**
+ * Whether the sessions of a database must end before it gets its next state, because they may be from before a restore:
+ * some of them were ended since. No later decision brings them back.
+ */
+export function endsSessions(state: FenceState, known: readonly FenceMark[], decision?: FenceDecision): boolean {
+  return decision === 'refuse all' || lostMark(state, known) > 0;
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { NewAccount } from '../auth/accounts/store.ts';
 import type { NewSecret, Notify } from '../secrets/store.ts';
 
 const HEAD_BYTES = 256;
@@ -18,4 +19,9 @@ export function contentBytesOf({ envelope, notify }: Pick<NewSecret, 'envelope' 
 /** The content of an event. */
 function notifyBytesOf({ sealed, destination }: Notify): number {
   return sealed.length + destination.length;
+}
+
+/** The content of an account. The hash of its password, of about 100 bytes, is a part of the head. */
+export function accountBytesOf({ email, profile }: Pick<NewAccount, 'email' | 'profile'>): number {
+  return Buffer.byteLength(email) + Buffer.byteLength(profile);
 }

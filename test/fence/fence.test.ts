@@ -6,14 +6,16 @@ import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
-import { MongoClient } from 'mongodb';
+import { type Document, MongoClient } from 'mongodb';
 import { AppError } from '../../src/errors.ts';
 import { createFence, type Fence } from '../../src/fence/fence.ts';
 import { readFenceFile, writeFenceFile } from '../../src/fence/file.ts';
 import type { FenceDecision, FenceState } from '../../src/fence/store.ts';
-import { openFence } from '../../src/storage/open.ts';
+import { openFence, openStorage } from '../../src/storage/open.ts';
 import type { Storage } from '../../src/storage/storage.ts';
+import { createAccount, createSession, NOW } from '../storage/contract/accounts.ts';
 import { createTraced } from '../storage/contract/world.ts';
+import { startMongoProxy } from '../storage/mongo/mongo-proxy.ts';
 import { createTestClock, type TestClock } from '../support/http/server.ts';
 import { until } from '../support/process/program.ts';
 import { copyDatabase } from '../support/process/put-back.ts';
@@ -414,6 +416,81 @@ for (const engine of ENGINES) {
     t.true(((await storage.fence.look())?.mark ?? 0) > refusedUntil);
   });
 
+  test('put back, the database has no session any more, and lifting the fence returns none', async (t, world) => {
+    const first = await world.open();
+    await first.fence.beat();
+    const account = await createAccount(first.storage.accounts);
+    const [ended, kept] = [
+      await createSession(first.storage.sessions, account),
+      await createSession(first.storage.sessions, account),
+    ];
+    const putBack = await copyDatabase(t, world.place.url);
+    t.true(await first.storage.sessions.end(ended));
+    world.clock.advance({ minutes: 1 });
+    await first.fence.beat();
+    await first.storage.close();
+    await putBack();
+
+    const { fence, storage } = await world.open();
+    const { accounts, sessions } = storage;
+    t.truthy(await sessions.find(ended.tokenHash, NOW), 'there again, so that the test can see it');
+    await fence.beat();
+    const areGone = async (): Promise<void> => {
+      for (const { tokenHash } of [ended, kept]) t.is(await sessions.find(tokenHash, NOW), undefined);
+    };
+    await areGone();
+    const next = await createSession(sessions, account);
+    await decide(world, 'accept all');
+    for (let beats = 0; beats < 3; beats++) await fence.beat();
+    t.is(fence.refusedUntil(), 0);
+    await areGone();
+    t.deepEqual(await sessions.list(account.id, NOW), [(await sessions.find(next.tokenHash, NOW)) as object]);
+    t.is((await accounts.findByEmail(account.email))?.id, account.id);
+  });
+
+  for (const decision of ['accept all', 'refuse all'] as const) {
+    test(`sessions of a restored database have ended if an operator decides first to ${decision}`, async (t, world) => {
+      const { fence, storage } = await world.open();
+      await fence.beat();
+      const session = await createSession(storage.sessions, await createAccount(storage.accounts));
+      const [{ databaseId = '', mark = 0 } = {}] = readFenceFile(world.path) ?? [];
+      await storage.close();
+      await writeFenceFile(world.path, [{ databaseId, mark: mark + 10_000 }]);
+      await decide(world, decision);
+      const next = await world.open();
+      t.is(await next.storage.sessions.find(session.tokenHash, NOW), undefined);
+    });
+  }
+
+  test('with a lost fence file, an operator who refuses all ends the sessions too', async (t, world) => {
+    const { fence, storage } = await world.open();
+    await fence.beat();
+    const session = await createSession(storage.sessions, await createAccount(storage.accounts));
+    rmSync(world.path);
+    await decide(world, 'accept all');
+    t.truthy(await storage.sessions.find(session.tokenHash, NOW), 'nothing shows a restore');
+    await decide(world, 'refuse all');
+    t.is(await storage.sessions.find(session.tokenHash, NOW), undefined);
+  });
+
+  test('sessions end with a database that goes back between a look and the mark after it, and not before', async (t, world) => {
+    const { fence, storage } = await world.open();
+    await fence.beat();
+    const session = await createSession(storage.sessions, await createAccount(storage.accounts));
+    const copy = (await storage.fence.look()) as FenceState;
+    world.clock.advance({ minutes: 1 });
+    for (let beats = 0; beats < 3; beats++) await fence.beat();
+    t.truthy(await storage.sessions.find(session.tokenHash, NOW));
+    const look = storage.fence.look;
+    storage.fence.look = async () => {
+      const found = await look();
+      await setBack(world.place.url, copy);
+      return found;
+    };
+    await fence.beat();
+    t.is(await storage.sessions.find(session.tokenHash, NOW), undefined);
+  });
+
   test('a storage that goes away is reported once, and once that it is back, by the process that marks', async (t, world) => {
     for (const isMarker of [true, false]) {
       const { fence, storage, others } = await world.open({ isMarker });
@@ -448,6 +525,25 @@ for (const engine of ENGINES) {
     }
   });
 }
+
+MONGODB.test('mongodb: sessions have ended before the mark says that the restore was noticed', async (t) => {
+  const place = await MONGODB.place(t);
+  const world = await createWorld(t, place);
+  const first = await world.open();
+  await first.fence.beat();
+  const account = await createAccount(first.storage.accounts);
+  for (let count = 0; count < 3; count++) await createSession(first.storage.sessions, account);
+  const before = (await first.storage.fence.look()) as FenceState;
+  await writeFenceFile(world.path, [{ ...before, mark: before.mark + 1 }]);
+  const proxy = await startMongoProxy(t, place.url);
+  const { fence, storage } = await world.open({ place: { ...place, open: () => openAt(t, proxy.url) } });
+  t.true(await fence.beat());
+  const isEnd = (command: Document): boolean => command.delete === 'sessions';
+  const isMark = ({ update, updates = [] }: Document): boolean => update === 'secrets' && updates[0]?.u?.$set?.mark > 0;
+  t.true(proxy.commands.findIndex(isEnd) < proxy.commands.findIndex(isMark));
+  t.true(proxy.commands.some(isEnd));
+  t.deepEqual(await storage.sessions.list(account.id, NOW), []);
+});
 
 MONGODB.test('a restore into a running MongoDB that is met half-way refuses all the same', async (t) => {
   const world = await createWorld(t, await MONGODB.place(t));
@@ -546,4 +642,11 @@ async function decide({ place, path, clock }: World, decision: FenceDecision): P
   } finally {
     await control.close();
   }
+}
+
+async function openAt(t: ExecutionContext, url: string): Promise<Storage> {
+  const storage = await openStorage(configOf(url), { onLost: () => t.fail(), onWarning: () => {} });
+  t.teardown(storage.close);
+  await until('an answer', () => storage.fence.look().then(Boolean, () => false));
+  return storage;
 }

@@ -39,9 +39,6 @@ export interface SessionStore {
   /** Ends all sessions of an account, but not that with the id `except`. */
   endAll(accountId: string, except: string | undefined): Promise<void>;
 
-  /** Ends all sessions of all accounts: the database was restored to an older state. */
-  endEverything(): Promise<void>;
-
   /** Removes up to `limit` sessions that have expired. @returns how many; fewer than `limit` means that none is left. */
   sweepSessions(now: number, limit: number): Promise<number>;
 }

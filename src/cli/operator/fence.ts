@@ -38,7 +38,10 @@ export async function refuseAll(terminal: Terminal, config: Config, { isConfirme
     terminal.say(
       `This refuses every secret that is stored now, whether it was read or not: ${count(readable, 'secret')}.`,
     );
-    terminal.say('Use it for a restored copy whose fence file is lost. New secrets work normally.');
+    terminal.say(
+      'It also ends all sessions: everybody has to log in again. Use it for a restored copy whose fence file is',
+    );
+    terminal.say('lost. New secrets work normally.');
     if (!isConfirmed && !(await isAgreed(terminal, 'Refuse all secrets?'))) return EXIT.problems;
     const { refusedUntil } = await fence.decide('refuse all', terminal.now(), known);
     terminal.say(

@@ -22,17 +22,20 @@ export function measureRefusal(meters: Meters, code: ErrorCode): void {
 
 type Verb = (...values: never[]) => Promise<unknown>;
 
+/** Their verbs have names of their own; those of other stores are shown with the name of the store. */
+const PLAIN_STORES = new Set(['secrets', 'events', 'fence', 'limits', 'sink']);
+
 /** The same storage, with the time and the failures of each call of each store measured. */
 export function measureStores<Stores extends object>(meters: Meters, storage: Stores): Stores {
   const parts = Object.entries(storage).map(([name, part]) => [
     name,
-    typeof part === 'object' ? measureVerbs(meters, part as object) : part,
+    typeof part === 'object' ? measureVerbs(meters, part as object, PLAIN_STORES.has(name) ? '' : `${name}.`) : part,
   ]);
   return Object.fromEntries(parts) as Stores;
 }
 
 /** The same verbs of a store, with the time and the failures of each call measured. */
-function measureVerbs<Verbs extends object>(meters: Meters, verbs: Verbs): Verbs {
+function measureVerbs<Verbs extends object>(meters: Meters, verbs: Verbs, prefix: string): Verbs {
   const measure =
     (name: string, verb: Verb): Verb =>
     (...values) => {
@@ -48,8 +51,9 @@ function measureVerbs<Verbs extends object>(meters: Meters, verbs: Verbs): Verbs
       return outcome;
     };
   const measured = Object.entries<Verb>(verbs as Record<string, Verb>).map(([name, verb]) => {
-    meters.count('hushbox_storage_errors_total', name, 0); // present from the start, because an alert compares with it
-    return [name, measure(name, verb)];
+    const shown = prefix + name;
+    meters.count('hushbox_storage_errors_total', shown, 0); // present from the start, because an alert compares with it
+    return [name, measure(shown, verb)];
   });
   return Object.fromEntries(measured) as Verbs;
 }

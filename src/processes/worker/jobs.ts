@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { SessionStore, SightingStore } from '../../auth/sessions/store.ts';
 import { type Clock, pulse } from '../../clock.ts';
 import type { SecretStore } from '../../secrets/store.ts';
 import type { SinkStore } from '../../sink/store.ts';
@@ -15,6 +16,8 @@ const SWEEP_PAUSE_MS = 5;
 export type JobParts = {
   secrets: SecretStore;
   sink: SinkStore;
+  sessions: SessionStore;
+  sightings: SightingStore;
   clock: Clock;
   /** Secrets created at this instant or before have no event. @throws AppError STORAGE_UNAVAILABLE while unknown. */
   refusedUntil(): number;
@@ -26,15 +29,17 @@ export type JobParts = {
 };
 export type Jobs = { stop(): Promise<void> };
 
-/** Starts the periodic work. Safe in any number of workers: a sweep that finds nothing costs two index look-ups. */
+/** Starts the periodic work. Safe in any number of workers: a sweep that finds nothing costs an index look-up or two. */
 export function startJobs(parts: JobParts): Jobs {
   const stopping = new AbortController();
   const { signal } = stopping;
+  const { sink, sessions, sightings } = parts;
+  const removals: Removal[] = [sink.sweepClaims, sessions.sweepSessions, sightings.sweepSightings];
   const done = (async () => {
     while (!signal.aborted) {
       parts.refreshKeys();
       await sweep(parts, signal).catch(parts.onError);
-      await sweepClaims(parts, signal).catch(parts.onError);
+      for (const removal of removals) await removeAll(removal, parts, signal).catch(parts.onError);
       // Random, so that workers that start together do not sweep together.
       await pulse(SWEEP_INTERVAL_MS * (0.75 + Math.random() / 2), signal);
     }
@@ -56,9 +61,12 @@ async function sweep({ secrets, clock, refusedUntil, onExpired }: JobParts, sign
   }
 }
 
-async function sweepClaims({ sink, clock }: JobParts, signal: AbortSignal): Promise<void> {
+/** Removes up to `limit` records whose time is over. @returns how many. */
+type Removal = (now: number, limit: number) => Promise<number>;
+
+async function removeAll(removal: Removal, { clock }: JobParts, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    if ((await sink.sweepClaims(clock(), SWEEP_STEP)) < SWEEP_STEP) return;
+    if ((await removal(clock(), SWEEP_STEP)) < SWEEP_STEP) return;
     await sleep(SWEEP_PAUSE_MS);
   }
 }

@@ -1,4 +1,6 @@
 import type { Collection, Db, Document, IndexDescription } from 'mongodb';
+import type { NewAccount } from '../../auth/accounts/store.ts';
+import type { Session } from '../../auth/sessions/store.ts';
 import type { FenceState } from '../../fence/store.ts';
 import type { Notify } from '../../secrets/store.ts';
 import type { EventType } from '../../webhooks/store.ts';
@@ -63,6 +65,34 @@ export type LimitDocument = { _id: Uint8Array; fullAt: number; removeAt: Date };
 
 export type ClaimsDocument = { _id: Uint8Array; receivedAt: number; claims: string; removeAt: Date };
 
+/** `_id` is the customer's id. */
+export type CustomerDocument = { _id: string; name: string; dob: string; updatedAt: number };
+
+export type AccountDocument = Omit<NewAccount, 'id'> & {
+  _id: string;
+  version: number;
+  disabledAt?: number;
+  /** The ids of the sessions that were not ended, the newest last; some may have expired. */
+  sessions: string[];
+  /** Only until its creation is finished. */
+  removeAt?: Date;
+};
+
+/** Which account has an email address. */
+export type AddressDocument = { _id: string; account: string };
+
+/** `_id` is the hash of the token. */
+export type SessionDocument = Omit<Session, 'email' | 'role' | 'expiresAt' | 'keyThumbprint' | 'cookie'> & {
+  _id: Uint8Array;
+  keyThumbprint?: string;
+  cookie?: NonNullable<Session['cookie']>;
+  /** When it expires. */
+  removeAt: Date;
+};
+
+/** `removeAt` is until when it is remembered. */
+export type SightingDocument = { _id: Uint8Array; by: Uint8Array; removeAt: Date };
+
 type Listed = {
   name: string;
   indexes: readonly IndexDescription[];
@@ -111,8 +141,29 @@ export const CLAIMS = kept<ClaimsDocument>({
   isCounted: true,
 });
 
+export const CUSTOMERS = kept<CustomerDocument>({
+  name: 'customers',
+  indexes: [{ name: 'youngest', key: { dob: -1, _id: -1 } }],
+  isCounted: true,
+});
+
+export const ACCOUNTS = kept<AccountDocument>({ name: 'accounts', indexes: [REMOVE], isCounted: true });
+
+export const ADDRESSES = kept<AddressDocument>({ name: 'addresses', indexes: [], isCounted: true });
+
+export const SESSIONS = kept<SessionDocument>({
+  name: 'sessions',
+  indexes: [REMOVE, { name: 'account', key: { accountId: 1, id: 1 } }],
+  isCounted: false,
+});
+
+export const SIGHTINGS = kept<SightingDocument>({ name: 'sightings', indexes: [REMOVE], isCounted: false });
+
 /** Every collection: opening, measuring and inspecting walk this list. */
-export const COLLECTIONS: readonly Listed[] = [SECRETS, CLIENTS, LIMITS, CLAIMS];
+export const COLLECTIONS: readonly Listed[] = [
+  ...[SECRETS, CLIENTS, LIMITS, CLAIMS],
+  ...[ACCOUNTS, ADDRESSES, SESSIONS, SIGHTINGS, CUSTOMERS],
+];
 
 export function fenceIn(database: Db): Collection<FenceDocument> {
   return database.collection(SECRETS.name);

@@ -1,7 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import type { Collection } from 'mongodb';
-import { advanced, DATABASE_ID_BYTES, type FenceState, type FenceStore, unmarked } from '../../fence/store.ts';
-import type { FenceDocument } from './collections.ts';
+import type { Db } from 'mongodb';
+import {
+  advanced,
+  DATABASE_ID_BYTES,
+  decided,
+  endsSessions,
+  type FenceControl,
+  type FenceState,
+  type FenceStore,
+  unmarked,
+} from '../../fence/store.ts';
+import { fenceIn, SESSIONS } from './collections.ts';
 import { DUPLICATE_KEY, hasCode } from './engine/error-codes.ts';
 import { translateFailures } from './engine/unavailable.ts';
 
@@ -10,10 +19,12 @@ const FENCE = 'fence';
 const MAX_ATTEMPTS = 100;
 /** The driver gives up after 4 s. */
 const COUNT_MS = 3_000;
+/** Sessions to remove in one step. */
+const END_STEP = 1_000;
 
-export function createMongoFenceStore(fence: () => Collection<FenceDocument>): FenceStore {
-  const { look, change } = createFenceRecord(fence);
-  const advance: FenceStore['advance'] = (now, known) => change((state) => advanced(state, now, known));
+export function createMongoFenceStore(database: () => Db): FenceStore {
+  const fence = () => fenceIn(database());
+  const { look, advance } = createFenceRecord(database);
   return translateFailures({
     look,
 
@@ -32,7 +43,9 @@ export function createMongoFenceStore(fence: () => Collection<FenceDocument>): F
 }
 
 /** The fence's record in MongoDB: an update needs the document as it was read, because every change moves its mark. */
-export function createFenceRecord(fence: () => Collection<FenceDocument>) {
+export function createFenceRecord(database: () => Db) {
+  const fence = () => fenceIn(database());
+
   async function look(): Promise<FenceState | undefined> {
     const found = await fence().findOne({ _id: FENCE }, { projection: { _id: 0 } });
     return found ?? undefined;
@@ -50,15 +63,41 @@ export function createFenceRecord(fence: () => Collection<FenceDocument>) {
     }
   }
 
+  /** Before the mark moves, because a session without its document does not live. */
+  async function endAllSessions(): Promise<void> {
+    for (let ended = END_STEP; ended === END_STEP; ) {
+      const found = await SESSIONS.in(database())
+        .find({}, { projection: { _id: 1 }, limit: END_STEP })
+        .toArray();
+      ended = found.length;
+      if (ended > 0) await SESSIONS.in(database()).deleteMany({ _id: { $in: found.map(({ _id }) => _id) } });
+    }
+  }
+
   /** @returns the new state. */
-  async function change(how: (state: FenceState) => FenceState): Promise<FenceState> {
+  async function change(
+    how: (state: FenceState) => FenceState,
+    mustEndSessions: (state: FenceState) => boolean,
+  ): Promise<FenceState> {
     for (let attempts = 1; attempts <= MAX_ATTEMPTS; attempts++) {
-      const before = await look();
-      const after = how(before ?? unmarked(randomBytes(DATABASE_ID_BYTES).toString('hex')));
-      if (await replace(before, after)) return after;
+      const stored = await look();
+      const before = stored ?? unmarked(randomBytes(DATABASE_ID_BYTES).toString('hex'));
+      const after = how(before);
+      if (mustEndSessions(before)) await endAllSessions();
+      if (await replace(stored, after)) return after;
     }
     throw new Error('too many processes move the mark');
   }
 
-  return { look, change };
+  const advance: FenceStore['advance'] = (now, known) =>
+    change(
+      (state) => advanced(state, now, known),
+      (state) => endsSessions(state, known),
+    );
+  const decide: FenceControl['decide'] = (decision, now, known) =>
+    change(
+      (state) => decided(state, decision, now, known),
+      (state) => endsSessions(state, known, decision),
+    );
+  return { look, advance, decide };
 }

@@ -3,9 +3,22 @@ import { type Collection, type Db, MongoServerError } from 'mongodb';
 import type { StoreLimits } from '../../limits/limits.ts';
 import type { Storage } from '../storage.ts';
 import { createWriteProbe } from '../write-probe.ts';
+import { createMongoAccountStore } from './accounts.ts';
 import { createCapacity } from './capacity.ts';
 import { createClients } from './clients.ts';
-import { CLAIMS, CLIENTS, COLLECTIONS, fenceIn, LIMITS, SECRETS } from './collections.ts';
+import {
+  ACCOUNTS,
+  ADDRESSES,
+  CLAIMS,
+  CLIENTS,
+  COLLECTIONS,
+  CUSTOMERS,
+  LIMITS,
+  SECRETS,
+  SESSIONS,
+  SIGHTINGS,
+} from './collections.ts';
+import { createMongoCustomerStore } from './customers.ts';
 import { type Connection, isStandalone, keepConnection } from './engine/connection.ts';
 import { hasCode, NAMESPACE_NOT_FOUND } from './engine/error-codes.ts';
 import { reasonOf } from './engine/reason.ts';
@@ -14,6 +27,8 @@ import { createMongoEventStore } from './events.ts';
 import { createMongoFenceStore } from './fence.ts';
 import { createMongoLimitStore } from './limits.ts';
 import { createMongoSecretStore } from './secrets.ts';
+import { createMongoSessionStore } from './sessions.ts';
+import { createMongoSightingStore } from './sightings.ts';
 import { createMongoSinkStore } from './sink.ts';
 
 const PREPARE_RETRY_MS = 500;
@@ -32,9 +47,11 @@ export async function openMongo(
   const { current, close } = keepConnection(url);
   const database = (): Db => current().database;
   const secrets = () => SECRETS.in(database());
+  const accounts = () => ACCOUNTS.in(database());
+  const sessions = () => SESSIONS.in(database());
   const clients = createClients({ clients: () => CLIENTS.in(database()), secrets }, limits);
   const capacity = createCapacity(limits.maxBytes, () => sizeOf(database()));
-  const fence = createMongoFenceStore(() => fenceIn(database()));
+  const fence = createMongoFenceStore(database);
   const takesWrites = createWriteProbe(fence.touch);
   const { ask } = translateFailures({
     async ask() {
@@ -57,7 +74,11 @@ export async function openMongo(
     events: createMongoEventStore(secrets),
     fence,
     sink: createMongoSinkStore(() => CLAIMS.in(database()), capacity),
+    customers: createMongoCustomerStore(() => CUSTOMERS.in(database()), capacity),
     limits: createMongoLimitStore(() => LIMITS.in(database())),
+    accounts: createMongoAccountStore({ accounts, addresses: () => ADDRESSES.in(database()), sessions, capacity }),
+    sessions: createMongoSessionStore({ accounts, sessions }),
+    sightings: createMongoSightingStore(() => SIGHTINGS.in(database())),
     async ping() {
       await ask();
       await takesWrites();
@@ -97,6 +118,7 @@ async function prepare(
   await untilDone(signal, async () => {
     try {
       for (const { name, indexes } of COLLECTIONS) {
+        if (indexes.length === 0) continue;
         await current()
           .database.collection(name)
           .createIndexes([...indexes]);

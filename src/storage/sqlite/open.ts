@@ -2,6 +2,8 @@ import { AppError } from '../../errors.ts';
 import type { StoreLimits } from '../../limits/limits.ts';
 import type { Storage, StorageEvents } from '../storage.ts';
 import { createWriteProbe } from '../write-probe.ts';
+import { createSqliteAccountStore } from './accounts/store.ts';
+import { createSqliteCustomerStore } from './customers/store.ts';
 import { resultCode } from './engine/busy.ts';
 import { isDamage } from './engine/damage.ts';
 import { openReader } from './engine/database.ts';
@@ -13,6 +15,8 @@ import { createSqliteLimitStore } from './limits/store.ts';
 import { createSqliteEventStore } from './outbox/store.ts';
 import type { SqliteProcedures } from './procedures.ts';
 import { createSqliteSecretStore } from './secrets/store.ts';
+import { createSqliteSessionStore } from './sessions/store.ts';
+import { createSqliteSightingStore } from './sightings/store.ts';
 import { createSqliteSinkStore } from './sink/store.ts';
 import type { ThreadData } from './thread.ts';
 
@@ -82,8 +86,12 @@ export async function openSqlite(
   return {
     secrets: createSqliteSecretStore(commit, reader),
     sink: createSqliteSinkStore(commit, reader),
+    customers: createSqliteCustomerStore(commit, reader),
     events: createSqliteEventStore(commit, reader),
     limits: createSqliteLimitStore(commit),
+    accounts: createSqliteAccountStore(commit, reader),
+    sessions: createSqliteSessionStore(commit, reader),
+    sightings: createSqliteSightingStore(commit, reader),
     fence: {
       ...fence,
       async look() {

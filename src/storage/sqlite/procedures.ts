@@ -1,9 +1,13 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { StoreLimits } from '../../limits/limits.ts';
+import { createAccountProcedures } from './accounts/procedures.ts';
+import { createCustomerProcedures } from './customers/procedures.ts';
 import { createFenceProcedures } from './fence/procedures.ts';
 import { createLimitProcedures, createTakings } from './limits/procedures.ts';
 import { createEventProcedures, createEventWriter } from './outbox/procedures.ts';
 import { createSecretProcedures } from './secrets/procedures.ts';
+import { createSessionProcedures } from './sessions/procedures.ts';
+import { createSightingProcedures } from './sightings/procedures.ts';
 import { createSinkProcedures } from './sink/procedures.ts';
 import { createUsage } from './usage.ts';
 
@@ -19,8 +23,12 @@ export function createProcedures(database: DatabaseSync, limits: StoreLimits) {
       ...createSecretProcedures({ database, limits, usage, takings, events }),
       ...createEventProcedures(database, usage),
       ...createSinkProcedures(database, usage),
+      ...createCustomerProcedures(database, usage),
       ...createFenceProcedures(database),
       ...createLimitProcedures(takings),
+      ...createAccountProcedures(database, usage),
+      ...createSessionProcedures(database),
+      ...createSightingProcedures(database),
     },
     before(): void {
       usage.forget();

@@ -12,7 +12,10 @@
  * `clients` has the sums of each client's waiting secrets, `stored` the sum of everything: every transaction keeps them
  * right (usage.ts). `limits` has what was taken of each limit, see src/limits/limits.ts.
  *
- * `claims` holds what the sink received, see src/sink/store.ts.
+ * `claims` holds what the sink received, see src/sink/store.ts; `customers` those of src/business/store.ts.
+ *
+ * A row of `sessions` is a session that was not ended: whatever ends one deletes it. `number` grows with each new session
+ * of an account. `sightings` holds what was seen once, see src/auth/sessions/store.ts.
  */
 export const MIGRATIONS: readonly string[] = [
   `
@@ -137,5 +140,55 @@ export const MIGRATIONS: readonly string[] = [
   DROP INDEX clients_over;
   ALTER TABLE clients DROP COLUMN rate_full_at;
   DELETE FROM clients WHERE secrets = 0;
+  `,
+  `
+  CREATE TABLE accounts (
+    id            TEXT PRIMARY KEY,
+    email         TEXT NOT NULL UNIQUE,
+    password_hash TEXT NOT NULL,
+    role          TEXT NOT NULL CHECK (role IN ('admin', 'member')),
+    profile       TEXT NOT NULL,
+    created_at    INTEGER NOT NULL,
+    version       INTEGER NOT NULL,
+    disabled_at   INTEGER
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE sessions (
+    number        INTEGER PRIMARY KEY,
+    token_hash    BLOB NOT NULL UNIQUE,
+    account_id    TEXT NOT NULL,
+    id            TEXT NOT NULL,
+    created_at    INTEGER NOT NULL,
+    expires_at    INTEGER NOT NULL,
+    ends_at       INTEGER NOT NULL,
+    used_at       INTEGER NOT NULL,
+    refreshes     INTEGER NOT NULL,
+    user_agent    TEXT NOT NULL,
+    key_thumbprint TEXT,
+    cookie_hash   BLOB,
+    cookie_offered_at INTEGER,
+    is_cookie_armed INTEGER NOT NULL,
+    UNIQUE (account_id, id)
+  ) STRICT;
+
+  CREATE INDEX sessions_over ON sessions (expires_at);
+
+  CREATE TABLE sightings (
+    id    BLOB PRIMARY KEY,
+    by    BLOB NOT NULL,
+    until INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE INDEX sightings_over ON sightings (until);
+  `,
+  `
+  CREATE TABLE customers (
+    id         TEXT PRIMARY KEY,
+    name       BLOB NOT NULL,
+    dob        TEXT NOT NULL,
+    updated_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE INDEX customers_youngest ON customers (dob, id);
   `,
 ];

@@ -64,14 +64,14 @@ for (const { name, test, place } of ENGINES) {
   });
 
   test(`${name}: jobs tell how many secrets expired`, async (t) => {
-    const { secrets, sink, events } = await (await place(t)).open();
-    const server = await startServer(t, { place: { url: '', open: async () => ({ secrets, sink, events }) as never } });
+    const storage = await (await place(t)).open();
+    const { secrets, sink, sessions, sightings } = storage;
+    const server = await startServer(t, { place: { url: '', open: async () => storage } });
     for (let n = 0; n < 3; n++) await server.create({ secret: 'x', ttl: { minutes: 1 } });
     server.clock.advance({ minutes: 2 });
     const expired = new Promise<number>((resolve) => {
       const parts = {
-        secrets,
-        sink,
+        ...{ secrets, sink, sessions, sightings },
         clock: () => server.clock.now,
         refusedUntil: () => 0,
         refreshKeys: () => {},

@@ -1,4 +1,5 @@
 import test from 'ava';
+import type { SessionStore, SightingStore } from '../../../src/auth/sessions/store.ts';
 import { startJobs } from '../../../src/processes/worker/jobs.ts';
 import type { SecretStore } from '../../../src/secrets/store.ts';
 import type { SinkStore } from '../../../src/sink/store.ts';
@@ -20,17 +21,36 @@ test('a round takes new master keys and sweeps, until nothing is left', async (t
       return kept.shift() ?? 0;
     },
   } as unknown as SinkStore;
+  const [over, seen] = [[200, 200, 0], [7]];
+  const sessions = {
+    async sweepSessions() {
+      steps.push('sweep sessions');
+      return over.shift() ?? 0;
+    },
+  } as unknown as SessionStore;
+  const sightings = {
+    async sweepSightings() {
+      steps.push('sweep sightings');
+      return seen.shift() ?? 0;
+    },
+  } as unknown as SightingStore;
   const jobs = startJobs({
     secrets,
     sink,
+    sessions,
+    sightings,
     clock: () => 0,
     refusedUntil: () => 0,
     refreshKeys: () => void steps.push('keys'),
     onExpired: (count) => void steps.push(`${count} expired`),
     onError: (error) => t.fail(String(error)),
   });
-  await until('the end of the first round', () => kept.length === 0);
+  await until('the end of the first round', () => seen.length === 0);
   await jobs.stop();
   const sweeps = [...['sweep', '3 expired'], ...['sweep', '3 expired'], ...['sweep', '3 expired']];
-  t.deepEqual(steps, ['keys', ...sweeps, 'sweep claims', 'sweep claims']);
+  const removals = [
+    ...['sweep claims', 'sweep claims'],
+    ...['sweep sessions', 'sweep sessions', 'sweep sessions', 'sweep sightings'],
+  ];
+  t.deepEqual(steps, ['keys', ...sweeps, ...removals]);
 });

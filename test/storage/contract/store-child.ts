@@ -6,25 +6,18 @@ import type { Answer, Call } from './store-process.ts';
 // A process of its own that opens the store at the URL it is given, and runs what it is told: see store-process.ts.
 const [url = '', limits = '{}'] = process.argv.slice(2);
 const config = configOf(url, JSON.parse(limits));
-const {
-  secrets,
-  events,
-  sink,
-  limits: taken,
-  close,
-} = await openStorage(config, { onLost: fail, onWarning: () => {} });
-const verbs = { ...secrets, ...events, ...sink, ...taken };
+const storage = await openStorage(config, { onLost: fail, onWarning: () => {} });
 
-process.on('message', async ({ number, verb, values }: Call) => {
+process.on('message', async ({ number, store, verb, values }: Call) => {
   try {
-    const run = verbs[verb] as (...values: unknown[]) => Promise<unknown>;
-    answer({ number, result: await run(...values) });
+    const verbs = storage[store] as unknown as Record<string, (...values: unknown[]) => Promise<unknown>>;
+    answer({ number, result: await verbs[verb]?.(...values) });
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     answer({ number, failure: { code: error.code, retryAfterSeconds: error.retryAfterSeconds } });
   }
 });
-process.on('disconnect', close);
+process.on('disconnect', storage.close);
 process.send?.('open');
 
 function answer(message: Answer): void {

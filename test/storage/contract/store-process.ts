@@ -2,6 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
+import type { AccountStore } from '../../../src/auth/accounts/store.ts';
+import type { SessionStore, SightingStore } from '../../../src/auth/sessions/store.ts';
+import type { CustomerStore } from '../../../src/business/store.ts';
 import { AppError, type ErrorCode } from '../../../src/errors.ts';
 import type { StoreLimits } from '../../../src/limits/limits.ts';
 import type { LimitStore } from '../../../src/limits/store.ts';
@@ -9,10 +12,14 @@ import type { SecretStore } from '../../../src/secrets/store.ts';
 import type { SinkStore } from '../../../src/sink/store.ts';
 import type { EventStore } from '../../../src/webhooks/store.ts';
 
-/** Their verbs have names of their own. */
-type Stores = SecretStore & EventStore & SinkStore & LimitStore;
+/** Some verbs of these have the same names. */
+type NamedStores = { accounts: AccountStore; sessions: SessionStore; sightings: SightingStore };
+/** The verbs of these have names of their own. */
+type PlainStores = SecretStore & EventStore & SinkStore & CustomerStore & LimitStore;
+type Stores = PlainStores & NamedStores;
 
-export type Call = { number: number; verb: keyof Stores; values: readonly unknown[] };
+export type Call = { number: number; store: StoreName; verb: string; values: readonly unknown[] };
+export type StoreName = keyof typeof VERBS;
 export type Answer = { number: number } & (
   | { result: unknown }
   | { failure: { code: ErrorCode; retryAfterSeconds: number | undefined } }
@@ -27,28 +34,51 @@ export type StoreProcess = Stores & {
   end(): Promise<void>;
 };
 
-const VERBS = [
-  'create',
-  'admit',
-  'find',
-  'reserveTry',
-  'refundTry',
-  'claim',
-  'reread',
-  'findReceipt',
-  'burn',
-  'sweep',
-  'takeDue',
-  'finish',
-  'postpone',
-  'hasDue',
-  'countWaiting',
-  'keepClaims',
-  'listClaims',
-  'sweepClaims',
-  'take',
-  'giveBack',
-] as const satisfies readonly Call['verb'][];
+const VERBS = {
+  secrets: [
+    'create',
+    'admit',
+    'find',
+    'reserveTry',
+    'refundTry',
+    'claim',
+    'reread',
+    'findReceipt',
+    'burn',
+    'sweep',
+  ] satisfies (keyof SecretStore)[],
+  events: ['takeDue', 'finish', 'postpone', 'hasDue', 'countWaiting'] satisfies (keyof EventStore)[],
+  sink: ['keepClaims', 'listClaims', 'sweepClaims'] satisfies (keyof SinkStore)[],
+  customers: [
+    'createCustomer',
+    'updateCustomer',
+    'deleteCustomer',
+    'youngestCustomers',
+    'listCustomers',
+  ] satisfies (keyof CustomerStore)[],
+  limits: ['take', 'giveBack'] satisfies (keyof LimitStore)[],
+  accounts: [
+    'create',
+    'findByEmail',
+    'list',
+    'rehash',
+    'setPassword',
+    'setDisabled',
+    'delete',
+  ] satisfies (keyof AccountStore)[],
+  sessions: [
+    'create',
+    'find',
+    'extend',
+    'offerCookie',
+    'armCookie',
+    'list',
+    'end',
+    'endAll',
+    'sweepSessions',
+  ] satisfies (keyof SessionStore)[],
+  sightings: ['see', 'renew', 'has', 'sweepSightings'] satisfies (keyof SightingStore)[],
+};
 const CHILD = fileURLToPath(new URL('store-child.ts', import.meta.url));
 
 /**
@@ -86,12 +116,12 @@ function callsTo(child: ChildProcess): Stores {
   const waiting = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>();
   let calls = 0;
 
-  function call(verb: Call['verb'], values: readonly unknown[]): Promise<unknown> {
+  function call(store: StoreName, verb: string, values: readonly unknown[]): Promise<unknown> {
     if (!child.connected) return Promise.reject(new Error('the process ended'));
     const number = ++calls;
     return new Promise((resolve, reject) => {
       waiting.set(number, { resolve, reject });
-      child.send({ number, verb, values } satisfies Call, () => {}); // a failed send is told by 'disconnect'
+      child.send({ number, store, verb, values } satisfies Call, () => {}); // a failed send is told by 'disconnect'
     });
   }
 
@@ -105,6 +135,9 @@ function callsTo(child: ChildProcess): Stores {
   child.on('disconnect', () => {
     for (const { reject } of waiting.values()) reject(new Error('the process ended'));
   });
-  const verbs = VERBS.map((verb) => [verb, (...values: unknown[]) => call(verb, values)]);
-  return Object.fromEntries(verbs) as unknown as Stores;
+  const verbsOf = (store: StoreName): object =>
+    Object.fromEntries(VERBS[store].map((verb) => [verb, (...values: unknown[]) => call(store, verb, values)]));
+  const plain = (['secrets', 'events', 'sink', 'customers', 'limits'] as const).map(verbsOf);
+  const named = (['accounts', 'sessions', 'sightings'] as const).map((store) => [store, verbsOf(store)]);
+  return Object.assign({}, ...plain, Object.fromEntries(named)) as Stores;
 }

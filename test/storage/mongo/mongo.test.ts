@@ -2,6 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { BSON, MongoClient } from 'mongodb';
+import type { NewAccount } from '../../../src/auth/accounts/store.ts';
+import type { NewSession } from '../../../src/auth/sessions/store.ts';
+import type { Customer } from '../../../src/business/store.ts';
 import { NO_LIMITS, type StoreLimits } from '../../../src/limits/limits.ts';
 import { describeError } from '../../../src/ops/log.ts';
 import { COLLECTIONS, SECRETS } from '../../../src/storage/mongo/collections.ts';
@@ -9,6 +12,8 @@ import { translateFailures } from '../../../src/storage/mongo/engine/unavailable
 import { openMongo } from '../../../src/storage/mongo/open.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
 import { MONGODB } from '../../support/storage/storage.ts';
+import { accountStoreContract } from '../account-store-contract.ts';
+import { authVerbsOn, createAccount, createSession, newAccount } from '../contract/accounts.ts';
 import { areUnavailable, eventVerbsOn, verbsOn } from '../contract/failures.ts';
 import {
   asWaiting,
@@ -28,15 +33,20 @@ import {
   receiptOf,
   times,
 } from '../contract/world.ts';
+import { customerStoreContract, customerVerbsOn, newCustomer } from '../customer-store-contract.ts';
 import { fenceStoreContract, fenceVerbsOn } from '../fence-store-contract.ts';
 import { limitStoreContract } from '../limit-store-contract.ts';
 import { secretStoreContract } from '../secret-store-contract.ts';
+import { sessionStoreContract } from '../session-store-contract.ts';
+import { sightingStoreContract } from '../sighting-store-contract.ts';
 import { sinkStoreContract, sinkVerbsOn } from '../sink-store-contract.ts';
 import { isWrite, type MongoProxy, startMongoProxy, WRITES } from './mongo-proxy.ts';
 
 fenceStoreContract(MONGODB);
 
 sinkStoreContract(MONGODB);
+
+customerStoreContract(MONGODB);
 
 limitStoreContract(MONGODB);
 
@@ -45,6 +55,23 @@ secretStoreContract(MONGODB, async (url) => {
   return documents.map((document) => Buffer.from(BSON.serialize(document)));
 });
 
+accountStoreContract(MONGODB, async (url) => {
+  const found = await withClient(url, async (client) => {
+    const collections = await client.db().collections();
+    return Promise.all(collections.map((collection) => collection.find().toArray()));
+  });
+  return found.flat().map((document) => Buffer.from(BSON.serialize(document)));
+});
+
+sessionStoreContract(MONGODB);
+
+sightingStoreContract(MONGODB);
+
+/** What only looks; and what writes nothing when there is nothing to sweep or to arm. */
+const AUTH_READS: ReadonlySet<string> = new Set([
+  ...['accounts.findByEmail', 'accounts.list', 'sessions.find', 'sessions.list', 'sightings.has'],
+  ...['sessions.sweepSessions', 'sightings.sweepSightings', 'sessions.armCookie'],
+]);
 const MAJORITY = { w: 'majority', j: true, wtimeout: 3_000 };
 
 testMongo('opens while the server is away, and works by itself once it is there', async (t, url) => {
@@ -62,14 +89,18 @@ testMongo('opens while the server is away, and works by itself once it is there'
 });
 
 testMongo('a server that goes away is told on every verb, and found again without reopening', async (t, url) => {
-  const { proxy, store, events, fence, sink, ping } = await openThroughProxy(t, url);
+  const { proxy, store, ping, ...others } = await openThroughProxy(t, url);
+  const { events, fence, sink, customers } = others;
+  const authVerbs = await authVerbsOn(others);
   const secret = await createTraced(store);
   await proxy.cut();
   await areUnavailable(t, {
     ...verbsOn(store, secret),
     ...fenceVerbsOn(fence),
     ...sinkVerbsOn(sink),
+    ...customerVerbsOn(customers),
     ...eventVerbsOn(events, secret),
+    ...authVerbs,
     ping,
   });
   await proxy.heal();
@@ -79,7 +110,9 @@ testMongo('a server that goes away is told on every verb, and found again withou
 });
 
 testMongo('a server that falls silent is told in bounded time, and found again', async (t, url) => {
-  const { proxy, store, events, fence, sink, ping } = await openThroughProxy(t, url);
+  const { proxy, store, ping, ...others } = await openThroughProxy(t, url);
+  const { events, fence, sink, customers } = others;
+  const authVerbs = await authVerbsOn(others);
   const secret = await createTraced(store);
   proxy.stall();
   const startedAt = performance.now();
@@ -87,7 +120,9 @@ testMongo('a server that falls silent is told in bounded time, and found again',
     ...verbsOn(store, secret),
     ...fenceVerbsOn(fence),
     ...sinkVerbsOn(sink),
+    ...customerVerbsOn(customers),
     ...eventVerbsOn(events, secret),
+    ...authVerbs,
     ping,
   });
   t.true(performance.now() - startedAt < 10_000); // before the driver notices by itself
@@ -159,7 +194,9 @@ testMongo('a write whose answer is lost is no success, and is not done twice', a
 
 // What a replica set answers when the majority did not confirm in time: the stand-in is none and never does.
 testMongo('a write that too few members confirmed is no success', async (t, url) => {
-  const { proxy, store, events, fence, sink } = await openThroughProxy(t, url);
+  const { proxy, store, ...others } = await openThroughProxy(t, url);
+  const { events, fence, sink, customers } = others;
+  const authWrites = Object.entries(await authVerbsOn(others)).filter(([name]) => !AUTH_READS.has(name));
   const secrets = await times(6, () => createTraced(store));
   const [first, second, third, fourth, fifth] = secrets as [Traced, Traced, Traced, Traced, Traced];
   const untraced = await createUntraced(store);
@@ -168,12 +205,18 @@ testMongo('a write that too few members confirmed is no success', async (t, url)
   await store.create(told);
   await store.claim(told.id, CREATED_AT, NO_REFUND);
   const { takeDue, finish, postpone } = eventVerbsOn(events, told);
+  const customer = newCustomer();
+  await customers.createCustomer(customer);
   const writeConcernError = { code: 64, codeName: 'WriteConcernTimeout', errmsg: 'waiting for replication timed out' };
   proxy.editAnswers((command, answer) => (isWrite(command) ? { ...answer, writeConcernError } : undefined));
   await areUnavailable(t, { takeDue });
+  for (const [name, write] of authWrites) await areUnavailable(t, { [name]: write });
   await areUnavailable(t, {
     firstAdvance: () => fence.advance(CREATED_AT, []),
     keepClaims: sinkVerbsOn(sink).keepClaims,
+    createCustomer: customerVerbsOn(customers).createCustomer,
+    updateCustomer: () => customers.updateCustomer(customer.id, { name: 'x' }, CREATED_AT),
+    deleteCustomer: () => customers.deleteCustomer(customer.id),
     create: () => store.create(newSecret()),
     claim: () => store.claim(first.id, CREATED_AT, NO_REFUND),
     claimUntraced: () => store.claim(untraced.id, CREATED_AT, NO_REFUND),
@@ -211,14 +254,18 @@ testMongo('what a server says about a document does not reach the log', async (t
 testMongo('the URL cannot weaken what the promises rest on', async (t, url) => {
   const proxy = await startMongoProxy(t, url);
   const weak = 'w=0&journal=false&wtimeoutMS=1&readConcernLevel=local';
-  const { secrets: store, events, fence, sink, ping } = await openAt(t, `${proxy.url}?${weak}`);
+  const { secrets: store, ping, ...others } = await openAt(t, `${proxy.url}?${weak}`);
+  const { events, fence, sink, customers } = others;
   await eventually(ping);
+  const authVerbs = await authVerbsOn(others);
   const secret = await createTraced(store);
   for (const call of Object.values({
     ...verbsOn(store, secret),
     ...fenceVerbsOn(fence),
     ...sinkVerbsOn(sink),
+    ...customerVerbsOn(customers),
     ...eventVerbsOn(events, secret),
+    ...authVerbs,
   }))
     await call();
   await store.sweep(EXPIRES_AT + 1000, 100, 0);
@@ -237,19 +284,47 @@ testMongo('the URL cannot weaken what the promises rest on', async (t, url) => {
 });
 
 testMongo('no write can insert where it means to change, and none is part of a transaction', async (t, url) => {
-  const { proxy, store, events, fence, sink } = await openThroughProxy(t, url);
+  const { proxy, store, ...others } = await openThroughProxy(t, url);
+  const { events, fence, sink, customers } = others;
+  const authVerbs = await authVerbsOn(others);
   const secret = await createTraced(store);
   for (const call of Object.values({
     ...verbsOn(store, secret),
     ...fenceVerbsOn(fence),
     ...sinkVerbsOn(sink),
+    ...customerVerbsOn(customers),
     ...eventVerbsOn(events, secret),
+    ...authVerbs,
   }))
     await call();
   for (const command of proxy.commands) {
     const updates = [command, ...(Array.isArray(command.updates) ? command.updates : [])];
     t.true(updates.every(({ upsert }) => !upsert));
     t.is(command.startTransaction, undefined);
+  }
+});
+
+testMongo('of customers, only those are looked at that are returned', async (t, url) => {
+  const { proxy, customers } = await openThroughProxy(t, url);
+  await eventually(
+    async () => (await withClient(url, (client) => client.db().collection('customers').indexes())).length === 2,
+  );
+  const all = Array.from({ length: 200 }, (_, n) => newCustomer({ dob: `2000-01-${10 + (n % 20)}` }));
+  await times(all.length, (n) => customers.createCustomer(all[n] as Customer));
+  const before = proxy.commands.length;
+  const found = [await customers.youngestCustomers(10), await customers.listCustomers(all[100]?.id, 10)];
+  t.deepEqual(
+    found.map(({ length }) => length),
+    [10, 10],
+  );
+  for (const { find, filter, sort, limit, hint } of proxy.commands.slice(before).filter((command) => command.find)) {
+    const command = { find, filter, sort, limit, ...(hint !== undefined && { hint }) };
+    const { executionStats } = await withClient(url, (client) =>
+      client.db().command({ explain: command, verbosity: 'executionStats' }),
+    );
+    if (executionStats === undefined)
+      t.log('this server does not count: FerretDB'); // it sorts all for the youngest
+    else t.is(executionStats.totalDocsExamined, 10);
   }
 });
 
@@ -277,6 +352,7 @@ testMongo('any number of processes make the same indexes, on an empty and on an 
   ]);
   t.true(warnings.every((warning) => warning.includes('standalone')));
   for (const { name, indexes: listed } of COLLECTIONS) {
+    if (listed.length === 0) continue;
     const there = await withClient(url, (client) => client.db().collection(name).indexes());
     t.deepEqual(there.map((index) => index.name).sort(), ['_id_', ...listed.map((index) => index.name)].sort(), name);
   }
@@ -307,6 +383,69 @@ testMongo('what a client has is counted anew when it would be refused, once noth
   t.like(await create(CREATED_AT + 30_000), { reason: 'quota' });
   t.like(await create(CREATED_AT + 90_000), { reason: 'quota' });
 });
+
+testMongo('an account whose creation a crash broke off is not there, and its address is free', async (t, url) => {
+  const { proxy, accounts, ping } = await openThroughProxy(t, url);
+  const [first, second, third] = [newAccount(), newAccount(), newAccount()];
+  for (const [account, isLast] of [
+    [first, ({ insert }) => insert === 'accounts'],
+    [second, ({ insert }) => insert === 'addresses'],
+  ] as [NewAccount, (command: BSON.Document) => boolean][]) {
+    proxy.swallowAnswers(isLast);
+    await areUnavailable(t, { create: () => accounts.create(account) });
+    await proxy.heal();
+    await eventually(ping);
+    t.is(await accounts.findByEmail(account.email), undefined);
+  }
+  t.deepEqual(await accounts.list(undefined, 10), []);
+  const unfinished = await withClient(url, (client) => client.db().collection('accounts').find().toArray());
+  for (const { removeAt, createdAt } of unfinished) t.is(removeAt.getTime() - createdAt, 3_600_000);
+  t.is(unfinished.length, 2);
+
+  t.is(await accounts.create({ ...third, email: first.email }), 'created');
+  t.is(await accounts.create(newAccount({ email: second.email })), 'taken', 'until the database removes it');
+  await withClient(url, (client) => client.db().collection<{ _id: string }>('accounts').deleteOne({ _id: second.id }));
+  t.is(await accounts.create(newAccount({ email: second.email })), 'created');
+});
+
+testMongo('what a crash leaves of a deletion is removed by the next look at that address', async (t, url) => {
+  const { proxy, accounts, sessions, ping } = await openThroughProxy(t, url);
+  const account = await createAccount(accounts);
+  const session = await createSession(sessions, account);
+  proxy.swallowAnswers((command) => command.delete === 'accounts');
+  await areUnavailable(t, { delete: () => accounts.delete(account.id) });
+  await proxy.heal();
+  await eventually(ping);
+  t.is(await sessions.find(session.tokenHash, CREATED_AT), undefined);
+  t.is(await accounts.findByEmail(account.email), undefined);
+  t.deepEqual(await withClient(url, (client) => client.db().collection('addresses').find().toArray()), []);
+  t.is(await accounts.create(newAccount({ email: account.email })), 'created');
+});
+
+testMongo(
+  'a session whose account does not name it does not live, nor does one without its document',
+  async (t, url) => {
+    const { accounts, sessions } = await openAt(t, url);
+    await eventually(async () => accounts.list(undefined, 1));
+    const account = await createAccount(accounts);
+    const [unnamed, gone, kept] = await times(3, () => createSession(sessions, account));
+    await withClient(url, async (client) => {
+      const named = client.db().collection<{ _id: string; sessions: string[] }>('accounts');
+      await named.updateOne({ _id: account.id }, { $pull: { sessions: unnamed?.id as string } });
+      await client.db().collection('sessions').deleteOne({ id: gone?.id });
+    });
+    for (const session of [unnamed, gone]) {
+      t.is(await sessions.find(session?.tokenHash as Uint8Array, CREATED_AT), undefined);
+      t.false(await sessions.extend(session as NewSession, CREATED_AT, CREATED_AT + 1));
+      t.false(await sessions.offerCookie(session as NewSession, randomBytes(32), CREATED_AT));
+      t.false(await sessions.end(session as NewSession));
+    }
+    t.deepEqual(
+      (await sessions.list(account.id, CREATED_AT)).map(({ id }) => id),
+      [kept?.id],
+    );
+  },
+);
 
 testMongo('a client is counted anew every five seconds at most', async (t, url) => {
   const { proxy, store } = await openThroughProxy(t, url, { clientMaxSecrets: 1 });

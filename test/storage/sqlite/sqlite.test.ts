@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { NO_LIMITS } from '../../../src/limits/limits.ts';
 import { type NewSecret, RECEIPT_MS } from '../../../src/secrets/store.ts';
+import { PAGE, YOUNGEST } from '../../../src/storage/sqlite/customers/store.ts';
 import { openReader } from '../../../src/storage/sqlite/engine/database.ts';
 import { createReader } from '../../../src/storage/sqlite/engine/reader.ts';
 import { openSqlite } from '../../../src/storage/sqlite/open.ts';
@@ -18,6 +19,8 @@ import { storedBytes } from '../../../src/storage/usage.ts';
 import { until } from '../../support/process/program.ts';
 import { withMounts } from '../../support/process/tools.ts';
 import { SQLITE, temporaryFolder } from '../../support/storage/storage.ts';
+import { accountStoreContract } from '../account-store-contract.ts';
+import { authVerbsOn, createAccount, newAccount } from '../contract/accounts.ts';
 import { areUnavailable, verbsOn } from '../contract/failures.ts';
 import { openInProcess } from '../contract/store-process.ts';
 import {
@@ -41,27 +44,42 @@ import {
   type Traced,
   times,
 } from '../contract/world.ts';
+import { customerStoreContract } from '../customer-store-contract.ts';
 import { fenceStoreContract } from '../fence-store-contract.ts';
 import { limitStoreContract } from '../limit-store-contract.ts';
 import { secretStoreContract } from '../secret-store-contract.ts';
+import { sessionStoreContract } from '../session-store-contract.ts';
+import { sightingStoreContract } from '../sighting-store-contract.ts';
 import { sinkStoreContract } from '../sink-store-contract.ts';
 
 fenceStoreContract(SQLITE);
 
 sinkStoreContract(SQLITE);
 
+customerStoreContract(SQLITE);
+
 limitStoreContract(SQLITE);
 
-secretStoreContract(SQLITE, async (url) => {
+secretStoreContract(SQLITE, rowsIn);
+
+accountStoreContract(SQLITE, rowsIn);
+
+sessionStoreContract(SQLITE);
+
+sightingStoreContract(SQLITE);
+
+test('the youngest customers, and a page of them, are read from an index, without sorting', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  await open();
   const database = new DatabaseSync(pathOf(url), { readOnly: true });
-  try {
-    const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
-    const recordTables = tables.filter(({ name }) => name !== 'fence' && name !== 'stored');
-    const rows = recordTables.flatMap(({ name }) => database.prepare(`SELECT * FROM "${name}"`).all());
-    return rows.map((row) => Buffer.concat(Object.values(row).map(bytesOf)));
-  } finally {
-    database.close();
-  }
+  t.teardown(() => database.close());
+  const planOf = (sql: string) =>
+    database
+      .prepare(`EXPLAIN QUERY PLAN ${sql}`)
+      .all(...Array.from(sql.matchAll(/\?/g), () => 1))
+      .map(({ detail }) => detail);
+  t.deepEqual(planOf(YOUNGEST), ['SCAN customers USING INDEX customers_youngest']); // backwards, up to the limit
+  t.deepEqual(planOf(PAGE), ['SEARCH customers USING PRIMARY KEY (id>?)']);
 });
 
 test('while another process holds the write lock, reading goes on and writing waits for it', async (t) => {
@@ -79,12 +97,15 @@ test('while another process holds the write lock, reading goes on and writing wa
 
 test('a write lock that is held too long is told, nothing was done, and writing goes on after it', async (t) => {
   const { url, open } = await SQLITE.place(t);
-  const { secrets: store } = await open();
+  const storage = await open();
+  const { secrets: store } = storage;
   const secret = await createTraced(store);
+  const auth = Object.entries(await authVerbsOn(storage));
+  const authWrites = auth.filter(([name]) => !/\.(find|findByEmail|list|has)$/.test(name));
   const unlock = await lockInProcess(t, pathOf(url));
   const startedAt = performance.now();
   const { find: _, findReceipt: __, ...writes } = verbsOn(store, secret);
-  await areUnavailable(t, writes);
+  await areUnavailable(t, { ...writes, ...Object.fromEntries(authWrites) });
   t.true(performance.now() - startedAt < 8_000);
   unlock();
   t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
@@ -368,6 +389,21 @@ test('the sums are those of the tables, whatever happened and in whatever order'
   t.deepEqual(sumsIn(url), { stored: 0, clients: [] });
 });
 
+test('the sums are those of the tables whatever happens to accounts', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  const { accounts } = await open();
+  const all = await times(20, (n) =>
+    createAccount(accounts, { profile: JSON.stringify({ name: 'ж'.repeat(40 * n) }) }),
+  );
+  await times(20, (n) => accounts.create(newAccount({ email: all[n]?.email as string })));
+  for (const { id } of all.slice(5)) t.true(await accounts.setPassword(id, 'another'));
+  for (const { id } of [...all.slice(10), ...all.slice(15)]) await accounts.delete(id);
+  t.deepEqual(sumsIn(url), sumsOfTables(url));
+  t.true(sumsIn(url).stored > 10 * storedBytes(0));
+  for (const { id } of all) await accounts.delete(id);
+  t.is(sumsIn(url).stored, 0);
+});
+
 test('a file of the first version is counted when it is opened', async (t) => {
   const { url, open } = await SQLITE.place(t);
   copyFileSync(fileURLToPath(new URL('../../fixtures/sqlite-v1.db', import.meta.url)), pathOf(url));
@@ -461,6 +497,18 @@ async function untilRefused(write: () => Promise<unknown>): Promise<void> {
   await until('a refusal', isRefused, 1_500);
 }
 
+async function rowsIn(url: string): Promise<Buffer[]> {
+  const database = new DatabaseSync(pathOf(url), { readOnly: true });
+  try {
+    const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+    const recordTables = tables.filter(({ name }) => name !== 'fence' && name !== 'stored');
+    const rows = recordTables.flatMap(({ name }) => database.prepare(`SELECT * FROM "${name}"`).all());
+    return rows.map((row) => Buffer.concat(Object.values(row).map(bytesOf)));
+  } finally {
+    database.close();
+  }
+}
+
 type Sums = { stored: number; clients: { secrets: number; bytes: number }[] };
 
 /** What is kept as sums. */
@@ -482,7 +530,8 @@ function sumsOfTables(url: string): Sums {
       `SELECT coalesce(sum(stored_bytes(length)), 0) AS bytes FROM (
          SELECT ${waitingLength} AS length FROM waiting
          UNION ALL SELECT coalesce(length(envelope), 0) FROM ended
-         UNION ALL SELECT length(notify) + length(destination) FROM events)`,
+         UNION ALL SELECT length(notify) + length(destination) FROM events
+         UNION ALL SELECT octet_length(email) + octet_length(profile) FROM accounts)`,
     )
     .get()?.bytes as number;
   const clients = database

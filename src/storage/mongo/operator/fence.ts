@@ -1,5 +1,4 @@
-import { decided, type FenceControl } from '../../../fence/store.ts';
-import { fenceIn } from '../collections.ts';
+import type { FenceControl } from '../../../fence/store.ts';
 import { connectPatiently, keepConnection } from '../engine/connection.ts';
 import { translateFailures } from '../engine/unavailable.ts';
 import { createFenceRecord, createMongoFenceStore } from '../fence.ts';
@@ -8,13 +7,11 @@ import { createFenceRecord, createMongoFenceStore } from '../fence.ts';
 export async function openMongoFence(url: string): Promise<FenceControl> {
   const connection = keepConnection(url);
   const { current, close } = connection;
-  const fence = () => fenceIn(current().database);
-  const { change } = createFenceRecord(fence);
-  const { look, countRefused } = createMongoFenceStore(fence);
+  const database = () => current().database;
+  const { look, countRefused } = createMongoFenceStore(database);
   const { connect, decide } = translateFailures({
     connect: () => connectPatiently(connection),
-    decide: ((decision, now, known) =>
-      change((state) => decided(state, decision, now, known))) satisfies FenceControl['decide'],
+    decide: createFenceRecord(database).decide,
   });
   try {
     await connect();

@@ -3,7 +3,7 @@ import { HEAD_BYTES } from '../../../sealing/head.ts';
 import type { SealedRecord, SecretRecords } from '../../../secrets/records.ts';
 import type { Notify } from '../../../secrets/store.ts';
 import type { Records } from '../../storage.ts';
-import { fenceIn, SECRETS, type SecretDocument } from '../collections.ts';
+import { SECRETS, type SecretDocument } from '../collections.ts';
 import { connectPatiently, keepConnection } from '../engine/connection.ts';
 import { translateFailures } from '../engine/unavailable.ts';
 import { createMongoFenceStore } from '../fence.ts';
@@ -20,7 +20,7 @@ export async function openMongoRecords(url: string): Promise<Records> {
     await close();
     throw error;
   }
-  const { look } = createMongoFenceStore(() => fenceIn(current().database));
+  const { look } = createMongoFenceStore(() => current().database);
   return { ...records, findMark: look, close };
 }
 

@@ -1,5 +1,12 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { advanced, type FenceState } from '../../../fence/store.ts';
+import {
+  advanced,
+  decided,
+  endsSessions,
+  type FenceDecision,
+  type FenceMark,
+  type FenceState,
+} from '../../../fence/store.ts';
 
 type Row = { database_id: Uint8Array; mark: number; refused_until: number };
 /** The id of a database in hexadecimal, and its mark. */
@@ -10,7 +17,7 @@ export type PackedState = readonly [...PackedMark, refusedUntil: number];
 export type FenceProcedures = ReturnType<typeof createFenceProcedures>;
 
 export function createFenceProcedures(database: DatabaseSync) {
-  const { look, change } = createFenceRecord(database);
+  const record = createFenceRecord(database);
   // Not an update: SQLite would skip one that changes nothing.
   const touch = database.prepare('REPLACE INTO fence SELECT one, database_id, mark, refused_until FROM fence');
 
@@ -27,7 +34,7 @@ export function createFenceProcedures(database: DatabaseSync) {
 
   function advance(now: number, known: readonly PackedMark[]): PackedState {
     const marks = known.map(([databaseId, mark]) => ({ databaseId, mark }));
-    const { databaseId, mark, refusedUntil } = change((state) => advanced(state, now, marks));
+    const { databaseId, mark, refusedUntil } = record.advance(now, marks);
     moved = { mark, writes: describeWrites() };
     return [databaseId, mark, refusedUntil];
   }
@@ -39,7 +46,7 @@ export function createFenceProcedures(database: DatabaseSync) {
     /** @returns the new state; null if nothing was written since this connection last moved the mark. */
     advanceIfWritten(now: number, known: readonly PackedMark[]): PackedState | null {
       // The stored mark is another one if the transaction that moved it was rolled back.
-      const isNews = moved?.mark !== look().mark || moved.writes !== describeWrites();
+      const isNews = moved?.mark !== record.look().mark || moved.writes !== describeWrites();
       return isNews ? advance(now, known) : null;
     },
 
@@ -50,10 +57,11 @@ export function createFenceProcedures(database: DatabaseSync) {
   };
 }
 
-/** The row; `change` needs a transaction around it. */
+/** The row. To change it needs a transaction around it. */
 export function createFenceRecord(database: DatabaseSync) {
   const read = database.prepare('SELECT database_id, mark, refused_until FROM fence');
   const write = database.prepare('UPDATE fence SET mark = ?, refused_until = ?');
+  const hasSessions = database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'sessions'");
 
   function look(): FenceState {
     const row = read.get() as Row;
@@ -61,13 +69,26 @@ export function createFenceRecord(database: DatabaseSync) {
     return { databaseId, mark: row.mark, refusedUntil: row.refused_until };
   }
 
+  function put(next: FenceState, mustEndSessions: boolean): FenceState {
+    // Operators may decide about a file of an older version, which has none.
+    if (mustEndSessions && hasSessions.get()) database.exec('DELETE FROM sessions');
+    write.run(next.mark, next.refusedUntil);
+    return next;
+  }
+
   return {
     look,
+
     /** @returns the new state. */
-    change(how: (state: FenceState) => FenceState): FenceState {
-      const next = how(look());
-      write.run(next.mark, next.refusedUntil);
-      return next;
+    advance(now: number, known: readonly FenceMark[]): FenceState {
+      const state = look();
+      return put(advanced(state, now, known), endsSessions(state, known));
+    },
+
+    /** @returns the new state. */
+    decide(decision: FenceDecision, now: number, known: readonly FenceMark[]): FenceState {
+      const state = look();
+      return put(decided(state, decision, now, known), endsSessions(state, known, decision));
     },
   };
 }

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { AppError } from '../../../errors.ts';
-import { decided, type FenceControl, type FenceState } from '../../../fence/store.ts';
+import type { FenceControl, FenceState } from '../../../fence/store.ts';
 import { resultCode, retryWhileBusy } from '../engine/busy.ts';
 import { refuseSplit } from '../engine/companions.ts';
 import { openExisting } from '../engine/database.ts';
@@ -38,11 +38,7 @@ export async function openSqliteFence(path: string): Promise<FenceControl> {
     },
 
     async decide(decision, now, known) {
-      return attempt(() =>
-        inTransaction(database, () =>
-          createFenceRecord(database).change((state) => decided(state, decision, now, known)),
-        ),
-      );
+      return attempt(() => inTransaction(database, () => createFenceRecord(database).decide(decision, now, known)));
     },
 
     async close() {
