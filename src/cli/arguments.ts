@@ -6,6 +6,7 @@ export type Command =
   | { name: 'doctor'; json: boolean }
   | AccountCommand
   | { name: 'backup'; file: string }
+  | { name: 'demo-data' }
   | { name: 'fence-lift' | 'fence-refuse'; isConfirmed: boolean }
   | { name: 'rotate'; out: string | undefined }
   | { name: 'key-status' }
@@ -42,6 +43,7 @@ Run it where the service runs, as the same user: it reads the same environment v
   account …              create, list, disable, enable and delete accounts; set their passwords
   backup FILE            copy the whole SQLite database to FILE while the service runs
   fence lift             accept secrets again that are refused because the database was restored
+  demo-data              make the account and the customers of the demonstration, for trials
   rotate-master-key      make a new master key, and keep the old one for reading
   help COMMAND           show the options of a command, with examples
   --version              show the version
@@ -113,6 +115,14 @@ Examples:
   hushbox fence lift
   hushbox fence refuse-all --yes
 `,
+  'demo-data': `Usage: hushbox demo-data
+
+Makes the account demo@example.com with the password demo-password, and 200 made-up customers, unless they are there.
+Creates the database if it is missing. \`make demo\` runs it. Production refuses it, because everybody knows the password.
+
+Example:
+  STORAGE_URL=sqlite:./data/trial.db hushbox demo-data
+`,
   'rotate-master-key': `Usage: hushbox rotate-master-key [--out FILE | --status | --prune]
 
 Makes a new master key in the files that hold the keys. The new key seals from now on; the old one is kept for reading.
@@ -169,6 +179,10 @@ export function parseArguments(args: readonly string[]): Command {
     const [file = ''] = operands;
     if (file === '-') throw new WrongUse('a backup is a file: it cannot go to standard output', topic);
     return { name: topic, file };
+  }
+  if (topic === 'demo-data') {
+    check(topic, given, [], operands, 0);
+    return { name: topic };
   }
   if (topic === 'fence') return fenceCommand(given, operands, options.yes ?? false);
   check(topic, given, ['out', 'status', 'prune'], operands, 0);

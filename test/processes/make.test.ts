@@ -69,7 +69,10 @@ withMake('make demo serves with the public key, says so, and ends as the program
   const claims = { iat: Math.floor(Date.now() / 1000), jti: randomUUID(), payload };
   const call = { headers: { 'x-my-jwt': signToken(key, claims) } };
   t.is((await send(program.base, '/server/', {}, call)).status, 201);
-  t.regex(program.stdout(), /^A demonstration: .*\nHushbox is ready on /);
+  t.regex(
+    program.stdout(),
+    /^A demonstration: .*\nLog in with demo@example\.com and demo-password\.\nHushbox is ready on /,
+  );
   const workers = program.workers();
   process.kill(program.primary(), 'SIGHUP');
   await untilReplaced(program, workers);
