@@ -121,7 +121,7 @@ Makes the account demo@example.com with the password demo-password, and 200 made
 Creates the database if it is missing. \`make demo\` runs it. Production refuses it, because everybody knows the password.
 
 Example:
-  STORAGE_URL=sqlite:./data/trial.db hushbox demo-data
+  hushbox demo-data
 `,
   'rotate-master-key': `Usage: hushbox rotate-master-key [--out FILE | --status | --prune]
 

@@ -32,7 +32,7 @@ export async function makeDemoData(terminal: Terminal, config: Config): Promise<
   try {
     await untilItAnswers(storage);
     if (!(await storage.accounts.findByEmail(EMAIL))) await fill(terminal, storage);
-    terminal.say(`Log in with ${EMAIL} and ${PASSWORD}.`);
+    terminal.say(`The demonstration has the account ${EMAIL}: README.md shows how to log in.`);
     return EXIT.fine;
   } finally {
     await storage.close();
