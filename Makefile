@@ -46,6 +46,7 @@ bench: build ## measure, and write docs/benchmarks*.md and .svg
 	@$(NODE) bench/nginx.ts
 	@$(NODE) bench/proxy.ts
 	@$(NODE) bench/webhooks.ts
+	@$(NODE) bench/accounts.ts
 
 docs: build ## regenerate docs/configuration.md and docs/openapi.json
 	@$(NODE) scripts/generate-docs.ts
