@@ -12,6 +12,7 @@ import { createDocument, EVERYTHING } from '../src/openapi.ts';
 import { ownNameOf } from '../src/proxy/own-name.ts';
 import { createTokenKey } from '../src/tokens/calls/key.ts';
 import { signToken } from '../src/tokens/calls/sign.ts';
+import { logInAt } from './support/auth/log-in.ts';
 import type { Created } from './support/http/api.ts';
 import { send } from './support/http/client.ts';
 import { startServer, type TestServer } from './support/http/server.ts';
@@ -247,6 +248,40 @@ async function* reachSessions(server: TestServer): AsyncGenerator<[name: string,
   for (let left = 20; left > 0; left--) yield ['logIn', await logIn({ username, password: `another ${left}` })];
 }
 
+const CUSTOMER = { name: 'somebody', dob: '1999-12-31' };
+
+/** The same of data and customers, after so many bad tokens that the next one is refused. */
+async function* reachBusiness(server: TestServer, token: string): AsyncGenerator<[name: string, response: Response]> {
+  const { get, post, request } = server;
+  const me = { token };
+  const created = await post('/customers/create', CUSTOMER, me);
+  const { id } = (await created.clone().json()) as { id: string };
+  const changed = { id, name: 'somebody else' };
+  yield ['createCustomer', created];
+  yield ['updateCustomer', await post('/customers/update', changed, me)];
+  yield ['updateCustomer', await post('/customers/update', { id: 'unknown' }, me)];
+  yield ['getData', await get('/data', me)];
+  for (const query of ['', '?numbers=1']) yield ['listCustomers', await get(`/customers${query}`, me)];
+  yield ['deleteCustomer', await request('DELETE', '/customers/delete?id=unknown', undefined, me)];
+  yield ['deleteCustomer', await request('DELETE', `/customers/delete?id=${id}`, undefined, { ...me, ...FOREIGN })];
+  yield ['deleteCustomer', await request('DELETE', `/customers/delete?id=${id}`, undefined, me)];
+  for (const [name, path] of [
+    ['createCustomer', '/customers/create'],
+    ['updateCustomer', '/customers/update'],
+  ] as const) {
+    yield [name, await post(path, CUSTOMER, { ...me, ...FOREIGN })];
+    yield [name, await post(path, 'x'.repeat(20_000), me)];
+    yield [name, await post(path, 'x', { ...me, 'content-encoding': 'gzip' })];
+  }
+  for (const headers of [{}, { token: 'bad' }] as Record<string, string>[]) {
+    yield ['getData', await get('/data', headers)];
+    yield ['listCustomers', await get('/customers', headers)];
+    yield ['createCustomer', await post('/customers/create', CUSTOMER, headers)];
+    yield ['updateCustomer', await post('/customers/update', changed, headers)];
+    yield ['deleteCustomer', await request('DELETE', `/customers/delete?id=${id}`, undefined, headers)];
+  }
+}
+
 /** Reaches every answer that a server in good health can give. */
 async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, response: Response]> {
   const { get, post, request, clock } = server;
@@ -306,7 +341,13 @@ async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, 
   yield ['getReceipt', await get(`/receipts/${expired.receipt_key}`)];
   yield ['getReceipt', await get('/receipts/unknown')];
 
+  const { token } = await logInAt(server.storage, clock.now);
+  const customer = await (await post('/customers/create', CUSTOMER, { token })).json();
+  const ours = { token: `hushbox_${'x'.repeat(43)}`, 'proxy-authorization': `Bearer ${TOKEN}` };
+  yield ['forwardRequest', await post('/proxy', {}, ours)];
   yield* reachSessions(server);
+  yield ['forwardRequest', await post('/proxy', {}, ours)];
+  yield* reachBusiness(server, token);
 
   const large = { secret: 'x'.repeat(30_000) };
   const receive = (jti: string, more = {}): Promise<Response> => {
@@ -332,6 +373,9 @@ async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, 
   for (let left = 50; left > 0; left--) yield ['createSecret', await generate({ secret: 's' })];
   for (let left = 300; left > 0; left--) yield ['receiveCall', await receive(`${left}`)];
   yield ['forwardRequest', await forward()];
+  yield ['createCustomer', await post('/customers/create', CUSTOMER, { token })];
+  const { id } = customer as { id: string };
+  yield ['updateCustomer', await post('/customers/update', { id, name: '🔑'.repeat(200) }, { token })];
 
   yield ['getCreatePage', await get('/')];
   yield ['getStatus', await get('/status')];
