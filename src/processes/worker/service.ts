@@ -73,7 +73,10 @@ export function createService(parts: ServiceParts): Service {
   const telemetry = createTelemetry(meters, log, parts.isStarting);
   const findNetwork = createFinder(parts);
   const idOf = createClientIds(ring);
-  const auth = createAuth({ config, storage, hashing, clock, findNetwork, idOf, onEvent: telemetry.sessionEvent });
+  const auth = createAuth({
+    ...{ config, storage, hashing, clock, findNetwork, idOf, onEvent: telemetry.sessionEvent },
+    expectCurrent: () => void fence.refusedUntil(),
+  });
   const egress = openEgress(parts);
   const delivery = createDelivery(parts, egress, telemetry);
   const secrets = createSecrets({
