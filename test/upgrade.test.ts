@@ -6,6 +6,7 @@ import { parseSecretKey } from '../src/secrets/keys.ts';
 import type { Secrets } from '../src/secrets/secrets.ts';
 import type { Storage } from '../src/storage/storage.ts';
 import { type Fixture, secretsAt, sinkAt, type Told, webhookIn } from './fixtures/fixture.ts';
+import { createAccount, createSession } from './storage/contract/accounts.ts';
 import { MONGODB, type Place, SQLITE } from './support/storage/storage.ts';
 
 const MINUTE = 60_000;
@@ -39,7 +40,7 @@ test('there are fixtures of each engine, with records of every kind in them', (t
     const fixtures = fixturesOf(engine);
     t.deepEqual(
       fixtures.map(({ name }) => name),
-      [`${engine}-v1`, `${engine}-v2`],
+      [`${engine}-v1`, `${engine}-v2`, `${engine}-v3`],
     );
     for (const { fixture } of fixtures) {
       t.true(fixture.secrets.length >= 10);
@@ -67,6 +68,7 @@ async function everythingWorks(t: ExecutionContext, place: Place, fixture: Fixtu
   }
 
   await newOnesWork(t, secrets);
+  await accountsWork(t, storage);
   now += 400 * 24 * 3_600_000;
   t.true((await storage.secrets.sweep(now, 1000, 0)).wiped > 0);
   t.is((await storage.secrets.sweep(now, 1000, 0)).wiped, 0);
@@ -132,6 +134,13 @@ async function newOnesWork(t: ExecutionContext, secrets: Secrets): Promise<void>
   const made = await secrets.create({ secret: 'new', phrase: 'phrase', ttlMs: 60_000, receipt: true });
   t.is(await secrets.read(made.secretKey, { phrase: 'phrase' }), 'new');
   t.like(await secrets.findReceipt(made.receiptKey as string), { state: 'read' });
+}
+
+/** No format before the seventh has any. */
+async function accountsWork(t: ExecutionContext, { accounts, sessions }: Storage): Promise<void> {
+  t.deepEqual(await accounts.list(undefined, 1), []);
+  const session = await createSession(sessions, await createAccount(accounts));
+  t.truthy(await sessions.find(session.tokenHash, session.createdAt));
 }
 
 async function insert(url: string, collections: NonNullable<Fixture['collections']>): Promise<void> {

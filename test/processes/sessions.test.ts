@@ -2,12 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { Agent } from 'node:http';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import { athOf, createClient } from '../auth/sessions/support.ts';
 import { type Answer, send } from '../support/http/client.ts';
 import { hushbox } from '../support/process/hushbox.ts';
 import { remember } from '../support/process/leaks.ts';
 import { type ReadyProgram, start } from '../support/process/program.ts';
+import { copyDatabase } from '../support/process/put-back.ts';
 import { ENGINES, type Engine, temporaryFolder } from '../support/storage/storage.ts';
 
 const CLIENTS = 24;
@@ -100,6 +102,26 @@ for (const engine of ENGINES) {
       const answers = await here.askAll(() => ({ authorization: `DPoP ${token}`, dpop }));
       t.deepEqual(count(answers), { 200: 1, 401: CLIENTS - 1 });
     }
+  });
+
+  serial(`${engine.name}: a restored database revives no session; its accounts stay`, async (t) => {
+    const { url } = await engine.place(t);
+    const here = await world(t, { ...engine, place: async () => ({ url }) as never });
+    const [ended, alive] = [await here.logIn(), await here.logIn()];
+    const putBack = await copyDatabase(t, url);
+    await send(here.base, '/logout', undefined, { method: 'DELETE', headers: { token: ended } });
+    await sleep(1_500); // marks that the copy lacks
+    here.signal('SIGTERM');
+    await here.exit;
+    await putBack();
+    const env = { STORAGE_URL: url, DATA_DIR: here.folder, WORKERS: '4' };
+    const again = await start(t, { folder: here.folder, env });
+    for (const token of [ended, alive]) {
+      const answers = here.agents.map(() => send(again.base, '/sessions', undefined, { headers: { token } }));
+      t.deepEqual(count(await Promise.all(answers)), { 401: CLIENTS });
+    }
+    const { status } = await send(again.base, '/login', { username: USERNAME, password: PASSWORD });
+    t.is(status, 200);
   });
 
   serial(

@@ -58,6 +58,8 @@ export type LogInParts = {
   maxMs: number;
   /** Sessions that an account may have. */
   most: number;
+  /** As for validations: a session that begins before the others have ended would end with them. */
+  expectCurrent(): void;
   onEvent: OnSessionEvent;
 };
 
@@ -75,6 +77,7 @@ export function createLogIn(parts: LogInParts): LogIn {
 
   return async (attempt) => {
     const { username, networks, requestId } = attempt;
+    parts.expectCurrent();
     const proof = await checkProof(attempt, clock());
     const email = parseEmail(username);
     const name = hash('sha256', email ?? username, 'base64url'); // of a bounded length, and limited whatever it is

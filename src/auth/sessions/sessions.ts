@@ -34,6 +34,11 @@ export type SessionParts = {
   clock: Clock;
   /** How long a session lives after its last validation. */
   idleMs: number;
+  /**
+   * Of a database that was restored to an older state, sessions end first: some of them had ended since.
+   * @throws AppError STORAGE_UNAVAILABLE while it is unknown whether it was.
+   */
+  expectCurrent(): void;
   onEvent: OnSessionEvent;
 };
 
@@ -53,7 +58,9 @@ export type Sessions = {
 
 const NO = { authenticated: false, code: 'UNAUTHORIZED' } as const;
 
-export function createSessions({ store, sightings, clock, idleMs, onEvent }: SessionParts): Sessions {
+export function createSessions(parts: SessionParts): Sessions {
+  const { store, sightings, clock, idleMs, expectCurrent, onEvent } = parts;
+
   /**
    * A session dies between 0.9 and 1.0 times the idle time after its last validation: an instant that is at most a tenth
    * too early stays, so that few validations write. One that is too late, because the clock was set back, does not.
@@ -76,6 +83,7 @@ export function createSessions({ store, sightings, clock, idleMs, onEvent }: Ses
 
   return {
     async validate(presented) {
+      expectCurrent();
       const tokenHash = hashToken(presented.token);
       const now = clock();
       const session = tokenHash && (await store.find(tokenHash, now));

@@ -82,7 +82,11 @@ export function createService(parts: ServiceParts): Service {
   const site = createSite(config, config.HOST, trustOf(config));
   const { delivery, secrets } = createSecretService(parts, egress, telemetry);
   const auth = config.SERVICES.includes('auth')
-    ? createAuth({ ...parts, findNetwork: networkOf, idOf, onEvent: telemetry.sessionEvent })
+    ? createAuth({
+        ...parts,
+        ...{ findNetwork: networkOf, idOf, onEvent: telemetry.sessionEvent },
+        expectCurrent: () => void fence.refusedUntil(),
+      })
     : undefined;
   const limiter = createLimiter({ store: storage.limits, idOf, clock, isOn: config.LIMITS === 'on' });
   const business = openBusiness({ config, storage, site, networkOf, limiter, telemetry, clock });

@@ -1,5 +1,6 @@
 import { hashRaw } from '@node-rs/argon2';
 import test, { type ExecutionContext } from 'ava';
+import { parseMetrics } from '../../support/process/metrics.ts';
 import { ENGINES, SQLITE } from '../../support/storage/storage.ts';
 import { type AuthServer, EMAIL, PASSWORD, startAuth } from './support.ts';
 
@@ -159,6 +160,37 @@ test('known, unknown and disabled accounts give the same answer, byte for byte, 
   t.true([...seen][0]?.startsWith('[401,'));
   t.true([...seen][0]?.includes('INVALID_CREDENTIALS'));
 });
+
+/** How often each verb of the storage was called. */
+function callsOf(server: AuthServer): Map<string, number> {
+  const calls = [...parseMetrics(server.metrics())].filter(([name]) =>
+    name.startsWith('hushbox_storage_operation_duration_seconds_count'),
+  );
+  return new Map(calls);
+}
+
+for (const engine of ENGINES) {
+  engine.test(`${engine.name}: known, unknown and disabled accounts cost the same calls of the storage`, async (t) => {
+    const server = await startAuth(t, engine, PROXY);
+    await server.addAccount('disabled@example.com');
+    await server.accounts.disable('disabled@example.com');
+    const costs: string[] = [];
+    for (const input of [
+      { username: EMAIL, password: WRONG },
+      { username: 'nobody@example.com', password: WRONG },
+      { username: 'disabled@example.com', password: WRONG },
+      { username: 'disabled@example.com', password: PASSWORD },
+      { username: EMAIL, password: 'short' },
+    ]) {
+      const before = callsOf(server);
+      t.is((await server.tryLogIn(input)).status, 401);
+      const after = [...callsOf(server)].map(([name, count]) => [name, count - (before.get(name) ?? 0)] as const);
+      costs.push(JSON.stringify(after.filter(([, count]) => count > 0)));
+    }
+    t.is(new Set(costs).size, 1, costs.join('\n'));
+    t.regex(costs[0] ?? '', /findByEmail.*take|take.*findByEmail/);
+  });
+}
 
 test('text alone is taken, and no member that would say who one is', async (t) => {
   const server = await startAuth(t, SQLITE);
