@@ -12,12 +12,17 @@ import {
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
+import { openStorage } from '../../src/storage/open.ts';
+import type { Storage } from '../../src/storage/storage.ts';
+import { createAccount, createSession, NOW } from '../storage/contract/accounts.ts';
 import { startMongoProxy } from '../storage/mongo/mongo-proxy.ts';
 import { createSecret, readSecret, send } from '../support/http/client.ts';
+import { hushbox } from '../support/process/hushbox.ts';
 import { launch, type ReadyProgram, start, until, untilOneIsReady } from '../support/process/program.ts';
 import { copyDatabase } from '../support/process/put-back.ts';
 import { withMounts, withStrace } from '../support/process/tools.ts';
 import { MONGODB, temporaryFolder } from '../support/storage/storage.ts';
+import { configOf } from '../support/storage/storage-config.ts';
 
 const withMongo = MONGODB.test.serial;
 const withSmallDisk = withMounts.serial;
@@ -75,6 +80,58 @@ withMongo('what was read after MongoDB was copied stays read when the copy is pu
   const first = await start(t, { env });
   const keys = await putBack(t, first, url);
   await staysRefused(t, env, first.folder, keys);
+});
+
+/** A session that is in the copy and was ended since. */
+async function sessionsStayEnded(t: ExecutionContext, env: Record<string, string>, first: ReadyProgram, url: string) {
+  const withStorage = async <T>(run: (storage: Storage) => Promise<T>): Promise<T> => {
+    const storage = await openStorage(configOf(url), { onLost: () => t.fail(), onWarning: () => {} });
+    try {
+      await until('an answer', () =>
+        storage.ping().then(
+          () => true,
+          () => false,
+        ),
+      );
+      return await run(storage);
+    } finally {
+      await storage.close();
+    }
+  };
+  const [ended, kept, putCopyBack] = await withStorage(async ({ accounts, sessions }) => {
+    const account = await createAccount(accounts);
+    const all = [await createSession(sessions, account), await createSession(sessions, account)] as const;
+    const putBack = await copyDatabase(t, url);
+    t.true(await sessions.end(all[0]));
+    return [...all, putBack];
+  });
+  await sleep(2_000);
+  await stop(first);
+  await putCopyBack();
+  await withStorage(async ({ sessions }) => {
+    for (const { tokenHash } of [ended, kept]) t.truthy(await sessions.find(tokenHash, NOW), 'there again');
+  });
+  const second = await start(t, { folder: first.folder, env });
+  const { code } = await hushbox(['fence', 'lift', '--yes'], { DATA_DIR: first.folder, STORAGE_URL: url });
+  t.is(code, 0);
+  await withStorage(async ({ sessions }) => {
+    for (const { tokenHash, accountId } of [ended, kept]) {
+      t.is(await sessions.find(tokenHash, NOW), undefined);
+      t.deepEqual(await sessions.list(accountId, NOW), []);
+    }
+  });
+  await stop(second);
+}
+
+test.serial('a session that was ended after the files of SQLite were copied stays ended', async (t) => {
+  const first = await start(t);
+  await sessionsStayEnded(t, {}, first, `sqlite:${join(first.folder, 'hushbox.db')}`);
+});
+
+withMongo('a session that was ended after MongoDB was copied stays ended', async (t) => {
+  const { url } = await MONGODB.place(t);
+  const env = { STORAGE_URL: url };
+  await sessionsStayEnded(t, env, await start(t, { env }), url);
 });
 
 test.serial('with the file on another disk even a copy of the whole data folder is noticed', async (t) => {
