@@ -169,6 +169,9 @@ function callsOf(server: AuthServer): Map<string, number> {
   return new Map(calls);
 }
 
+/** What the jobs of a service ask the storage meanwhile. */
+const IS_PERIODIC = /"(?:hasDue|takeDue|fence\.\w+|look|advance\w*|\w*[sS]weep\w*|sessions\.sweep\w*|countWaiting)"/;
+
 for (const engine of ENGINES) {
   engine.test(`${engine.name}: known, unknown and disabled accounts cost the same calls of the storage`, async (t) => {
     const server = await startAuth(t, engine, PROXY);
@@ -185,7 +188,7 @@ for (const engine of ENGINES) {
       const before = callsOf(server);
       t.is((await server.tryLogIn(input)).status, 401);
       const after = [...callsOf(server)].map(([name, count]) => [name, count - (before.get(name) ?? 0)] as const);
-      costs.push(JSON.stringify(after.filter(([, count]) => count > 0)));
+      costs.push(JSON.stringify(after.filter(([name, count]) => count > 0 && !IS_PERIODIC.test(name))));
     }
     t.is(new Set(costs).size, 1, costs.join('\n'));
     t.regex(costs[0] ?? '', /findByEmail.*take|take.*findByEmail/);
