@@ -45,6 +45,10 @@ export const FAMILIES = {
     DELAY_BOUNDS,
     'The longest delay of the event loop in each second of each worker; while a worker has little to do, at most all the time in which it was busy.',
   ),
+  hushbox_client_networks: gauge(
+    'Different networks of clients whose limits were asked for, as each worker has seen them since its start, up to 1,000 of a kind.',
+    ['kind'],
+  ),
   hushbox_http_connections: gauge('Open connections of the public listener.'),
   hushbox_http_connections_max: gauge('Connections that the public listener of all workers may have open.'),
   hushbox_http_connections_closed_total: counter(

@@ -13,6 +13,7 @@ import type { Site } from '../../http/origin.ts';
 import { whyNoProxy } from '../../keys/token-key.ts';
 import { createClientIds } from '../../limits/clients.ts';
 import { createLimiter } from '../../limits/limiter.ts';
+import { isPublic } from '../../network/addresses.ts';
 import type { Log } from '../../ops/log.ts';
 import type { Samples } from '../../ops/metrics/families.ts';
 import type { Meters } from '../../ops/metrics/meters.ts';
@@ -34,6 +35,9 @@ import { createAuth } from './auth.ts';
 import { type BusinessService, openBusiness } from './business.ts';
 import { type Jobs, startJobs } from './jobs.ts';
 import { createTelemetry, type Telemetry } from './telemetry.ts';
+
+/** Of each kind, for the metric that shows whether all clients seem to be one. */
+const MAX_NETWORKS_SEEN = 1_000;
 
 /** The parts of a service, all open. Their opener closes them, after the service has stopped. */
 export type ServiceParts = {
@@ -225,10 +229,23 @@ function createSignedCalls(
 
 type Networks = (request: IncomingMessage) => string;
 
-function createNetworks({ config, log }: ServiceParts): Networks {
-  return createNetworkFinder(trustOf(config), () =>
+function createNetworks({ config, log, meters }: ServiceParts): Networks {
+  const find = createNetworkFinder(trustOf(config), () =>
     log.warn('a trusted proxy sends an X-Forwarded-For that is no list of addresses: its clients share limits'),
   );
+  const seen = { private: new Set<string>(), public: new Set<string>() };
+  for (const kind of ['private', 'public'] as const) {
+    meters.watch('hushbox_client_networks', kind, () => seen[kind].size);
+  }
+  return (request) => {
+    const network = find(request);
+    const isKnown = seen.public.has(network) || seen.private.has(network) || seen.public.size === MAX_NETWORKS_SEEN;
+    if (!isKnown) {
+      const kind = isPublic(network.replace(/\/64$/, '')) ? 'public' : 'private';
+      if (seen[kind].size < MAX_NETWORKS_SEEN) seen[kind].add(network);
+    }
+    return network;
+  };
 }
 
 /** Without a master key, names of limits are only hashed: what is counted there is forgotten within minutes. */

@@ -14,6 +14,7 @@ import { inspectSqlite } from '../../../src/storage/sqlite/operator/inspect.ts';
 import { MIGRATIONS } from '../../../src/storage/sqlite/schema.ts';
 import { secretsAt } from '../../fixtures/fixture.ts';
 import { startMongoProxy } from '../../storage/mongo/mongo-proxy.ts';
+import { send } from '../../support/http/client.ts';
 import { findFreePort } from '../../support/process/free-port.ts';
 import { hushbox } from '../../support/process/hushbox.ts';
 import { remember } from '../../support/process/leaks.ts';
@@ -256,6 +257,20 @@ test.serial(
     t.regex((await diagnose({ ...env, HTTP_PORT: String(otherPort) })).said('service'), /^warning: .* is not Hushbox/);
   },
 );
+
+test.serial('clients that are all at one private address are a warning, once there were many requests', async (t) => {
+  const program = await start(t, { env: { LIMITS: 'on' } });
+  const env = { DATA_DIR: program.folder, STORAGE_URL: `sqlite:${join(program.folder, 'hushbox.db')}` };
+  const ask = (path: string, body?: object): Promise<unknown> => send(program.base, path, body);
+  const said = async (): Promise<string> =>
+    (await diagnose({ ...env, HTTP_PORT: new URL(program.base).port })).said('service');
+  await ask('/generate', { secret: 'of this machine' });
+  t.notRegex(await said(), /one private address/);
+  for (let sent = 0; sent < 1_000; sent += 50) {
+    await Promise.all(Array.from({ length: 50 }, () => ask('/health/live')));
+  }
+  t.regex(await said(), /warning: All clients seem to have one private address/);
+});
 
 test.serial('a service on sockets is found', async (t) => {
   const folder = await temporaryFolder(t);
