@@ -23,8 +23,8 @@ run: build ## serve on http://127.0.0.1:8000
 # Environment variables override the file, including those that name a file.
 demo: build ## like run, with its own data and well-known settings
 	@echo 'A demonstration: its settings are well known (demo.env). Store nothing real in it.'
-	@exec env $${STORAGE_URL_FILE:+STORAGE_URL=} $${JWT_HEX_SECRET_FILE:+JWT_HEX_SECRET=} \
-	  $(NODE) --env-file=demo.env src/main.ts
+	@set -- env $${STORAGE_URL_FILE:+STORAGE_URL=} $${JWT_HEX_SECRET_FILE:+JWT_HEX_SECRET=} \
+	  $(NODE) --env-file=demo.env; "$$@" src/cli/main.ts demo-data && exec "$$@" src/main.ts
 
 up: ## serve in containers, with nginx and MongoDB; wait until ready
 	@COMPOSE='$(COMPOSE)' scripts/up
@@ -46,6 +46,7 @@ bench: build ## measure, and write docs/benchmarks*.md and .svg
 	@$(NODE) bench/nginx.ts
 	@$(NODE) bench/proxy.ts
 	@$(NODE) bench/webhooks.ts
+	@$(NODE) bench/accounts.ts
 
 docs: build ## regenerate docs/configuration.md and docs/openapi.json
 	@$(NODE) scripts/generate-docs.ts

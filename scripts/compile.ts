@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { enableCompileCache, flushCompileCache } from 'node:module';
 import { join } from 'node:path';
 
@@ -9,9 +10,20 @@ const PARTS = [
   'processes/primary/preflight.ts',
   'processes/worker/worker-process.ts',
   'storage/mongo/open.ts',
+  'storage/sqlite/open.ts',
   'setup/mongo.ts',
 ];
 
-enableCompileCache(join(ROOT, 'node_modules/.cache/compiled')); // where src/main.ts looks
+/** Entries of threads. */
+const THREADS = ['hashing/thread.ts', 'storage/sqlite/thread.ts'];
+
+const COMPILED = join(ROOT, 'node_modules/.cache/compiled'); // where src/main.ts looks
+
+enableCompileCache(COMPILED);
 for (const part of PARTS) await import(join(ROOT, 'src', part));
+// Outside of a thread these end at their first step, when they are compiled.
+for (const part of THREADS) await import(join(ROOT, 'src', part)).catch(() => {});
 flushCompileCache();
+// The first file itself, which workers load too: a program that refuses its configuration has compiled it.
+const env = { PATH: process.env.PATH, NODE_COMPILE_CACHE: COMPILED, WORKERS: 'none' };
+spawnSync(process.execPath, [join(ROOT, 'src/main.ts')], { env, stdio: 'ignore', timeout: 60_000 });

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { listSettings, readConfig, type Setting } from '../src/config/config.ts';
-import { createDocument } from '../src/openapi.ts';
+import { createDocument, EVERYTHING } from '../src/openapi.ts';
 
 /** Writes the documents that are generated from the code; with `--check`, fails if one on disk differs. */
 const GENERATED: Readonly<Record<string, () => string>> = {
@@ -39,7 +39,7 @@ be read.
 function describeApi(): string {
   const { SECRET_MAX_BYTES, SECRET_TTL_MAX_SECONDS } = readConfig({});
   const limits = { secretMaxBytes: SECRET_MAX_BYTES, ttlMaxSeconds: SECRET_TTL_MAX_SECONDS };
-  return `${JSON.stringify(createDocument({ limits, needsToken: false, publicUrl: undefined }), undefined, 2)}\n`;
+  return `${JSON.stringify(createDocument({ limits, needsToken: false, publicUrl: undefined, served: EVERYTHING }), undefined, 2)}\n`;
 }
 
 function readIfThere(path: string): string | undefined {

@@ -1,10 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import Koa from 'koa';
+import { type SessionRouteParts, sessionRoutes, validationRoute } from './auth/sessions/routes.ts';
+import { type BusinessParts, businessRoutes } from './business/routes.ts';
 import { basic, bearer, requireToken } from './http/bearer.ts';
 import { type Admit, createAdmission, createBaseFinder, type Site } from './http/origin.ts';
 import { createResponder, type ErrorPage, type RequestLog } from './http/respond.ts';
 import { createRouting, type Handler, type Route } from './http/routing.ts';
-import { createDocument } from './openapi.ts';
+import { createDocument, type Served } from './openapi.ts';
 import type { Samples } from './ops/metrics/families.ts';
 import { documentRoute, type HealthParts, healthRoutes, metricsRoute, statusRoute } from './ops/routes.ts';
 import type { Status } from './ops/status.ts';
@@ -19,7 +21,8 @@ import { createWeb } from './web/routes.ts';
 
 export type AppParts = HealthParts & {
   site: Site;
-  secrets: Secrets;
+  /** Undefined where they are not served; then neither are their pages. */
+  secrets: Secrets | undefined;
   limits: SecretLimits;
   createToken: string | undefined;
   /** The client whose limits a request counts against; undefined if none do. */
@@ -29,6 +32,10 @@ export type AppParts = HealthParts & {
   /** Signs requests and sends them on; undefined where that is not served. */
   proxy: Omit<ProxyParts, 'guards'> | undefined;
   proxyToken: string | undefined;
+  /** Undefined where that is not served. */
+  business: Omit<BusinessParts, 'baseOf'> | undefined;
+  /** Log-ins and sessions; undefined where they are not served. */
+  auth: Omit<SessionRouteParts, 'baseOf'> | undefined;
   isProduction: boolean;
   readStatus(): Promise<Status>;
   requestLog: RequestLog;
@@ -46,14 +53,20 @@ export function createApp(parts: AppParts): Koa {
 export type InternalAppParts = HealthParts & {
   site: Site;
   token: string | undefined;
+  /** Says whether a token is good; undefined where that is not served. */
+  auth: Pick<SessionRouteParts, 'sessions'> | undefined;
   requestLog: RequestLog;
   /** What all workers counted. */
   readTotals(): Promise<Samples>;
 };
 
 /** The application of the internal listener. */
-export function createInternalApp({ token, readTotals, site, ...health }: InternalAppParts): Koa {
-  const routes = [metricsRoute(readTotals, VERSION), ...healthRoutes(health)];
+export function createInternalApp({ token, readTotals, site, auth, ...health }: InternalAppParts): Koa {
+  const routes = [
+    metricsRoute(readTotals, VERSION),
+    ...(auth ? [validationRoute(auth.sessions)] : []),
+    ...healthRoutes(health),
+  ];
   const admit = createAdmission(site);
   const guard = token === undefined ? () => {} : requireToken(token);
   const admitWithToken: Admit = (ctx) => {
@@ -86,7 +99,8 @@ function createForwarding({ proxy, sink, proxyToken, site }: AppParts, admit: Ad
 
 /** Every public route, and the page for browsers that take none of them. */
 export function createRoutes(parts: Omit<AppParts, 'requestLog'>): { routes: Route[]; pageOfNoRoute: ErrorPage } {
-  const { secrets, limits, createToken, identify, sink, proxy, proxyToken, isProduction, readStatus, site } = parts;
+  const { secrets, limits, createToken, identify, sink, proxy, proxyToken, auth, business } = parts;
+  const { isProduction, readStatus, site } = parts;
   const { publicUrl } = site;
   const needsToken = createToken !== undefined;
   const createGuards = needsToken ? [requireToken(createToken)] : [];
@@ -97,13 +111,21 @@ export function createRoutes(parts: Omit<AppParts, 'requestLog'>): { routes: Rou
   const web = createWeb({ limits, publicUrl, needsToken });
   const baseOf = createBaseFinder(site);
   const routes = [
-    ...secretRoutes({ secrets, limits, guards: createGuards, identify, baseOf, pages: web }),
+    ...(secrets ? secretRoutes({ secrets, limits, guards: createGuards, identify, baseOf, pages: web }) : []),
+    ...(auth ? sessionRoutes({ ...auth, baseOf }) : []),
     ...(sink ? sinkRoutes(sink, sinkGuards) : []),
     ...(sink && proxy ? [proxyRoute({ ...proxy, guards: proxyGuards, receive: sink.receive })] : []),
-    ...web.routes,
+    ...(secrets ? web.createRoutes : []),
+    ...web.assetRoutes,
+    ...(business ? businessRoutes({ ...business, baseOf }) : []),
     ...healthRoutes(parts),
     statusRoute(readStatus, web.statusPage),
-    documentRoute(() => createDocument({ limits, needsToken, publicUrl })),
+    documentRoute(() => createDocument({ limits, needsToken, publicUrl, served: servedBy(parts) })),
   ];
   return { routes, pageOfNoRoute: web.showNoRoute };
+}
+
+/** What the document describes. */
+function servedBy({ secrets, auth, sink, proxy, business }: Pick<AppParts, keyof Served>): Served {
+  return { secrets: !!secrets, auth: !!auth, sink: !!sink, proxy: !!(sink && proxy), business: !!business };
 }

@@ -1,3 +1,5 @@
+import { sessionsApi } from './auth/sessions/operations.ts';
+import { businessApi } from './business/operations.ts';
 import { describeApi } from './http/openapi.ts';
 import { opsApi } from './ops/routes.ts';
 import { proxyApi } from './proxy/routes.ts';
@@ -23,11 +25,25 @@ export type ApiOptions = {
   /** Whether creating a secret needs a token. */
   needsToken: boolean;
   publicUrl: string | undefined;
+  served: Served;
 };
 
+/** Which parts a server has, beside those that every server has. */
+export type Served = Readonly<Record<'secrets' | 'auth' | 'sink' | 'proxy' | 'business', boolean>>;
+
+export const EVERYTHING: Served = { secrets: true, auth: true, sink: true, proxy: true, business: true };
+
 /** The OpenAPI 3.1 document of a server with these settings. */
-export function createDocument({ limits, needsToken, publicUrl }: ApiOptions) {
-  const parts = [secretsApi(limits, needsToken), webhooksApi, proxyApi, sinkApi, webApi, opsApi];
+export function createDocument({ limits, needsToken, publicUrl, served }: ApiOptions) {
+  const parts = [
+    ...(served.secrets ? [secretsApi(limits, needsToken), webhooksApi] : []),
+    ...(served.auth ? [sessionsApi] : []),
+    ...(served.business ? [businessApi] : []),
+    ...(served.proxy ? [proxyApi] : []),
+    ...(served.sink ? [sinkApi] : []),
+    ...(served.secrets ? [webApi] : []),
+    opsApi,
+  ];
   const { components, ...described } = describeApi(parts);
   return {
     openapi: '3.1.1',
@@ -52,6 +68,14 @@ export function createDocument({ limits, needsToken, publicUrl }: ApiOptions) {
           in: 'header',
           name: 'Proxy-Authorization',
           description: 'If the server has a PROXY_TOKEN: `Bearer` and the token.',
+        },
+        sessionToken: { type: 'apiKey', in: 'header', name: 'token', description: 'A token of `POST /login`.' },
+        sessionBearer: { type: 'http', scheme: 'bearer', description: 'A token of `POST /login`.' },
+        sessionProof: {
+          type: 'http',
+          scheme: 'DPoP',
+          description:
+            'A token of `POST /login` that is bound to a key; the header `DPoP` proves for each request that the client has that key (RFC 9449).',
         },
         createToken: { type: 'http', scheme: 'bearer', description: 'If the server has a CREATE_TOKEN: the token.' },
       },

@@ -52,7 +52,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   secrets: ['clock', 'errors', 'http', 'limits', 'sealing'],
   webhooks: ['clock', 'egress', 'errors', 'http', 'outbox', 'sealing', 'tokens'],
   auth: ['clock', 'errors', 'hashing', 'http', 'limits', 'sealing', 'tokens'],
-  business: ['clock', 'errors', 'http', 'limits', 'network'],
+  business: ['clock', 'errors', 'http', 'limits', 'sealing'],
   proxy: ['egress', 'errors', 'http'],
   sink: ['clock', 'errors', 'http'],
   web: ['http'],

@@ -4,8 +4,9 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import test from 'ava';
 import { listSettings } from '../src/config/config.ts';
-import { startProxy } from './proxy/support.ts';
+import { startAuth } from './auth/sessions/support.ts';
 import { testWith } from './support/process/tools.ts';
+import { SQLITE } from './support/storage/storage.ts';
 
 const DOCUMENTS = globSync(['*.md', 'docs/**/*.md', 'nginx/*.md']).map((path) => ({
   path,
@@ -25,12 +26,16 @@ const ANSWERS: readonly RegExp[] = [
   /^\{"secret":"some secret"\}$/,
   /^\{"state":"waiting","created_at":"[\dT:.-]+Z","expires_at":"[\dT:.-]+Z","wrong_tries":0,"reads":0\}$/,
   /^\{"secret_key":"[\w-]{48}","expires_at":"[\dT:.-]+Z","webhook_secret":"whsec_[\w+/]{86}=="\}$/,
+  /^\{"data":\{"email":"demo@example\.com","role":"member"\}\}\[\]$/,
   /^\{"iat":\d+,"jti":"[\w-]{22}","payload":\{"user":"username","date":"[\d-]{10}"\}\}\[\{.*\}\]$/,
   /^\{"started_at":"[\dT:.-]+Z","uptime_seconds":[\d.]+,"requests":\d+\}$/,
 ];
 
 withCurl("the README's commands, pasted in a row, answer what it says", async (t) => {
-  const { base, get } = await startProxy(t);
+  const env = { EGRESS_ALLOW: '127.0.0.1', JWT_HEX_SECRET: '5a'.repeat(64) };
+  const clock = { now: Date.now(), advance: () => {} };
+  const { base, get, accounts } = await startAuth(t, SQLITE, env, { clock });
+  await accounts.create({ email: 'demo@example.com', password: 'demo-password', role: 'member' });
   const blocks = [...README.matchAll(/^```sh\n(.*?)^```/gms)].map(([, block = '']) => block);
   const asked = blocks.filter((block) => block.includes('curl'));
   const script = asked

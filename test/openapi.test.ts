@@ -3,12 +3,16 @@ import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { z } from 'zod';
 import { type AppParts, createRoutes } from '../src/app.ts';
+import { createAccounts } from '../src/auth/accounts/accounts.ts';
+import { createPasswordRules } from '../src/auth/accounts/password.ts';
 import { AppError, ERRORS, type ErrorCode, PUBLIC_CODES } from '../src/errors.ts';
+import { hashPhraseSync } from '../src/hashing/argon2.ts';
 import type { Answer, DescribedOperation as Operation, PathItem, Schema } from '../src/http/openapi.ts';
-import { createDocument } from '../src/openapi.ts';
+import { createDocument, EVERYTHING } from '../src/openapi.ts';
 import { ownNameOf } from '../src/proxy/own-name.ts';
 import { createTokenKey } from '../src/tokens/calls/key.ts';
 import { signToken } from '../src/tokens/calls/sign.ts';
+import { logInAt } from './support/auth/log-in.ts';
 import type { Created } from './support/http/api.ts';
 import { send } from './support/http/client.ts';
 import { startServer, type TestServer } from './support/http/server.ts';
@@ -31,7 +35,12 @@ type Document = {
 const KEY_BYTES = randomBytes(64);
 const KEY = createTokenKey(KEY_BYTES);
 const LIMITS = { secretMaxBytes: 65_536, ttlMaxSeconds: 604_800 };
-const document = createDocument({ limits: LIMITS, needsToken: true, publicUrl: undefined }) as Document;
+const document = createDocument({
+  limits: LIMITS,
+  needsToken: true,
+  publicUrl: undefined,
+  served: EVERYTHING,
+}) as Document;
 const operations = operationsIn(document.paths);
 const webhooks = operationsIn(document.webhooks);
 
@@ -79,7 +88,8 @@ async function start(t: ExecutionContext, options: object = {}): Promise<TestSer
 }
 
 test('every route is in the document, and every operation of the document is a route', (t) => {
-  const parts = { limits: LIMITS, site: {}, sink: {}, proxy: {} } as AppParts; // nothing is called
+  const served = { secrets: {}, sink: {}, proxy: {}, auth: {}, business: {} };
+  const parts = { limits: LIMITS, site: {}, ...served } as AppParts; // nothing is called
   const routes = createRoutes(parts).routes.map(({ method, path }) => `${method} ${path}`.replace(/:(\w+)/g, '{$1}'));
   const listed = routes.filter((route) => !route.startsWith('GET /assets/')); // what pages load is no interface
   t.deepEqual(listed.sort(), operations.map(({ name }) => name).sort());
@@ -182,6 +192,96 @@ async function postAsIs(port: number, path: string): Promise<Response> {
   return new Response(JSON.stringify(body), { status, headers: headers as Record<string, string> });
 }
 
+/** The same of log-ins and sessions. */
+async function* reachSessions(server: TestServer): AsyncGenerator<[name: string, response: Response]> {
+  const { get, post, request, clock, storage } = server;
+  const [username, password] = ['owner@example.com', 'a password of its owner'];
+  const hash = async (...input: Parameters<typeof hashPhraseSync>): Promise<Uint8Array> => hashPhraseSync(...input);
+  const accounts = createAccounts({
+    ...{ store: storage.accounts, rules: createPasswordRules(), hash, clock: () => clock.now },
+  });
+  await accounts.create({ email: username, password, role: 'member' });
+  const logIn = (body: unknown, headers = {}): Promise<Response> => post('/login', body, headers);
+  const token = async (): Promise<string> =>
+    ((await (await logIn({ username, password })).json()) as { token: string }).token;
+
+  yield ['logIn', await logIn({ username, password })];
+  yield ['logIn', await logIn({ username, password: 'another password' })];
+  yield ['logIn', await logIn({ username })];
+  yield ['logIn', await logIn({ username, password }, { dpop: 'no proof' })];
+  yield ['logIn', await logIn({ username, password }, FOREIGN)];
+  yield ['logIn', await logIn({ username, password: 'x'.repeat(70_000) })];
+  yield ['logIn', await logIn('x', { 'content-encoding': 'gzip' })];
+  const first = await token();
+  const bound = await get('/session_cookie_experiment', { token: first });
+  const cookie = bound.headers.get('set-cookie')?.split(';')[0] ?? '';
+  yield ['bindSession', bound];
+  yield ['bindSession', await get('/session_cookie_experiment', { token: first, cookie })];
+  yield [
+    'bindSession',
+    await get('/session_cookie_experiment', { token: first, cookie, 'x-forwarded-host': 'hush.example' }),
+  ];
+  yield ['bindSession', await get('/session_cookie_experiment', { token: first })];
+
+  const second = { token: await token() };
+  const listed = await get('/sessions', second);
+  const [{ id = '' } = {}] = (await listed.clone().json()) as { id: string }[];
+  yield ['listSessions', listed];
+  yield ['endOtherSessions', await request('DELETE', '/sessions', undefined, second)];
+  yield ['endOtherSessions', await request('DELETE', '/sessions', undefined, { ...second, ...FOREIGN })];
+  yield ['endSession', await request('DELETE', '/sessions/unknown', undefined, second)];
+  yield ['endSession', await request('DELETE', `/sessions/${id}`, undefined, { ...second, ...FOREIGN })];
+  yield ['endSession', await request('DELETE', `/sessions/${id}`, undefined, second)];
+  const third = { token: await token() };
+  yield ['logOut', await request('DELETE', '/logout', undefined, { ...third, ...FOREIGN })];
+  yield ['logOut', await request('DELETE', '/logout', undefined, third)];
+
+  const bad = { token: 'bad' };
+  for (let left = 301; left > 0; left--) {
+    yield ['listSessions', await get('/sessions', bad)];
+    if (left > 2 && left < 300) continue;
+    yield ['bindSession', await get('/session_cookie_experiment', bad)];
+    yield ['logOut', await request('DELETE', '/logout', undefined, bad)];
+    yield ['endOtherSessions', await request('DELETE', '/sessions', undefined, bad)];
+    yield ['endSession', await request('DELETE', '/sessions/x', undefined, bad)];
+  }
+  for (let left = 20; left > 0; left--) yield ['logIn', await logIn({ username, password: `another ${left}` })];
+}
+
+const CUSTOMER = { name: 'somebody', dob: '1999-12-31' };
+
+/** The same of data and customers, after so many bad tokens that the next one is refused. */
+async function* reachBusiness(server: TestServer, token: string): AsyncGenerator<[name: string, response: Response]> {
+  const { get, post, request } = server;
+  const me = { token };
+  const created = await post('/customers/create', CUSTOMER, me);
+  const { id } = (await created.clone().json()) as { id: string };
+  const changed = { id, name: 'somebody else' };
+  yield ['createCustomer', created];
+  yield ['updateCustomer', await post('/customers/update', changed, me)];
+  yield ['updateCustomer', await post('/customers/update', { id: 'unknown' }, me)];
+  yield ['getData', await get('/data', me)];
+  for (const query of ['', '?numbers=1']) yield ['listCustomers', await get(`/customers${query}`, me)];
+  yield ['deleteCustomer', await request('DELETE', '/customers/delete?id=unknown', undefined, me)];
+  yield ['deleteCustomer', await request('DELETE', `/customers/delete?id=${id}`, undefined, { ...me, ...FOREIGN })];
+  yield ['deleteCustomer', await request('DELETE', `/customers/delete?id=${id}`, undefined, me)];
+  for (const [name, path] of [
+    ['createCustomer', '/customers/create'],
+    ['updateCustomer', '/customers/update'],
+  ] as const) {
+    yield [name, await post(path, CUSTOMER, { ...me, ...FOREIGN })];
+    yield [name, await post(path, 'x'.repeat(20_000), me)];
+    yield [name, await post(path, 'x', { ...me, 'content-encoding': 'gzip' })];
+  }
+  for (const headers of [{}, { token: 'bad' }] as Record<string, string>[]) {
+    yield ['getData', await get('/data', headers)];
+    yield ['listCustomers', await get('/customers', headers)];
+    yield ['createCustomer', await post('/customers/create', CUSTOMER, headers)];
+    yield ['updateCustomer', await post('/customers/update', changed, headers)];
+    yield ['deleteCustomer', await request('DELETE', `/customers/delete?id=${id}`, undefined, headers)];
+  }
+}
+
 /** Reaches every answer that a server in good health can give. */
 async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, response: Response]> {
   const { get, post, request, clock } = server;
@@ -241,6 +341,14 @@ async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, 
   yield ['getReceipt', await get(`/receipts/${expired.receipt_key}`)];
   yield ['getReceipt', await get('/receipts/unknown')];
 
+  const { token } = await logInAt(server.storage, clock.now);
+  const customer = await (await post('/customers/create', CUSTOMER, { token })).json();
+  const ours = { token: `hushbox_${'x'.repeat(43)}`, 'proxy-authorization': `Bearer ${TOKEN}` };
+  yield ['forwardRequest', await post('/proxy', {}, ours)];
+  yield* reachSessions(server);
+  yield ['forwardRequest', await post('/proxy', {}, ours)];
+  yield* reachBusiness(server, token);
+
   const large = { secret: 'x'.repeat(30_000) };
   const receive = (jti: string, more = {}): Promise<Response> => {
     const claims = { iat: Math.floor(clock.now / 1000), jti, payload: { user: 'u', date: '2066-01-01', ...more } };
@@ -265,6 +373,9 @@ async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, 
   for (let left = 50; left > 0; left--) yield ['createSecret', await generate({ secret: 's' })];
   for (let left = 300; left > 0; left--) yield ['receiveCall', await receive(`${left}`)];
   yield ['forwardRequest', await forward()];
+  yield ['createCustomer', await post('/customers/create', CUSTOMER, { token })];
+  const { id } = customer as { id: string };
+  yield ['updateCustomer', await post('/customers/update', { id, name: '🔑'.repeat(200) }, { token })];
 
   yield ['getCreatePage', await get('/')];
   yield ['getStatus', await get('/status')];
@@ -282,6 +393,7 @@ test('a healthy server gives the documented answers: each of them, and no others
       CREATE_TOKEN: TOKEN,
       PROXY_TOKEN: TOKEN,
       JWT_HEX_SECRET: KEY_BYTES.toString('hex'),
+      TRUSTED_PROXIES: '127.0.0.1',
     },
     proxy: {
       send: ({ url }: { url: string }) => Promise.reject(new AppError(FAILURES[url] as ErrorCode)),
@@ -296,7 +408,7 @@ test('a healthy server gives the documented answers: each of them, and no others
     seen.add(`${name} ${response.status}`);
   }
   // Those of a server in trouble, and those that the HTTP parser gives, have tests of their own.
-  const others = /(^(?!createSecret|readSecret).* 400| 408| 417| 421| 431| 500| 503| default)$/;
+  const others = /(^(?!createSecret|readSecret|logIn).* 400| 408| 417| 421| 431| 500| 503| default)$/;
   const documented = operations.flatMap(({ operation }) =>
     Object.keys(operation.responses).map((status) => `${operation.operationId} ${status}`),
   );

@@ -4,19 +4,22 @@
  */
 export interface CustomerStore {
   /** `full`: the limit on everything stored would be exceeded. */
-  create(customer: Customer): Promise<'created' | 'full'>;
+  createCustomer(customer: Customer): Promise<'created' | 'full'>;
 
-  /** @returns the customer as it is now; undefined if there is none with this id. */
-  update(id: string, changes: Partial<Pick<Customer, 'name' | 'dob'>>, now: number): Promise<Customer | undefined>;
+  /**
+   * @returns the customer as it is now; undefined if there is none with this id; `full` if the new name needs more room
+   *   than the old one, and the limit on everything stored would be exceeded.
+   */
+  updateCustomer(id: string, changes: CustomerChanges, now: number): Promise<Customer | 'full' | undefined>;
 
   /** @returns false if there is none with this id. */
-  delete(id: string): Promise<boolean>;
+  deleteCustomer(id: string): Promise<boolean>;
 
   /** The latest `dob` first; with the same one, the greater id first. Reads no more than it returns. */
-  youngest(count: number): Promise<readonly Customer[]>;
+  youngestCustomers(count: number): Promise<readonly Customer[]>;
 
   /** In the order of ids, which is that of creation. @param after the id before the first one; undefined for the beginning. */
-  page(after: string | undefined, limit: number): Promise<readonly Customer[]>;
+  listCustomers(after: string | undefined, limit: number): Promise<readonly Customer[]>;
 }
 
 export type Customer = {
@@ -29,3 +32,6 @@ export type Customer = {
   /** ms since the epoch. */
   updatedAt: number;
 };
+
+/** What is undefined stays as it is. */
+export type CustomerChanges = { name?: string | undefined; dob?: string | undefined };

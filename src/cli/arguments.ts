@@ -4,11 +4,25 @@ export type Command =
   | { name: 'help'; about: Topic | undefined }
   | { name: 'version' }
   | { name: 'doctor'; json: boolean }
+  | AccountCommand
   | { name: 'backup'; file: string }
+  | { name: 'demo-data' }
   | { name: 'fence-lift' | 'fence-refuse'; isConfirmed: boolean }
   | { name: 'rotate'; out: string | undefined }
   | { name: 'key-status' }
   | { name: 'prune' };
+export type AccountCommand = {
+  name: 'account';
+  verb: AccountVerb;
+  /** Of all verbs but `list`. */
+  email: string;
+  isAdmin: boolean;
+  /** Undefined to ask for it. */
+  passwordFile: string | undefined;
+  isConfirmed: boolean;
+  json: boolean;
+};
+export type AccountVerb = keyof typeof OPTIONS_OF_VERB;
 export type Topic = keyof typeof HELP;
 
 /** A wrong use of a command that exists: its own help says how. */
@@ -26,8 +40,10 @@ export const USAGE = `Usage: hushbox COMMAND
 Run it where the service runs, as the same user: it reads the same environment variables.
 
   doctor                 check configuration, keys, storage, clock, permissions and the running service
+  account …              create, list, disable, enable and delete accounts; set their passwords
   backup FILE            copy the whole SQLite database to FILE while the service runs
   fence lift             accept secrets again that are refused because the database was restored
+  demo-data              make the account and the customers of the demonstration, for trials
   rotate-master-key      make a new master key, and keep the old one for reading
   help COMMAND           show the options of a command, with examples
   --version              show the version
@@ -51,6 +67,28 @@ Examples:
   hushbox doctor --json | jq '.findings[] | select(.level == "problem")'
 
 Exit status: 0 no problem, 1 at least one problem.
+`,
+  account: `Usage: hushbox account create EMAIL [--admin] [--password-file FILE]
+       hushbox account list [--json]
+       hushbox account disable EMAIL
+       hushbox account enable EMAIL
+       hushbox account reset-password EMAIL [--password-file FILE]
+       hushbox account delete EMAIL [--yes]
+
+Accounts log in with their email address and a password. The password is asked for, or read from the first line of
+FILE. To disable, to enable, to reset the password or to delete ends all sessions of the account at once. To delete
+removes everything that identifies the person; it asks first. All work while the service runs.
+
+  --admin                give the role admin, which opens nothing over HTTP yet
+  --password-file FILE   read the password from FILE: needed where there is no terminal
+  --json                 print the accounts as JSON, for scripts
+  --yes                  do not ask: needed where there is no terminal
+
+Examples:
+  hushbox account create someone@example.com
+  hushbox account reset-password someone@example.com --password-file /run/secrets/password
+
+Exit status: 0 done, 1 refused or failed, 2 wrong use.
 `,
   backup: `Usage: hushbox backup FILE
 
@@ -77,6 +115,14 @@ Examples:
   hushbox fence lift
   hushbox fence refuse-all --yes
 `,
+  'demo-data': `Usage: hushbox demo-data
+
+Makes the account demo@example.com with the password demo-password, and 200 made-up customers, unless they are there.
+Creates the database if it is missing. \`make demo\` runs it. Production refuses it, because everybody knows the password.
+
+Example:
+  hushbox demo-data
+`,
   'rotate-master-key': `Usage: hushbox rotate-master-key [--out FILE | --status | --prune]
 
 Makes a new master key in the files that hold the keys. The new key seals from now on; the old one is kept for reading.
@@ -91,7 +137,18 @@ Examples:
 `,
 } as const;
 
+const OPTIONS_OF_VERB = {
+  create: ['admin', 'password-file'],
+  list: ['json'],
+  disable: [],
+  enable: [],
+  'reset-password': ['password-file'],
+  delete: ['yes'],
+} as const satisfies Record<string, readonly string[]>;
+
 const OPTIONS = {
+  admin: { type: 'boolean' },
+  'password-file': { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
   json: { type: 'boolean' },
@@ -116,17 +173,45 @@ export function parseArguments(args: readonly string[]): Command {
     check(topic, given, ['json'], operands, 0);
     return { name: topic, json: options.json ?? false };
   }
+  if (topic === 'account') return accountCommand(given, operands, options);
   if (topic === 'backup') {
     check(topic, given, [], operands, 1);
     const [file = ''] = operands;
     if (file === '-') throw new WrongUse('a backup is a file: it cannot go to standard output', topic);
     return { name: topic, file };
   }
+  if (topic === 'demo-data') {
+    check(topic, given, [], operands, 0);
+    return { name: topic };
+  }
   if (topic === 'fence') return fenceCommand(given, operands, options.yes ?? false);
   check(topic, given, ['out', 'status', 'prune'], operands, 0);
   if (given.length > 1) throw new WrongUse('use only one of --out, --status and --prune', topic);
   if (options.status) return { name: 'key-status' };
   return options.prune ? { name: 'prune' } : { name: 'rotate', out: options.out };
+}
+
+type AccountOptions = { admin?: boolean; 'password-file'?: string; yes?: boolean; json?: boolean };
+
+function accountCommand(
+  given: readonly string[],
+  [verb = '', ...operands]: readonly string[],
+  options: AccountOptions,
+): AccountCommand {
+  if (!Object.hasOwn(OPTIONS_OF_VERB, verb)) {
+    throw new WrongUse(`which of ${Object.keys(OPTIONS_OF_VERB).join(', ')}?`, 'account');
+  }
+  const known = OPTIONS_OF_VERB[verb as AccountVerb];
+  check('account', given, known, operands, verb === 'list' ? 0 : 1, 'EMAIL');
+  return {
+    name: 'account',
+    verb: verb as AccountVerb,
+    email: operands[0] ?? '',
+    isAdmin: options.admin ?? false,
+    passwordFile: options['password-file'],
+    isConfirmed: options.yes ?? false,
+    json: options.json ?? false,
+  };
 }
 
 function fenceCommand(given: readonly string[], operands: readonly string[], isConfirmed: boolean): Command {
@@ -147,9 +232,10 @@ function check(
   known: readonly string[],
   operands: readonly string[],
   operandCount: number,
+  operand = 'FILE',
 ): void {
   const other = given.find((name) => !known.includes(name));
   if (other) throw new WrongUse(`this command has no option --${other}`, topic);
   if (operands.length > operandCount) throw new WrongUse('too many arguments', topic);
-  if (operands.length < operandCount || operands.includes('')) throw new WrongUse('which FILE?', topic);
+  if (operands.length < operandCount || operands.includes('')) throw new WrongUse(`which ${operand}?`, topic);
 }

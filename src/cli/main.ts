@@ -2,6 +2,7 @@ import '../quiet.ts'; // before everything else
 import '../../scripts/check-node.cjs';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { Writable } from 'node:stream';
 import { type Config, invalid, parseEnvironment } from '../config/config.ts';
 import { VERSION } from '../version.ts';
 import { type Command, HELP, parseArguments, type Topic, USAGE, WrongUse } from './arguments.ts';
@@ -15,17 +16,27 @@ const terminal: Terminal = {
   now: Date.now,
   say: (line) => void process.stdout.write(`${line}\n`),
   complain: (line) => void process.stderr.write(`${line}\n`),
-  async ask(question) {
-    if (!process.stdin.isTTY) return undefined;
-    const lines = createInterface({ input: process.stdin, output: process.stderr });
-    const ended = once(lines, 'close').then(() => ['']); // Ctrl-D
-    lines.setPrompt(question);
-    lines.prompt();
-    const [answer] = await Promise.race([once(lines, 'line'), ended]);
-    lines.close();
-    return answer as string;
+  ask: (question) => ask(question, process.stderr),
+  async askHidden(question) {
+    if (process.stdin.isTTY) process.stderr.write(question);
+    // What is typed is shown by nobody: the terminal leaves that to the reader, whose output leads nowhere.
+    const answer = await ask(question, new Writable({ write: (_chunk, _encoding, done) => done() }), true);
+    if (process.stdin.isTTY) process.stderr.write('\n');
+    return answer;
   },
 };
+
+async function ask(question: string, output: NodeJS.WritableStream, isRaw?: true): Promise<string | undefined> {
+  if (!process.stdin.isTTY) return undefined;
+  const lines = createInterface({ input: process.stdin, output, ...(isRaw && { terminal: true, historySize: 0 }) });
+  const ended = once(lines, 'close').then(() => ['']); // Ctrl-D
+  lines.on('SIGINT', () => process.exit(EXIT.problems));
+  lines.setPrompt(question);
+  lines.prompt();
+  const [answer] = await Promise.race([once(lines, 'line'), ended]);
+  lines.close();
+  return answer as string;
+}
 
 async function run(args: readonly string[]): Promise<Exit> {
   let command: Command;
@@ -51,6 +62,8 @@ async function runCommand(command: Command): Promise<Exit> {
   const { values, problems } = parseEnvironment(terminal.env);
   if (problems.length > 0) throw invalid(problems);
   const config = values as Config;
+  if (command.name === 'account') return (await import('./operator/account.ts')).runAccount(terminal, config, command);
+  if (command.name === 'demo-data') return (await import('./operator/demo.ts')).makeDemoData(terminal, config);
   if (command.name === 'backup') return (await import('./operator/backup.ts')).backUp(terminal, config, command);
   if (command.name === 'fence-lift') return (await import('./operator/fence.ts')).lift(terminal, config, command);
   if (command.name === 'fence-refuse')

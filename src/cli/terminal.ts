@@ -11,6 +11,8 @@ export type Terminal = {
   complain(line: string): void;
   /** Asks a person. @returns the answer; undefined where stdin is no terminal. */
   ask(question: string): Promise<string | undefined>;
+  /** The same, and does not show the answer. */
+  askHidden(question: string): Promise<string | undefined>;
 };
 
 export const EXIT = { fine: 0, problems: 1, usage: 2 } as const;

@@ -11,6 +11,9 @@ const OPEN_DEVELOPMENT =
   'HOST lets other machines in, and this is development mode: everybody may send requests with /proxy/, read the list ' +
   'of /server/ and use notify. Set NODE_ENV=production, which needs MASTER_KEY and closes these ' +
   '(docs/operations.md, "Development and production")';
+const NO_AUTH =
+  'SERVICES has business and not auth, and AUTH_URL is not set: nobody can say whether a token is good, and every ' +
+  'request with one gets 503';
 const LOOPBACK = /^(?:localhost|::1|127(?:\.\d{1,3}){3})$/i;
 
 export type Config = Readonly<
@@ -42,7 +45,7 @@ export type Reading = {
 export function parseEnvironment(env: Readonly<Record<string, string | undefined>>): Reading {
   const problems = new Set<string>();
   const { given, fromFile } = withFiles(env, problems);
-  const values: Record<string, unknown> & { JWT_HEX_SECRET?: Buffer } = {};
+  const values: Record<string, unknown> & Pick<Partial<Values>, 'JWT_HEX_SECRET' | 'SERVICES'> = {};
   for (const [name, schema] of Object.entries(Env.shape)) {
     const result = schema.safeParse(given[name]);
     if (!result.success) {
@@ -50,7 +53,8 @@ export function parseEnvironment(env: Readonly<Record<string, string | undefined
       for (const issue of result.error.issues) problems.add(`${source} ${plain(issue)}`);
     } else if (result.data !== undefined) values[name] = result.data;
   }
-  if (given.NODE_ENV === 'production' && given.MASTER_KEY === undefined && !given.MASTER_KEY_FILE) {
+  const isKeyNeeded = needsMasterKey(values as Partial<Values>);
+  if (given.NODE_ENV === 'production' && isKeyNeeded && given.MASTER_KEY === undefined && !given.MASTER_KEY_FILE) {
     problems.add('MASTER_KEY must be set in production (openssl rand -hex 32)');
   }
   const unsafe = given.NODE_ENV === 'production' && values.JWT_HEX_SECRET && whyUnsafe(values.JWT_HEX_SECRET);
@@ -64,7 +68,12 @@ export function parseEnvironment(env: Readonly<Record<string, string | undefined
   return { values: Object.freeze(complete), problems: [...problems], warnings: findWarnings(complete, given) };
 }
 
-function findWarnings({ NODE_ENV, HOST = '', SOCKET_DIR }: Partial<Config>, given: Given['given']): string[] {
+/** What a service of customers does needs no key. */
+export function needsMasterKey({ SERVICES = [] }: Pick<Partial<Values>, 'SERVICES'>): boolean {
+  return SERVICES.some((service) => service !== 'business');
+}
+
+function findWarnings({ NODE_ENV, HOST = '', SOCKET_DIR, SERVICES }: Partial<Config>, given: Given['given']): string[] {
   const known = [...Object.keys(Env.shape), ...SECRET_BEARING.map((name) => `${name}_FILE`)];
   const warnings = findMisspelt(Object.keys(given), known).map(
     ([found, meant]) => `${found} is no variable of Hushbox and is ignored: is ${meant} meant?`,
@@ -72,6 +81,7 @@ function findWarnings({ NODE_ENV, HOST = '', SOCKET_DIR }: Partial<Config>, give
   if (NODE_ENV !== 'production' && SOCKET_DIR === undefined && HOST !== '' && !LOOPBACK.test(HOST)) {
     warnings.push(OPEN_DEVELOPMENT);
   }
+  if (SERVICES?.includes('business') && !SERVICES.includes('auth') && !given.AUTH_URL) warnings.push(NO_AUTH);
   return warnings;
 }
 

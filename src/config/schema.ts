@@ -17,6 +17,10 @@ export const SECRET_BEARING = [
 ] as const;
 export type SecretBearing = (typeof SECRET_BEARING)[number];
 
+/** What a program can serve. */
+export const SERVICES = ['secrets', 'proxy', 'auth', 'business'] as const;
+export type Service = (typeof SERVICES)[number];
+
 const wholeNumber = (least: number, most: number) =>
   z
     .string()
@@ -30,7 +34,11 @@ const Token = z
   .regex(/^[\x21-\x7e]{1,1024}$/, { error: 'must be 1 to 1024 printable ASCII characters without blanks' });
 const MASTER_KEY_FORM = 'must be 32 bytes, as 64 hex digits or as base64url';
 const JWT_KEY_FORM = 'must be 128 to 2048 hex digits (openssl rand -hex 64)';
+const SERVICES_FORM = `must be a list of ${SERVICES.join(', ')}, separated by commas (kafka is not available yet)`;
+const AUTH_URL_FORM = 'must be http://host:port, https://host:port or unix:/path';
 export const SQLITE_PREFIX = 'sqlite:';
+/** The path of a socket ends with a zero, which is the 108th byte. */
+const SOCKET_MAX_BYTES = 107;
 const MIB = 1024 * 1024;
 const MAX_BYTES = 10 ** 15 - 1;
 
@@ -61,6 +69,20 @@ export const Env = z.object({
     'When set, every request to the internal listener needs it as `Authorization: Bearer`',
   ),
   WORKERS: wholeNumber(1, 256).optional().describe('Number of worker processes; default: the cores it may use'),
+  SERVICES: z
+    .string()
+    .transform((text, context) => parseServices(text) ?? reject(context, SERVICES_FORM))
+    .prefault(SERVICES.join())
+    .describe(
+      'Comma-separated: what this program serves, of `secrets`, `proxy`, `auth` (log-in, sessions) and `business` (data, customers); `business` alone needs no `MASTER_KEY`',
+    ),
+  AUTH_URL: z
+    .string()
+    .transform((text, context) => parseAuthUrl(text) ?? reject(context, AUTH_URL_FORM))
+    .optional()
+    .describe(
+      'Where `business` and `proxy` ask whether a token is good: the internal listener of a program that serves `auth`, `http://host:port`, `https://host:port` or `unix:/path`, which gets `INTERNAL_TOKEN`. Default: the one of this program',
+    ),
   STORAGE_URL: z
     .string()
     .superRefine((url, context) => {
@@ -116,7 +138,9 @@ export const Env = z.object({
   LIMITS: z
     .enum(['on', 'off'], { error: 'must be on or off' })
     .default('on')
-    .describe('`off` lifts the three limits per client below, never those on sizes, bytes stored or tries'),
+    .describe(
+      '`off` lifts the three limits per client below and those on log-ins and bad tokens, never those on sizes, bytes stored or tries',
+    ),
   CREATES_PER_MINUTE: wholeNumber(1, 1_000_000)
     .default(1000)
     .describe(
@@ -170,6 +194,16 @@ export const Env = z.object({
   SECRET_TTL_MAX_SECONDS: wholeNumber(60, 31_536_000)
     .default(604_800)
     .describe('Longest lifetime a client may ask for, and the default one, in seconds'),
+  SESSION_IDLE_SECONDS: wholeNumber(5, 31_536_000)
+    .default(1800)
+    .describe('How long a session lives after its token was last used: that long, or up to a tenth shorter'),
+  SESSION_MAX_SECONDS: wholeNumber(5, 31_536_000)
+    .default(43_200)
+    .describe('How long a session lives at most after its log-in'),
+  SINGLE_SESSION: z
+    .enum(['true', 'false'], { error: 'must be true or false' })
+    .default('false')
+    .describe('`true` lets a log-in end all other sessions of its account'),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
       error: 'must be trace, debug, info, warn, error, fatal or silent',
@@ -209,6 +243,26 @@ function decode(text: string): string | undefined {
 function isPublicUrl(url: string): boolean {
   const parsed = /^https?:\/\/[^\s?#]+$/i.test(url) ? URL.parse(url) : null;
   return parsed !== null && !parsed.username && !parsed.password;
+}
+
+/** @returns each once; undefined if one is unknown. */
+function parseServices(text: string): Service[] | undefined {
+  const names = new Set(text.split(',').map((name) => name.trim()));
+  const known = SERVICES.filter((name) => names.has(name));
+  return known.length === names.size ? known : undefined;
+}
+
+/** Where the service is that knows tokens. */
+export type AuthUrl = { socketPath: string } | { protocol: 'http:' | 'https:'; hostname: string; port: number };
+
+function parseAuthUrl(text: string): AuthUrl | undefined {
+  const [, socketPath] = /^unix:(\/[^\0]+)$/.exec(text) ?? [];
+  if (socketPath !== undefined) return Buffer.byteLength(socketPath) <= SOCKET_MAX_BYTES ? { socketPath } : undefined;
+  const url = isPublicUrl(text) ? URL.parse(text) : null;
+  if (url?.pathname !== '/') return undefined;
+  const protocol = url.protocol as 'http:' | 'https:';
+  const port = Number(url.port || (protocol === 'https:' ? 443 : 80));
+  return { protocol, hostname: url.hostname.replace(/^\[|\]$/g, ''), port };
 }
 
 /** @returns the origins as browsers write them; undefined if a part is not an origin. */

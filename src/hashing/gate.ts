@@ -1,15 +1,15 @@
 import { AppError } from '../errors.ts';
 import type { Hash } from './hash-queue.ts';
 
-/** Places in one worker's queue, including phrases that are being hashed. */
+/** Places in one lane of one worker's queue, including phrases that are being hashed. */
 export const MAX_PLACES = 64;
 
 export type Gate = {
   /**
-   * Runs `work`, which may hash. Work under the same `group` runs one at a time.
+   * Runs `work`, which may hash. Work under the same `group` runs one at a time; work without one does not wait.
    * @throws AppError BUSY when no place is free; then `work` has not begun.
    */
-  run<T>(group: string, work: (hash: Hash) => Promise<T>): Promise<T>;
+  run<T>(group: string | undefined, work: (hash: Hash) => Promise<T>): Promise<T>;
   /** Places taken now. */
   readonly size: number;
   /** Number of times that no place was free. */
@@ -42,7 +42,7 @@ export function createGate(hash: Hash): Gate {
       }
       size += 1;
       try {
-        return await runInTurn(group, () => work(hash));
+        return await (group === undefined ? work(hash) : runInTurn(group, () => work(hash)));
       } finally {
         size -= 1;
       }

@@ -1,15 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createGate, type Gate } from './gate.ts';
-import { createHashQueue } from './hash-queue.ts';
+import { createHashQueue, type Lane } from './hash-queue.ts';
 import type { Slots } from './slots.ts';
 import { createHashThreads } from './threads.ts';
 
 const GATE_CHECK_MS = 10;
 
+export const LANES = ['phrases', 'passwords'] as const;
+export type LaneName = (typeof LANES)[number];
+
 export type Hashing = {
-  gate: Gate;
-  /** Phrases that wait for a slot now. */
-  readonly waiting: number;
+  /** One for each lane: what waits in one takes no place in the other. */
+  gates: Readonly<Record<LaneName, Gate>>;
+  lanes: Readonly<Record<LaneName, Pick<Lane, 'waiting'>>>;
   /**
    * Waits until all hashing is done, then ends the threads. A client that left may still have work under way.
    * @param cut ends the wait.
@@ -17,18 +20,20 @@ export type Hashing = {
   close(cut: AbortSignal): Promise<void>;
 };
 
-/** Hashing of phrases: a bounded gate, a queue before the slots, and threads. */
+/** Hashing of phrases and passwords: bounded gates, a queue of two lanes before the slots, and threads. */
 export function createHashing(slots: Slots): Hashing {
   const threads = createHashThreads();
-  const queue = createHashQueue(slots, threads.hashAll);
-  const gate = createGate(queue.hash);
+  const addLane = createHashQueue(slots, threads.hashAll);
+  const lanes = { phrases: addLane(), passwords: addLane() };
+  const gates = {
+    phrases: createGate(lanes.phrases.hash),
+    passwords: createGate(lanes.passwords.hash),
+  };
   return {
-    gate,
-    get waiting() {
-      return queue.waiting;
-    },
+    gates,
+    lanes,
     async close(cut) {
-      while (gate.size > 0 && !cut.aborted) await sleep(GATE_CHECK_MS);
+      while (gates.phrases.size + gates.passwords.size > 0 && !cut.aborted) await sleep(GATE_CHECK_MS);
       await threads.close();
     },
   };

@@ -12,5 +12,5 @@ try {
 } catch {}
 
 parentPort?.on('message', (batch: readonly Phrase[]) => {
-  parentPort?.postMessage(batch.map(({ phrase, salt }) => hashPhraseSync(phrase, salt)));
+  parentPort?.postMessage(batch.map(({ phrase, salt, cost }) => hashPhraseSync(phrase, salt, cost)));
 });

@@ -59,7 +59,11 @@ export function createHashThreads(): HashThreads {
       thread.job = Promise.withResolvers();
       // Copied, because a slice of Node's pool would be sent with the whole pool.
       thread.worker.postMessage(
-        batch.map(({ phrase, salt }) => ({ phrase: Uint8Array.from(phrase), salt: Uint8Array.from(salt) })),
+        batch.map(({ phrase, salt, cost }) => ({
+          phrase: Uint8Array.from(phrase),
+          salt: Uint8Array.from(salt),
+          cost,
+        })),
       );
       return thread.job.promise;
     },

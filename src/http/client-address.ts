@@ -56,6 +56,12 @@ export function createNetworkFinder(
   };
 }
 
+/** Of IPv6, what one customer of a provider may have many networks in: the /48 around a network. */
+export function widerNetworkOf(network: string): string | undefined {
+  const [, wider] = /^((?:[0-9a-f]{1,4}:){3})[0-9a-f]{1,4}::\/64$/.exec(network) ?? [];
+  return wider === undefined ? undefined : `${wider}:/48`;
+}
+
 /** Creates a check whether the peer of a request is a trusted proxy, whose forwarded headers count. */
 export function createPeerCheck({ proxies, isPeerProxy }: Trust): (request: IncomingMessage) => boolean {
   if (isPeerProxy) return () => true;

@@ -100,7 +100,10 @@ const SHARED_HEADERS = {
   ProxyAuthenticate: z
     .enum(['Bearer', 'Basic realm="Hushbox", Bearer'])
     .describe('How to authenticate; `Basic`, with the token as the password, only where the target is a whole URL.'),
-  WwwAuthenticate: z.literal('Bearer').describe('How to authenticate.'),
+  WwwAuthenticate: z
+    .string()
+    .regex(/^(?:Bearer|DPoP algs="[\w ]+")$/)
+    .describe('How to authenticate; `DPoP` where a request came with a proof.'),
 };
 
 /** Headers that come with a status, whatever the code. */

@@ -11,6 +11,18 @@ import { validate } from './validate.ts';
 /** Members by name. A description and an example of a schema are its `meta`. */
 type Shape = Readonly<Record<string, z.ZodType>>;
 
+type SecurityScheme =
+  | 'none'
+  | 'createToken'
+  | 'proxyToken'
+  | 'proxyAuthorization'
+  | 'sessionToken'
+  | 'sessionBearer'
+  | 'sessionProof';
+
+/** What a request of a logged-in client carries. */
+export const SESSION = ['sessionToken', 'sessionBearer', 'sessionProof'] as const satisfies readonly SecurityScheme[];
+
 /** The one definition of a route: the router, the checks of its input and the OpenAPI document come from it. */
 export type Operation<
   Param extends string = string,
@@ -27,7 +39,7 @@ export type Operation<
   /** In Markdown. */
   description?: string;
   /** Schemes that a request may use; `none` if it may also use none. Default: nothing is needed. */
-  security?: readonly ('none' | 'createToken' | 'proxyToken' | 'proxyAuthorization')[];
+  security?: readonly SecurityScheme[];
   params?: Readonly<Record<Param, z.ZodType>>;
   /** Documented here, and read by the handler. */
   headers?: Shape;
@@ -130,7 +142,7 @@ export function route<
         ctx,
         request: ctx.req,
         params: params as Record<Param, string>,
-        query: (query ? validate(query, { ...ctx.query }) : {}) as z.output<Query>,
+        query: (query ? validate(query, { ...ctx.query }, 'The query') : {}) as z.output<Query>,
         readBody: () => readBody(ctx.req),
       });
       if (value !== undefined) {

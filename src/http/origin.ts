@@ -31,11 +31,11 @@ const UNKNOWN_HOST =
 
 const PREFLIGHT = {
   'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE',
-  'access-control-allow-headers': 'Authorization, Content-Type, Destination, Idempotency-Key',
+  'access-control-allow-headers': 'Authorization, Content-Type, Destination, DPoP, Idempotency-Key, Token',
   'access-control-max-age': '600',
 };
 /** What a page may read of an answer, beside what every page may (Fetch, "CORS-safelisted response-header name"). */
-const EXPOSED = 'Allow, Retry-After, WWW-Authenticate, X-Request-Id';
+const EXPOSED = 'Allow, Link, Retry-After, WWW-Authenticate, X-Request-Id';
 
 /**
  * Keeps out what other websites make a browser send: by a name that they point at a loopback address (DNS rebinding,

@@ -144,7 +144,7 @@ function answerError(ctx: Context, error: AppError, pageOfNoRoute: ErrorPage | u
   ctx.status = status;
   if (showPage) showPage(ctx, error);
   else answer(ctx, status, errorBody(error, ctx.state.requestId));
-  if (status === 401) ctx.set('www-authenticate', 'Bearer'); // RFC 9110 §15.5.2
+  if (status === 401) ctx.set('www-authenticate', ctx.state.challenge ?? 'Bearer'); // RFC 9110 §15.5.2
   if (status === 407) ctx.set('proxy-authenticate', ctx.state.challenge ?? 'Bearer');
   if (error.retryAfterSeconds !== undefined) ctx.set('retry-after', String(error.retryAfterSeconds));
 }

@@ -5,10 +5,11 @@ type Issue = z.core.$ZodIssue;
 
 /**
  * Checks input against a schema.
+ * @param whole what the input is called, for the answer.
  * @throws AppError INVALID_REQUEST, which names each wrong member. Of unknown members it names the allowed ones instead,
  *   because the name of an unknown member can be a secret typed in the wrong place.
  */
-export function validate<T extends z.ZodObject>(schema: T, input: unknown): z.output<T> {
+export function validate<T extends z.ZodObject>(schema: T, input: unknown, whole = 'The body'): z.output<T> {
   const result = schema.safeParse(input);
   if (result.success) return result.data;
   const unknown = new Set(result.error.issues.filter(isUnknownMember).map(memberOf));
@@ -16,7 +17,7 @@ export function validate<T extends z.ZodObject>(schema: T, input: unknown): z.ou
   const issues = result.error.issues.filter((issue) => issue.code !== 'custom' || !unknown.has(memberOf(issue)));
   const tooLarge = issues.find((issue) => issue.code === 'custom' && issue.params?.tooLarge);
   throw new AppError(tooLarge ? 'TOO_LARGE' : 'INVALID_REQUEST', {
-    detail: issues.map((issue) => sentence(schema, issue)).join('; '),
+    detail: issues.map((issue) => sentence(schema, issue, whole)).join('; '),
   });
 }
 
@@ -28,11 +29,11 @@ function memberOf({ path }: Issue): string {
   return path.join('.');
 }
 
-function sentence(schema: z.ZodObject, issue: Issue): string {
+function sentence(schema: z.ZodObject, issue: Issue, whole: string): string {
   const member = memberOf(issue);
   if (!isUnknownMember(issue)) return `${member} ${issue.message}`;
   const known = Object.keys(shapeAt(schema, issue.path)).join(', ');
-  return `${member || 'The body'} has an unknown member; allowed are: ${known}`;
+  return `${member || whole} has an unknown member; allowed are: ${known}`;
 }
 
 function shapeAt(schema: z.ZodObject, path: readonly PropertyKey[]): Record<string, unknown> {

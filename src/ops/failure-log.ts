@@ -2,10 +2,10 @@ import { AppError, type ErrorCode } from '../errors.ts';
 import { type Log, reasonOf } from './log.ts';
 
 const INTERVAL_MS = 1_000;
-const FAIL_ALIKE: ReadonlySet<ErrorCode> = new Set(['STORAGE_UNAVAILABLE', 'STORAGE_FULL']);
+const FAIL_ALIKE: ReadonlySet<ErrorCode> = new Set(['STORAGE_UNAVAILABLE', 'STORAGE_FULL', 'AUTH_UNAVAILABLE']);
 
 /**
- * Logs requests that failed on our side. While storage is unavailable or full, every request fails in the same way: then
+ * Logs requests that failed on our side. While storage is unavailable or full, or tokens cannot be checked, every request fails in the same way: then
  * one line a second is written, with the number of failures since the last line.
  * @param isStarting until then a storage that does not answer is no error: health checks ask before it can.
  */

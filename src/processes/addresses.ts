@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { AuthAddress } from '../business/auth-client.ts';
 import type { Config } from '../config/config.ts';
 import type { Address } from '../http/listen.ts';
 import { internalSocketPath } from './internal-socket.ts';
@@ -16,4 +17,14 @@ export function addressesOf(config: Config, { number, internalFirstName }: Place
       ? { port: INTERNAL_PORT, host: INTERNAL_HOST }
       : { socketPath: internalSocketPath(DATA_DIR), firstName: internalFirstName },
   };
+}
+
+/** Every address of the machine can be reached at the loopback address. */
+const LOOPBACK_OF: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+
+/** Where the service is asked that knows tokens: by default that of this program. */
+export function authAddressOf({ AUTH_URL, INTERNAL_PORT, INTERNAL_HOST, DATA_DIR }: Config): AuthAddress {
+  if (AUTH_URL) return AUTH_URL;
+  if (!INTERNAL_PORT) return { socketPath: internalSocketPath(DATA_DIR) };
+  return { protocol: 'http:', hostname: LOOPBACK_OF[INTERNAL_HOST] ?? INTERNAL_HOST, port: INTERNAL_PORT };
 }

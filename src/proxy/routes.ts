@@ -15,7 +15,7 @@ import { addedToAnswers, isLoop, valuesOf } from './headers.ts';
 const forwardRequest = operation('forwardRequest', 'POST', '/proxy', {
   summary: 'Sign a request and send it on',
   description: [
-    'The body is passed on unchanged, whatever its type and length, as a POST to `Destination`, or to `/server` without one. `x-my-jwt` is added: a JWT with the header `{"alg":"HS512","typ":"JWT"}` and the claims `iat` (seconds), `jti` (128 random bits) and `payload` with `user` and `date` (YYYY-MM-DD, UTC). Nothing is sent twice, and redirects are not followed.',
+    'The body is passed on unchanged, whatever its type and length, as a POST to `Destination`, or to `/server` without one. `x-my-jwt` is added: a JWT with the header `{"alg":"HS512","typ":"JWT"}` and the claims `iat` (seconds), `jti` (128 random bits) and `payload` with `user` and `date` (YYYY-MM-DD, UTC). `user` is the email address of the account that is logged in, if the request carries a token of `POST /login` (one that is not valid is `UNAUTHORIZED`; any other `token` or `Authorization` is ignored), and otherwise the same for all. Nothing is sent twice, and redirects are not followed.',
     'Not passed on: hop-by-hop headers, `Proxy`, `Proxy-…`, `Destination`, `Cookie`, `Authorization`, `token`, `DPoP`, `X-CSRFToken`, `Forwarded`, `X-Forwarded-…`, `X-Real-IP`, an `x-my-jwt` of the client, and any of these with `_` or `.` in place of `-`. `Expect: 100-continue` is passed on, and the body is asked for once the destination asks. `Via` is added, with a name of this installation (`hushbox-` and 8 hex digits); if that name is already in it, the answer is `LOOP_DETECTED`.',
     "The destination's status, headers and body come back. Not passed back: hop-by-hop headers, `Set-Cookie`, `Clear-Site-Data`, `Alt-Svc`, `Strict-Transport-Security`, `NEL`, `Report-To`, `Access-Control-…`, `X-Accel-…`, `X-Sendfile`, `Accept-CH`, `Set-Login`, `Sec-Session-Registration` and their like, `WWW-Authenticate: Basic`, trailers, and every header that this server sets in all its answers; `Content-Security-Policy` is `sandbox`. An answer that breaks off breaks off here too.",
     'The same as a proxy of HTTP (RFC 9110 §3.7): a POST whose request target is the whole URL of another server, as `curl -x` sends it, goes there. `Proxy-Authorization` may then be `Basic`, with the token as the password. Any other method is 405; where no proxy is served, such a request is 421.',
@@ -41,10 +41,14 @@ const forwardRequest = operation('forwardRequest', 'POST', '/proxy', {
   ),
   passedOn: 'What the destination answered, with any status.',
   errors: [
+    'UNAUTHORIZED',
+    'REPLAY_DETECTED',
     'DESTINATION_FORBIDDEN',
     'PROXY_AUTHENTICATION_REQUIRED',
     'UPSTREAM_FAILED',
     'DESTINATION_BUSY',
+    'RATE_LIMITED',
+    'AUTH_UNAVAILABLE',
     'DRAINING',
     'STORAGE_UNAVAILABLE',
     'UPSTREAM_TIMEOUT',
@@ -61,8 +65,10 @@ export const proxyApi: ApiPart = {
 export type ProxyParts = ForwardParts & {
   /** Decide who may have requests signed. */
   guards: readonly Guard[];
-  /** Makes the token of one request. */
-  sign(): string;
+  /** Makes the token of one request. @param user who sends it; undefined for somebody who is not known. */
+  sign(user: string | undefined): string;
+  /** @returns who is logged in, if anybody. @throws AppError for credentials that are not valid. */
+  findUser(ctx: Context): Promise<string | undefined>;
 };
 export type ProxyRouteParts = ProxyParts & {
   /** Takes the token of a request without a destination; its answer, or the error it throws, comes back. */
@@ -70,17 +76,18 @@ export type ProxyRouteParts = ProxyParts & {
 };
 
 /** Signs requests and sends them on. */
-export function proxyRoute({ guards, sign, receive, ...parts }: ProxyRouteParts): Route {
+export function proxyRoute({ guards, sign, findUser, receive, ...parts }: ProxyRouteParts): Route {
   const added = addedToAnswers(parts.ownName);
   return route(forwardRequest, guards, async ({ ctx, request }) => {
     if (isLoop(request, parts.ownName)) throw new AppError('LOOP_DETECTED');
     const destination = findDestination(request);
+    const user = await findUser(ctx);
     if (destination !== undefined) {
-      await forward(ctx, destination, sign(), parts);
+      await forward(ctx, destination, sign(user), parts);
       return undefined;
     }
     await dropBody(request, Number.POSITIVE_INFINITY);
-    const received = await receive(sign());
+    const received = await receive(sign(user));
     for (let index = 0; index < added.length; index += 2) ctx.set(added[index] as string, added[index + 1] as string);
     return received;
   });
@@ -108,7 +115,8 @@ export function forwardProxy(
     }
     for (const guard of parts.guards) await guard(ctx);
     if (isLoop(ctx.req, parts.ownName)) throw new AppError('LOOP_DETECTED');
-    await forward(ctx, url, parts.sign(), parts);
+    const user = await parts.findUser(ctx);
+    await forward(ctx, url, parts.sign(user), parts);
   }
 
   return (ctx) => {

@@ -129,8 +129,10 @@ const CODE_OF_REFUSAL = { rate: 'RATE_LIMITED', quota: 'QUOTA_EXCEEDED', full: '
 
 function refuseIf(refusal: Refusal | undefined): void {
   if (!refusal) return;
-  const retryAfterSeconds = Math.ceil(refusal.retryAfterMs / 1000);
-  throw new AppError(CODE_OF_REFUSAL[refusal.reason], { retryAfterSeconds });
+  throw new AppError(CODE_OF_REFUSAL[refusal.reason], {
+    retryAfterSeconds: Math.ceil(refusal.retryAfterMs / 1000),
+    ...(refusal.reason === 'rate' && { detail: 'Too many secrets created in a short time' }),
+  });
 }
 
 function parse(text: string): ReceiptKey {

@@ -1,5 +1,6 @@
 import type { AccountStore } from '../auth/accounts/store.ts';
 import type { SessionStore, SightingStore } from '../auth/sessions/store.ts';
+import type { CustomerStore } from '../business/store.ts';
 import type { Config } from '../config/config.ts';
 import type { FenceState, FenceStore } from '../fence/store.ts';
 import type { LimitStore } from '../limits/store.ts';
@@ -15,6 +16,7 @@ export type Storage = {
   fence: FenceStore;
   limits: LimitStore;
   sink: SinkStore;
+  customers: CustomerStore;
   accounts: AccountStore;
   sessions: SessionStore;
   sightings: SightingStore;

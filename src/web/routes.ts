@@ -43,8 +43,10 @@ type Receipt = {
 type Status = { startedAt: number; uptimeSeconds: number; requests: number };
 
 export type Web = {
-  /** `GET /`, the page to create a secret, and the files that pages load. */
-  routes: Route[];
+  /** `GET /`, the page to create a secret. */
+  createRoutes: Route[];
+  /** The files that pages load. */
+  assetRoutes: Route[];
   /** For a browser that opens a link: asks before it reads, or says why there is nothing to read. */
   secretPage: Page<Waiting>;
   receiptPage: Page<Receipt>;
@@ -112,7 +114,8 @@ export function createWeb({ limits, publicUrl, needsToken }: WebParts): Web {
     show.error(ctx, { title, ...NO_PARTS, ...Object.fromEntries(parts.map((part) => [part, true])) });
 
   return {
-    routes: [showCreatePage, ...assetRoutes()],
+    createRoutes: [showCreatePage],
+    assetRoutes: assetRoutes(),
     secretPage: {
       show: (ctx, found) => show.secret(ctx, valuesOf(found)),
       showError(ctx, { code }) {

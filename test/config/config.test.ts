@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { type Config, listSettings, readConfig } from '../../src/config/config.ts';
+import { type Config, listSettings, parseEnvironment, readConfig } from '../../src/config/config.ts';
 import { temporaryFolder } from '../support/storage/storage.ts';
 
 const KEY = Buffer.alloc(32, 0xa7);
@@ -37,8 +37,12 @@ test('an empty environment gives the documented defaults', (t) => {
     EGRESS_DNS: [],
     PROXY_USER: 'username',
     PROXY_OPEN: 'false',
+    SERVICES: ['secrets', 'proxy', 'auth', 'business'],
     SECRET_MAX_BYTES: 65_536,
     SECRET_TTL_MAX_SECONDS: 604_800,
+    SESSION_IDLE_SECONDS: 1800,
+    SESSION_MAX_SECONDS: 43_200,
+    SINGLE_SESSION: 'false',
     LOG_LEVEL: 'info',
     sqlitePath: resolve('data/hushbox.db'),
     files: {},
@@ -65,6 +69,8 @@ const NUMBERS: [name: keyof Config, least: number, most: number][] = [
   ['WORKERS', 1, 256],
   ['SECRET_MAX_BYTES', 1, 8_388_608],
   ['SECRET_TTL_MAX_SECONDS', 60, 31_536_000],
+  ['SESSION_IDLE_SECONDS', 5, 31_536_000],
+  ['SESSION_MAX_SECONDS', 5, 31_536_000],
   ['CREATES_PER_MINUTE', 1, 1_000_000],
   ['CLIENT_MAX_SECRETS', 1, 999_999_999],
   ['CLIENT_MAX_BYTES', 1, 999_999_999_999_999],
@@ -507,4 +513,50 @@ test('a problem says what is allowed, and with which command a key is made', (t)
     '  LOG_LEVEL must be trace, debug, info, warn, error, fatal or silent',
     '  MASTER_KEY must be set in production (openssl rand -hex 32)',
   ]);
+});
+
+test('services are named once each, in any order, and unknown ones are refused', (t) => {
+  t.deepEqual(readConfig({ SERVICES: ' business , auth,business' }).SERVICES, ['auth', 'business']);
+  for (const SERVICES of ['x', 'secrets,', ',', 'Secrets', 'secrets auth', 'secrets,all', 'kafka', 'secrets,kafka']) {
+    t.deepEqual(parseEnvironment({ SERVICES }).problems, [
+      'SERVICES must be a list of secrets, proxy, auth, business, separated by commas (kafka is not available yet)',
+    ]);
+  }
+});
+
+test('business alone needs no master key in production; whatever else is served does', (t) => {
+  const NODE_ENV = 'production';
+  const problems = (SERVICES: string): readonly string[] => parseEnvironment({ NODE_ENV, SERVICES }).problems;
+  t.deepEqual(problems('business'), []);
+  for (const services of ['secrets', 'auth', 'proxy', 'business,auth', '']) {
+    t.deepEqual(problems(services), ['MASTER_KEY must be set in production (openssl rand -hex 32)'], services);
+  }
+});
+
+test('AUTH_URL is the address of a listener, and nothing more', (t) => {
+  for (const [AUTH_URL, expected] of [
+    ['http://127.0.0.1:9464', { protocol: 'http:', hostname: '127.0.0.1', port: 9464 }],
+    ['http://[::1]:9464/', { protocol: 'http:', hostname: '::1', port: 9464 }],
+    ['https://auth.example', { protocol: 'https:', hostname: 'auth.example', port: 443 }],
+    ['http://auth', { protocol: 'http:', hostname: 'auth', port: 80 }],
+    ['unix:/run/hushbox/internal.sock', { socketPath: '/run/hushbox/internal.sock' }],
+  ] as const) {
+    t.deepEqual(readConfig({ AUTH_URL }).AUTH_URL, expected);
+  }
+  for (const AUTH_URL of [
+    ...['auth', '127.0.0.1:9464', 'ftp://a', 'http://u:p@a', 'http://a/b', 'http://a?b', 'http://a#b', 'unix:run'],
+    ...['unix:', `unix:/${'x'.repeat(107)}`, 'http://'],
+  ]) {
+    const { problems } = parseEnvironment({ AUTH_URL });
+    t.deepEqual(problems, ['AUTH_URL must be http://host:port, https://host:port or unix:/path'], AUTH_URL);
+  }
+});
+
+test('business without anybody who knows tokens is warned about', (t) => {
+  const isWarned = (env: Record<string, string>): boolean =>
+    parseEnvironment(env).warnings.some((warning) => warning.includes('AUTH_URL'));
+  t.true(isWarned({ SERVICES: 'business' }));
+  t.false(isWarned({ SERVICES: 'business', AUTH_URL: 'http://auth' }));
+  t.false(isWarned({ SERVICES: 'business,auth' }));
+  t.false(isWarned({}));
 });

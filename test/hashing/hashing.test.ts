@@ -1,6 +1,7 @@
 import test from 'ava';
 import { AppError } from '../../src/errors.ts';
 import { hashPhraseSync } from '../../src/hashing/argon2.ts';
+import { PHRASE_COST } from '../../src/hashing/cost.ts';
 import { createGate, MAX_PLACES } from '../../src/hashing/gate.ts';
 import { createHashQueue, MAX_BATCH, type Phrase } from '../../src/hashing/hash-queue.ts';
 import { createSharedSlots } from '../../src/hashing/slots.ts';
@@ -9,7 +10,7 @@ import { createLocalSlots } from '../support/process/slots.ts';
 
 const phrase = Buffer.from('correct horse');
 const salt = Buffer.alloc(16, 7);
-const one = { phrase, salt };
+const one = { phrase, salt, cost: PHRASE_COST };
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Hashes that end when the test says so: each batch's keys begin with the first byte of its phrases. */
@@ -63,7 +64,7 @@ test('closing waits for the hashes that run', async (t) => {
 
 test('no more batches run at once than there are slots, and each caller gets its own key', async (t) => {
   const hand = createHand();
-  const { hash } = createHashQueue(createLocalSlots(3), hand.hashAll);
+  const { hash } = createHashQueue(createLocalSlots(3), hand.hashAll)();
   const jobs = Array.from({ length: 60 }, (_, index) => hash(Uint8Array.of(index), salt));
   await turn();
   while (hand.running > 0) await hand.finishOne();
@@ -78,7 +79,7 @@ test('no more batches run at once than there are slots, and each caller gets its
 
 test('a short queue is spread over the free slots', async (t) => {
   const hand = createHand();
-  const { hash } = createHashQueue(createLocalSlots(4), hand.hashAll);
+  const { hash } = createHashQueue(createLocalSlots(4), hand.hashAll)();
   const jobs = Array.from({ length: 4 }, () => hash(phrase, salt));
   await turn();
   t.deepEqual(hand.sizes, [2, 1, 1]);
@@ -88,7 +89,7 @@ test('a short queue is spread over the free slots', async (t) => {
 
 test('a batch that fails rejects its own jobs and no others', async (t) => {
   const hand = createHand();
-  const { hash } = createHashQueue(createLocalSlots(1), hand.hashAll);
+  const { hash } = createHashQueue(createLocalSlots(1), hand.hashAll)();
   const jobs = Promise.allSettled(Array.from({ length: 3 }, () => hash(phrase, salt)));
   await turn();
   await hand.failOne();
@@ -115,7 +116,7 @@ test('a slot is given back after a few jobs even if some still wait, and every r
       freed += 1;
     },
   });
-  const { hash } = createHashQueue(slots, hand.hashAll);
+  const { hash } = createHashQueue(slots, hand.hashAll)();
   const jobs = Array.from({ length: 20 }, () => hash(phrase, salt));
   t.is(wished, 20);
   slots.grant();
@@ -148,7 +149,7 @@ test('a request that is still open serves the next job', async (t) => {
     },
     free: () => {},
   });
-  const { hash } = createHashQueue(slots, hand.hashAll);
+  const { hash } = createHashQueue(slots, hand.hashAll)();
   const jobs = Array.from({ length: 4 }, () => hash(phrase, salt));
   slots.grant();
   await turn();
@@ -164,7 +165,7 @@ test('a request that is still open serves the next job', async (t) => {
 
 test('if no place is free, work is refused before it begins', async (t) => {
   const free = Promise.withResolvers<void>();
-  const gate = createGate(createHashQueue(createLocalSlots(1), createHand().hashAll).hash);
+  const gate = createGate(createHashQueue(createLocalSlots(1), createHand().hashAll)().hash);
   const held = Array.from({ length: MAX_PLACES }, (_, index) => gate.run(String(index), () => free.promise));
   t.is(gate.size, MAX_PLACES);
   let hasBegun = false;
@@ -183,7 +184,7 @@ test('if no place is free, work is refused before it begins', async (t) => {
 });
 
 test('work of one group runs one at a time, in order, failures included; other groups are not held up', async (t) => {
-  const gate = createGate(createHashQueue(createLocalSlots(2), createHand().hashAll).hash);
+  const gate = createGate(createHashQueue(createLocalSlots(2), createHand().hashAll)().hash);
   const order: string[] = [];
   let release = (): void => {};
   const first = gate.run('a', async () => {
@@ -199,4 +200,31 @@ test('work of one group runs one at a time, in order, failures included; other g
   await t.throwsAsync(first);
   await second;
   t.deepEqual(order, ['other', 'first', 'second']);
+});
+
+test('work without a group does not wait for other work', async (t) => {
+  const free = Promise.withResolvers<void>();
+  const gate = createGate(createHashQueue(createLocalSlots(2), createHand().hashAll)().hash);
+  const held = gate.run(undefined, () => free.promise);
+  t.is(await gate.run(undefined, async () => 'done'), 'done');
+  free.resolve();
+  await held;
+});
+
+test('lanes take turns: however many wait in one, the first of the other is in the next batch', async (t) => {
+  const hand = createHand();
+  const addLane = createHashQueue(createLocalSlots(1), hand.hashAll);
+  const [flooded, other] = [addLane(), addLane()];
+  const flood = Array.from({ length: 40 }, () => flooded.hash(phrase, salt));
+  await turn();
+  let isServed = false;
+  const one = other.hash(phrase, salt).then(() => {
+    isServed = true;
+  });
+  t.deepEqual([flooded.waiting, other.waiting], [37, 1]);
+  await hand.finishOne();
+  await hand.finishOne();
+  t.true(isServed);
+  while (hand.running > 0) await hand.finishOne();
+  await Promise.all([...flood, one]);
 });

@@ -28,6 +28,7 @@ const withTerminal = testIf(hasScript, 'script').serial;
 /** As `make run` where everything is installed, because a test installs nothing. */
 const MAKE_RUN = ['make', '--old-file=node_modules/.installed', 'run'] as const;
 
+const DEMO = { username: 'demo@example.com', password: 'demo-password' };
 const MAKE_DEMO = ['make', '--old-file=node_modules/.installed', 'demo'] as const;
 
 function makeRun(t: ExecutionContext): Promise<ReadyProgram> {
@@ -63,13 +64,19 @@ withMake('make demo serves with the public key, says so, and ends as the program
   t.is((await send(program.base, '/proxy/', { a: 1 })).status, 201);
   t.like(Object.values((await send(program.base, '/server/')).body)[0], { payload: { user: 'username' } });
   const { JWT_HEX_SECRET = '', ...others } = demoEnv();
-  t.deepEqual(Object.keys(others), ['STORAGE_URL']);
+  t.deepEqual(Object.keys(others), ['STORAGE_URL', 'SESSION_IDLE_SECONDS']);
+  const { token } = (await send(program.base, '/login', DEMO)).body as { token: string };
+  const customers = await send(program.base, '/customers', undefined, { method: 'GET', headers: { token } });
+  t.is(Object.keys(customers.body).length, 200);
   const key = createTokenKey(Buffer.from(JWT_HEX_SECRET, 'hex'));
   const payload = { user: 'username', date: '2026-11-21' };
   const claims = { iat: Math.floor(Date.now() / 1000), jti: randomUUID(), payload };
   const call = { headers: { 'x-my-jwt': signToken(key, claims) } };
   t.is((await send(program.base, '/server/', {}, call)).status, 201);
-  t.regex(program.stdout(), /^A demonstration: .*\nHushbox is ready on /);
+  t.regex(
+    program.stdout(),
+    /^A demonstration: .*\nThe demonstration has the account demo@example\.com: .*\nHushbox is ready on /,
+  );
   const workers = program.workers();
   process.kill(program.primary(), 'SIGHUP');
   await untilReplaced(program, workers);

@@ -76,10 +76,20 @@ export const FAMILIES = {
   hushbox_exhausted_tries_total: counter(
     'Wrong phrases that used up the last try of a secret, at most one per hour and secret.',
   ),
-  hushbox_hash_queue_places: gauge('Places in the queue for hashing phrases.'),
-  hushbox_hash_queue_places_taken: gauge('Places taken, including phrases that are being hashed.'),
-  hushbox_hash_queue_waiting: gauge('Phrases that wait for a core to be hashed on.'),
-  hushbox_hash_queue_rejected_total: counter('Requests refused as BUSY because every place was taken.'),
+  hushbox_hash_queue_places: gauge('Places in the queue for hashing, by lane: `phrases` or `passwords`.', ['lane']),
+  hushbox_hash_queue_places_taken: gauge('Places taken, including what is being hashed.', ['lane']),
+  hushbox_hash_queue_waiting: gauge('Phrases and passwords that wait for a core to be hashed on.', ['lane']),
+  hushbox_hash_queue_rejected_total: counter('Requests refused as BUSY because every place of the lane was taken.', [
+    'lane',
+  ]),
+  hushbox_logins_total: counter(
+    'Log-ins that `succeeded`, were `refused`, or `limited` before the password was looked at.',
+    ['result'],
+  ),
+  hushbox_session_ends_total: counter(
+    'Requests that ended sessions: `ended` (log-out, or from the list), `others_ended`, `replayed` (without its cookie).',
+    ['reason'],
+  ),
   hushbox_webhook_results_total: counter(
     'Results of attempts to deliver an event: `delivered`, `gone` (410), `refused` (another status), `unreachable`, ' +
       '`forbidden` (address not allowed), `damaged`, `later` (not tried), `cut` (handed back); and events `given_up`.',
@@ -88,6 +98,12 @@ export const FAMILIES = {
   hushbox_webhook_delay_seconds: histogram(EVENT_BOUNDS, 'Time from an event until it is delivered.'),
   hushbox_webhook_events_waiting: gauge('Events not delivered yet, including those in progress.'),
   hushbox_webhook_oldest_event_seconds: gauge('Age of the oldest event not delivered yet; 0 without one.'),
+  hushbox_auth_calls_total: counter(
+    'Questions whether a token is good: `accepted`, `refused`, `unavailable` (no answer in time, or none that says so), `repeated` (asked once more).',
+    ['outcome'],
+  ),
+  hushbox_auth_call_duration_seconds: histogram(HTTP_BOUNDS, 'Time until a token was known to be good or not.'),
+  hushbox_customers_changed_total: counter('Customers that were `created`, `updated` or `deleted`.', ['change']),
   hushbox_egress_attempts_total: counter(
     'Outgoing requests: `answered` with any status, `failed`, `timeout`, `forbidden`, `busy`, `given_up` by the caller.',
     ['purpose', 'outcome'],

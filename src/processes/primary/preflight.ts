@@ -1,7 +1,7 @@
 import { accessSync, closeSync, constants, openSync, readdirSync, readSync, rmdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Config, Reading } from '../../config/config.ts';
+import { type Config, needsMasterKey, type Reading } from '../../config/config.ts';
 import { readFenceFile } from '../../fence/file.ts';
 import { makeFolder } from '../../files/make-folder.ts';
 import { isInUse } from '../../http/socket-file.ts';
@@ -41,8 +41,10 @@ function checkFiles(values: Partial<Config>, made: string[]): string[] {
   const { DATA_DIR, FENCE_FILE, MASTER_KEY, SOCKET_DIR, sqlitePath } = values;
   // Otherwise the folder need neither exist nor be writable.
   const isFenceKept = FENCE_FILE !== undefined && dirname(FENCE_FILE) === DATA_DIR;
-  const isTokenKeyMade = values.JWT_HEX_SECRET === undefined && values.NODE_ENV !== 'production';
-  const isDataKept = MASTER_KEY === undefined || values.INTERNAL_PORT === undefined || isFenceKept || isTokenKeyMade;
+  const isProxy = values.SERVICES?.includes('proxy');
+  const isTokenKeyMade = isProxy && values.JWT_HEX_SECRET === undefined && values.NODE_ENV !== 'production';
+  const isMasterKeyMade = needsMasterKey(values) && MASTER_KEY === undefined;
+  const isDataKept = isMasterKeyMade || values.INTERNAL_PORT === undefined || isFenceKept || isTokenKeyMade;
   const isOwnFolder = sqlitePath === undefined || DATA_DIR !== dirname(sqlitePath); // else it is checked below
   return [
     ...(DATA_DIR && isDataKept && isOwnFolder ? checkFolder('DATA_DIR', DATA_DIR, made) : []),

@@ -80,7 +80,7 @@ export async function runPrimary(config: Config, log: Log): Promise<void> {
   }
 
   obeySignals({ stop: ending.stop, kill: ending.killAll, roll: createRoll({ workers, count, log }) });
-  const whyNot = whyNoProxy(config);
+  const whyNot = config.SERVICES.includes('proxy') ? whyNoProxy(config) : undefined;
   if (whyNot) log.info(whyNot);
   workers.startAll();
 }

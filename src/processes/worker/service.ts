@@ -1,3 +1,5 @@
+import { hash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import type Koa from 'koa';
 import { type AppParts, createApp, createInternalApp } from '../../app.ts';
 import type { Clock } from '../../clock.ts';
@@ -10,6 +12,7 @@ import { createNetworkFinder, createPeerCheck, type Trust } from '../../http/cli
 import type { Site } from '../../http/origin.ts';
 import { whyNoProxy } from '../../keys/token-key.ts';
 import { createClientIds } from '../../limits/clients.ts';
+import { createLimiter } from '../../limits/limiter.ts';
 import type { Log } from '../../ops/log.ts';
 import type { Samples } from '../../ops/metrics/families.ts';
 import type { Meters } from '../../ops/metrics/meters.ts';
@@ -27,6 +30,8 @@ import { verifyToken } from '../../tokens/calls/verify.ts';
 import { createAttempt } from '../../webhooks/attempt.ts';
 import type { TakenEvent } from '../../webhooks/store.ts';
 import { createWebhooks } from '../../webhooks/webhooks.ts';
+import { createAuth } from './auth.ts';
+import { type BusinessService, openBusiness } from './business.ts';
 import { type Jobs, startJobs } from './jobs.ts';
 import { createTelemetry, type Telemetry } from './telemetry.ts';
 
@@ -34,9 +39,10 @@ import { createTelemetry, type Telemetry } from './telemetry.ts';
 export type ServiceParts = {
   config: Config;
   storage: Storage;
-  ring: KeyRing;
+  /** Undefined where nothing that is served needs a master key. */
+  ring: KeyRing | undefined;
   fence: Pick<Fence, 'refusedUntil'>;
-  hashing: Pick<Hashing, 'gate'>;
+  hashing: Pick<Hashing, 'gates'>;
   /** The bytes that sign `x-my-jwt`; without them there is neither a proxy nor a sink. */
   tokenKey: Uint8Array | undefined;
   clock: Clock;
@@ -58,7 +64,8 @@ export type Service = {
   internalApp: Koa;
   /** Counts a request that the HTTP parser refused. */
   onRefused(code: ErrorCode): void;
-  delivery: Dispatcher<TakenEvent>;
+  /** Undefined where secrets are not served. */
+  delivery: Dispatcher<TakenEvent> | undefined;
   /** Starts delivery and the periodic work. */
   startJobs(): Jobs;
   /** Lets deliveries and calls out end for a short while, then ends them. */
@@ -67,20 +74,22 @@ export type Service = {
 
 /** Puts the modules together: the one wiring, for the program and for the tests. */
 export function createService(parts: ServiceParts): Service {
-  const { config, storage, ring, fence, hashing, clock, log, meters, readTotals, isDraining } = parts;
+  const { config, storage, fence, clock, log, meters, readTotals, isDraining } = parts;
   const telemetry = createTelemetry(meters, log, parts.isStarting);
   const egress = openEgress(parts);
-  const delivery = createDelivery(parts, egress, telemetry);
-  const secrets = createSecrets({
-    store: storage.secrets,
-    ring,
-    gate: hashing.gate,
-    clock,
-    refusedUntil: fence.refusedUntil,
-    onEvent: telemetry.secretEvent,
-    notifier: createWebhooks({ ring, egress, isOpen: !isProduction(config) || config.CREATE_TOKEN !== undefined }),
-    delivery,
-  });
+  const networkOf = createNetworks(parts);
+  const idOf = createIds(parts);
+  const site = createSite(config, config.HOST, trustOf(config));
+  const { delivery, secrets } = createSecretService(parts, egress, telemetry);
+  const auth = config.SERVICES.includes('auth')
+    ? createAuth({
+        ...parts,
+        ...{ findNetwork: networkOf, idOf, onEvent: telemetry.sessionEvent },
+        expectCurrent: () => void fence.refusedUntil(),
+      })
+    : undefined;
+  const limiter = createLimiter({ store: storage.limits, idOf, clock, isOn: config.LIMITS === 'on' });
+  const business = openBusiness({ config, storage, site, networkOf, limiter, telemetry, clock });
   const health = {
     isDraining,
     async ping() {
@@ -91,10 +100,12 @@ export function createService(parts: ServiceParts): Service {
   return {
     app: createApp({
       ...health,
-      ...createSignedCalls(parts, egress),
-      site: createSite(config, config.HOST, trustOf(config)),
+      ...createSignedCalls(parts, egress, business),
+      site,
       secrets,
-      identify: createIdentify(parts),
+      auth,
+      business: business.business,
+      identify: config.LIMITS === 'off' ? () => undefined : (request) => idOf(networkOf(request)),
       limits: { secretMaxBytes: config.SECRET_MAX_BYTES, ttlMaxSeconds: config.SECRET_TTL_MAX_SECONDS },
       createToken: config.CREATE_TOKEN,
       proxyToken: config.PROXY_TOKEN,
@@ -109,6 +120,7 @@ export function createService(parts: ServiceParts): Service {
         ...createSite(config, config.INTERNAL_HOST, { ...trustOf(config), isPeerProxy: false }),
         corsOrigins: [],
       },
+      auth,
       token: config.INTERNAL_TOKEN,
       readTotals,
       requestLog: telemetry.internalRequestLog,
@@ -116,12 +128,13 @@ export function createService(parts: ServiceParts): Service {
     onRefused: telemetry.refused,
     delivery,
     startJobs() {
-      delivery.start();
+      delivery?.start();
       return startServiceJobs(parts, delivery);
     },
     async stop(cut) {
-      await delivery.stop(cut);
+      await delivery?.stop(cut);
       await egress.close();
+      business.close();
     },
   };
 }
@@ -153,7 +166,33 @@ function openEgress({ config, meters }: ServiceParts): Egress {
   return egress;
 }
 
-function createDelivery(parts: ServiceParts, egress: Egress, telemetry: Telemetry): Dispatcher<TakenEvent> {
+/** Secrets, and the delivery of their events. */
+function createSecretService(
+  parts: ServiceParts,
+  egress: Egress,
+  telemetry: Telemetry,
+): Pick<Service, 'delivery'> & Pick<AppParts, 'secrets'> {
+  const { config, storage, ring, fence, hashing, clock } = parts;
+  if (!ring || !config.SERVICES.includes('secrets')) return { delivery: undefined, secrets: undefined };
+  const delivery = createDelivery({ ...parts, ring }, egress, telemetry);
+  const secrets = createSecrets({
+    store: storage.secrets,
+    ring,
+    gate: hashing.gates.phrases,
+    clock,
+    refusedUntil: fence.refusedUntil,
+    onEvent: telemetry.secretEvent,
+    notifier: createWebhooks({ ring, egress, isOpen: !isProduction(config) || config.CREATE_TOKEN !== undefined }),
+    delivery,
+  });
+  return { delivery, secrets };
+}
+
+function createDelivery(
+  parts: ServiceParts & { ring: KeyRing },
+  egress: Egress,
+  telemetry: Telemetry,
+): Dispatcher<TakenEvent> {
   const { config, storage, ring, clock, random, log } = parts;
   const claimsFor = createCallClaims({ clock, randomBytes });
   const onError = (err: unknown): void => log.warn({ err }, 'an event was not delivered and will be tried again');
@@ -169,29 +208,37 @@ function createDelivery(parts: ServiceParts, egress: Egress, telemetry: Telemetr
 }
 
 /** Both ends of a signed call: the proxy that signs and sends, and the sink that verifies. */
-function createSignedCalls(parts: ServiceParts, { send }: Egress): Pick<AppParts, 'sink' | 'proxy'> {
+function createSignedCalls(
+  parts: ServiceParts,
+  { send }: Egress,
+  { findUser }: Pick<BusinessService, 'findUser'>,
+): Pick<AppParts, 'sink' | 'proxy'> {
   const { config, storage, tokenKey, clock } = parts;
-  if (!tokenKey) return { sink: undefined, proxy: undefined };
+  if (!tokenKey || !config.SERVICES.includes('proxy')) return { sink: undefined, proxy: undefined };
   const key = createTokenKey(tokenKey);
   const sink = createSink({ store: storage.sink, verify: (token) => verifyToken(key, token, clock()), clock });
   if (whyNoProxy(config)) return { sink, proxy: undefined };
   const claimsFor = createCallClaims({ clock, randomBytes });
-  const sign = (): string => signToken(key, claimsFor(config.PROXY_USER));
-  return { sink, proxy: { sign, send, ownName: ownNameOf(key), ...parts.proxy } };
+  const sign = (user = config.PROXY_USER): string => signToken(key, claimsFor(user));
+  return { sink, proxy: { sign, findUser, send, ownName: ownNameOf(key), ...parts.proxy } };
 }
 
-function createIdentify({ config, ring, log }: ServiceParts): AppParts['identify'] {
-  if (config.LIMITS === 'off') return () => undefined;
-  const findNetwork = createNetworkFinder(trustOf(config), () =>
+type Networks = (request: IncomingMessage) => string;
+
+function createNetworks({ config, log }: ServiceParts): Networks {
+  return createNetworkFinder(trustOf(config), () =>
     log.warn('a trusted proxy sends an X-Forwarded-For that is no list of addresses: its clients share limits'),
   );
-  const idOf = createClientIds(ring);
-  return (request) => idOf(findNetwork(request));
+}
+
+/** Without a master key, names of limits are only hashed: what is counted there is forgotten within minutes. */
+function createIds({ ring }: ServiceParts): (name: string) => Uint8Array {
+  return ring ? createClientIds(ring) : (name) => hash('sha256', name, 'buffer');
 }
 
 function startServiceJobs(
   { storage, ring, fence, clock, meters, log }: ServiceParts,
-  delivery: Dispatcher<TakenEvent>,
+  delivery: Service['delivery'],
 ): Jobs {
   return startJobs({
     secrets: storage.secrets,
@@ -200,10 +247,10 @@ function startServiceJobs(
     sightings: storage.sightings,
     clock,
     refusedUntil: fence.refusedUntil,
-    refreshKeys: ring.refresh,
+    refreshKeys: () => ring?.refresh(),
     onExpired(count) {
       meters.count('hushbox_secrets_expired_total', '', count);
-      delivery.wake(); // some of them may have an event
+      delivery?.wake(); // some of them may have an event
     },
     onError: (err) => log.warn({ err }, 'a sweep failed and will be tried again'),
   });

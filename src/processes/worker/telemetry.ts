@@ -1,6 +1,9 @@
+import type { OnSessionEvent, SessionEvent } from '../../auth/sessions/events.ts';
+import { AUTH_OUTCOMES, type AuthOutcome } from '../../business/auth-client.ts';
+import { type Change, CUSTOMER_EVENTS, type CustomerEvent } from '../../business/customers.ts';
 import type { ErrorCode } from '../../errors.ts';
 import type { RequestLog } from '../../http/respond.ts';
-import { createAudit } from '../../ops/audit.ts';
+import { type AuditEvent, createAudit } from '../../ops/audit.ts';
 import { createFailureLog } from '../../ops/failure-log.ts';
 import type { Log } from '../../ops/log.ts';
 import { measureRefusal, measureRequest } from '../../ops/metrics/measure.ts';
@@ -15,6 +18,10 @@ export type Telemetry = {
   internalRequestLog: RequestLog;
   refused(code: ErrorCode): void;
   secretEvent(event: SecretEvent, requestId?: string): void;
+  customerEvent(event: CustomerEvent, customerId: string, change: Change): void;
+  /** @param ms how long a question about a token took; undefined for one that was asked once more. */
+  authCall(outcome: AuthOutcome, ms?: number): void;
+  sessionEvent: OnSessionEvent;
   /** @param ageMs of the event. */
   webhookResult(result: DeliveryResult, ageMs: number): void;
 };
@@ -28,9 +35,33 @@ const COUNTER_OF = {
   tries_exhausted: 'hushbox_exhausted_tries_total',
 } as const satisfies Record<SecretEvent, unknown>;
 
+type SessionEventType = SessionEvent['type'];
+
+/** What is counted of an event of sessions: a family and its label. */
+const SESSION_COUNTS = {
+  created: ['hushbox_logins_total', 'succeeded'],
+  refused: ['hushbox_logins_total', 'refused'],
+  limited: ['hushbox_logins_total', 'limited'],
+  ended: ['hushbox_session_ends_total', 'ended'],
+  others_ended: ['hushbox_session_ends_total', 'others_ended'],
+  replayed: ['hushbox_session_ends_total', 'replayed'],
+} as const satisfies Record<SessionEventType, unknown>;
+
+/** `limited` is none: whoever floods the log-in would fill the log. */
+const SESSION_AUDITS: Readonly<Partial<Record<SessionEventType, AuditEvent>>> = {
+  created: 'session.created',
+  refused: 'login.refused',
+  ended: 'session.ended',
+  others_ended: 'session.others_ended',
+  replayed: 'session.replay_detected',
+};
+
 export function createTelemetry(meters: Meters, log: Log, isStarting: () => boolean): Telemetry {
   const audit = createAudit(log);
+  for (const outcome of AUTH_OUTCOMES) meters.count('hushbox_auth_calls_total', outcome, 0);
+  for (const event of CUSTOMER_EVENTS) meters.count('hushbox_customers_changed_total', event, 0);
   for (const result of DELIVERY_RESULTS) meters.count('hushbox_webhook_results_total', result, 0);
+  for (const [family, label] of Object.values(SESSION_COUNTS)) meters.count(family, label, 0);
   const common = {
     failed: createFailureLog(log, isStarting),
     broken: (err: unknown) => log.debug({ err }, 'connection broken'),
@@ -48,6 +79,21 @@ export function createTelemetry(meters: Meters, log: Log, isStarting: () => bool
     secretEvent(event, requestId) {
       meters.count(COUNTER_OF[event]);
       if (event === 'burned' || event === 'tries_exhausted') audit(`secret.${event}`, requestId);
+    },
+    customerEvent(event, customerId, { userId, requestId }) {
+      meters.count('hushbox_customers_changed_total', event);
+      audit(`customer.${event}`, requestId, { account: userId, customer: customerId });
+    },
+    authCall(outcome, ms) {
+      meters.count('hushbox_auth_calls_total', outcome);
+      if (ms !== undefined) meters.observe('hushbox_auth_call_duration_seconds', '', ms / 1000);
+    },
+    sessionEvent(event, requestId) {
+      const [family, label] = SESSION_COUNTS[event.type];
+      meters.count(family, label);
+      const audited = SESSION_AUDITS[event.type];
+      const { accountId: account, sessionId: session } = { accountId: undefined, sessionId: undefined, ...event };
+      if (audited) audit(audited, requestId, { account, session });
     },
     webhookResult(result, ageMs) {
       meters.count('hushbox_webhook_results_total', result);

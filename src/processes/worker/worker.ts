@@ -1,9 +1,9 @@
 import { pulse } from '../../clock.ts';
-import type { Config } from '../../config/config.ts';
+import { type Config, needsMasterKey } from '../../config/config.ts';
 import { createFence, type Fence, type FenceReport } from '../../fence/fence.ts';
 import { startHeartbeat } from '../../fence/heartbeat.ts';
 import { MAX_PLACES } from '../../hashing/gate.ts';
-import { createHashing, type Hashing } from '../../hashing/hashing.ts';
+import { createHashing, type Hashing, LANES } from '../../hashing/hashing.ts';
 import type { Slots } from '../../hashing/slots.ts';
 import type { Connections } from '../../http/connection-limit.ts';
 import { bindAgain, type DrainOptions, type Listener, listen } from '../../http/listen.ts';
@@ -60,12 +60,19 @@ export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
   let isStarting = true;
   let isDraining = false;
   const storage = await openMeasuredStorage(parts);
-  const ring = openRing(parts); // not before: no key is made for a storage that cannot be opened
+  const ring = needsMasterKey(config) ? openRing(parts) : undefined; // not before: no key is made for a storage that cannot be opened
   const fence = openFence(parts, storage.fence);
   const heartbeat = startHeartbeat(fence);
   const hashing = openHashing(parts);
   const service = createService({
-    ...{ config, storage, ring, fence, hashing, tokenKey: loadTokenKey(config) },
+    ...{
+      config,
+      storage,
+      ring,
+      fence,
+      hashing,
+      tokenKey: config.SERVICES.includes('proxy') ? loadTokenKey(config) : undefined,
+    },
     ...{ clock: Date.now, random: Math.random, log, meters, readTotals },
     ...{ isStarting: () => isStarting, isDraining: () => isDraining },
   });
@@ -185,10 +192,12 @@ function reportTo(log: Log): FenceReport {
 
 function openHashing({ slots, meters }: WorkerParts): Hashing {
   const hashing = createHashing(slots);
-  meters.watch('hushbox_hash_queue_places', '', () => MAX_PLACES);
-  meters.watch('hushbox_hash_queue_places_taken', '', () => hashing.gate.size);
-  meters.watch('hushbox_hash_queue_waiting', '', () => hashing.waiting);
-  meters.watch('hushbox_hash_queue_rejected_total', '', () => hashing.gate.rejected);
+  for (const lane of LANES) {
+    meters.watch('hushbox_hash_queue_places', lane, () => MAX_PLACES);
+    meters.watch('hushbox_hash_queue_places_taken', lane, () => hashing.gates[lane].size);
+    meters.watch('hushbox_hash_queue_waiting', lane, () => hashing.lanes[lane].waiting);
+    meters.watch('hushbox_hash_queue_rejected_total', lane, () => hashing.gates[lane].rejected);
+  }
   return hashing;
 }
 

@@ -89,6 +89,9 @@ export function createMongoAccountStore(parts: Parts): AccountStore {
 
 type Addresses = ReturnType<typeof createAddresses>;
 
+/** No account has it. */
+const NO_ID = '';
+
 function createAddresses({ accounts, addresses }: Pick<Parts, 'accounts' | 'addresses'>) {
   async function remove({ _id, email }: Pick<AccountDocument, '_id' | 'email'>): Promise<void> {
     await addresses().deleteMany({ _id: email, account: _id });
@@ -100,9 +103,9 @@ function createAddresses({ accounts, addresses }: Pick<Parts, 'accounts' | 'addr
     /** @returns the account that has this address, finished or not. */
     async owner(email: string): Promise<AccountDocument | undefined> {
       const address = await addresses().findOne({ _id: email });
-      if (!address) return undefined;
-      const found = await accounts().findOne({ _id: address.account }, { projection: { sessions: 0 } });
-      if (!found) await remove({ _id: address.account, email });
+      // Asked in either case: otherwise the time of a log-in would show which addresses have accounts.
+      const found = await accounts().findOne({ _id: address?.account ?? NO_ID }, { projection: { sessions: 0 } });
+      if (address && !found) await remove({ _id: address.account, email });
       return found ?? undefined;
     },
 

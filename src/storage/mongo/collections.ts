@@ -65,6 +65,9 @@ export type LimitDocument = { _id: Uint8Array; fullAt: number; removeAt: Date };
 
 export type ClaimsDocument = { _id: Uint8Array; receivedAt: number; claims: string; removeAt: Date };
 
+/** `_id` is the customer's id. */
+export type CustomerDocument = { _id: string; name: string; dob: string; updatedAt: number };
+
 export type AccountDocument = Omit<NewAccount, 'id'> & {
   _id: string;
   version: number;
@@ -138,6 +141,12 @@ export const CLAIMS = kept<ClaimsDocument>({
   isCounted: true,
 });
 
+export const CUSTOMERS = kept<CustomerDocument>({
+  name: 'customers',
+  indexes: [{ name: 'youngest', key: { dob: -1, _id: -1 } }],
+  isCounted: true,
+});
+
 export const ACCOUNTS = kept<AccountDocument>({ name: 'accounts', indexes: [REMOVE], isCounted: true });
 
 export const ADDRESSES = kept<AddressDocument>({ name: 'addresses', indexes: [], isCounted: true });
@@ -153,7 +162,7 @@ export const SIGHTINGS = kept<SightingDocument>({ name: 'sightings', indexes: [R
 /** Every collection: opening, measuring and inspecting walk this list. */
 export const COLLECTIONS: readonly Listed[] = [
   ...[SECRETS, CLIENTS, LIMITS, CLAIMS],
-  ...[ACCOUNTS, ADDRESSES, SESSIONS, SIGHTINGS],
+  ...[ACCOUNTS, ADDRESSES, SESSIONS, SIGHTINGS, CUSTOMERS],
 ];
 
 export function fenceIn(database: Db): Collection<FenceDocument> {

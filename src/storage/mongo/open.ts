@@ -12,11 +12,13 @@ import {
   CLAIMS,
   CLIENTS,
   COLLECTIONS,
+  CUSTOMERS,
   LIMITS,
   SECRETS,
   SESSIONS,
   SIGHTINGS,
 } from './collections.ts';
+import { createMongoCustomerStore } from './customers.ts';
 import { type Connection, isStandalone, keepConnection } from './engine/connection.ts';
 import { hasCode, NAMESPACE_NOT_FOUND } from './engine/error-codes.ts';
 import { reasonOf } from './engine/reason.ts';
@@ -72,6 +74,7 @@ export async function openMongo(
     events: createMongoEventStore(secrets),
     fence,
     sink: createMongoSinkStore(() => CLAIMS.in(database()), capacity),
+    customers: createMongoCustomerStore(() => CUSTOMERS.in(database()), capacity),
     limits: createMongoLimitStore(() => LIMITS.in(database())),
     accounts: createMongoAccountStore({ accounts, addresses: () => ADDRESSES.in(database()), sessions, capacity }),
     sessions: createMongoSessionStore({ accounts, sessions }),

@@ -3,6 +3,7 @@ import type { StoreLimits } from '../../limits/limits.ts';
 import type { Storage, StorageEvents } from '../storage.ts';
 import { createWriteProbe } from '../write-probe.ts';
 import { createSqliteAccountStore } from './accounts/store.ts';
+import { createSqliteCustomerStore } from './customers/store.ts';
 import { resultCode } from './engine/busy.ts';
 import { isDamage } from './engine/damage.ts';
 import { openReader } from './engine/database.ts';
@@ -85,6 +86,7 @@ export async function openSqlite(
   return {
     secrets: createSqliteSecretStore(commit, reader),
     sink: createSqliteSinkStore(commit, reader),
+    customers: createSqliteCustomerStore(commit, reader),
     events: createSqliteEventStore(commit, reader),
     limits: createSqliteLimitStore(commit),
     accounts: createSqliteAccountStore(commit, reader),

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { StoreLimits } from '../../limits/limits.ts';
 import { createAccountProcedures } from './accounts/procedures.ts';
+import { createCustomerProcedures } from './customers/procedures.ts';
 import { createFenceProcedures } from './fence/procedures.ts';
 import { createLimitProcedures, createTakings } from './limits/procedures.ts';
 import { createEventProcedures, createEventWriter } from './outbox/procedures.ts';
@@ -22,6 +23,7 @@ export function createProcedures(database: DatabaseSync, limits: StoreLimits) {
       ...createSecretProcedures({ database, limits, usage, takings, events }),
       ...createEventProcedures(database, usage),
       ...createSinkProcedures(database, usage),
+      ...createCustomerProcedures(database, usage),
       ...createFenceProcedures(database),
       ...createLimitProcedures(takings),
       ...createAccountProcedures(database, usage),

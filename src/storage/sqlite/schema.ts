@@ -12,7 +12,7 @@
  * `clients` has the sums of each client's waiting secrets, `stored` the sum of everything: every transaction keeps them
  * right (usage.ts). `limits` has what was taken of each limit, see src/limits/limits.ts.
  *
- * `claims` holds what the sink received, see src/sink/store.ts.
+ * `claims` holds what the sink received, see src/sink/store.ts; `customers` those of src/business/store.ts.
  *
  * A row of `sessions` is a session that was not ended: whatever ends one deletes it. `number` grows with each new session
  * of an account. `sightings` holds what was seen once, see src/auth/sessions/store.ts.
@@ -180,5 +180,15 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
 
   CREATE INDEX sightings_over ON sightings (until);
+  `,
+  `
+  CREATE TABLE customers (
+    id         TEXT PRIMARY KEY,
+    name       BLOB NOT NULL,
+    dob        TEXT NOT NULL,
+    updated_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE INDEX customers_youngest ON customers (dob, id);
   `,
 ];

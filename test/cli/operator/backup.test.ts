@@ -258,7 +258,14 @@ for (const umask of ['000', '777']) {
 
 /** The one sentence that the command fails with; it says nothing else. */
 async function refusal(t: ExecutionContext, file: string, env: Record<string, string>): Promise<string> {
-  const terminal = { env, now: Date.now, say: t.fail, ask: async () => t.fail(), complain: t.fail };
+  const terminal = {
+    env,
+    now: Date.now,
+    say: t.fail,
+    ask: async () => t.fail(),
+    askHidden: async () => t.fail(),
+    complain: t.fail,
+  };
   const error = await t.throwsAsync(backUp(terminal, readConfig(env), { file }));
   const sentence = describe(error);
   t.notRegex(sentence, /\n/);

@@ -30,10 +30,10 @@ test('a watched gauge is told as it stands, a watched counter by what came since
   const meters = createMeters();
   let now = 5;
   meters.watch('hushbox_http_connections', '', () => now);
-  meters.watch('hushbox_hash_queue_rejected_total', '', () => now);
+  meters.watch('hushbox_http_connections_closed_total', '', () => now);
   const told = (): unknown[] => {
     const { counts, gauges } = meters.takeReport();
-    return [gauges.hushbox_http_connections, counts.hushbox_hash_queue_rejected_total];
+    return [gauges.hushbox_http_connections, counts.hushbox_http_connections_closed_total];
   };
   t.deepEqual(told(), [{ '': [5] }, { '': [5] }]);
   now = 7;
@@ -50,16 +50,19 @@ test('a value that cannot be read is left out of the report and reported once, a
     return 3;
   };
   meters.watch('hushbox_worker_resident_memory_bytes', '1', read);
-  meters.watch('hushbox_hash_queue_rejected_total', '', read);
+  meters.watch('hushbox_http_connections_closed_total', '', read);
   meters.watch('hushbox_http_connections', '', () => 5);
   for (let n = 0; n < 3; n++) {
     t.deepEqual(meters.takeReport().gauges, { hushbox_http_connections: { '': [5] } });
   }
-  t.deepEqual(failed, ['hushbox_worker_resident_memory_bytes: EMFILE', 'hushbox_hash_queue_rejected_total: EMFILE']);
+  t.deepEqual(failed, [
+    'hushbox_worker_resident_memory_bytes: EMFILE',
+    'hushbox_http_connections_closed_total: EMFILE',
+  ]);
   isBroken = false;
   const { counts, gauges } = meters.takeReport();
   t.deepEqual(gauges.hushbox_worker_resident_memory_bytes, { '1': [3] });
-  t.deepEqual(counts.hushbox_hash_queue_rejected_total, { '': [3] });
+  t.deepEqual(counts.hushbox_http_connections_closed_total, { '': [3] });
 });
 
 test('totals add up what was counted, and the gauges of those that are there', (t) => {

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
 import type { AccountStore } from '../../../src/auth/accounts/store.ts';
 import type { SessionStore, SightingStore } from '../../../src/auth/sessions/store.ts';
+import type { CustomerStore } from '../../../src/business/store.ts';
 import { AppError, type ErrorCode } from '../../../src/errors.ts';
 import type { StoreLimits } from '../../../src/limits/limits.ts';
 import type { LimitStore } from '../../../src/limits/store.ts';
@@ -14,7 +15,7 @@ import type { EventStore } from '../../../src/webhooks/store.ts';
 /** Some verbs of these have the same names. */
 type NamedStores = { accounts: AccountStore; sessions: SessionStore; sightings: SightingStore };
 /** The verbs of these have names of their own. */
-type PlainStores = SecretStore & EventStore & SinkStore & LimitStore;
+type PlainStores = SecretStore & EventStore & SinkStore & CustomerStore & LimitStore;
 type Stores = PlainStores & NamedStores;
 
 export type Call = { number: number; store: StoreName; verb: string; values: readonly unknown[] };
@@ -48,6 +49,13 @@ const VERBS = {
   ] satisfies (keyof SecretStore)[],
   events: ['takeDue', 'finish', 'postpone', 'hasDue', 'countWaiting'] satisfies (keyof EventStore)[],
   sink: ['keepClaims', 'listClaims', 'sweepClaims'] satisfies (keyof SinkStore)[],
+  customers: [
+    'createCustomer',
+    'updateCustomer',
+    'deleteCustomer',
+    'youngestCustomers',
+    'listCustomers',
+  ] satisfies (keyof CustomerStore)[],
   limits: ['take', 'giveBack'] satisfies (keyof LimitStore)[],
   accounts: [
     'create',
@@ -129,7 +137,7 @@ function callsTo(child: ChildProcess): Stores {
   });
   const verbsOf = (store: StoreName): object =>
     Object.fromEntries(VERBS[store].map((verb) => [verb, (...values: unknown[]) => call(store, verb, values)]));
-  const plain = (['secrets', 'events', 'sink', 'limits'] as const).map(verbsOf);
+  const plain = (['secrets', 'events', 'sink', 'customers', 'limits'] as const).map(verbsOf);
   const named = (['accounts', 'sessions', 'sightings'] as const).map((store) => [store, verbsOf(store)]);
   return Object.assign({}, ...plain, Object.fromEntries(named)) as Stores;
 }

@@ -4,6 +4,7 @@ import test, { type ExecutionContext } from 'ava';
 import { BSON, MongoClient } from 'mongodb';
 import type { NewAccount } from '../../../src/auth/accounts/store.ts';
 import type { NewSession } from '../../../src/auth/sessions/store.ts';
+import type { Customer } from '../../../src/business/store.ts';
 import { NO_LIMITS, type StoreLimits } from '../../../src/limits/limits.ts';
 import { describeError } from '../../../src/ops/log.ts';
 import { COLLECTIONS, SECRETS } from '../../../src/storage/mongo/collections.ts';
@@ -32,6 +33,7 @@ import {
   receiptOf,
   times,
 } from '../contract/world.ts';
+import { customerStoreContract, customerVerbsOn, newCustomer } from '../customer-store-contract.ts';
 import { fenceStoreContract, fenceVerbsOn } from '../fence-store-contract.ts';
 import { limitStoreContract } from '../limit-store-contract.ts';
 import { secretStoreContract } from '../secret-store-contract.ts';
@@ -43,6 +45,8 @@ import { isWrite, type MongoProxy, startMongoProxy, WRITES } from './mongo-proxy
 fenceStoreContract(MONGODB);
 
 sinkStoreContract(MONGODB);
+
+customerStoreContract(MONGODB);
 
 limitStoreContract(MONGODB);
 
@@ -86,7 +90,7 @@ testMongo('opens while the server is away, and works by itself once it is there'
 
 testMongo('a server that goes away is told on every verb, and found again without reopening', async (t, url) => {
   const { proxy, store, ping, ...others } = await openThroughProxy(t, url);
-  const { events, fence, sink } = others;
+  const { events, fence, sink, customers } = others;
   const authVerbs = await authVerbsOn(others);
   const secret = await createTraced(store);
   await proxy.cut();
@@ -94,6 +98,7 @@ testMongo('a server that goes away is told on every verb, and found again withou
     ...verbsOn(store, secret),
     ...fenceVerbsOn(fence),
     ...sinkVerbsOn(sink),
+    ...customerVerbsOn(customers),
     ...eventVerbsOn(events, secret),
     ...authVerbs,
     ping,
@@ -106,7 +111,7 @@ testMongo('a server that goes away is told on every verb, and found again withou
 
 testMongo('a server that falls silent is told in bounded time, and found again', async (t, url) => {
   const { proxy, store, ping, ...others } = await openThroughProxy(t, url);
-  const { events, fence, sink } = others;
+  const { events, fence, sink, customers } = others;
   const authVerbs = await authVerbsOn(others);
   const secret = await createTraced(store);
   proxy.stall();
@@ -115,6 +120,7 @@ testMongo('a server that falls silent is told in bounded time, and found again',
     ...verbsOn(store, secret),
     ...fenceVerbsOn(fence),
     ...sinkVerbsOn(sink),
+    ...customerVerbsOn(customers),
     ...eventVerbsOn(events, secret),
     ...authVerbs,
     ping,
@@ -189,7 +195,7 @@ testMongo('a write whose answer is lost is no success, and is not done twice', a
 // What a replica set answers when the majority did not confirm in time: the stand-in is none and never does.
 testMongo('a write that too few members confirmed is no success', async (t, url) => {
   const { proxy, store, ...others } = await openThroughProxy(t, url);
-  const { events, fence, sink } = others;
+  const { events, fence, sink, customers } = others;
   const authWrites = Object.entries(await authVerbsOn(others)).filter(([name]) => !AUTH_READS.has(name));
   const secrets = await times(6, () => createTraced(store));
   const [first, second, third, fourth, fifth] = secrets as [Traced, Traced, Traced, Traced, Traced];
@@ -199,6 +205,8 @@ testMongo('a write that too few members confirmed is no success', async (t, url)
   await store.create(told);
   await store.claim(told.id, CREATED_AT, NO_REFUND);
   const { takeDue, finish, postpone } = eventVerbsOn(events, told);
+  const customer = newCustomer();
+  await customers.createCustomer(customer);
   const writeConcernError = { code: 64, codeName: 'WriteConcernTimeout', errmsg: 'waiting for replication timed out' };
   proxy.editAnswers((command, answer) => (isWrite(command) ? { ...answer, writeConcernError } : undefined));
   await areUnavailable(t, { takeDue });
@@ -206,6 +214,9 @@ testMongo('a write that too few members confirmed is no success', async (t, url)
   await areUnavailable(t, {
     firstAdvance: () => fence.advance(CREATED_AT, []),
     keepClaims: sinkVerbsOn(sink).keepClaims,
+    createCustomer: customerVerbsOn(customers).createCustomer,
+    updateCustomer: () => customers.updateCustomer(customer.id, { name: 'x' }, CREATED_AT),
+    deleteCustomer: () => customers.deleteCustomer(customer.id),
     create: () => store.create(newSecret()),
     claim: () => store.claim(first.id, CREATED_AT, NO_REFUND),
     claimUntraced: () => store.claim(untraced.id, CREATED_AT, NO_REFUND),
@@ -244,7 +255,7 @@ testMongo('the URL cannot weaken what the promises rest on', async (t, url) => {
   const proxy = await startMongoProxy(t, url);
   const weak = 'w=0&journal=false&wtimeoutMS=1&readConcernLevel=local';
   const { secrets: store, ping, ...others } = await openAt(t, `${proxy.url}?${weak}`);
-  const { events, fence, sink } = others;
+  const { events, fence, sink, customers } = others;
   await eventually(ping);
   const authVerbs = await authVerbsOn(others);
   const secret = await createTraced(store);
@@ -252,6 +263,7 @@ testMongo('the URL cannot weaken what the promises rest on', async (t, url) => {
     ...verbsOn(store, secret),
     ...fenceVerbsOn(fence),
     ...sinkVerbsOn(sink),
+    ...customerVerbsOn(customers),
     ...eventVerbsOn(events, secret),
     ...authVerbs,
   }))
@@ -273,13 +285,14 @@ testMongo('the URL cannot weaken what the promises rest on', async (t, url) => {
 
 testMongo('no write can insert where it means to change, and none is part of a transaction', async (t, url) => {
   const { proxy, store, ...others } = await openThroughProxy(t, url);
-  const { events, fence, sink } = others;
+  const { events, fence, sink, customers } = others;
   const authVerbs = await authVerbsOn(others);
   const secret = await createTraced(store);
   for (const call of Object.values({
     ...verbsOn(store, secret),
     ...fenceVerbsOn(fence),
     ...sinkVerbsOn(sink),
+    ...customerVerbsOn(customers),
     ...eventVerbsOn(events, secret),
     ...authVerbs,
   }))
@@ -288,6 +301,30 @@ testMongo('no write can insert where it means to change, and none is part of a t
     const updates = [command, ...(Array.isArray(command.updates) ? command.updates : [])];
     t.true(updates.every(({ upsert }) => !upsert));
     t.is(command.startTransaction, undefined);
+  }
+});
+
+testMongo('of customers, only those are looked at that are returned', async (t, url) => {
+  const { proxy, customers } = await openThroughProxy(t, url);
+  await eventually(
+    async () => (await withClient(url, (client) => client.db().collection('customers').indexes())).length === 2,
+  );
+  const all = Array.from({ length: 200 }, (_, n) => newCustomer({ dob: `2000-01-${10 + (n % 20)}` }));
+  await times(all.length, (n) => customers.createCustomer(all[n] as Customer));
+  const before = proxy.commands.length;
+  const found = [await customers.youngestCustomers(10), await customers.listCustomers(all[100]?.id, 10)];
+  t.deepEqual(
+    found.map(({ length }) => length),
+    [10, 10],
+  );
+  for (const { find, filter, sort, limit, hint } of proxy.commands.slice(before).filter((command) => command.find)) {
+    const command = { find, filter, sort, limit, ...(hint !== undefined && { hint }) };
+    const { executionStats } = await withClient(url, (client) =>
+      client.db().command({ explain: command, verbosity: 'executionStats' }),
+    );
+    if (executionStats === undefined)
+      t.log('this server does not count: FerretDB'); // it sorts all for the youngest
+    else t.is(executionStats.totalDocsExamined, 10);
   }
 });
 

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { NO_LIMITS } from '../../../src/limits/limits.ts';
 import { type NewSecret, RECEIPT_MS } from '../../../src/secrets/store.ts';
+import { PAGE, YOUNGEST } from '../../../src/storage/sqlite/customers/store.ts';
 import { openReader } from '../../../src/storage/sqlite/engine/database.ts';
 import { createReader } from '../../../src/storage/sqlite/engine/reader.ts';
 import { openSqlite } from '../../../src/storage/sqlite/open.ts';
@@ -43,6 +44,7 @@ import {
   type Traced,
   times,
 } from '../contract/world.ts';
+import { customerStoreContract } from '../customer-store-contract.ts';
 import { fenceStoreContract } from '../fence-store-contract.ts';
 import { limitStoreContract } from '../limit-store-contract.ts';
 import { secretStoreContract } from '../secret-store-contract.ts';
@@ -54,6 +56,8 @@ fenceStoreContract(SQLITE);
 
 sinkStoreContract(SQLITE);
 
+customerStoreContract(SQLITE);
+
 limitStoreContract(SQLITE);
 
 secretStoreContract(SQLITE, rowsIn);
@@ -63,6 +67,20 @@ accountStoreContract(SQLITE, rowsIn);
 sessionStoreContract(SQLITE);
 
 sightingStoreContract(SQLITE);
+
+test('the youngest customers, and a page of them, are read from an index, without sorting', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  await open();
+  const database = new DatabaseSync(pathOf(url), { readOnly: true });
+  t.teardown(() => database.close());
+  const planOf = (sql: string) =>
+    database
+      .prepare(`EXPLAIN QUERY PLAN ${sql}`)
+      .all(...Array.from(sql.matchAll(/\?/g), () => 1))
+      .map(({ detail }) => detail);
+  t.deepEqual(planOf(YOUNGEST), ['SCAN customers USING INDEX customers_youngest']); // backwards, up to the limit
+  t.deepEqual(planOf(PAGE), ['SEARCH customers USING PRIMARY KEY (id>?)']);
+});
 
 test('while another process holds the write lock, reading goes on and writing waits for it', async (t) => {
   const { url, open } = await SQLITE.place(t);

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { readConfig } from '../../../src/config/config.ts';
 import { createHashing } from '../../../src/hashing/hashing.ts';
@@ -17,7 +18,7 @@ import { createKeyRing } from '../../../src/sealing/key-ring.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
 import { expectNoLeaks, remember } from '../process/leaks.ts';
 import { createLocalSlots } from '../process/slots.ts';
-import type { Place } from '../storage/storage.ts';
+import { type Place, temporaryFolder } from '../storage/storage.ts';
 import { type Api, createApi } from './api.ts';
 
 export type TestClock = {
@@ -47,6 +48,8 @@ export type TestServerOptions = Partial<Pick<ServiceParts, 'proxy' | 'readTotals
 
 export type TestServer = Api & {
   port: number;
+  /** The internal listener. */
+  internal: Api;
   clock: TestClock;
   storage: Storage;
   /** Looks for events that are due. */
@@ -62,7 +65,13 @@ export type TestServer = Api & {
 /** The whole service on a free port: real HTTP, a real engine, a clock of its own, and no periodic work but delivery. */
 export async function startServer(t: ExecutionContext, options: TestServerOptions): Promise<TestServer> {
   const { place, clock = createTestClock(), masterKeys = [randomBytes(32)], refusedUntil = () => 0 } = options;
-  const env = { LIMITS: 'off', JWT_HEX_SECRET: randomBytes(64).toString('hex'), ...options.env };
+  const authSocket = join(await temporaryFolder(t), 'auth.sock');
+  const env = {
+    LIMITS: 'off',
+    AUTH_URL: `unix:${authSocket}`,
+    JWT_HEX_SECRET: randomBytes(64).toString('hex'),
+    ...options.env,
+  };
   const config = readConfig({ MASTER_KEY: masterKeys[0].toString('hex'), ...env });
   const lines: string[] = [];
   const log = createLog('trace', { write: (line: string) => void lines.push(line) });
@@ -92,26 +101,33 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
     isDraining: () => false,
     ...(options.proxy && { proxy: options.proxy }),
   });
-  service.delivery.start();
+  service.delivery?.start();
   const server = createHttpServer(service.app.callback(), service.onRefused);
-  await listen(server, { port: 0, host: '127.0.0.1' }, 1_000);
+  const internal = createHttpServer(service.internalApp.callback());
+  const auth = createHttpServer(service.internalApp.callback());
+  const servers = [server, internal, auth];
+  for (const one of [server, internal]) await listen(one, { port: 0, host: '127.0.0.1' }, 1_000);
+  await listen(auth, { socketPath: authSocket }, 1_000);
   const metrics = (): string => writeExposition(readTotals());
   t.teardown(async () => {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
+    for (const one of servers) {
+      one.closeAllConnections();
+      await new Promise((resolve) => one.close(resolve));
+    }
     await service.stop(AbortSignal.abort());
     await hashing.close(AbortSignal.abort());
     for (const name of ['CREATE_TOKEN', 'JWT_HEX_SECRET', 'PROXY_TOKEN'] as const) remember(options.env?.[name]);
     expectNoLeaks(lines.join('') + metrics());
   });
-  const { port } = server.address() as AddressInfo;
+  const [port, internalPort] = [server, internal].map((one) => (one.address() as AddressInfo).port) as [number, number];
   return {
     ...createApi(`http://127.0.0.1:${port}`),
     port,
+    internal: createApi(`http://127.0.0.1:${internalPort}`),
     clock,
     storage,
-    wake: service.delivery.wake,
-    stopDelivery: () => service.delivery.stop(AbortSignal.abort()),
+    wake: () => service.delivery?.wake(),
+    stopDelivery: async () => service.delivery?.stop(AbortSignal.abort()),
     logged: () => lines.join(''),
     metrics,
   };

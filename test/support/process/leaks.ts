@@ -2,13 +2,26 @@
  * What must be in no log: every secret, phrase, key, token, address to be told and header value that a test sent or was given. Each program
  * and each server of the suite is searched for all of them when it ends.
  */
-const SECRET_MEMBERS = new Set(['secret', 'phrase', 'secret_key', 'receipt_key', 'notify', 'webhook_secret']);
+const SECRET_MEMBERS = new Set([
+  'token',
+  'password',
+  'cookie',
+  'proof',
+  'secret',
+  'phrase',
+  'secret_key',
+  'receipt_key',
+  'notify',
+  'webhook_secret',
+]);
 const SECRET_HEADERS = new Set([
   'idempotency-key',
   'authorization',
   'proxy-authorization',
   'x-my-jwt',
   'token',
+  'cookie',
+  'dpop',
   'destination',
 ]);
 /** Shorter ones are also ordinary words. */

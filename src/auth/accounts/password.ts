@@ -1,0 +1,46 @@
+import { readFileSync } from 'node:fs';
+
+export const PASSWORD_MIN = 8;
+/** In code points after NFC, as `PASSWORD_MIN`. */
+export const PASSWORD_MAX = 256;
+/** NFC leaves at least one code point of 3, each of which has at most 4 bytes: text of more bytes is always too long. */
+const MAX_BYTES_BEFORE = 4 * 4 * PASSWORD_MAX;
+
+/** A password as it is hashed: UTF-8 after NFC, because two keyboards can compose the same letter differently. */
+export type Password = { text: string; bytes: Buffer };
+
+/**
+ * Looks at the length first: the time that NFC takes can grow with the square of the length.
+ * @returns undefined for text that no account can have as its password.
+ */
+export function readPassword(text: string): Password | undefined {
+  if (Buffer.byteLength(text) > MAX_BYTES_BEFORE || !text.isWellFormed()) return undefined;
+  const normalised = text.normalize('NFC');
+  const length = [...normalised].length;
+  if (length < PASSWORD_MIN || length > PASSWORD_MAX) return undefined;
+  return { text: normalised, bytes: Buffer.from(normalised) };
+}
+
+export type PasswordRules = {
+  /** @returns what is wrong with a new password, as the end of a sentence about it; or the password. */
+  check(text: string): { fault: string } | { password: Password };
+};
+
+/** Reads the list of common passwords, which takes some milliseconds. */
+export function createPasswordRules(): PasswordRules {
+  const common = readCommonPasswords();
+  return {
+    check(text) {
+      const password = readPassword(text);
+      if (!password) return { fault: `must have ${PASSWORD_MIN} to ${PASSWORD_MAX} characters` };
+      const isCommon = common.has(password.text.toLowerCase().normalize('NFC'));
+      return isCommon ? { fault: 'is one of the most common ones: choose another' } : { password };
+    },
+  };
+}
+
+/** Small letters, NFC. */
+export function readCommonPasswords(): ReadonlySet<string> {
+  const lines = readFileSync(new URL('./common-passwords.txt', import.meta.url), 'utf8').split('\n');
+  return new Set(lines.filter((line) => line !== '' && !line.startsWith('#')));
+}

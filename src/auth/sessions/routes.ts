@@ -1,0 +1,93 @@
+import type { IncomingMessage } from 'node:http';
+import { AppError } from '../../errors.ts';
+import { readCredentials } from '../../http/caller.ts';
+import { formatInstant } from '../../http/instant.ts';
+import { route } from '../../http/operation.ts';
+import { addHeaders } from '../../http/respond.ts';
+import type { Route } from '../../http/routing.ts';
+import type { AuthenticateParts } from './authenticate.ts';
+import { createAuthenticate, urlOf } from './authenticate.ts';
+import type { LogIn, Networks } from './log-in.ts';
+import { bindSession, endOtherSessions, endSession, listSessions, logIn, logOut, validateToken } from './operations.ts';
+import type { Sessions } from './sessions.ts';
+
+const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
+
+export type SessionRouteParts = Omit<AuthenticateParts, 'sessions' | 'networkOf'> & {
+  sessions: Sessions;
+  logIn: LogIn;
+  networksOf(request: IncomingMessage): Networks;
+};
+
+/** Log in and out; sessions. */
+export function sessionRoutes(parts: SessionRouteParts): Route[] {
+  const { sessions, networksOf, baseOf } = parts;
+  const authenticate = createAuthenticate({ ...parts, networkOf: (request) => networksOf(request).network });
+  return [
+    route(logIn, [], async ({ ctx, request, readBody }) => {
+      const networks = networksOf(request); // before the body: the connection may be gone after it
+      const { username, password } = await readBody();
+      const { dpop, 'user-agent': userAgent } = request.headers;
+      const proof = dpop === undefined ? undefined : { proof: String(dpop), method: 'POST', url: urlOf(ctx, baseOf) };
+      const { requestId } = ctx.state;
+      return { token: await parts.logIn({ username, password, networks, userAgent, proof, requestId }) };
+    }),
+
+    route(logOut, [], async ({ ctx }) => {
+      await sessions.logOut(await authenticate(ctx), ctx.state.requestId);
+      return undefined;
+    }),
+
+    route(listSessions, [], async ({ ctx }) => {
+      const current = await authenticate(ctx);
+      return (await sessions.list(current)).map((session) => ({
+        id: session.id,
+        created_at: formatInstant(session.createdAt),
+        last_used_at: formatInstant(session.usedAt),
+        expires_at: formatInstant(session.expiresAt),
+        refreshes: session.refreshes,
+        user_agent: session.userAgent,
+        current: session.id === current.id,
+      }));
+    }),
+
+    route(endSession, [], async ({ ctx, params }) => {
+      await sessions.end(await authenticate(ctx), params.id, ctx.state.requestId);
+      return undefined;
+    }),
+
+    route(endOtherSessions, [], async ({ ctx }) => {
+      await sessions.endOthers(await authenticate(ctx), ctx.state.requestId);
+      return undefined;
+    }),
+
+    route(bindSession, [], async ({ ctx, request }) => {
+      // Before the token: a request that is refused extends nothing.
+      const needsSecure = readCredentials(request) && isSecure(baseOf(request));
+      const session = await authenticate(ctx);
+      const cookie = await sessions.offerCookie(session, needsSecure === true);
+      if (cookie !== undefined) addHeaders(ctx, { 'set-cookie': cookie });
+      return { session_id: session.id };
+    }),
+  ];
+}
+
+/** For the internal listener: what services ask that take tokens. */
+export function validationRoute(sessions: Pick<Sessions, 'validate'>): Route {
+  return route(validateToken, [], async ({ ctx, request, readBody }) => {
+    const { token, cookie, dpop: proof } = await readBody();
+    const callId = request.headers['hushbox-call-id'] as string | undefined;
+    const validation = await sessions.validate({ token, cookie, proof, callId, requestId: ctx.state.requestId });
+    if (!validation.authenticated) return validation;
+    const { accountId, email, role, id } = validation.session;
+    return { authenticated: true, user_id: accountId, email, role, session_id: id };
+  });
+}
+
+/** @throws AppError HTTPS_REQUIRED: elsewhere than on a loopback address, a cookie needs HTTPS. */
+function isSecure(base: string): boolean {
+  const { protocol, hostname } = new URL(base);
+  if (protocol === 'https:') return true;
+  if (!LOOPBACK.test(hostname)) throw new AppError('HTTPS_REQUIRED');
+  return false;
+}

@@ -1,0 +1,70 @@
+import type { IncomingMessage } from 'node:http';
+import type { Context } from 'koa';
+import { AppError } from '../errors.ts';
+import { type Caller, type Credentials, readCredentials } from '../http/caller.ts';
+import { type Limiter, per } from '../limits/limiter.ts';
+import type { AuthClient } from './auth-client.ts';
+
+const BAD_TOKEN_LIMIT = per(60_000, 300);
+
+export type CallersParts = {
+  ask: AuthClient['ask'];
+  limiter: Limiter;
+  networkOf(request: IncomingMessage): string;
+  /** The URL of the service, as the client sees it. */
+  baseOf(request: IncomingMessage): string;
+};
+
+export type Callers = {
+  /**
+   * @throws AppError UNAUTHORIZED, also without a token; REPLAY_DETECTED; RATE_LIMITED after too many bad ones;
+   *   AUTH_UNAVAILABLE.
+   */
+  require(ctx: Context): Promise<Caller>;
+  /**
+   * As `require`, but without a token of ours there is no caller.
+   * @param isOurs whether it is; others mean nothing here.
+   */
+  find(ctx: Context, isOurs: (token: string) => boolean): Promise<Caller | undefined>;
+};
+
+/** Who sends a request. */
+export function createCallers({ ask, limiter, networkOf, baseOf }: CallersParts): Callers {
+  async function check(ctx: Context, credentials: Credentials): Promise<Caller> {
+    const network = networkOf(ctx.req); // now: the connection may be gone later
+    try {
+      return await ask(credentials, { method: ctx.method, url: urlOf(ctx, baseOf) });
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'UNAUTHORIZED') await countBad(network);
+      throw error;
+    }
+  }
+
+  /** Asked afterwards, because nobody guesses a token: this limits the work that bad ones make, and locks out nobody. */
+  async function countBad(network: string): Promise<void> {
+    const reserved = await limiter.reserve([{ name: `bad token from ${network}`, limit: BAD_TOKEN_LIMIT }]);
+    if ('retryAfterMs' in reserved) throw tooMany('Too many bad tokens in a short time', reserved.retryAfterMs);
+  }
+
+  return {
+    async require(ctx) {
+      const credentials = readCredentials(ctx.req);
+      if (!credentials) throw new AppError('UNAUTHORIZED');
+      return check(ctx, credentials);
+    },
+    async find(ctx, isOurs) {
+      const credentials = readCredentials(ctx.req, isOurs);
+      return credentials && check(ctx, credentials);
+    },
+  };
+}
+
+export function tooMany(detail: string, retryAfterMs: number): AppError {
+  return new AppError('RATE_LIMITED', { detail, retryAfterSeconds: Math.ceil(retryAfterMs / 1000) });
+}
+
+/** The URL of a request; of one whose target is another server's URL, that. */
+function urlOf({ req, path }: Context, baseOf: CallersParts['baseOf']): string {
+  const { url = '' } = req;
+  return url.startsWith('/') ? baseOf(req) + path : url;
+}

@@ -1,0 +1,51 @@
+import type { Limit, Taken } from './limits.ts';
+import type { LimitStore } from './store.ts';
+
+/** What one attempt takes of one limit. @param name unique to the limit and to what it limits, of a bounded length. */
+export type Use = { name: string; limit: Limit };
+
+export type Limiter = {
+  /** Takes one of each, in this order, or none. What is given back was an attempt that the limits are not about. */
+  reserve(uses: readonly Use[]): Promise<Reservation | Refused>;
+};
+export type Reservation = { giveBack(): Promise<void> };
+export type Refused = { retryAfterMs: number };
+
+type LimiterParts = {
+  store: LimitStore;
+  /** An id of a name that does not reveal the name. */
+  idOf(name: string): Uint8Array;
+  clock(): number;
+  /** Whether limits per client apply. */
+  isOn: boolean;
+};
+
+const FREE: Reservation = { giveBack: async () => {} };
+
+/** Limits over all workers and hosts, by name. */
+export function createLimiter({ store, idOf, clock, isOn }: LimiterParts): Limiter {
+  async function giveBack(taken: readonly [key: Uint8Array, limit: Limit][]): Promise<void> {
+    await Promise.all(taken.map(([key, limit]) => store.giveBack(key, limit)));
+  }
+
+  async function reserve(uses: readonly Use[]): Promise<Reservation | Refused> {
+    const taken: [Uint8Array, Limit][] = [];
+    for (const { name, limit } of uses) {
+      const key = idOf(name);
+      const outcome: Taken = await store.take(key, limit, clock());
+      if (!outcome.granted) {
+        await giveBack(taken);
+        return { retryAfterMs: outcome.retryAfterMs };
+      }
+      taken.push([key, limit]);
+    }
+    return { giveBack: () => giveBack(taken) };
+  }
+
+  return { reserve: isOn ? reserve : async () => FREE };
+}
+
+/** `count` at once, which grow back evenly over the time. */
+export function per(periodMs: number, count: number): Limit {
+  return { burst: count, intervalMs: periodMs / count, toleranceMs: 0 };
+}

@@ -1,0 +1,48 @@
+import type { IncomingMessage } from 'node:http';
+import type { AppParts } from '../../app.ts';
+import type { OnSessionEvent } from '../../auth/sessions/events.ts';
+import { createLogIn } from '../../auth/sessions/log-in.ts';
+import { createSessions } from '../../auth/sessions/sessions.ts';
+import type { Clock } from '../../clock.ts';
+import type { Config } from '../../config/config.ts';
+import type { Hashing } from '../../hashing/hashing.ts';
+import { widerNetworkOf } from '../../http/client-address.ts';
+import { createLimiter } from '../../limits/limiter.ts';
+import type { Storage } from '../../storage/storage.ts';
+
+/** Sessions of one account, unless it may have one alone. */
+const MOST_SESSIONS = 100;
+
+export type AuthParts = {
+  config: Config;
+  storage: Pick<Storage, 'accounts' | 'sessions' | 'sightings' | 'limits'>;
+  hashing: Pick<Hashing, 'gates'>;
+  clock: Clock;
+  findNetwork(request: IncomingMessage): string;
+  /** An id of a name that does not reveal the name. */
+  idOf(name: string): Uint8Array;
+  expectCurrent(): void;
+  onEvent: OnSessionEvent;
+};
+
+/** Log-ins and sessions, put together. */
+export function createAuth(parts: AuthParts): NonNullable<AppParts['auth']> {
+  const { config, storage, hashing, clock, findNetwork, idOf, expectCurrent, onEvent } = parts;
+  const limiter = createLimiter({ store: storage.limits, idOf, clock, isOn: config.LIMITS === 'on' });
+  const idleMs = config.SESSION_IDLE_SECONDS * 1000;
+  const { accounts, sightings } = storage;
+  return {
+    limiter,
+    networksOf(request) {
+      const network = findNetwork(request);
+      return { network, wide: widerNetworkOf(network) };
+    },
+    sessions: createSessions({ store: storage.sessions, sightings, clock, idleMs, expectCurrent, onEvent }),
+    logIn: createLogIn({
+      ...{ accounts, sessions: storage.sessions, sightings, limiter, idOf, clock, idleMs, expectCurrent, onEvent },
+      gate: hashing.gates.passwords,
+      maxMs: config.SESSION_MAX_SECONDS * 1000,
+      most: config.SINGLE_SESSION === 'true' ? 1 : MOST_SESSIONS,
+    }),
+  };
+}
