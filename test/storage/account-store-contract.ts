@@ -165,7 +165,7 @@ export function accountStoreContract(engine: Engine, rawRecords: RawRecords): vo
       const account = await createAccount(accounts);
       let isOver = false;
       const others = times(4, async () => {
-        while (!isOver) await accounts.rehash(account.id, account.passwordHash, account.passwordHash);
+        while (!isOver) await accounts.setPassword(account.id, hashLike());
       });
       const isDeleted = await accounts.delete(account.id);
       isOver = true;
