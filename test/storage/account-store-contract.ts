@@ -160,6 +160,22 @@ export function accountStoreContract(engine: Engine, rawRecords: RawRecords): vo
     t.is(countOf(await times(20, () => accounts.delete(id)), true), 1);
   });
 
+  test('a deletion at the same time as other changes is done', async (t, { accounts }) => {
+    for (let round = 0; round < 20; round++) {
+      const account = await createAccount(accounts);
+      let isOver = false;
+      const others = times(4, async () => {
+        while (!isOver) await accounts.setPassword(account.id, hashLike());
+      });
+      const isDeleted = await accounts.delete(account.id);
+      isOver = true;
+      await others;
+      t.true(isDeleted);
+      t.is(await accounts.findByEmail(account.email), undefined);
+      t.deepEqual(await accounts.list(undefined, 10), []);
+    }
+  });
+
   test('kill -9 of who creates them loses none that was acknowledged', async (t, { accounts, url }) => {
     const writer = await openInProcess(t, url);
     const acknowledged: string[] = [];

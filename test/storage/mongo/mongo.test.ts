@@ -447,6 +447,28 @@ testMongo(
   },
 );
 
+testMongo('the step that ends sessions is one with the change of the account', async (t, url) => {
+  const { accounts, sessions } = await openAt(t, url);
+  await eventually(async () => accounts.list(undefined, 1));
+  const ends: Record<string, (session: NewSession) => Promise<unknown>> = {
+    setPassword: ({ accountId }) => accounts.setPassword(accountId, 'another'),
+    setDisabled: ({ accountId }) => accounts.setDisabled(accountId, undefined),
+    end: (session) => sessions.end(session),
+    endAll: ({ accountId }) => sessions.endAll(accountId, undefined),
+    delete: ({ accountId }) => accounts.delete(accountId),
+  };
+  for (const [title, end] of Object.entries(ends)) {
+    const session = await createSession(sessions, await createAccount(accounts));
+    await withClient(url, async (client) => {
+      const documents = client.db().collection('sessions');
+      const document = await documents.findOne({ id: session.id });
+      await end(session);
+      await documents.insertOne(document as BSON.Document); // as if the process had ended before its removal
+    });
+    t.is(await sessions.find(session.tokenHash, CREATED_AT), undefined, title);
+  }
+});
+
 testMongo('a client is counted anew every five seconds at most', async (t, url) => {
   const { proxy, store } = await openThroughProxy(t, url, { clientMaxSecrets: 1 });
   const create = (now: number) => store.create({ ...newSecret(), creator: creator(CLIENT, now) });
