@@ -56,6 +56,11 @@ export function createNetworkFinder(
   };
 }
 
+/** Whether a network, as `createNetworkFinder` gives it, is one that everybody can reach. */
+export function isPublicNetwork(network: string): boolean {
+  return parseAddress(network.replace(/\/64$/, ''))?.range() === 'unicast';
+}
+
 /** Of IPv6, what one customer of a provider may have many networks in: the /48 around a network. */
 export function widerNetworkOf(network: string): string | undefined {
   const [, wider] = /^((?:[0-9a-f]{1,4}:){3})[0-9a-f]{1,4}::\/64$/.exec(network) ?? [];

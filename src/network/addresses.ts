@@ -35,11 +35,6 @@ export function isUnspecified(text: string): boolean {
   return parseAddress(text)?.range() === 'unspecified';
 }
 
-/** Whether text is an address that everybody can reach. */
-export function isPublic(text: string): boolean {
-  return parseAddress(text)?.range() === 'unicast';
-}
-
 /** What one subscriber has: an IPv4 address as it is, or the first 64 bits of an IPv6 address. */
 export function networkOf(address: Address): string {
   if (address.kind() === 'ipv4') return address.toString();

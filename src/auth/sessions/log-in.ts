@@ -58,8 +58,8 @@ export type LogInParts = {
   maxMs: number;
   /** Sessions that an account may have. */
   most: number;
-  /** As for validations: a session that begins before the others have ended would end with them. */
-  expectCurrent(): void;
+  /** As for validations: a session that begins at that instant or before would not be good. */
+  refusedUntil(): number;
   onEvent: OnSessionEvent;
 };
 
@@ -77,7 +77,7 @@ export function createLogIn(parts: LogInParts): LogIn {
 
   return async (attempt) => {
     const { username, networks, requestId } = attempt;
-    parts.expectCurrent();
+    parts.refusedUntil(); // throws while it is unknown
     const proof = await checkProof(attempt, clock());
     const email = parseEmail(username);
     const name = hash('sha256', email ?? username, 'base64url'); // of a bounded length, and limited whatever it is
@@ -149,7 +149,7 @@ async function openSession(
     accountId: account.id,
     tokenHash: hashToken(token) as Buffer,
     accountVersion: account.version,
-    createdAt: now,
+    createdAt: Math.max(now, parts.refusedUntil() + 1), // the clock may be behind the last refused instant
     expiresAt: now + Math.min(idleMs, maxMs),
     endsAt: now + maxMs,
     userAgent: userAgent.slice(0, USER_AGENT_MAX),

@@ -35,10 +35,11 @@ export type SessionParts = {
   /** How long a session lives after its last validation. */
   idleMs: number;
   /**
-   * Of a database that was restored to an older state, sessions end first: some of them had ended since.
+   * No session that began at this instant (ms) or before is good: the database was restored to an older state, and some
+   * of them had ended since.
    * @throws AppError STORAGE_UNAVAILABLE while it is unknown whether it was.
    */
-  expectCurrent(): void;
+  refusedUntil(): number;
   onEvent: OnSessionEvent;
 };
 
@@ -59,7 +60,7 @@ export type Sessions = {
 const NO = { authenticated: false, code: 'UNAUTHORIZED' } as const;
 
 export function createSessions(parts: SessionParts): Sessions {
-  const { store, sightings, clock, idleMs, expectCurrent, onEvent } = parts;
+  const { store, sightings, clock, idleMs, onEvent } = parts;
 
   /**
    * A session dies between 0.9 and 1.0 times the idle time after its last validation: an instant that is at most a tenth
@@ -83,11 +84,12 @@ export function createSessions(parts: SessionParts): Sessions {
 
   return {
     async validate(presented) {
-      expectCurrent();
+      const refusedUntil = parts.refusedUntil();
       const tokenHash = hashToken(presented.token);
       const now = clock();
       const session = tokenHash && (await store.find(tokenHash, now));
-      if (!session) return NO;
+      // The store ends them too. They can come back with a part of the database that is restored later.
+      if (!session || session.createdAt <= refusedUntil) return NO;
       const { cookie } = session;
       const hasCookie = cookie !== undefined && hasBindingCookie(presented.cookie, session.id, cookie.hash);
       if (cookie && !hasCookie && (cookie.isArmed || now >= cookie.offeredAt + BIND_MS)) {

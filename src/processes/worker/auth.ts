@@ -21,13 +21,13 @@ export type AuthParts = {
   findNetwork(request: IncomingMessage): string;
   /** An id of a name that does not reveal the name. */
   idOf(name: string): Uint8Array;
-  expectCurrent(): void;
+  refusedUntil(): number;
   onEvent: OnSessionEvent;
 };
 
 /** Log-ins and sessions, put together. */
 export function createAuth(parts: AuthParts): NonNullable<AppParts['auth']> {
-  const { config, storage, hashing, clock, findNetwork, idOf, expectCurrent, onEvent } = parts;
+  const { config, storage, hashing, clock, findNetwork, idOf, refusedUntil, onEvent } = parts;
   const limiter = createLimiter({ store: storage.limits, idOf, clock, isOn: config.LIMITS === 'on' });
   const idleMs = config.SESSION_IDLE_SECONDS * 1000;
   const { accounts, sightings } = storage;
@@ -37,9 +37,9 @@ export function createAuth(parts: AuthParts): NonNullable<AppParts['auth']> {
       const network = findNetwork(request);
       return { network, wide: widerNetworkOf(network) };
     },
-    sessions: createSessions({ store: storage.sessions, sightings, clock, idleMs, expectCurrent, onEvent }),
+    sessions: createSessions({ store: storage.sessions, sightings, clock, idleMs, refusedUntil, onEvent }),
     logIn: createLogIn({
-      ...{ accounts, sessions: storage.sessions, sightings, limiter, idOf, clock, idleMs, expectCurrent, onEvent },
+      ...{ accounts, sessions: storage.sessions, sightings, limiter, idOf, clock, idleMs, refusedUntil, onEvent },
       gate: hashing.gates.passwords,
       maxMs: config.SESSION_MAX_SECONDS * 1000,
       most: config.SINGLE_SESSION === 'true' ? 1 : MOST_SESSIONS,

@@ -8,12 +8,11 @@ import { createEgress, type Egress, OUTCOMES, PURPOSES } from '../../egress/egre
 import type { ErrorCode } from '../../errors.ts';
 import type { Fence } from '../../fence/fence.ts';
 import type { Hashing } from '../../hashing/hashing.ts';
-import { createNetworkFinder, createPeerCheck, type Trust } from '../../http/client-address.ts';
+import { createNetworkFinder, createPeerCheck, isPublicNetwork, type Trust } from '../../http/client-address.ts';
 import type { Site } from '../../http/origin.ts';
 import { whyNoProxy } from '../../keys/token-key.ts';
 import { createClientIds } from '../../limits/clients.ts';
 import { createLimiter } from '../../limits/limiter.ts';
-import { isPublic } from '../../network/addresses.ts';
 import type { Log } from '../../ops/log.ts';
 import type { Samples } from '../../ops/metrics/families.ts';
 import type { Meters } from '../../ops/metrics/meters.ts';
@@ -89,7 +88,7 @@ export function createService(parts: ServiceParts): Service {
     ? createAuth({
         ...parts,
         ...{ findNetwork: networkOf, idOf, onEvent: telemetry.sessionEvent },
-        expectCurrent: () => void fence.refusedUntil(),
+        refusedUntil: fence.refusedUntil,
       })
     : undefined;
   const limiter = createLimiter({ store: storage.limits, idOf, clock, isOn: config.LIMITS === 'on' });
@@ -241,7 +240,7 @@ function createNetworks({ config, log, meters }: ServiceParts): Networks {
     const network = find(request);
     const isKnown = seen.public.has(network) || seen.private.has(network) || seen.public.size === MAX_NETWORKS_SEEN;
     if (!isKnown) {
-      const kind = isPublic(network.replace(/\/64$/, '')) ? 'public' : 'private';
+      const kind = isPublicNetwork(network) ? 'public' : 'private';
       if (seen[kind].size < MAX_NETWORKS_SEEN) seen[kind].add(network);
     }
     return network;

@@ -43,6 +43,18 @@ for (const engine of ENGINES) {
     t.is(await code(await server.request('DELETE', '/logout', undefined, { token })), '401 UNAUTHORIZED');
   });
 
+  test(`${name}: no session from before a restore is good, and a new one is, by a late clock too`, async (t) => {
+    let refusedUntil = 0;
+    const server = await startAuth(t, engine, {}, { refusedUntil: () => refusedUntil });
+    const before = await server.logIn();
+    t.like(await server.validate(before), { authenticated: true });
+    refusedUntil = server.clock.now; // the session came back with a part of the database
+    t.deepEqual(await server.validate(before), { authenticated: false, code: 'UNAUTHORIZED' });
+    refusedUntil = server.clock.now + 60_000;
+    const after = await server.logIn();
+    t.like(await server.validate(after), { authenticated: true });
+  });
+
   test(`${name}: sessions are listed, ended one by one, and all but the current one`, async (t) => {
     const server = await startAuth(t, engine);
     const first = await server.logIn({ 'user-agent': 'first' });
