@@ -94,13 +94,16 @@ for (const engine of ENGINES) {
   serial(`${engine.name}: while workers are killed no token lives on that was logged out`, async (t) => {
     const here = await world(t, engine);
     const loggedOut: string[] = [];
-    let left = LOG_OUTS;
+    const endAt = performance.now() + Math.max(30_000, LOG_OUTS * 60);
     const kills = new AbortController();
     const killing = killAgainAndAgain(here, kills.signal);
     const client = async (): Promise<void> => {
-      while (left-- > 0) {
-        const token = await here.logIn().catch(() => undefined); // its worker was killed
-        if (token === undefined) continue;
+      while (loggedOut.length < LOG_OUTS && performance.now() < endAt) {
+        const token = await here.logIn().catch(() => undefined);
+        if (token === undefined) {
+          await sleep(50); // its worker was killed
+          continue;
+        }
         const headers = { token };
         const out = await send(here.base, '/logout', undefined, { method: 'DELETE', headers }).catch(() => undefined);
         if (out?.status === 204) loggedOut.push(token);
@@ -116,7 +119,7 @@ for (const engine of ENGINES) {
       if (status !== 401) accepted += 1;
     }
     t.is(accepted, 0);
-    t.true(loggedOut.length > LOG_OUTS / 2, `${loggedOut.length} log-outs`);
+    t.true(loggedOut.length > LOG_OUTS / 4 && killed > 3, `${loggedOut.length} log-outs`);
     t.log(`${loggedOut.length} log-outs, ${killed} workers killed`);
   });
 
