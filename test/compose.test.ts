@@ -8,6 +8,7 @@ import { SERVICES } from '../src/config/schema.ts';
 const read = (path: string): string => readFileSync(path, 'utf8');
 const COMPOSE = read('docker-compose.yml');
 const OVERLAY = read('docker-compose.services.yml');
+const OVERLAY_UPSTREAM = read('deploy/services/upstream.conf');
 const FILES = [COMPOSE, OVERLAY, read('docker-compose.dev.yml'), read('docker-compose.tls.yml')].join('\n');
 const EXAMPLE = read('.env.example');
 const WEB = serviceOf(COMPOSE, 'web');
@@ -79,7 +80,7 @@ for (const [name, useless] of Object.entries(USELESS)) {
     }
     t.notRegex(lines, /ports:|cap_add|user:/);
     t.true(serviceOf(OVERLAY, 'nginx').includes(`- ${name}-sockets:/run/hushbox-${name}:ro\n`));
-    const sockets = read('deploy/services/services.conf').match(new RegExp(`unix:/run/hushbox-${name}/`, 'g'));
+    const sockets = OVERLAY_UPSTREAM.match(new RegExp(`unix:/run/hushbox-${name}/`, 'g'));
     t.is(sockets?.length, Number(/WORKERS: (\d+)/.exec(lines)?.[1]));
   });
 }
@@ -125,6 +126,7 @@ test('nothing has to be filled in: .env.example sets nothing, and every variable
 test('there are as many workers as nginx has sockets for', (t) => {
   const sockets = read('nginx/upstream.conf').match(/^ *server unix:/gm)?.length;
   t.is(sockets, Number(/WORKERS: (\d+)/.exec(WEB)?.[1]));
+  t.is(OVERLAY_UPSTREAM.match(/^ *server unix:\/run\/hushbox\//gm)?.length, sockets);
 });
 
 test('one service publishes a port; MongoDB has no way out; nginx reaches neither it nor web but by sockets', (t) => {

@@ -15,7 +15,7 @@ import { KEY } from './cases/case.ts';
 // auth and business as services of their own behind nginx, as docker-compose.services.yml has them.
 
 const OVERLAY = 'deploy/services';
-const ROUTES = readFileSync(join(OVERLAY, 'services.conf'), 'utf8');
+const UPSTREAM = readFileSync(join(OVERLAY, 'upstream.conf'), 'utf8');
 const both = MONGODB.test === test ? withNginx : MONGODB.test;
 const EMAIL = 'somebody@example.com';
 const PASSWORD = 'a password of this test';
@@ -35,12 +35,18 @@ function patternsOf(service: keyof Served): string[] {
 
 for (const service of ['auth', 'business'] as const) {
   test(`nginx sends exactly the paths of ${service} to ${service}`, (t) => {
-    const sent = [...ROUTES.matchAll(/^ {2}(\/\S+) (\S+);$/gm)];
+    const sent = [...UPSTREAM.matchAll(/^ {2}(\/\S+) (\S+);$/gm)];
     const own = sent.filter(([, , upstream]) => upstream === `hushbox-${service}`).map(([, pattern]) => pattern);
     t.true(own.length > 1);
     t.deepEqual(own.sort(), patternsOf(service).sort());
   });
 }
+
+test('each service that a path goes to has servers', (t) => {
+  const servers = [...UPSTREAM.matchAll(/^upstream (\S+) \{\n {2}zone \1 64k;$/gm)].map(([, name]) => name);
+  const targets = [...UPSTREAM.matchAll(/^ {2}(?:\/\S*|default) (\S+);$/gm)].map(([, name]) => name);
+  t.deepEqual([...new Set(targets)].sort(), servers.sort()); // nginx itself would notice only at a request
+});
 
 withNginx('each path goes to the service that has it, however it is spelled; everything else to web', async (t) => {
   const sockets = join(await temporaryFolder(t), 's');
