@@ -1,4 +1,4 @@
-import type { Config } from '../../config/config.ts';
+import { type Config, needsMasterKey } from '../../config/config.ts';
 import { findMasterKeys } from '../../keys/master-keys.ts';
 import { openRecords } from '../../storage/open.ts';
 import { countSealed, describeSealed, fingerprintsOf, type SealedCount } from '../operator/sealed.ts';
@@ -10,6 +10,7 @@ const CLOCK_TOLERANCE_MS = 2_000;
 
 /** Whether the key of every stored secret is here, and no secret was created in the future. */
 export async function inspectKeys(terminal: Terminal, config: Config): Promise<Finding[]> {
+  if (!needsMasterKey(config)) return [ok('Nothing that is served here needs a master key.')];
   const held = fingerprintsOf(findMasterKeys(config) ?? []);
   const ring = judgeRing(held);
   if (!isDatabaseThere(config)) return [ring];
