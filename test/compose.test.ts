@@ -1,14 +1,26 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { listSettings } from '../src/config/config.ts';
+import { SERVICES } from '../src/config/schema.ts';
 
 // That the files for containers fit each other and the program; that they work: test/containers/.
 
 const read = (path: string): string => readFileSync(path, 'utf8');
 const COMPOSE = read('docker-compose.yml');
-const FILES = [COMPOSE, read('docker-compose.dev.yml'), read('docker-compose.tls.yml')].join('\n');
+const OVERLAY = read('docker-compose.services.yml');
+const OVERLAY_UPSTREAM = read('deploy/services/upstream.conf');
+const FILES = [COMPOSE, OVERLAY, read('docker-compose.dev.yml'), read('docker-compose.tls.yml')].join('\n');
 const EXAMPLE = read('.env.example');
-const [, WEB = ''] = /^ {2}web:\n((?: {4}.*\n|\n)*)/m.exec(COMPOSE) ?? [];
+const WEB = serviceOf(COMPOSE, 'web');
+
+/** The lines of a service, and of what it shares with others. */
+function serviceOf(file: string, name: string): string {
+  const [, own = ''] = new RegExp(`^ {2}${name}:\\n((?: {4}.*\\n|\\n)*)`, 'm').exec(file) ?? [];
+  const shared = [...own.matchAll(/^ *<<: \*(\w+)$/gm)].map(
+    ([, anchor]) => new RegExp(`^x-\\w+: &${anchor}\\n((?: {2}.*\\n)*)`, 'm').exec(file)?.[1] ?? '',
+  );
+  return [own, ...shared].join('\n');
+}
 
 /** What is settled by the set-up itself, and how. */
 const SETTLED: Readonly<Record<string, string>> = {
@@ -28,6 +40,70 @@ test('every setting can be set for the containers, or is settled there', (t) => 
     missing.map(({ name }) => name),
     [],
   );
+});
+
+/** What a service of the overlay has no use for, and why. */
+const SECRETS_AND_CALLS = ['CREATE_TOKEN', 'CREATES_PER_MINUTE', 'CLIENT_MAX_SECRETS', 'CLIENT_MAX_BYTES'].concat(
+  ['SECRET_MAX_BYTES', 'SECRET_TTL_MAX_SECONDS', 'JWT_HEX_SECRET', 'PROXY_USER', 'PROXY_TOKEN', 'PROXY_OPEN'],
+  ['EGRESS_ALLOW', 'EGRESS_DNS'],
+);
+const USELESS: Readonly<Record<string, readonly string[]>> = {
+  // Its internal listener is a socket and has to stay one: that is where the others ask.
+  auth: [...SECRETS_AND_CALLS, 'AUTH_URL', 'INTERNAL_PORT', 'INTERNAL_HOST', 'INTERNAL_TOKEN'],
+  business: [...SECRETS_AND_CALLS, 'MASTER_KEY', 'SESSION_IDLE_SECONDS', 'SESSION_MAX_SECONDS', 'SINGLE_SESSION'],
+};
+
+for (const [name, useless] of Object.entries(USELESS)) {
+  const lines = serviceOf(OVERLAY, name);
+
+  test(`overlay: ${name} gets every setting that it has a use for, and no other`, (t) => {
+    const passed = new Set([...lines.matchAll(/^ *([A-Z_]+?)(?:_FILE)?: /gm)].map(([, setting]) => setting));
+    const wanted = listSettings().filter((setting) => !(setting.name in SETTLED) && !useless.includes(setting.name));
+    t.deepEqual([...passed].sort(), wanted.map((setting) => setting.name).sort());
+    t.regex(lines, new RegExp(`^ *SERVICES: ${name}$`, 'm'));
+  });
+
+  test(`overlay: ${name} has no privileges, no port, no way out, and limits; nginx has its sockets`, (t) => {
+    for (const line of [
+      /read_only: true/,
+      /cap_drop: \[ALL\]/,
+      /security_opt: \["no-new-privileges:true"\]/,
+      /networks: \[back\]/,
+      /pids_limit: \d+/,
+      /mem_limit: \S+/,
+      /cpu_quota: \d+/,
+      /stop_grace_period: 15s/,
+      /options: \{ max-size: "10m", max-file: "5" \}/,
+      new RegExp(`- ${name}-sockets:/run/hushbox`),
+    ]) {
+      t.regex(lines, new RegExp(`^ *${line.source}$`, 'm'));
+    }
+    t.notRegex(lines, /ports:|cap_add|user:/);
+    t.true(serviceOf(OVERLAY, 'nginx').includes(`- ${name}-sockets:/run/hushbox-${name}:ro\n`));
+    const sockets = OVERLAY_UPSTREAM.match(new RegExp(`unix:/run/hushbox-${name}/`, 'g'));
+    t.is(sockets?.length, Number(/WORKERS: (\d+)/.exec(lines)?.[1]));
+  });
+}
+
+test('overlay: business has no key; who asks auth reaches its socket, and cannot replace it', (t) => {
+  const volumesOf = (name: string): string[] =>
+    [...serviceOf(OVERLAY, name).matchAll(/^ {6}- ([\w-]+:\/.*)$/gm)].map(([, volume = '']) => volume);
+  t.deepEqual(volumesOf('web'), ['auth-data:/auth:ro']);
+  t.deepEqual(volumesOf('auth'), ['auth-sockets:/run/hushbox', 'keys:/keys:ro', 'auth-data:/data']);
+  t.deepEqual(volumesOf('business'), [
+    ...['business-sockets:/run/hushbox', 'business-keys:/keys:ro', 'business-data:/data', 'auth-data:/auth:ro'],
+  ]);
+  for (const name of ['web', 'business']) {
+    t.regex(serviceOf(OVERLAY, name), /^ {6}AUTH_URL: unix:\/auth\/internal\.sock(?: #.*)?$/m, name);
+  }
+  t.regex(serviceOf(OVERLAY, 'setup'), /install .* \/keys\/storage-url \/business-keys\/storage-url$/m);
+});
+
+test('overlay: every service is served by one container, and none by two', (t) => {
+  const served = ['web', 'auth', 'business'].flatMap((name) =>
+    (/^ {6}SERVICES: (.*)$/m.exec(serviceOf(OVERLAY, name))?.[1] ?? '').split(','),
+  );
+  t.deepEqual(served.sort(), SERVICES.toSorted());
 });
 
 test('.env.example explains every variable that the files take, and no other; its defaults are the true ones', (t) => {
@@ -50,6 +126,7 @@ test('nothing has to be filled in: .env.example sets nothing, and every variable
 test('there are as many workers as nginx has sockets for', (t) => {
   const sockets = read('nginx/upstream.conf').match(/^ *server unix:/gm)?.length;
   t.is(sockets, Number(/WORKERS: (\d+)/.exec(WEB)?.[1]));
+  t.is(OVERLAY_UPSTREAM.match(/^ *server unix:\/run\/hushbox\//gm)?.length, sockets);
 });
 
 test('one service publishes a port; MongoDB has no way out; nginx reaches neither it nor web but by sockets', (t) => {

@@ -12,6 +12,7 @@ import { expectNoLeaks, remember } from '../support/process/leaks.ts';
 import { createLedger } from '../support/process/ledger.ts';
 import { until } from '../support/process/program.ts';
 import { callsSuite } from './calls.ts';
+import { servicesSuite } from './services.ts';
 
 // The whole set-up of docker-compose.yml, on what CONTAINERS names: `CONTAINERS='docker compose' npx ava test/containers`.
 
@@ -23,13 +24,16 @@ const TTL_SLACK_MS = 30_000;
 const LEDGER = { isProxied: true, pauseMs: 50 };
 const LOAD = { clients: 20, pauseMs: 100, timeoutMs: 20_000 };
 
+const SETTINGS = { LIMITS: 'off', LOG_LEVEL: 'trace' };
+const WITH_SERVICES = 'docker-compose.yml:docker-compose.services.yml';
+
 let here: Containers;
 let upSeconds = 0;
 
 if (hasContainers) {
   test.before('the set-up comes up from nothing', async (t) => {
     t.timeout(600_000);
-    here = await createContainers({ LIMITS: 'off', LOG_LEVEL: 'trace' });
+    here = await createContainers(SETTINGS);
     await here.compose('down', '--volumes', '--remove-orphans');
     await here.compose('build');
     const startedAt = performance.now();
@@ -286,6 +290,16 @@ callsSuite(
   async (settings) => {
     await keepLogs();
     await here.make('up', settings);
+  },
+);
+
+servicesSuite(
+  withContainers,
+  () => here,
+  async () => {
+    await keepLogs();
+    here = await createContainers({ ...SETTINGS, COMPOSE_FILE: WITH_SERVICES });
+    await here.make('up');
   },
 );
 

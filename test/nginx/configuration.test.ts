@@ -19,21 +19,30 @@ const run = promisify(execFile);
 const GIXY = process.env.GIXY ?? 'gixy';
 /** On purpose: nothing of an answer waits there, and the worker has its own deadlines for slow clients. */
 const UNBUFFERED_PROXY = /(\nlocation ~ \^\/\+proxy\/\*\$ \{\n[^}]*?) +proxy_buffering off;\n/;
+/** It takes the names of groups of servers for hosts that have to be looked up. */
+const MAPPED_TARGET = '://$service;';
 const withGixy = testIf(isInstalled(GIXY, '--version'), 'gixy');
 
-for (const server of ['plain.conf', 'tls.conf'] as const) {
-  withNginx(`nginx takes the configuration with ${server}, without a warning`, async (t) => {
+const SETUPS = [
+  { name: 'plain.conf', server: 'plain.conf' },
+  { name: 'tls.conf', server: 'tls.conf' },
+  { name: 'deploy/services', server: 'plain.conf', overlay: 'deploy/services' },
+] as const;
+
+for (const { name, ...setup } of SETUPS) {
+  withNginx(`nginx takes the configuration with ${name}, without a warning`, async (t) => {
     const folder = await temporaryFolder(t);
-    await configure(folder, { sockets: folder, server, log: `${folder}/access.log requests` });
-    if (server === 'tls.conf') await makeCertificate(folder);
+    await configure(folder, { sockets: folder, ...setup, log: `${folder}/access.log requests` });
+    if (setup.server === 'tls.conf') await makeCertificate(folder);
     const { stderr } = await run('nginx', ['-t', '-c', join(folder, 'nginx', 'nginx.conf')]);
     t.notRegex(stderr, /\[(?:warn|error|crit|alert|emerg)\]/);
   });
 
-  withGixy(`the linter finds nothing in it but that /proxy is not buffered, with ${server}`, async (t) => {
+  withGixy(`the linter finds nothing in it but that /proxy is not buffered, with ${name}`, async (t) => {
     const folder = await temporaryFolder(t);
-    const edit = (_name: string, text: string) => text.replace(UNBUFFERED_PROXY, '$1');
-    await configure(folder, { sockets: folder, server, log: `${folder}/access.log requests`, edit });
+    const edit = (_file: string, text: string) =>
+      text.replace(UNBUFFERED_PROXY, '$1').replace(MAPPED_TARGET, '://hushbox;');
+    await configure(folder, { sockets: folder, ...setup, log: `${folder}/access.log requests`, edit });
     const { stdout } = await run(GIXY, [join(folder, 'nginx', 'nginx.conf')]);
     t.regex(stdout, /No issues found/);
   });

@@ -10,7 +10,7 @@ const CLOCK_TOLERANCE_MS = 2_000;
 
 /** Whether the key of every stored secret is here, and no secret was created in the future. */
 export async function inspectKeys(terminal: Terminal, config: Config): Promise<Finding[]> {
-  if (!needsMasterKey(config)) return [note('Nothing that is served needs a master key.')];
+  if (!needsMasterKey(config)) return [ok('Nothing that is served here needs a master key.')];
   const held = fingerprintsOf(findMasterKeys(config) ?? []);
   const ring = judgeRing(held);
   if (!isDatabaseThere(config)) return [ring];

@@ -103,6 +103,9 @@ for (const engine of ENGINES) {
     const held = await diagnose(await environmentOf(t, place, { MASTER_KEY_PREVIOUS: OTHER.toString('hex') }));
     t.is(held.code, 0);
     t.regex(held.said('keys'), /1 secret waiting/);
+    const keyless = { SERVICES: 'business', AUTH_URL: 'unix:/nowhere', MASTER_KEY: '' };
+    const { said: saidWithout } = await diagnose(await environmentOf(t, place, keyless));
+    t.is(saidWithout('keys'), 'ok: Nothing that is served here needs a master key.');
     const unneeded = { MASTER_KEY: OTHER.toString('hex'), MASTER_KEY_PREVIOUS: KEY.toString('hex') };
     t.regex(
       (await diagnose(await environmentOf(t, place, unneeded))).said('keys'),

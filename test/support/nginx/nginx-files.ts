@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findFreePort } from '../process/free-port.ts';
 
@@ -11,6 +11,8 @@ export type ConfigurationOptions = {
   workers?: number;
   /** The server that nginx.conf includes. */
   server?: 'plain.conf' | 'tls.conf';
+  /** A folder whose files are mounted in place of those of nginx/. */
+  overlay?: string;
   /** Where requests are logged; default: as shipped. */
   log?: string;
   /** Changes a file before it is used. */
@@ -19,11 +21,19 @@ export type ConfigurationOptions = {
 
 /** The files of nginx/, with the paths and the port of a test in place of a container's. */
 export async function configure(folder: string, options: ConfigurationOptions): Promise<number> {
-  const { sockets, workers = 2, server = 'plain.conf', log, edit = (_name, text) => text } = options;
+  const {
+    sockets,
+    workers = 2,
+    server = 'plain.conf',
+    overlay = CONFIGURATION,
+    log,
+    edit = (_name, text) => text,
+  } = options;
   const port = await findFreePort(2); // one for plain HTTP, the next for TLS
   mkdirSync(join(folder, 'nginx'), { recursive: true });
   for (const name of readdirSync(CONFIGURATION).filter((name) => name.endsWith('.conf'))) {
-    const text = readFileSync(join(CONFIGURATION, name), 'utf8')
+    const folderOfFile = existsSync(join(overlay, name)) ? overlay : CONFIGURATION;
+    const text = readFileSync(join(folderOfFile, name), 'utf8')
       .replaceAll(/ *server unix:.*worker-(\d+)\.sock.*\n/g, (line, number) => (Number(number) <= workers ? line : ''))
       .replaceAll('/tmp/', `${folder}/`)
       .replaceAll('/run/hushbox', sockets)
