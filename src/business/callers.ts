@@ -35,6 +35,7 @@ export function createCallers({ ask, limiter, networkOf, baseOf }: CallersParts)
     try {
       return await ask(credentials, { method: ctx.method, url: urlOf(ctx, baseOf) });
     } catch (error) {
+      if (credentials.scheme === 'dpop') ctx.state.challenge = 'DPoP'; // RFC 9449 §7.1
       if (error instanceof AppError && error.code === 'UNAUTHORIZED') await countBad(network);
       throw error;
     }

@@ -10,8 +10,6 @@ export const PAGE_MAX = 1000;
 const TIME_DIGITS = 12;
 const RANDOM_BYTES = 10;
 const ID = /^[0-9a-f]{32}$/;
-/** The first place on earth where a day begins is that far ahead of UTC. */
-const EARLIEST_ZONE_MS = 14 * 3_600_000;
 const FULL_RETRY_SECONDS = 60;
 
 export const CUSTOMER_EVENTS = ['created', 'updated', 'deleted'] as const;
@@ -44,9 +42,9 @@ export type Customers = {
 };
 
 export function createCustomers({ store, clock, onChange }: CustomersParts): Customers {
-  /** A day that has begun nowhere on earth. */
+  /** A day that has not begun in UTC. */
   function refuseFuture(dob: string | undefined): void {
-    if (dob === undefined || dob <= dayAt(clock() + EARLIEST_ZONE_MS)) return;
+    if (dob === undefined || dob <= dayAt(clock())) return;
     throw new AppError('INVALID_REQUEST', { detail: 'dob must not be in the future' });
   }
 

@@ -25,7 +25,7 @@ const Name = text
 
 const Dob = text
   .refine(isDate, { error: 'must be a date of the calendar, such as 1999-12-31' })
-  .meta({ format: 'date', description: 'The date of birth, without a time zone. It must have begun somewhere.' });
+  .meta({ format: 'date', description: 'The date of birth, without a time zone. Not later than today in UTC.' });
 
 const Id = z.string({ error: 'must be text, once' }).meta({ description: 'Opaque.', example: EXAMPLE.id });
 

@@ -27,15 +27,16 @@ const AUTHORIZATION = /^(?<scheme>bearer|dpop) +(?<token>\S+)$/i;
  */
 export function readCredentials(
   request: IncomingMessage,
-  counts: (token: string) => boolean = () => true,
+  counts?: (token: string) => boolean,
 ): Credentials | undefined {
   const { headers } = request;
   if (headers.token === undefined && headers.authorization === undefined) return undefined;
   const { token = [], authorization = [] } = request.headersDistinct; // Node drops all but the first `Authorization`
+  if (authorization.some((text) => !AUTHORIZATION.test(text) && counts?.(text))) throw new AppError('UNAUTHORIZED');
   const carried = [
     ...token.filter((text) => text !== '').map((text): Carried => ({ token: text, scheme: 'token' })),
     ...authorization.filter((text) => text !== '').map(parseAuthorization),
-  ].filter((found) => counts(found.token));
+  ].filter((found) => !counts || counts(found.token));
   const last = carried.at(-1);
   if (carried.some((found) => found.token !== last?.token)) throw new AppError('UNAUTHORIZED');
   if (!last?.token) return undefined;

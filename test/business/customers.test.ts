@@ -68,15 +68,15 @@ test('characters are counted, not units or bytes', (t) => {
   }
 });
 
-SQLITE.test('a day that has begun somewhere on earth is not in the future, and no other', async (t) => {
+SQLITE.test('a day that has begun in UTC is not in the future, and no later one', async (t) => {
   const { open } = await SQLITE.place(t);
   const store: CustomerStore = (await open()).customers;
   const change = { userId: 'u', requestId: 'r' };
   for (const [now, today] of [
-    [Date.UTC(2066, 0, 1, 9, 59, 59, 999), '2066-01-01'],
-    [Date.UTC(2066, 0, 1, 10), '2066-01-02'], // in Kiritimati
-    [Date.UTC(2067, 11, 31, 10), '2068-01-01'],
-    [Date.UTC(2068, 1, 28, 10), '2068-02-29'],
+    [Date.UTC(2066, 0, 1, 23, 59, 59, 999), '2066-01-01'],
+    [Date.UTC(2066, 0, 2), '2066-01-02'],
+    [Date.UTC(2067, 11, 31, 10), '2067-12-31'],
+    [Date.UTC(2068, 1, 29, 10), '2068-02-29'],
   ] as const) {
     const { create, update } = createCustomers({ store, clock: () => now, onChange: () => {} });
     const tomorrow = new Date(Date.parse(`${today}T00:00:00Z`) + 86_400_000).toISOString().slice(0, 10);

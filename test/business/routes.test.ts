@@ -71,7 +71,8 @@ for (const { name: engine, test, place } of ENGINES) {
       for (const headers of bad) {
         const response = await request(method, path, body, headers);
         await isError(t, response, 401, 'UNAUTHORIZED');
-        t.is(response.headers.get('www-authenticate')?.split(' ')[0], 'Bearer');
+        const scheme = headers.authorization?.startsWith('DPoP') ? 'DPoP' : 'Bearer';
+        t.is(response.headers.get('www-authenticate')?.split(' ')[0], scheme);
       }
     }
     // Before anything about the request is judged.
@@ -180,7 +181,7 @@ for (const { name: engine, test, place } of ENGINES) {
   test(`${engine}: business: the youngest come first, of one day the one created last`, async (t) => {
     const { ask, add, list, clock } = await start(t);
     const all: Customer[] = [];
-    for (const dob of ['2000-01-01', '1980-05-05', '2000-01-01', '2066-01-02', '1999-12-31']) {
+    for (const dob of ['2000-01-01', '1980-05-05', '2000-01-01', '2024-02-29', '1999-12-31']) {
       all.push(await add({ dob }));
       clock.advance({ seconds: 1 });
     }
@@ -377,6 +378,7 @@ for (const { name: engine, test, place } of ENGINES) {
     t.is(await userOf({ token: `hushbox_${'x'.repeat(43)}` }), 401);
     t.is(await userOf({ token: 'hushbox_x' }), 401);
     t.is(await userOf({ authorization: `Bearer ${me.token}x` }), 401);
+    t.is(await userOf({ authorization: me.token }), 401);
     const other = await logInAt(storage, clock.now);
     t.is(await userOf({ token: me.token, authorization: `Bearer ${other.token}` }), 401);
     await storage.sessions.end({ id: me.sessionId, accountId: me.accountId });

@@ -21,6 +21,14 @@ export function readPassword(text: string): Password | undefined {
   return { text: normalised, bytes: Buffer.from(normalised) };
 }
 
+const DIGITS = '01234567890';
+const REPEATED = /^(\d{1,4}?)\1+$/;
+
+/** Such as `88888888`, `12341234` and `87654321`: lists of common passwords have only some of them. */
+function isSimpleNumber(text: string): boolean {
+  return REPEATED.test(text) || DIGITS.includes(text) || DIGITS.includes([...text].reverse().join(''));
+}
+
 export type PasswordRules = {
   /** @returns what is wrong with a new password, as the end of a sentence about it; or the password. */
   check(text: string): { fault: string } | { password: Password };
@@ -33,7 +41,8 @@ export function createPasswordRules(): PasswordRules {
     check(text) {
       const password = readPassword(text);
       if (!password) return { fault: `must have ${PASSWORD_MIN} to ${PASSWORD_MAX} characters` };
-      const isCommon = common.has(password.text.toLowerCase().normalize('NFC'));
+      const small = password.text.toLowerCase().normalize('NFC');
+      const isCommon = common.has(small) || isSimpleNumber(small);
       return isCommon ? { fault: 'is one of the most common ones: choose another' } : { password };
     },
   };

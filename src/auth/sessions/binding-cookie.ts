@@ -22,12 +22,12 @@ export function createBindingCookie(sessionId: string, isSecure: boolean, maxAge
   return { header: `${pair}; ${attributes}`, hash: hash('sha256', pair, 'buffer') };
 }
 
-/** Whether a `Cookie` header has the cookie with this hash. */
+/** Whether a `Cookie` header has the cookie with this hash, and no other one of its name. */
 export function hasBindingCookie(header: string | undefined, sessionId: string, expected: Uint8Array): boolean {
   const names = [`${HOST_PREFIX}${NAME}${sessionId}=`, `${NAME}${sessionId}=`];
-  return (header ?? '')
+  const sent = (header ?? '')
     .split(';')
     .map((pair) => pair.trim())
-    .filter((pair) => names.some((name) => pair.startsWith(name)))
-    .some((pair) => timingSafeEqual(hash('sha256', pair, 'buffer'), expected));
+    .filter((pair) => names.some((name) => pair.startsWith(name)));
+  return sent.length > 0 && sent.every((pair) => timingSafeEqual(hash('sha256', pair, 'buffer'), expected));
 }

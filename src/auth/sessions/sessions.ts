@@ -9,7 +9,7 @@ import { BIND_MS, type Session, type SessionStore, type SightingStore } from './
 import { hashToken } from './tokens.ts';
 
 const CALL_BYTES = 16;
-/** An extension is written when it gains at least this share of the idle time. */
+/** A validation is written when at least this share of the idle time has passed since the last one that was. */
 const STEP = 0.1;
 
 /** What came with a request. */
@@ -63,14 +63,15 @@ export function createSessions(parts: SessionParts): Sessions {
   const { store, sightings, clock, idleMs, onEvent } = parts;
 
   /**
-   * A session dies between 0.9 and 1.0 times the idle time after its last validation: an instant that is at most a tenth
-   * too early stays, so that few validations write. One that is too late, because the clock was set back, does not.
+   * A session dies between 0.9 and 1.0 times the idle time after its last validation: within a tenth of it after one that
+   * was written, another one is not, so that few validations write. An instant that is too late, because the clock was set
+   * back, is corrected.
    * @returns undefined if the session has ended since it was found.
    */
   async function extend(session: Session, now: number): Promise<Session | undefined> {
     const wanted = Math.min(now + idleMs, session.endsAt);
-    const { expiresAt } = session;
-    if (expiresAt === wanted || (expiresAt < wanted && now + idleMs - expiresAt < idleMs * STEP)) return session;
+    const unwrittenMs = now - session.usedAt;
+    if (session.expiresAt <= wanted && unwrittenMs >= 0 && unwrittenMs < idleMs * STEP) return session;
     return (await store.extend(session, now, wanted)) ? { ...session, expiresAt: wanted } : undefined;
   }
 

@@ -29,6 +29,10 @@ test('two ways to compose the same letters are one password', (t) => {
 test('common ones are refused, in capital letters too', (t) => {
   for (const common of ['password', 'PassWord', '12345678', 'ILOVEYOU1']) t.false(accepts(common), common);
   t.true(accepts('demo-password'));
+  for (const simple of ['88888888', '12341234', '123123123', '12345678', '87654321', '3456789012'.slice(0, 8)]) {
+    t.false(accepts(simple), simple);
+  }
+  for (const other of ['88888889', '12341235', '81726359']) t.true(accepts(other), other);
   t.deepEqual(rules.check('Password1'), { fault: 'is one of the most common ones: choose another' });
 });
 

@@ -90,6 +90,7 @@ for (const engine of ENGINES) {
       () => other,
       () => '',
       () => ';;;==;',
+      (pair: string) => `${pair.split('=')[0]}=x; ${pair}`,
     ]) {
       const token = await server.logIn();
       const cookie = pairOf(await bind(server, token));

@@ -43,6 +43,18 @@ for (const engine of ENGINES) {
     t.is(await code(await server.request('DELETE', '/logout', undefined, { token })), '401 UNAUTHORIZED');
   });
 
+  test(`${name}: uses are noted also when the end of a session can be moved no more`, async (t) => {
+    const server = await startAuth(t, engine, { SESSION_IDLE_SECONDS: '100', SESSION_MAX_SECONDS: '150' });
+    const token = await server.logIn();
+    for (let uses = 0; uses < 2; uses++) {
+      server.clock.advance({ seconds: 60 });
+      t.like(await server.validate(token), { authenticated: true });
+    }
+    t.like((await listOf(server, token))[0], { last_used_at: new Date(server.clock.now).toISOString() });
+    server.clock.advance({ seconds: 30 });
+    t.like(await server.validate(token), { authenticated: false });
+  });
+
   test(`${name}: no session from before a restore is good, and a new one is, by a late clock too`, async (t) => {
     let refusedUntil = 0;
     const server = await startAuth(t, engine, {}, { refusedUntil: () => refusedUntil });
