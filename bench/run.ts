@@ -107,7 +107,7 @@ async function comparePairs(): Promise<void> {
   const koa = pairs('bare Koa + router + koa-body, stores nothing');
   sections.push({
     title: 'Create and read, without phrase',
-    note: `Pairs per second, one worker on one core, ${CONNECTIONS} connections, 64-byte secrets, each write synced before its answer, limits per client off unless stated. Median of ${ROUNDS} rounds.`,
+    note: `Pairs per second, one worker on one core, ${CONNECTIONS} connections, 64-byte secrets, each write synced before its answer, limits per client off unless stated. Median of ${ROUNDS} rounds. Decision 13 (docs/decisions) says what is left of the distance to the target, and why it stays.`,
     rows: [
       ...contestants.map(([name]) => ({
         what: name,
@@ -315,7 +315,7 @@ async function measureIdle(): Promise<void> {
   const idle = await idleMs({ cores: '0,1', env: { WORKERS: '2', LIMITS: 'on' } });
   sections.push({
     title: 'Idle',
-    note: 'Processor time of all processes and threads, in milliseconds for each second, without a request. A service with two workers is three processes, and each worker looks once a second whether its database was put back.',
+    note: 'Processor time of all processes and threads, in milliseconds for each second, without a request. A service with two workers is three processes, and each worker looks once a second whether its database was put back. Waking up is what it costs: decision 13 (docs/decisions).',
     rows: [
       { what: 'a Node process that wakes up once a second', value: `${bare.toFixed(2)} ms` },
       { what: 'Hushbox, 2 workers', value: `${idle.toFixed(1)} ms`, target: '≤ 2 ms' },
