@@ -194,10 +194,10 @@ export const Env = z.object({
   SECRET_TTL_MAX_SECONDS: wholeNumber(60, 31_536_000)
     .default(604_800)
     .describe('Longest lifetime a client may ask for, and the default one, in seconds'),
-  SESSION_IDLE_SECONDS: wholeNumber(5, 31_536_000)
+  SESSION_IDLE_SECONDS: wholeNumber(1, 31_536_000)
     .default(1800)
     .describe('How long a session lives after its token was last used: that long, or up to a tenth shorter'),
-  SESSION_MAX_SECONDS: wholeNumber(5, 31_536_000)
+  SESSION_MAX_SECONDS: wholeNumber(1, 31_536_000)
     .default(43_200)
     .describe('How long a session lives at most after its log-in'),
   SINGLE_SESSION: z
