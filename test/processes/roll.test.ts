@@ -12,7 +12,7 @@ const ROLLS = 3;
 
 test.serial('SIGHUP replaces every worker and refuses nothing, on kept and on new connections', async (t) => {
   const program = await start(t);
-  const load = startClients(() => program.base);
+  const load = startClients(t, () => program.base);
   for (let n = 1; n <= ROLLS; n++) {
     await roll(program);
     await sleep(1_100); // within a second it would be the same signal
@@ -26,7 +26,7 @@ test.serial('SIGHUP replaces every worker and refuses nothing, on kept and on ne
 test.serial('the same on a socket for each worker', async (t) => {
   const folder = await temporaryFolder(t);
   const program = await start(t, { folder, env: { SOCKET_DIR: join(folder, 's') } });
-  const load = startClients((client) => `unix:${folder}/s/worker-${(client % 2) + 1}.sock`);
+  const load = startClients(t, (client) => `unix:${folder}/s/worker-${(client % 2) + 1}.sock`);
   await roll(program);
   await load.stop();
   t.deepEqual(load.failures, []);

@@ -96,7 +96,7 @@ async function survives(
   const receipt = (await send(base, `/receipts/${ended.receipt_key}`)).body;
   t.is(receipt.state, 'read');
 
-  const load = startClients(() => base, { clients: 10 });
+  const load = startClients(t, () => base, { clients: 10 });
   await until('some load', () => load.pairs > 20);
   const before = load.pairs;
   const restore = await backUp();

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ExecutionContext } from 'ava';
 import { createSecret, oneShot, readSecret, type Target } from '../http/client.ts';
 import { type Program, until, untilReplaced } from './program.ts';
 
@@ -33,7 +34,7 @@ export type LoadOptions = {
 const mixed = (client: number): Agent => (client % 2 === 0 ? oneShot : new Agent({ keepAlive: true, maxSockets: 1 }));
 
 /** Clients that create and read, one pair after the other, until told to stop. */
-export function startClients(target: (client: number) => Target, options: LoadOptions = {}): Load {
+export function startClients(t: ExecutionContext, target: (client: number) => Target, options: LoadOptions = {}): Load {
   const { clients: count = 40, agent: agentOf = mixed, timeoutMs = 30_000 } = options;
   const agents: Agent[] = [];
   let isStopping = false;
@@ -62,5 +63,6 @@ export function startClients(target: (client: number) => Target, options: LoadOp
       }
     }
   });
+  t.teardown(load.stop); // a test that fails on the way must not leave them behind: its file would never end
   return load;
 }
