@@ -12,7 +12,6 @@ import { expectNoLeaks, remember } from '../support/process/leaks.ts';
 import { createLedger } from '../support/process/ledger.ts';
 import { until } from '../support/process/program.ts';
 import { callsSuite } from './calls.ts';
-import { servicesSuite } from './services.ts';
 
 // The whole set-up of docker-compose.yml, on what CONTAINERS names: `CONTAINERS='docker compose' npx ava test/containers`.
 
@@ -25,7 +24,6 @@ const LEDGER = { isProxied: true, pauseMs: 50 };
 const LOAD = { clients: 20, pauseMs: 100, timeoutMs: 20_000 };
 
 const SETTINGS = { LIMITS: 'off', LOG_LEVEL: 'trace' };
-const WITH_SERVICES = 'docker-compose.yml:docker-compose.services.yml';
 
 let here: Containers;
 let upSeconds = 0;
@@ -290,16 +288,6 @@ callsSuite(
   async (settings) => {
     await keepLogs();
     await here.make('up', settings);
-  },
-);
-
-servicesSuite(
-  withContainers,
-  () => here,
-  async () => {
-    await keepLogs();
-    here = await createContainers({ ...SETTINGS, COMPOSE_FILE: WITH_SERVICES });
-    await here.make('up');
   },
 );
 
