@@ -44,29 +44,20 @@ import {
   type Traced,
   times,
 } from '../contract/world.ts';
-import { customerStoreContract } from '../customer-store-contract.ts';
 import { fenceStoreContract } from '../fence-store-contract.ts';
 import { limitStoreContract } from '../limit-store-contract.ts';
 import { secretStoreContract } from '../secret-store-contract.ts';
-import { sessionStoreContract } from '../session-store-contract.ts';
-import { sightingStoreContract } from '../sighting-store-contract.ts';
 import { sinkStoreContract } from '../sink-store-contract.ts';
 
 fenceStoreContract(SQLITE);
 
 sinkStoreContract(SQLITE);
 
-customerStoreContract(SQLITE);
-
 limitStoreContract(SQLITE);
 
 secretStoreContract(SQLITE, rowsIn);
 
 accountStoreContract(SQLITE, rowsIn);
-
-sessionStoreContract(SQLITE);
-
-sightingStoreContract(SQLITE);
 
 test('the youngest customers, and a page of them, are read from an index, without sorting', async (t) => {
   const { url, open } = await SQLITE.place(t);
