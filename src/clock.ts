@@ -30,6 +30,14 @@ export function pulse(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
+/** Does something again and again, with such a wait before each time, for as long as the process lives. */
+export async function repeat(ms: number, run: () => unknown): Promise<never> {
+  for (;;) {
+    await pulse(ms);
+    await run();
+  }
+}
+
 function wakeAt(at: number): void {
   if (next && next.at <= at) return;
   clearTimeout(next?.timer);

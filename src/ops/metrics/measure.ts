@@ -1,6 +1,6 @@
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
-import { PULSE_MS, pulse } from '../../clock.ts';
+import { PULSE_MS, repeat } from '../../clock.ts';
 import { ERRORS, type ErrorCode } from '../../errors.ts';
 import type { Served } from '../../http/respond.ts';
 import type { Meters } from './meters.ts';
@@ -76,12 +76,7 @@ export function measureProcess(meters: Meters, worker: string): void {
   meters.watch('hushbox_worker_heap_used_bytes', worker, () => getHeapStatistics().used_heap_size);
   meters.watch('hushbox_event_loop_active_seconds_total', '', () => performance.eventLoopUtilization().active / 1000);
   const readDelay = createDelayReader();
-  void (async () => {
-    for (;;) {
-      await pulse(PULSE_MS);
-      meters.observe('hushbox_event_loop_delay_seconds', '', readDelay() / 1000);
-    }
-  })();
+  void repeat(PULSE_MS, () => meters.observe('hushbox_event_loop_delay_seconds', '', readDelay() / 1000));
 }
 
 /**

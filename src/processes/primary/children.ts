@@ -1,5 +1,5 @@
 import cluster, { type Worker } from 'node:cluster';
-import { pulse } from '../../clock.ts';
+import { repeat } from '../../clock.ts';
 import type { Log } from '../../ops/log.ts';
 import type { Samples } from '../../ops/metrics/families.ts';
 import { ALIVE_MS, type DrainOrder, type ToPrimary, type ToWorker, WORKER_NUMBER } from '../ipc.ts';
@@ -79,7 +79,7 @@ export function createChildren({ env, log, onReady, onMessage, onExit }: Childre
     return child;
   }
 
-  void lookForEver(all, log);
+  void repeat(ALIVE_MS, () => killSilent(all, log));
   return {
     all,
     fork(number) {
@@ -113,15 +113,12 @@ function onUp(child: Child): void {
 }
 
 // Counts looks, not time: after a pause of the whole program no worker was silent for long.
-async function lookForEver(children: Iterable<Child>, log: Log): Promise<never> {
-  for (;;) {
-    await pulse(ALIVE_MS);
-    for (const child of children) {
-      child.silentLooks += 1;
-      if (child.silentLooks <= (child.isUp ? MAX_SILENT_LOOKS : MAX_SILENT_LOOKS_AT_START)) continue;
-      log.error({ worker: child.number }, 'worker hangs: killed');
-      kill(child);
-    }
+function killSilent(children: Iterable<Child>, log: Log): void {
+  for (const child of children) {
+    child.silentLooks += 1;
+    if (child.silentLooks <= (child.isUp ? MAX_SILENT_LOOKS : MAX_SILENT_LOOKS_AT_START)) continue;
+    log.error({ worker: child.number }, 'worker hangs: killed');
+    kill(child);
   }
 }
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pulse } from '../../clock.ts';
+import { repeat } from '../../clock.ts';
 import type { Config } from '../../config/config.ts';
 import { createSharedSlots } from '../../hashing/slots.ts';
 import type { Log } from '../../ops/log.ts';
@@ -81,7 +81,7 @@ export async function runWorkerProcess(config: Config, place: Place, log: Log): 
     else void drain(message);
   });
   send({ type: 'up' });
-  void showLife();
+  void repeat(ALIVE_MS, () => send({ type: 'alive' }));
 
   try {
     await (await running).ready;
@@ -89,13 +89,6 @@ export async function runWorkerProcess(config: Config, place: Place, log: Log): 
   } catch (error) {
     log.fatal({ err: error }, 'cannot start');
     send({ type: 'hopeless', reason: (error as Error).message }, () => process.exit(EXIT_HOPELESS));
-  }
-}
-
-async function showLife(): Promise<never> {
-  for (;;) {
-    await pulse(ALIVE_MS);
-    send({ type: 'alive' });
   }
 }
 

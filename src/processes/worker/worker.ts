@@ -1,4 +1,4 @@
-import { pulse } from '../../clock.ts';
+import { repeat } from '../../clock.ts';
 import { type Config, needsMasterKey } from '../../config/config.ts';
 import { createFence, type Fence, type FenceReport } from '../../fence/fence.ts';
 import { startHeartbeat } from '../../fence/heartbeat.ts';
@@ -141,12 +141,7 @@ function watchWaitingEvents(meters: Meters, events: EventStore): void {
   const look = async (): Promise<void> => {
     waiting = await events.countWaiting();
   };
-  void (async () => {
-    for (;;) {
-      await pulse(COUNT_WAITING_MS);
-      await look().catch(() => {}); // the store's own metrics show failures
-    }
-  })();
+  void repeat(COUNT_WAITING_MS, () => look().catch(() => {})); // the store's own metrics show failures
   meters.watch('hushbox_webhook_events_waiting', '', () => waiting.events);
   meters.watch('hushbox_webhook_oldest_event_seconds', '', () =>
     waiting.oldestAt === undefined ? 0 : Math.max(0, Date.now() - waiting.oldestAt) / 1000,
