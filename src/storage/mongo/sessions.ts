@@ -8,6 +8,7 @@ import {
 } from '../../auth/sessions/store.ts';
 import type { AccountDocument, SessionDocument } from './collections.ts';
 import { translateFailures } from './engine/unavailable.ts';
+import { removeOver } from './remove-over.ts';
 
 const ENABLED = { disabledAt: { $exists: false } } as const;
 
@@ -146,14 +147,7 @@ function createEnding({ accounts, sessions }: Parts): Pick<SessionStore, 'end' |
       if (ended.length > 0) await sessions().deleteMany({ accountId, id: { $in: ended } });
     },
 
-    async sweepSessions(now, limit) {
-      const over = { removeAt: { $lte: new Date(now) } };
-      const found = await sessions()
-        .find(over, { projection: { _id: 1 }, limit })
-        .toArray();
-      if (found.length > 0) await sessions().deleteMany({ ...over, _id: { $in: found.map(({ _id }) => _id) } });
-      return found.length;
-    },
+    sweepSessions: async (now, limit) => removeOver(sessions(), now, limit),
   };
 }
 

@@ -3,6 +3,7 @@ import type { SightingStore } from '../../auth/sessions/store.ts';
 import type { SightingDocument } from './collections.ts';
 import { DUPLICATE_KEY, hasCode } from './engine/error-codes.ts';
 import { translateFailures } from './engine/unavailable.ts';
+import { removeOver } from './remove-over.ts';
 
 /** Between our steps the document can be removed, and another one come; but not again and again. */
 const MAX_ATTEMPTS = 4;
@@ -47,13 +48,6 @@ export function createMongoSightingStore(sightings: () => Collection<SightingDoc
       return (await sightings().countDocuments({ _id: id, removeAt: { $gt: new Date(now) } }, { limit: 1 })) > 0;
     },
 
-    async sweepSightings(now, limit) {
-      const over = { removeAt: { $lte: new Date(now) } };
-      const found = await sightings()
-        .find(over, { projection: { _id: 1 }, limit })
-        .toArray();
-      if (found.length > 0) await sightings().deleteMany({ ...over, _id: { $in: found.map(({ _id }) => _id) } });
-      return found.length;
-    },
+    sweepSightings: async (now, limit) => removeOver(sightings(), now, limit),
   } satisfies SightingStore);
 }

@@ -5,6 +5,7 @@ import type { Capacity } from './capacity.ts';
 import type { ClaimsDocument } from './collections.ts';
 import { DUPLICATE_KEY, hasCode } from './engine/error-codes.ts';
 import { translateFailures } from './engine/unavailable.ts';
+import { removeOver } from './remove-over.ts';
 
 /** The sink's claims in MongoDB: `_id` is unique, and so is each token. */
 export function createMongoSinkStore(claims: () => Collection<ClaimsDocument>, capacity: Capacity): SinkStore {
@@ -35,13 +36,6 @@ export function createMongoSinkStore(claims: () => Collection<ClaimsDocument>, c
       return found.map(({ claims: text }) => text);
     },
 
-    async sweepClaims(now, limit) {
-      const over = { removeAt: { $lte: new Date(now) } };
-      const found = await claims()
-        .find(over, { projection: { _id: 1 }, limit })
-        .toArray();
-      if (found.length > 0) await claims().deleteMany({ ...over, _id: { $in: found.map(({ _id }) => _id) } });
-      return found.length;
-    },
+    sweepClaims: async (now, limit) => removeOver(claims(), now, limit),
   } satisfies SinkStore);
 }
