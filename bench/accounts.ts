@@ -6,7 +6,7 @@ import { parseArgs, promisify } from 'node:util';
 import { createAccounts } from '../src/auth/accounts/accounts.ts';
 import { createPasswordRules } from '../src/auth/accounts/password.ts';
 import { createCustomers } from '../src/business/customers.ts';
-import { hashPhraseSync } from '../src/hashing/argon2.ts';
+import { hashAtOnce } from '../src/hashing/argon2.ts';
 import { NO_LIMITS } from '../src/limits/limits.ts';
 import { openSqlite } from '../src/storage/sqlite/open.ts';
 import type { Repeat, Repeated } from './repeat.ts';
@@ -60,8 +60,7 @@ async function fill(customerCount: number): Promise<string> {
     },
     onWarning() {},
   });
-  const hash = async (...input: Parameters<typeof hashPhraseSync>): Promise<Uint8Array> => hashPhraseSync(...input);
-  const accounts = createAccounts({ store, rules: createPasswordRules(), hash, clock: Date.now });
+  const accounts = createAccounts({ store, rules: createPasswordRules(), hash: hashAtOnce, clock: Date.now });
   for (const email of [EMAIL, 'disabled@example.com']) {
     await accounts.create({ email, password: PASSWORD, role: 'member' });
   }

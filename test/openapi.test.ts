@@ -6,7 +6,7 @@ import { type AppParts, createRoutes } from '../src/app.ts';
 import { createAccounts } from '../src/auth/accounts/accounts.ts';
 import { createPasswordRules } from '../src/auth/accounts/password.ts';
 import { AppError, ERRORS, type ErrorCode, PUBLIC_CODES } from '../src/errors.ts';
-import { hashPhraseSync } from '../src/hashing/argon2.ts';
+import { hashAtOnce } from '../src/hashing/argon2.ts';
 import type { Answer, DescribedOperation as Operation, PathItem, Schema } from '../src/http/openapi.ts';
 import { createDocument, EVERYTHING } from '../src/openapi.ts';
 import { ownNameOf } from '../src/proxy/own-name.ts';
@@ -196,9 +196,8 @@ async function postAsIs(port: number, path: string): Promise<Response> {
 async function* reachSessions(server: TestServer): AsyncGenerator<[name: string, response: Response]> {
   const { get, post, request, clock, storage } = server;
   const [username, password] = ['owner@example.com', 'a password of its owner'];
-  const hash = async (...input: Parameters<typeof hashPhraseSync>): Promise<Uint8Array> => hashPhraseSync(...input);
   const accounts = createAccounts({
-    ...{ store: storage.accounts, rules: createPasswordRules(), hash, clock: () => clock.now },
+    ...{ store: storage.accounts, rules: createPasswordRules(), hash: hashAtOnce, clock: () => clock.now },
   });
   await accounts.create({ email: username, password, role: 'member' });
   const logIn = (body: unknown, headers = {}): Promise<Response> => post('/login', body, headers);

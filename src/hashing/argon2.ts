@@ -1,5 +1,6 @@
 import { hashRawSync } from '@node-rs/argon2';
 import { PHRASE_COST } from './cost.ts';
+import type { Hash } from './hash-queue.ts';
 
 const ARGON2ID = 2; // the library's const enum cannot be imported, because types are only stripped
 export const HASH_BYTES = 32;
@@ -15,3 +16,6 @@ export function hashPhraseSync(phrase: Uint8Array, salt: Uint8Array, cost = PHRA
     salt,
   });
 }
+
+/** The same where nothing else waits for the thread: in commands and in tests. */
+export const hashAtOnce: Hash = async (phrase, salt, cost) => hashPhraseSync(phrase, salt, cost);

@@ -1,12 +1,10 @@
 import { closeSync, openSync, readSync } from 'node:fs';
-import { type Accounts, createAccounts, type Refused } from '../../auth/accounts/accounts.ts';
-import { createPasswordRules } from '../../auth/accounts/password.ts';
+import type { Accounts, Refused } from '../../auth/accounts/accounts.ts';
 import type { Account } from '../../auth/accounts/store.ts';
 import type { Config } from '../../config/config.ts';
-import { hashPhraseSync } from '../../hashing/argon2.ts';
-import { openStorage } from '../../storage/open.ts';
 import type { AccountCommand } from '../arguments.ts';
 import { count, EXIT, type Exit, Failure, instant, isDatabaseThere, type Terminal } from '../terminal.ts';
+import { withStorage } from './with-storage.ts';
 
 /** More than any password has. */
 const FILE_BYTES = 8192;
@@ -18,17 +16,7 @@ export async function runAccount(terminal: Terminal, config: Config, command: Ac
   if (!isDatabaseThere(config)) {
     throw new Failure(`there is no database at ${config.sqlitePath}: the first start of the service creates it`);
   }
-  const { accounts: store, close } = await openStorage(config, {
-    onLost: (error) => terminal.complain(`hushbox: ${error.message}`),
-    onWarning: () => {}, // doctor says what is to be changed about the server
-  });
-  try {
-    const hash = async (...input: Parameters<typeof hashPhraseSync>): Promise<Uint8Array> => hashPhraseSync(...input);
-    const accounts = createAccounts({ store, rules: createPasswordRules(), hash, clock: terminal.now });
-    return await VERBS[command.verb]({ terminal, accounts, command });
-  } finally {
-    await close();
-  }
+  return withStorage(terminal, config, (_storage, accounts) => VERBS[command.verb]({ terminal, accounts, command }));
 }
 
 const VERBS: Readonly<Record<AccountCommand['verb'], (input: Input) => Promise<Exit>>> = {

@@ -1,12 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createAccounts } from '../../auth/accounts/accounts.ts';
-import { createPasswordRules } from '../../auth/accounts/password.ts';
 import { createCustomers } from '../../business/customers.ts';
 import type { Config } from '../../config/config.ts';
-import { hashPhraseSync } from '../../hashing/argon2.ts';
-import { openStorage } from '../../storage/open.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { EXIT, type Exit, Failure, type Terminal } from '../terminal.ts';
+import { withStorage } from './with-storage.ts';
 
 const EMAIL = 'demo@example.com';
 const PASSWORD = 'demo-password';
@@ -25,33 +22,22 @@ export async function makeDemoData(terminal: Terminal, config: Config): Promise<
   if (config.NODE_ENV === 'production') {
     throw new Failure('production gets no demonstration account: everybody knows its password');
   }
-  const storage = await openStorage(config, {
-    onLost: (error) => terminal.complain(`hushbox: ${error.message}`),
-    onWarning: () => {}, // doctor says what is to be changed about the server
-  });
-  try {
+  await withStorage(terminal, config, async (storage, accounts) => {
     await untilItAnswers(storage);
-    if (!(await storage.accounts.findByEmail(EMAIL))) await fill(terminal, storage);
-    terminal.say(`The demonstration has the account ${EMAIL}: README.md shows how to log in.`);
-    return EXIT.fine;
-  } finally {
-    await storage.close();
-  }
+    if (await storage.accounts.findByEmail(EMAIL)) return;
+    await makeCustomers(terminal, storage);
+    await accounts.create({ email: EMAIL, password: PASSWORD, role: 'member' });
+  });
+  terminal.say(`The demonstration has the account ${EMAIL}: README.md shows how to log in.`);
+  return EXIT.fine;
 }
 
-async function fill(terminal: Terminal, { accounts, customers: store }: Storage): Promise<void> {
+async function makeCustomers(terminal: Terminal, { customers: store }: Storage): Promise<void> {
   const customers = createCustomers({ store, clock: terminal.now, onChange: () => {} });
   const { length: already } = (await customers.page(undefined, CUSTOMERS)).customers;
   for (let index = already; index < CUSTOMERS; index++) {
     await customers.create(customerOf(index), { userId: 'demo', requestId: 'demo' });
   }
-  const hash = async (...input: Parameters<typeof hashPhraseSync>): Promise<Uint8Array> => hashPhraseSync(...input);
-  const rules = createPasswordRules();
-  await createAccounts({ store: accounts, rules, hash, clock: terminal.now }).create({
-    email: EMAIL,
-    password: PASSWORD,
-    role: 'member',
-  });
 }
 
 function customerOf(index: number): { name: string; dob: string } {

@@ -4,7 +4,7 @@ import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from 'j
 import { createAccounts } from '../../../src/auth/accounts/accounts.ts';
 import { createPasswordRules } from '../../../src/auth/accounts/password.ts';
 import type { Role } from '../../../src/auth/accounts/store.ts';
-import { hashPhraseSync } from '../../../src/hashing/argon2.ts';
+import { hashAtOnce } from '../../../src/hashing/argon2.ts';
 import { startServer, type TestServer, type TestServerOptions } from '../../support/http/server.ts';
 import { remember } from '../../support/process/leaks.ts';
 import type { Engine } from '../../support/storage/storage.ts';
@@ -34,7 +34,7 @@ export async function startAuth(
   const accounts = createAccounts({
     store: server.storage.accounts,
     rules: createPasswordRules(),
-    hash: async (password, salt, cost) => hashPhraseSync(password, salt, cost),
+    hash: hashAtOnce,
     clock: () => server.clock.now,
   });
   const auth: AuthServer = {
