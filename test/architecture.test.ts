@@ -55,7 +55,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   auth: ['clock', 'errors', 'hashing', 'http', 'limits', 'sealing', 'tokens'],
   business: ['clock', 'errors', 'http', 'limits', 'sealing'],
   proxy: ['egress', 'errors', 'http'],
-  sink: ['clock', 'errors', 'http'],
+  sink: ['clock', 'errors', 'http', 'limits'],
   web: ['http'],
   ops: ['clock', 'errors', 'http'],
   storage: [
@@ -65,7 +65,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   outbox: ['clock'],
   fence: ['clock', 'errors', 'files'],
   hashing: ['errors'],
-  limits: ['sealing'],
+  limits: ['errors', 'sealing'],
   egress: ['errors', 'network'],
   tokens: ['clock'],
   http: ['errors', 'files', 'network'],

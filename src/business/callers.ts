@@ -2,10 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
 import { AppError } from '../errors.ts';
 import { type Caller, type Credentials, readCredentials } from '../http/caller.ts';
-import { type Limiter, per } from '../limits/limiter.ts';
+import { countBadToken, type Limiter } from '../limits/limiter.ts';
 import type { AuthClient } from './auth-client.ts';
-
-const BAD_TOKEN_LIMIT = per(60_000, 300);
 
 export type CallersParts = {
   ask: AuthClient['ask'];
@@ -36,15 +34,9 @@ export function createCallers({ ask, limiter, networkOf, baseOf }: CallersParts)
       return await ask(credentials, { method: ctx.method, url: urlOf(ctx, baseOf) });
     } catch (error) {
       if (credentials.scheme === 'dpop') ctx.state.challenge = 'DPoP'; // RFC 9449 §7.1
-      if (error instanceof AppError && error.code === 'UNAUTHORIZED') await countBad(network);
-      throw error;
+      const isBad = error instanceof AppError && error.code === 'UNAUTHORIZED';
+      throw (isBad && (await countBadToken(limiter, network))) || error;
     }
-  }
-
-  /** Asked afterwards, because nobody guesses a token: this limits the work that bad ones make, and locks out nobody. */
-  async function countBad(network: string): Promise<void> {
-    const reserved = await limiter.reserve([{ name: `bad token from ${network}`, limit: BAD_TOKEN_LIMIT }]);
-    if ('retryAfterMs' in reserved) throw tooMany('Too many bad tokens in a short time', reserved.retryAfterMs);
   }
 
   return {
@@ -58,10 +50,6 @@ export function createCallers({ ask, limiter, networkOf, baseOf }: CallersParts)
       return credentials && check(ctx, credentials);
     },
   };
-}
-
-export function tooMany(detail: string, retryAfterMs: number): AppError {
-  return new AppError('RATE_LIMITED', { detail, retryAfterSeconds: Math.ceil(retryAfterMs / 1000) });
 }
 
 /** The URL of a request; of one whose target is another server's URL, that. */

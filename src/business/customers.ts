@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
+import { FULL_RETRY_MS } from '../limits/limits.ts';
 import { randomBytes } from '../sealing/random.ts';
 import type { Customer, CustomerChanges, CustomerStore } from './store.ts';
 
@@ -10,7 +11,6 @@ export const PAGE_MAX = 1000;
 const TIME_DIGITS = 12;
 const RANDOM_BYTES = 10;
 const ID = /^[0-9a-f]{32}$/;
-const FULL_RETRY_SECONDS = 60;
 
 export const CUSTOMER_EVENTS = ['created', 'updated', 'deleted'] as const;
 export type CustomerEvent = (typeof CUSTOMER_EVENTS)[number];
@@ -112,5 +112,5 @@ export function lengthOf(name: string): number {
 }
 
 function full(): AppError {
-  return new AppError('STORAGE_FULL', { retryAfterSeconds: FULL_RETRY_SECONDS });
+  return new AppError('STORAGE_FULL', { retryAfterSeconds: FULL_RETRY_MS / 1000 });
 }

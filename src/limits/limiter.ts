@@ -1,3 +1,4 @@
+import { AppError } from '../errors.ts';
 import type { Limit, Taken } from './limits.ts';
 import type { LimitStore } from './store.ts';
 
@@ -43,6 +44,23 @@ export function createLimiter({ store, idOf, clock, isOn }: LimiterParts): Limit
   }
 
   return { reserve: isOn ? reserve : async () => FREE };
+}
+
+/** @param detail a sentence for the client. */
+export function tooMany(detail: string, { retryAfterMs }: Refused): AppError {
+  return new AppError('RATE_LIMITED', { detail, retryAfterSeconds: Math.ceil(retryAfterMs / 1000) });
+}
+
+const BAD_TOKEN_LIMIT = per(60_000, 300);
+
+/**
+ * Counts a bad token, after it was refused: nobody guesses 256 bits, so this limits the work that bad tokens make, and
+ * locks out nobody.
+ * @returns what to refuse the request with in place of UNAUTHORIZED, if there were too many.
+ */
+export async function countBadToken(limiter: Limiter, network: string): Promise<AppError | undefined> {
+  const reserved = await limiter.reserve([{ name: `bad token from ${network}`, limit: BAD_TOKEN_LIMIT }]);
+  return 'retryAfterMs' in reserved ? tooMany('Too many bad tokens in a short time', reserved) : undefined;
 }
 
 /** `count` at once, which grow back evenly over the time. */

@@ -1,11 +1,11 @@
 import { hash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
+import { FULL_RETRY_MS } from '../limits/limits.ts';
 import type { SinkStore } from './store.ts';
 
 export const CLAIMS_MAX_BYTES = 4096;
 export const LIST_LENGTH = 100;
-const FULL_RETRY_SECONDS = 60;
 /** In milliseconds. Keeps two tokens in order that one worker received in the same millisecond. */
 const SMALLEST_STEP = 1 / 1024;
 
@@ -60,7 +60,7 @@ export function createSink({ store, verify, clock }: SinkParts): Sink {
       const id = hash('sha256', claims.jti, 'buffer');
       const outcome = await store.keepClaims({ id, receivedAt: nextInstant(now), claims: text });
       if (outcome === 'replayed') throw new AppError('TOKEN_REPLAYED');
-      if (outcome === 'full') throw new AppError('STORAGE_FULL', { retryAfterSeconds: FULL_RETRY_SECONDS });
+      if (outcome === 'full') throw new AppError('STORAGE_FULL', { retryAfterSeconds: FULL_RETRY_MS / 1000 });
       return claims;
     },
 

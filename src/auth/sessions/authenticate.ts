@@ -2,12 +2,10 @@ import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
 import { AppError } from '../../errors.ts';
 import { readCredentials } from '../../http/caller.ts';
-import { type Limiter, per } from '../../limits/limiter.ts';
+import { countBadToken, type Limiter } from '../../limits/limiter.ts';
 import { CHALLENGE } from './proofs.ts';
 import type { Sessions } from './sessions.ts';
 import type { Session } from './store.ts';
-
-const BAD_TOKEN_LIMIT = per(60_000, 300);
 
 export type AuthenticateParts = {
   sessions: Pick<Sessions, 'validate'>;
@@ -36,13 +34,8 @@ export function createAuthenticate({ sessions, limiter, networkOf, baseOf }: Aut
     });
     if (validation.authenticated) return validation.session;
     if (isProven) ctx.state.challenge = CHALLENGE;
-    // Asked afterwards, because nobody guesses 256 bits: this limits the work that bad tokens make, not guesses.
-    const reserved = await limiter.reserve([{ name: `bad token from ${network}`, limit: BAD_TOKEN_LIMIT }]);
-    if ('retryAfterMs' in reserved && validation.code === 'UNAUTHORIZED') {
-      const retryAfterSeconds = Math.ceil(reserved.retryAfterMs / 1000);
-      throw new AppError('RATE_LIMITED', { detail: 'Too many bad tokens in a short time', retryAfterSeconds });
-    }
-    throw new AppError(validation.code);
+    const refusal = await countBadToken(limiter, network);
+    throw refusal && validation.code === 'UNAUTHORIZED' ? refusal : new AppError(validation.code);
   };
 }
 

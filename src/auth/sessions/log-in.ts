@@ -3,7 +3,7 @@ import type { Clock } from '../../clock.ts';
 import { AppError } from '../../errors.ts';
 import type { Gate } from '../../hashing/gate.ts';
 import type { Hash } from '../../hashing/hash-queue.ts';
-import { type Limiter, per, type Refused, type Use } from '../../limits/limiter.ts';
+import { type Limiter, per, type Refused, tooMany, type Use } from '../../limits/limiter.ts';
 import { randomBytes } from '../../sealing/random.ts';
 import { parseEmail } from '../accounts/address.ts';
 import { readPassword } from '../accounts/password.ts';
@@ -160,12 +160,9 @@ async function openSession(
   return token;
 }
 
-function limited({ retryAfterMs }: Refused, { onEvent }: LogInParts, requestId: string): AppError {
+function limited(refused: Refused, { onEvent }: LogInParts, requestId: string): AppError {
   onEvent({ type: 'limited' }, requestId);
-  return new AppError('RATE_LIMITED', {
-    detail: 'Too many log-ins in a short time',
-    retryAfterSeconds: Math.ceil(retryAfterMs / 1000),
-  });
+  return tooMany('Too many log-ins in a short time', refused);
 }
 
 /** Names an account and a network, and reveals neither. */
