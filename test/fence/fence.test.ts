@@ -89,6 +89,16 @@ async function createWorld(t: ExecutionContext, place: Place): Promise<World> {
   };
 }
 
+/** From now on the database goes back to a copy behind each look at it. */
+function goBackAfterLook(storage: Storage, url: string, copy: FenceState): void {
+  const { look } = storage.fence;
+  storage.fence.look = async () => {
+    const found = await look();
+    await setBack(url, copy);
+    return found;
+  };
+}
+
 for (const engine of ENGINES) {
   // One after the other: a database that many wait for would seem to be away.
   const testSerially = engine.test.serial;
@@ -287,12 +297,7 @@ for (const engine of ENGINES) {
     world.clock.advance({ minutes: 1 });
     await fence.beat();
     const lastMark = world.clock.now;
-    const look = storage.fence.look;
-    storage.fence.look = async () => {
-      const found = await look();
-      await setBack(world.place.url, copy);
-      return found;
-    };
+    goBackAfterLook(storage, world.place.url, copy);
     await fence.beat();
     t.is(fence.refusedUntil(), lastMark);
   });
@@ -481,12 +486,7 @@ for (const engine of ENGINES) {
     world.clock.advance({ minutes: 1 });
     for (let beats = 0; beats < 3; beats++) await fence.beat();
     t.truthy(await storage.sessions.find(session.tokenHash, NOW));
-    const look = storage.fence.look;
-    storage.fence.look = async () => {
-      const found = await look();
-      await setBack(world.place.url, copy);
-      return found;
-    };
+    goBackAfterLook(storage, world.place.url, copy);
     await fence.beat();
     t.is(await storage.sessions.find(session.tokenHash, NOW), undefined);
   });
