@@ -104,6 +104,19 @@ test('a connection whose body is still dropped behind its answer is not idle', a
   t.false(client.isClosed());
 });
 
+test('a connection is idle again when answers that had to wait for others are sent', async (t) => {
+  const { open, held } = await startLimited(t, 1);
+  const client = await open();
+  client.send(HELD + REQUEST); // the second is answered first, and sent last
+  await until('the request', () => held.length === 1);
+  held[0]?.writeHead(200, { 'content-length': 0 }).end();
+  await client.untilAnswered(2);
+  const next = await open();
+  await until('the end of the first', client.isClosed);
+  await ask(next);
+  t.false(next.isClosed());
+});
+
 test('closed connections leave nothing behind', async (t) => {
   const { open, connections } = await startLimited(t, 2);
   for (let n = 0; n < 5; n++) {
