@@ -9,6 +9,7 @@ import { createCustomers } from '../src/business/customers.ts';
 import { hashAtOnce } from '../src/hashing/argon2.ts';
 import { NO_LIMITS } from '../src/limits/limits.ts';
 import { openSqlite } from '../src/storage/sqlite/open.ts';
+import { median, whole } from './figures.ts';
 import type { Repeat, Repeated } from './repeat.ts';
 import { freePort, runClient, type Service, type ServiceOptions, startService } from './service.ts';
 
@@ -27,10 +28,6 @@ const JSON_TYPE = 'Content-Type: application/json';
 type Row = { what: string; value: string; target?: string };
 const rows: Row[] = [];
 
-function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
-}
-const whole = (value: number): string => Math.round(value).toLocaleString('en');
 const ratios = (numbers: readonly number[], others: readonly number[]): number =>
   median(numbers.map((one, round) => one / (others[round] ?? Number.NaN)));
 

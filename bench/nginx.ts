@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { configure, isInstalled } from '../test/support/nginx/nginx-files.ts';
+import { median } from './figures.ts';
 import type { Load, Rate } from './load.ts';
 import { cpuSecondsOfAll, runClient, type Service, startService } from './service.ts';
 
@@ -54,9 +55,6 @@ async function measure(way: Way, warmupSeconds: number): Promise<void> {
     `  ${way.name}: ${Math.round(perCpuSecond)} pairs for a CPU second, ${Math.round(rate.pairsPerSecond)} pairs/s\n`,
   );
 }
-
-const median = (numbers: readonly number[]): number =>
-  [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
 
 function row({ name, measured }: Way): string {
   const whole = (pick: (one: Measured) => number): string =>

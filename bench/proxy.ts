@@ -5,8 +5,9 @@ import { parseArgs } from 'node:util';
 import { randomBytes } from '../src/sealing/random.ts';
 import { createTokenKey } from '../src/tokens/calls/key.ts';
 import { createCallClaims, signToken } from '../src/tokens/calls/sign.ts';
-import type { CallRate, Calls } from './calls.ts';
 import { countEarlyAnswers, type EarlyAnswers } from './early.ts';
+import { median, whole } from './figures.ts';
+import type { Repeat, Repeated } from './repeat.ts';
 import { runClient, type Service, startService } from './service.ts';
 
 /**
@@ -22,14 +23,18 @@ const PAGE = new URL('../docs/benchmarks-proxy.md', import.meta.url).pathname;
 
 type Contestant = { name: string; service: Service; rates: number[]; cpuMicros: number[]; p99: number[] };
 
-function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
-}
-
 async function measure({ service, rates, cpuMicros, p99 }: Contestant, destination: string, warmupSeconds: number) {
   const before = service.cpuSeconds();
-  const calls: Calls = { port: service.port, destination, connections: CONNECTIONS, seconds: SECONDS, warmupSeconds };
-  const rate = await runClient<CallRate>('calls.ts', calls);
+  const lines = [
+    'POST /proxy/ HTTP/1.1',
+    'Host: localhost',
+    `Destination: ${destination}`,
+    'Content-Type: text/plain',
+    'Content-Length: 64',
+  ];
+  const request = `${lines.join('\r\n')}\r\n\r\n${'b'.repeat(64)}`;
+  const calls = { port: service.port, request, status: 200, connections: CONNECTIONS, seconds: SECONDS, warmupSeconds };
+  const rate = await runClient<Repeated>('repeat.ts', calls satisfies Repeat);
   if (rate.failures > 0) throw new Error(`${rate.failures} answers were wrong`);
   rates.push(rate.requestsPerSecond);
   p99.push(rate.p99Ms);
@@ -58,7 +63,6 @@ function measureSigning(): { bare: number; signing: number } {
 function report(contestants: readonly [Contestant, Contestant], early: readonly EarlyAnswers[]): void {
   const ratio = (numbers: readonly number[], others: readonly number[]): string =>
     median(numbers.map((one, round) => one / (others[round] ?? Number.NaN))).toFixed(2);
-  const whole = (value: number): string => Math.round(value).toLocaleString('en');
   const [bare, ours] = contestants;
   const { bare: hmacs, signing } = measureSigning();
   const rows = contestants.map(

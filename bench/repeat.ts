@@ -10,11 +10,18 @@ export type Repeat = {
   seconds: number;
   warmupSeconds: number;
 };
-export type Repeated = { requestsPerSecond: number; p99Ms: number; failures: number };
+export type Repeated = {
+  requestsPerSecond: number;
+  /** With those of the warm-up. */
+  requests: number;
+  p99Ms: number;
+  failures: number;
+};
 
 const { port, request, status, connections, seconds, warmupSeconds } = JSON.parse(process.argv[2] as string) as Repeat;
 const latencies: number[] = [];
 let isMeasuring = false;
+let requests = 0;
 let failures = 0;
 
 function lengthOf(answer: string): number {
@@ -37,6 +44,7 @@ function open(): void {
     if (pending.length < lengthOf(pending)) return;
     if (!pending.startsWith(`HTTP/1.1 ${status} `)) failures += 1;
     pending = '';
+    requests += 1;
     if (isMeasuring) latencies.push(performance.now() - startedAt);
     begin();
   });
@@ -52,6 +60,7 @@ const elapsedSeconds = (performance.now() - startedAt) / 1000;
 latencies.sort((a, b) => a - b);
 const repeated: Repeated = {
   requestsPerSecond: latencies.length / elapsedSeconds,
+  requests,
   p99Ms: latencies[Math.floor(latencies.length * 0.99)] ?? Number.NaN,
   failures,
 };

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs, promisify } from 'node:util';
 import { type Bar, drawBars } from './draw.ts';
+import { median, whole } from './figures.ts';
 import { fillWithSecrets } from './fill.ts';
 import type { Load, Rate } from './load.ts';
 import type { Delay, Probe } from './probe.ts';
@@ -46,11 +47,6 @@ const load = (service: Service, extra: Partial<Load> = {}): Promise<Rate> =>
 const probe = (service: Service, extra: Omit<Probe, 'port'>): Promise<Delay> =>
   runClient<Delay>('probe.ts', { port: service.port, ...extra } satisfies Probe);
 
-function median(numbers: readonly number[]): number {
-  return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
-}
-
-const whole = (value: number): string => Math.round(value).toLocaleString('en');
 const ms = (value: number): string => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
 const ratio = (value: number): string => value.toFixed(2);
 
