@@ -40,7 +40,7 @@ async function inspectClients(config: Partial<Config>): Promise<Finding[]> {
 }
 
 function internalTargetOf({ INTERNAL_PORT: port, INTERNAL_HOST: host, DATA_DIR }: Partial<Config>): Target | undefined {
-  if (port !== undefined && host !== undefined) return { name: `${host}:${port}`, host, port };
+  if (port !== undefined && host !== undefined) return targetAt(host, port);
   if (DATA_DIR === undefined) return undefined;
   const socketPath = join(DATA_DIR, 'internal.sock');
   return { name: socketPath, socketPath };
@@ -78,8 +78,13 @@ function targetOf({ SOCKET_DIR, HOST, HTTP_PORT }: Partial<Config>): Target | un
     return { name: socketPath, socketPath };
   }
   if (HOST === undefined || !HTTP_PORT) return undefined;
-  const host = { '0.0.0.0': '127.0.0.1', '::': '::1' }[HOST] ?? HOST;
-  return { name: `${host.includes(':') ? `[${host}]` : host}:${HTTP_PORT}`, host, port: HTTP_PORT };
+  return targetAt(HOST, HTTP_PORT);
+}
+
+/** Who listens on all addresses is asked at the loopback one. */
+function targetAt(listenHost: string, port: number): Target {
+  const host = { '0.0.0.0': '127.0.0.1', '::': '::1' }[listenHost] ?? listenHost;
+  return { name: `${host.includes(':') ? `[${host}]` : host}:${port}`, host, port };
 }
 
 function ask({ name: _, ...target }: Target, path: string, token?: string): Promise<Answer> {

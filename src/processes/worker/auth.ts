@@ -7,7 +7,7 @@ import type { Clock } from '../../clock.ts';
 import type { Config } from '../../config/config.ts';
 import type { Hashing } from '../../hashing/hashing.ts';
 import { widerNetworkOf } from '../../http/client-address.ts';
-import { createLimiter } from '../../limits/limiter.ts';
+import type { Limiter } from '../../limits/limiter.ts';
 import type { Storage } from '../../storage/storage.ts';
 
 /** Sessions of one account, unless it may have one alone. */
@@ -15,20 +15,20 @@ const MOST_SESSIONS = 100;
 
 export type AuthParts = {
   config: Config;
-  storage: Pick<Storage, 'accounts' | 'sessions' | 'sightings' | 'limits'>;
+  storage: Pick<Storage, 'accounts' | 'sessions' | 'sightings'>;
   hashing: Pick<Hashing, 'gates'>;
   clock: Clock;
   findNetwork(request: IncomingMessage): string;
   /** An id of a name that does not reveal the name. */
   idOf(name: string): Uint8Array;
+  limiter: Limiter;
   refusedUntil(): number;
   onEvent: OnSessionEvent;
 };
 
 /** Log-ins and sessions, put together. */
 export function createAuth(parts: AuthParts): NonNullable<AppParts['auth']> {
-  const { config, storage, hashing, clock, findNetwork, idOf, refusedUntil, onEvent } = parts;
-  const limiter = createLimiter({ store: storage.limits, idOf, clock, isOn: config.LIMITS === 'on' });
+  const { config, storage, hashing, clock, findNetwork, idOf, limiter, refusedUntil, onEvent } = parts;
   const idleMs = config.SESSION_IDLE_SECONDS * 1000;
   const { accounts, sightings } = storage;
   return {

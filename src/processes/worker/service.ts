@@ -82,16 +82,16 @@ export function createService(parts: ServiceParts): Service {
   const egress = openEgress(parts);
   const networkOf = createNetworks(parts);
   const idOf = createIds(parts);
+  const limiter = createLimiter({ store: storage.limits, idOf, clock, isOn: config.LIMITS === 'on' });
   const site = createSite(config, config.HOST, trustOf(config));
   const { delivery, secrets } = createSecretService(parts, egress, telemetry);
   const auth = config.SERVICES.includes('auth')
     ? createAuth({
         ...parts,
-        ...{ findNetwork: networkOf, idOf, onEvent: telemetry.sessionEvent },
+        ...{ findNetwork: networkOf, idOf, limiter, onEvent: telemetry.sessionEvent },
         refusedUntil: fence.refusedUntil,
       })
     : undefined;
-  const limiter = createLimiter({ store: storage.limits, idOf, clock, isOn: config.LIMITS === 'on' });
   const business = openBusiness({ config, storage, site, networkOf, limiter, telemetry, clock });
   const health = {
     isDraining,
