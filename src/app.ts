@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import Koa from 'koa';
+import { type BrowserRouteParts, browserRoutes } from './auth/sessions/browser-routes.ts';
 import { type SessionRouteParts, sessionRoutes, validationRoute } from './auth/sessions/routes.ts';
 import { type BusinessParts, businessRoutes } from './business/routes.ts';
 import { basic, bearer, requireToken } from './http/bearer.ts';
-import { type Admit, createAdmission, createBaseFinder, type Site } from './http/origin.ts';
+import { type Admit, createAdmission, createBaseFinder, createCookieAdmission, type Site } from './http/origin.ts';
 import { createResponder, type ErrorPage, type RequestLog } from './http/respond.ts';
 import { createRouting, type Handler, type Route } from './http/routing.ts';
 import { createDocument, type Served } from './openapi.ts';
@@ -35,7 +36,7 @@ export type AppParts = HealthParts & {
   /** Undefined where that is not served. */
   business: Omit<BusinessParts, 'baseOf'> | undefined;
   /** Log-ins and sessions; undefined where they are not served. */
-  auth: Omit<SessionRouteParts, 'baseOf'> | undefined;
+  auth: Omit<SessionRouteParts & BrowserRouteParts, 'baseOf' | 'admitCookies'> | undefined;
   isProduction: boolean;
   readStatus(): Promise<Status>;
   requestLog: RequestLog;
@@ -110,9 +111,11 @@ export function createRoutes(parts: Omit<AppParts, 'requestLog'>): { routes: Rou
   const proxyGuards = proxyToken === undefined ? [] : [requireToken(proxyToken, PROXY_AUTHENTICATION)];
   const web = createWeb({ limits, publicUrl, needsToken });
   const baseOf = createBaseFinder(site);
+  const admitCookies = createCookieAdmission(site);
   const routes = [
     ...(secrets ? secretRoutes({ secrets, limits, guards: createGuards, identify, baseOf, pages: web }) : []),
-    ...(auth ? sessionRoutes({ ...auth, baseOf }) : []),
+    ...(auth ? sessionRoutes({ ...auth, baseOf, admitCookies }) : []),
+    ...(auth ? browserRoutes({ ...auth, baseOf, admitCookies }) : []),
     ...(sink ? sinkRoutes(sink, sinkGuards) : []),
     ...(sink && proxy ? [proxyRoute({ ...proxy, guards: proxyGuards, receive: sink.receive })] : []),
     ...(secrets ? web.createRoutes : []),

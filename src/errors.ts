@@ -4,8 +4,12 @@ export const ERRORS = {
   INVALID_DPOP_PROOF: { status: 400, title: 'The DPoP proof is not valid' },
   UNAUTHORIZED: { status: 401, title: 'A valid token is required' },
   INVALID_CREDENTIALS: { status: 401, title: 'The address or the password is wrong' },
-  REPLAY_DETECTED: { status: 401, title: 'This token was used without its cookie, and its session has ended' },
+  REPLAY_DETECTED: {
+    status: 401,
+    title: 'This token was used without its cookie, or once more, and its session has ended',
+  },
   PHRASE_REQUIRED: { status: 403, title: 'This secret needs a phrase' },
+  CSRF_FAILED: { status: 403, title: 'This needs the header X-CSRFToken, with the value of the cookie csrftoken' },
   WRONG_PHRASE: { status: 403, title: 'Incorrect phrase' },
   FOREIGN_ORIGIN: { status: 403, title: 'Pages of other websites may not send requests to this server' },
   HTTPS_REQUIRED: { status: 403, title: 'This needs HTTPS' },

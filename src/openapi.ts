@@ -1,3 +1,4 @@
+import { browserApi } from './auth/sessions/browser-operations.ts';
 import { sessionsApi } from './auth/sessions/operations.ts';
 import { businessApi } from './business/operations.ts';
 import { describeApi } from './http/openapi.ts';
@@ -37,7 +38,7 @@ export const EVERYTHING: Served = { secrets: true, auth: true, sink: true, proxy
 export function createDocument({ limits, needsToken, publicUrl, served }: ApiOptions) {
   const parts = [
     ...(served.secrets ? [secretsApi(limits, needsToken), webhooksApi] : []),
-    ...(served.auth ? [sessionsApi] : []),
+    ...(served.auth ? [sessionsApi, browserApi] : []),
     ...(served.business ? [businessApi] : []),
     ...(served.proxy ? [proxyApi] : []),
     ...(served.sink ? [sinkApi] : []),
@@ -76,6 +77,19 @@ export function createDocument({ limits, needsToken, publicUrl, served }: ApiOpt
           scheme: 'DPoP',
           description:
             'A token of `POST /login` that is bound to a key; the header `DPoP` proves for each request that the client has that key (RFC 9449).',
+        },
+        sessionCookie: {
+          type: 'apiKey',
+          in: 'cookie',
+          name: 'access_token',
+          description:
+            'Of `POST /api/v1/login/`; over HTTPS its name begins with `__Host-`. Requests that change something need the header `X-CSRFToken` too, with the value of the cookie `csrftoken`.',
+        },
+        refreshCookie: {
+          type: 'apiKey',
+          in: 'cookie',
+          name: 'refresh_token',
+          description: 'Of `POST /api/v1/login/`; over HTTPS its name begins with `__Host-`.',
         },
         createToken: { type: 'http', scheme: 'bearer', description: 'If the server has a CREATE_TOKEN: the token.' },
       },

@@ -59,14 +59,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ops: ['clock', 'errors', 'http'],
   storage: [
     ...['auth', 'business', 'clock', 'config', 'errors', 'fence', 'files', 'limits', 'outbox', 'sealing', 'secrets'],
-    ...['sink', 'webhooks'],
+    ...['sink', 'tokens', 'webhooks'],
   ],
   outbox: ['clock'],
   fence: ['clock', 'errors', 'files'],
   hashing: ['errors'],
   limits: ['errors', 'sealing'],
   egress: ['errors', 'network'],
-  tokens: ['clock'],
+  tokens: ['clock', 'sealing'],
   http: ['errors', 'files', 'network'],
   config: ['keys', 'network'],
   keys: ['files'],
@@ -84,7 +84,7 @@ const HOME_OF_PACKAGE: Readonly<Record<string, RegExp>> = {
   '../package.json': /^version\.ts$/,
   '../scripts/check-node.cjs': /^main\.ts$/,
   '../../scripts/check-node.cjs': /^(cli|setup)\/main\.ts$/,
-  jose: /^auth\/sessions\/proofs\.ts$/,
+  jose: /^(auth\/sessions\/proofs|tokens\/access\/(access-tokens|signing-keys))\.ts$/,
   '@koa/router': /^http\/routing\.ts$/,
   '@node-rs/argon2': /^hashing\/argon2\.ts$/,
   koa: /^app\.ts$/,
@@ -93,7 +93,7 @@ const HOME_OF_PACKAGE: Readonly<Record<string, RegExp>> = {
   'ipaddr.js': /^network\/addresses\.ts$/,
   'node:sqlite': /^storage\/sqlite\//,
   pino: /^ops\/log\.ts$/,
-  zod: /^(config\/schema|http\/(operation|openapi)|([a-z]+\/){1,2}(operations|openapi|routes))\.ts$/,
+  zod: /^(config\/schema|http\/(operation|openapi)|([a-z]+\/){1,2}([a-z]+-)?(operations|openapi|routes))\.ts$/,
 };
 
 /** What holds the rules: these parts are told the time and given their chances. */

@@ -140,7 +140,7 @@ async function newOnesWork(t: ExecutionContext, secrets: Secrets): Promise<void>
 async function accountsWork(t: ExecutionContext, { accounts, sessions }: Storage): Promise<void> {
   t.deepEqual(await accounts.list(undefined, 1), []);
   const session = await createSession(sessions, await createAccount(accounts));
-  t.truthy(await sessions.find(session.tokenHash, session.createdAt));
+  t.truthy(await sessions.find(session.credentialHash, session.createdAt));
 }
 
 async function insert(url: string, collections: NonNullable<Fixture['collections']>): Promise<void> {

@@ -35,7 +35,7 @@ export type AuthClientParts = {
 export type AuthClient = {
   /**
    * Asks whether a token is good, each time: no answer is kept.
-   * @throws AppError UNAUTHORIZED or REPLAY_DETECTED if it is not; AUTH_UNAVAILABLE if nobody says so in time.
+   * @throws AppError UNAUTHORIZED, REPLAY_DETECTED, CSRF_FAILED or HTTPS_REQUIRED if it is not; AUTH_UNAVAILABLE if nobody says so in time.
    */
   ask(credentials: Credentials, sent: Sent): Promise<Caller>;
   close(): void;
@@ -76,14 +76,13 @@ export function createAuthClient(parts: AuthClientParts): AuthClient {
   }
 
   return {
-    async ask({ token, scheme, cookie, proof }, sent) {
-      if (scheme === 'dpop' && proof === undefined) throw new AppError('UNAUTHORIZED');
-      const dpop = scheme === 'dpop' ? { proof, ...sent } : undefined;
+    async ask(credentials, sent) {
+      const question = questionOf(credentials, sent);
       const startedAt = performance.now();
       const tell = (outcome: AuthOutcome): void => onCall(outcome, performance.now() - startedAt);
       let validation: Validation;
       try {
-        validation = parseValidation(await call(JSON.stringify({ token, cookie, dpop })));
+        validation = parseValidation(await call(JSON.stringify(question)));
       } catch (cause) {
         tell('unavailable');
         throw new AppError('AUTH_UNAVAILABLE', { cause, retryAfterSeconds: RETRY_AFTER_SECONDS });
@@ -97,6 +96,18 @@ export function createAuthClient(parts: AuthClientParts): AuthClient {
     },
     close: () => agent.destroy(),
   };
+}
+
+/** @throws AppError UNAUTHORIZED without the proof that a token needs. */
+function questionOf(credentials: Credentials, sent: Sent): object {
+  if (credentials.scheme === 'cookie') {
+    const { cookie, csrfToken } = credentials;
+    return { cookie, browser: { ...sent, csrf_token: csrfToken } };
+  }
+  const { token, scheme, cookie, proof } = credentials;
+  if (scheme !== 'dpop') return { token, cookie };
+  if (proof === undefined) throw new AppError('UNAUTHORIZED');
+  return { token, cookie, dpop: { proof, ...sent } };
 }
 
 /** It was answered, but not as the service that knows tokens answers. */
@@ -128,13 +139,14 @@ function hintOf(status: number | undefined): string {
   return status === 404 ? ': AUTH_URL must lead to the internal listener of a process that serves auth' : '';
 }
 
-type Validation = { caller: Caller } | { code: 'UNAUTHORIZED' | 'REPLAY_DETECTED' };
+const REFUSALS = ['UNAUTHORIZED', 'REPLAY_DETECTED', 'CSRF_FAILED', 'HTTPS_REQUIRED'] as const;
+type Validation = { caller: Caller } | { code: (typeof REFUSALS)[number] };
 
 /** Only what is exactly a "yes" is one. */
 function parseValidation(text: string): Validation {
   const value = parseObject(text);
   if (value.authenticated === false) {
-    return { code: value.code === 'REPLAY_DETECTED' ? 'REPLAY_DETECTED' : 'UNAUTHORIZED' };
+    return { code: REFUSALS.find((code) => code === value.code) ?? 'UNAUTHORIZED' };
   }
   const { user_id: userId, email, role, session_id: sessionId } = value;
   const isWhole = isText(userId) && isText(email) && isText(sessionId) && (role === 'admin' || role === 'member');

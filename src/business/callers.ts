@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
 import { AppError } from '../errors.ts';
 import { type Caller, type Credentials, readCredentials } from '../http/caller.ts';
+import type { Admit } from '../http/origin.ts';
 import { countBadToken, type Limiter } from '../limits/limiter.ts';
 import type { AuthClient } from './auth-client.ts';
 
@@ -11,12 +12,14 @@ export type CallersParts = {
   networkOf(request: IncomingMessage): string;
   /** The URL of the service, as the client sees it. */
   baseOf(request: IncomingMessage): string;
+  /** Refuses requests of foreign pages where cookies authenticate. */
+  admitCookies: Admit;
 };
 
 export type Callers = {
   /**
    * @throws AppError UNAUTHORIZED, also without a token; REPLAY_DETECTED; RATE_LIMITED after too many bad ones;
-   *   AUTH_UNAVAILABLE.
+   *   AUTH_UNAVAILABLE. For cookies: CSRF_FAILED, FOREIGN_ORIGIN, HTTPS_REQUIRED.
    */
   require(ctx: Context): Promise<Caller>;
   /**
@@ -27,9 +30,10 @@ export type Callers = {
 };
 
 /** Who sends a request. */
-export function createCallers({ ask, limiter, networkOf, baseOf }: CallersParts): Callers {
+export function createCallers({ ask, limiter, networkOf, baseOf, admitCookies }: CallersParts): Callers {
   async function check(ctx: Context, credentials: Credentials): Promise<Caller> {
     const network = networkOf(ctx.req); // now: the connection may be gone later
+    if (credentials.scheme === 'cookie') admitCookies(ctx);
     try {
       return await ask(credentials, { method: ctx.method, url: urlOf(ctx, baseOf) });
     } catch (error) {

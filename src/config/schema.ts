@@ -197,6 +197,9 @@ export const Env = z.object({
   SESSION_IDLE_SECONDS: wholeNumber(1, 31_536_000)
     .default(1800)
     .describe('How long a session lives after its token was last used: that long, or up to a tenth shorter'),
+  BROWSER_IDLE_SECONDS: wholeNumber(1, 31_536_000)
+    .default(1800)
+    .describe('As `SESSION_IDLE_SECONDS`, for sessions of browsers'),
   SESSION_MAX_SECONDS: wholeNumber(1, 31_536_000)
     .default(43_200)
     .describe('How long a session lives at most after its log-in'),

@@ -11,9 +11,18 @@ const MARK = [0xef, 0xbb, 0xbf] as const;
  * @throws AppError INVALID_REQUEST: not JSON, not an object, not UTF-8. TOO_LARGE. UNSUPPORTED_ENCODING.
  */
 export async function readJsonObject(request: IncomingMessage, limitBytes: number): Promise<Record<string, unknown>> {
+  return parseObject(await readBody(request, limitBytes));
+}
+
+/** @throws AppError TOO_LARGE; UNSUPPORTED_ENCODING; INVALID_REQUEST when it breaks off. */
+export async function readBody(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
   const encoding = request.headers['content-encoding']?.toLowerCase();
   if (encoding && encoding !== 'identity') throw new AppError('UNSUPPORTED_ENCODING');
-  const bytes = await readBytes(request, limitBytes);
+  return readBytes(request, limitBytes);
+}
+
+/** @throws AppError INVALID_REQUEST: not JSON, not an object, not UTF-8. */
+export function parseObject(bytes: Buffer): Record<string, unknown> {
   if (!isUtf8(bytes)) throw new AppError('INVALID_REQUEST', { detail: 'The body is not valid UTF-8' });
   const text = bytes.toString('utf8', startsWithMark(bytes) ? MARK.length : 0);
   if (text === '') return {};

@@ -1,11 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '../errors.ts';
+import { ACCESS_COOKIE, HOST_PREFIX, pairsOf } from './cookies.ts';
 
 /** Who sent a request: an account, and its session. */
 export type Caller = { userId: string; email: string; role: 'admin' | 'member'; sessionId: string };
 
 /** What a request carries as credentials: read once, for whoever asks about them. */
-export type Credentials = {
+export type Credentials = TokenCredentials | CookieCredentials;
+
+export type TokenCredentials = {
   token: string;
   scheme: 'token' | 'bearer' | 'dpop';
   /** The whole `Cookie` header. */
@@ -14,12 +17,22 @@ export type Credentials = {
   proof: string | undefined;
 };
 
-type Carried = Pick<Credentials, 'token' | 'scheme'>;
+/** Of a browser that is signed in. */
+export type CookieCredentials = {
+  scheme: 'cookie';
+  /** The whole `Cookie` header. */
+  cookie: string;
+  /** The `X-CSRFToken` header. */
+  csrfToken: string | undefined;
+};
+
+type Carried = Pick<TokenCredentials, 'token' | 'scheme'>;
 
 /** RFC 6750 §2.1, RFC 9449 §7.1. */
 const AUTHORIZATION = /^(?<scheme>bearer|dpop) +(?<token>\S+)$/i;
 
 /**
+ * A token in a header counts before cookies, which never replace it.
  * @param counts which tokens do; others are as if they were not there. By default all do, and so does an `Authorization`
  *   that carries none.
  * @returns undefined without any.
@@ -30,7 +43,7 @@ export function readCredentials(
   counts?: (token: string) => boolean,
 ): Credentials | undefined {
   const { headers } = request;
-  if (headers.token === undefined && headers.authorization === undefined) return undefined;
+  if (headers.token === undefined && headers.authorization === undefined) return readCookies(request, counts);
   const { token = [], authorization = [] } = request.headersDistinct; // Node drops all but the first `Authorization`
   if (authorization.some((text) => !AUTHORIZATION.test(text) && counts?.(text))) throw new AppError('UNAUTHORIZED');
   const carried = [
@@ -39,7 +52,8 @@ export function readCredentials(
   ].filter((found) => !counts || counts(found.token));
   const last = carried.at(-1);
   if (carried.some((found) => found.token !== last?.token)) throw new AppError('UNAUTHORIZED');
-  if (!last?.token) return undefined;
+  if (!last) return readCookies(request, counts);
+  if (!last.token) return undefined;
   return { ...last, cookie: headers.cookie, proof: headers.dpop as string | undefined };
 }
 
@@ -47,4 +61,21 @@ export function readCredentials(
 function parseAuthorization(text: string): Carried {
   const { scheme = 'bearer', token = '' } = AUTHORIZATION.exec(text)?.groups ?? {};
   return { token, scheme: scheme.toLowerCase() as 'bearer' | 'dpop' };
+}
+
+/** Which of the two names counts depends on how the client came: whoever knows tokens decides. */
+function readCookies(
+  { headers }: IncomingMessage,
+  counts: (token: string) => boolean = () => true,
+): CookieCredentials | undefined {
+  const names = [`${HOST_PREFIX}${ACCESS_COOKIE}=`, `${ACCESS_COOKIE}=`];
+  const isThere = pairsOf(headers.cookie).some((pair) =>
+    names.some((name) => pair.startsWith(name) && counts(pair.slice(name.length))),
+  );
+  if (!isThere) return undefined;
+  return {
+    scheme: 'cookie',
+    cookie: headers.cookie as string,
+    csrfToken: headers['x-csrftoken'] as string | undefined,
+  };
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ERRORS, type ErrorCode, PROXY_CODES, PUBLIC_CODES } from '../errors.ts';
+import { FORM_TYPES } from './form.ts';
 import type { Operation } from './operation.ts';
 
 /** JSON Schema 2020-12, the dialect of OpenAPI 3.1; and whatever else the document holds. */
@@ -169,7 +170,11 @@ function describeOperation(operation: Operation, tag: string, toSchema: Converte
       requestBody: {
         required: !body.schema.safeParse({}).success,
         description: 'A JSON object in UTF-8, whatever the content type says. An empty body is `{}`.',
-        content: jsonContent(toSchema(body.schema), body.examples),
+        content: {
+          ...jsonContent(toSchema(body.schema), body.examples),
+          ...(body.isFormToo &&
+            Object.fromEntries(FORM_TYPES.map((type) => [type, { schema: toSchema(body.schema) }]))),
+        },
       },
     }),
     ...(anyBody && { requestBody: { required: false, description: 'Anything.', content: ANYTHING } }),

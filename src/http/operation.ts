@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { ERRORS, type ErrorCode } from '../errors.ts';
 import { prefersText } from './accept.ts';
 import { readJsonObject } from './body.ts';
+import { readFields } from './form.ts';
 import { answer, showErrorsWith, varyOn } from './respond.ts';
 import type { Method, Route } from './routing.ts';
 import { validate } from './validate.ts';
@@ -18,10 +19,17 @@ type SecurityScheme =
   | 'proxyAuthorization'
   | 'sessionToken'
   | 'sessionBearer'
-  | 'sessionProof';
+  | 'sessionProof'
+  | 'sessionCookie'
+  | 'refreshCookie';
 
 /** What a request of a logged-in client carries. */
-export const SESSION = ['sessionToken', 'sessionBearer', 'sessionProof'] as const satisfies readonly SecurityScheme[];
+export const SESSION = [
+  'sessionToken',
+  'sessionBearer',
+  'sessionProof',
+  'sessionCookie',
+] as const satisfies readonly SecurityScheme[];
 
 /** The one definition of a route: the router, the checks of its input and the OpenAPI document come from it. */
 export type Operation<
@@ -45,7 +53,13 @@ export type Operation<
   headers?: Shape;
   query?: Query;
   /** A JSON object. */
-  body?: { schema: Body; limitBytes: number; examples: Readonly<Record<string, z.input<Body>>> };
+  body?: {
+    schema: Body;
+    limitBytes: number;
+    examples: Readonly<Record<string, z.input<Body>>>;
+    /** The fields of a form do too. */
+    isFormToo?: true;
+  };
   /** A body that is not JSON, and that the handler reads. */
   anyBody?: true;
   answer: SuccessAnswer<Answer>;
@@ -130,7 +144,8 @@ export function route<
   if ((asText === undefined) !== (toText === undefined)) throw new TypeError(`${method} ${path}: asText and toText`);
   async function readBody(request: IncomingMessage): Promise<z.output<Body>> {
     if (!body) throw new TypeError(`${method} ${path} has no body`);
-    return validate(body.schema, await readJsonObject(request, body.limitBytes));
+    const read = body.isFormToo ? readFields : readJsonObject;
+    return validate(body.schema, await read(request, body.limitBytes));
   }
   return {
     method,

@@ -21,7 +21,9 @@ export type Site = {
 export type Admit = (ctx: Context) => void;
 
 const CHANGES: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
+/** Values of `Sec-Fetch-Site` that are not foreign; and where a cookie is concerned. */
 const OWN_SITES: ReadonlySet<unknown> = new Set(['same-origin', 'same-site', 'none']);
+const OWN_PAGES: ReadonlySet<unknown> = new Set(['same-origin', 'none']);
 const IPV4_OR_LOCALHOST = /^(?:\d{1,3}(?:\.\d{1,3}){3}|localhost)(?::\d{0,5})?$/i;
 const LOOPBACK = /^(?:::1|(?:::ffff:)?127(?:\.\d{1,3}){3})$/i;
 const ORIGIN = /^https?:\/\/[^/?#@\\\s]+$/i;
@@ -45,7 +47,7 @@ export function createAdmission(site: Site): Admit {
   const publicPlace = site.publicUrl === undefined ? undefined : new URL(site.publicUrl);
   const listed = new Set(site.corsOrigins);
   const knows = createHostCheck(site, publicPlace?.hostname.replace(/\.$/, ''));
-  const isOwn = createOriginCheck(site, publicPlace);
+  const isOwn = createOriginCheck(site, OWN_SITES);
   return (ctx) => {
     const { req, method } = ctx;
     if (!knows(req)) throw new AppError('MISDIRECTED', { detail: UNKNOWN_HOST });
@@ -53,6 +55,17 @@ export function createAdmission(site: Site): Admit {
     if (listed.size > 0) varyOn(ctx, 'origin');
     if (origin !== undefined && listed.has(origin)) allow(ctx, origin);
     else if (CHANGES.has(method) && !isOwn(req)) throw new AppError('FOREIGN_ORIGIN');
+  };
+}
+
+/**
+ * Where a cookie authenticates a request that changes something, or is set: other pages of the same site, and those of
+ * `CORS_ORIGINS`, are foreign too.
+ */
+export function createCookieAdmission(site: Site): Admit {
+  const isOwn = createOriginCheck(site, OWN_PAGES);
+  return ({ req, method }) => {
+    if (CHANGES.has(method) && !isOwn(req)) throw new AppError('FOREIGN_ORIGIN');
   };
 }
 
@@ -86,10 +99,11 @@ function isWholeUrl({ url = '' }: IncomingMessage): boolean {
 }
 
 /** Whether a request comes from a page of our own, or from no browser. */
-function createOriginCheck({ isProxy }: Site, publicPlace: URL | undefined) {
+function createOriginCheck({ isProxy, publicUrl }: Site, passing: ReadonlySet<unknown>) {
+  const publicPlace = publicUrl === undefined ? undefined : new URL(publicUrl);
   return (request: IncomingMessage): boolean => {
     const { origin, 'sec-fetch-site': sentFrom, host } = request.headers;
-    if (sentFrom !== undefined) return OWN_SITES.has(sentFrom);
+    if (sentFrom !== undefined) return passing.has(sentFrom);
     if (origin === undefined) return true;
     const page = ORIGIN.test(origin) ? URL.parse(origin) : null;
     if (!page) return false;

@@ -61,7 +61,7 @@ export function answer(ctx: Context, status: number, body: object | string): voi
 }
 
 /** Headers of the answer, whatever it will be. */
-export function addHeaders(ctx: Context, headers: Readonly<Record<string, string>>): void {
+export function addHeaders(ctx: Context, headers: Readonly<Record<string, string | string[]>>): void {
   ctx.state.headers = { ...ctx.state.headers, ...headers };
 }
 
@@ -181,7 +181,7 @@ function breakOff({ app, req, res }: Context, error: AppError): void {
 function send(ctx: Context): void {
   const { requestId, answer, headers: added } = ctx.state;
   if (answer === undefined) {
-    ctx.set({ ...added, ...commonHeaders(requestId) });
+    ctx.set({ ...commonHeaders(requestId), ...added });
     return;
   }
   ctx.respond = false;

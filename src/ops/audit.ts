@@ -12,6 +12,7 @@ export type AuditEvent =
   | 'session.created'
   | 'session.ended'
   | 'session.others_ended'
+  | 'session.refresh_reused'
   | 'session.replay_detected'
   | 'webhook.given_up';
 

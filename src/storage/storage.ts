@@ -7,6 +7,7 @@ import type { LimitStore } from '../limits/store.ts';
 import type { SecretRecords } from '../secrets/records.ts';
 import type { SecretStore } from '../secrets/store.ts';
 import type { SinkStore } from '../sink/store.ts';
+import type { SigningKeyStore } from '../tokens/access/store.ts';
 import type { EventStore } from '../webhooks/store.ts';
 
 /** An opened engine: one store for each module that keeps something. */
@@ -20,6 +21,7 @@ export type Storage = {
   accounts: AccountStore;
   sessions: SessionStore;
   sightings: SightingStore;
+  signingKeys: SigningKeyStore;
   /** @throws AppError STORAGE_UNAVAILABLE when it does not answer, or takes no writes. */
   ping(): Promise<void>;
   close(): Promise<void>;

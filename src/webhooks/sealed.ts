@@ -1,9 +1,8 @@
 import { DESTINATION_BYTES } from '../outbox/store.ts';
-import { open, seal } from '../sealing/aead.ts';
-import { createHead, HEAD_BYTES, masterKeyIdIn } from '../sealing/head.ts';
 import { createHmacKey, hkdf, hmac } from '../sealing/hkdf.ts';
 import type { KeyRing, MasterKey } from '../sealing/key-ring.ts';
 import { randomBytes } from '../sealing/random.ts';
+import { openRecord, sealRecord } from '../sealing/sealed.ts';
 import { fingerprintOf } from './payload.ts';
 import { formatWebhookSecret } from './signature.ts';
 
@@ -25,15 +24,8 @@ const FINGERPRINT_BYTES = 16;
 const URL_AT = SECRET_BYTES + WEBHOOK_ID_BYTES + FINGERPRINT_BYTES;
 
 /**
- * A subscription at rest, format 1:
- *
- *     0 10  head, as of an envelope: format = 1, flags = 0, id of the master key
- *    10 12  nonce
- *    22  …  AES-256-GCM of: webhook secret (64), webhook id (18), fingerprint (16), URL in UTF-8
- *     … 16  tag
- *
- * The key is HKDF-SHA-256 (RFC 5869) with salt = master key, IKM = id of the secret, info = "hushbox v1 webhook"; the
- * additional data is that text, a zero, the head and the id: opened under another secret's id it fails.
+ * A subscription at rest is a sealed record (sealing/sealed.ts) whose id is that of the secret. Its content: webhook secret
+ * (64), webhook id (18), fingerprint (16), URL in UTF-8.
  */
 const INFO = Buffer.from('hushbox v1 webhook');
 const DESTINATION_INFO = Buffer.from('hushbox v1 webhook destination');
@@ -59,14 +51,13 @@ export function createSubscription(
 
 export function sealSubscription(masterKey: MasterKey, id: Uint8Array, subscription: Subscription): Buffer {
   const { url, secret, webhookId, fingerprint } = subscription;
-  const head = createHead(0, masterKey);
   const plain = Buffer.concat([
     secret,
     Buffer.from(webhookId.slice(WEBHOOK_ID_PREFIX.length), 'base64url'),
     Buffer.from(fingerprint, 'hex'),
     Buffer.from(url),
   ]);
-  return Buffer.concat([head, ...seal(keyOf(masterKey, id), additionalData(head, id), plain)]);
+  return sealRecord(masterKey, INFO, id, plain);
 }
 
 /**
@@ -78,11 +69,8 @@ export function openSubscription(
   id: Uint8Array,
   sealed: Uint8Array,
 ): Subscription | undefined {
-  const masterKeyId = masterKeyIdIn(sealed);
-  const masterKey = masterKeyId && ring.find(masterKeyId);
-  if (!masterKey) return undefined;
-  const head = sealed.subarray(0, HEAD_BYTES);
-  const plain = open(keyOf(masterKey, id), additionalData(head, id), sealed.subarray(HEAD_BYTES));
+  const plain = openRecord(ring, INFO, id, sealed);
+  if (!plain) return undefined;
   const fingerprintAt = SECRET_BYTES + WEBHOOK_ID_BYTES;
   return {
     url: plain.toString('utf8', URL_AT),
@@ -96,12 +84,4 @@ export function openSubscription(
 export function destinationOf({ salt }: MasterKey, origin: string): Buffer {
   const key = createHmacKey(hkdf(salt, Buffer.alloc(0), DESTINATION_INFO));
   return hmac(key, Buffer.from(origin)).subarray(0, DESTINATION_BYTES);
-}
-
-function keyOf({ salt }: MasterKey, id: Uint8Array): Buffer {
-  return hkdf(salt, id, INFO);
-}
-
-function additionalData(head: Uint8Array, id: Uint8Array): Buffer {
-  return Buffer.concat([INFO, Buffer.of(0), head, id]);
 }

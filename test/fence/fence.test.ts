@@ -438,10 +438,10 @@ for (const engine of ENGINES) {
 
     const { fence, storage } = await world.open();
     const { accounts, sessions } = storage;
-    t.truthy(await sessions.find(ended.tokenHash, NOW), 'there again, so that the test can see it');
+    t.truthy(await sessions.find(ended.credentialHash, NOW), 'there again, so that the test can see it');
     await fence.beat();
     const areGone = async (): Promise<void> => {
-      for (const { tokenHash } of [ended, kept]) t.is(await sessions.find(tokenHash, NOW), undefined);
+      for (const { credentialHash } of [ended, kept]) t.is(await sessions.find(credentialHash, NOW), undefined);
     };
     await areGone();
     const next = await createSession(sessions, account);
@@ -449,7 +449,7 @@ for (const engine of ENGINES) {
     for (let beats = 0; beats < 3; beats++) await fence.beat();
     t.is(fence.refusedUntil(), 0);
     await areGone();
-    t.deepEqual(await sessions.list(account.id, NOW), [(await sessions.find(next.tokenHash, NOW)) as object]);
+    t.deepEqual(await sessions.list(account.id, NOW), [(await sessions.find(next.credentialHash, NOW)) as object]);
     t.is((await accounts.findByEmail(account.email))?.id, account.id);
   });
 
@@ -463,7 +463,7 @@ for (const engine of ENGINES) {
       await writeFenceFile(world.path, [{ databaseId, mark: mark + 10_000 }]);
       await decide(world, decision);
       const next = await world.open();
-      t.is(await next.storage.sessions.find(session.tokenHash, NOW), undefined);
+      t.is(await next.storage.sessions.find(session.credentialHash, NOW), undefined);
     });
   }
 
@@ -473,9 +473,9 @@ for (const engine of ENGINES) {
     const session = await createSession(storage.sessions, await createAccount(storage.accounts));
     rmSync(world.path);
     await decide(world, 'accept all');
-    t.truthy(await storage.sessions.find(session.tokenHash, NOW), 'nothing shows a restore');
+    t.truthy(await storage.sessions.find(session.credentialHash, NOW), 'nothing shows a restore');
     await decide(world, 'refuse all');
-    t.is(await storage.sessions.find(session.tokenHash, NOW), undefined);
+    t.is(await storage.sessions.find(session.credentialHash, NOW), undefined);
   });
 
   test('sessions end with a database that goes back between a look and the mark after it, and not before', async (t, world) => {
@@ -485,10 +485,10 @@ for (const engine of ENGINES) {
     const copy = (await storage.fence.look()) as FenceState;
     world.clock.advance({ minutes: 1 });
     for (let beats = 0; beats < 3; beats++) await fence.beat();
-    t.truthy(await storage.sessions.find(session.tokenHash, NOW));
+    t.truthy(await storage.sessions.find(session.credentialHash, NOW));
     goBackAfterLook(storage, world.place.url, copy);
     await fence.beat();
-    t.is(await storage.sessions.find(session.tokenHash, NOW), undefined);
+    t.is(await storage.sessions.find(session.credentialHash, NOW), undefined);
   });
 
   test('a storage that goes away is reported once, and once that it is back, by the process that marks', async (t, world) => {

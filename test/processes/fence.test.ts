@@ -109,14 +109,14 @@ async function sessionsStayEnded(t: ExecutionContext, env: Record<string, string
   await stop(first);
   await putCopyBack();
   await withStorage(async ({ sessions }) => {
-    for (const { tokenHash } of [ended, kept]) t.truthy(await sessions.find(tokenHash, NOW), 'there again');
+    for (const { credentialHash } of [ended, kept]) t.truthy(await sessions.find(credentialHash, NOW), 'there again');
   });
   const second = await start(t, { folder: first.folder, env });
   const { code } = await hushbox(['fence', 'lift', '--yes'], { DATA_DIR: first.folder, STORAGE_URL: url });
   t.is(code, 0);
   await withStorage(async ({ sessions }) => {
-    for (const { tokenHash, accountId } of [ended, kept]) {
-      t.is(await sessions.find(tokenHash, NOW), undefined);
+    for (const { credentialHash, accountId } of [ended, kept]) {
+      t.is(await sessions.find(credentialHash, NOW), undefined);
       t.deepEqual(await sessions.list(accountId, NOW), []);
     }
   });

@@ -102,7 +102,7 @@ export function accountStoreContract(engine: Engine, rawRecords: RawRecords): vo
     t.false(await accounts.rehash(newAccount().id, account.passwordHash, to));
     t.true(await accounts.rehash(account.id, account.passwordHash, to));
     t.deepEqual(await accounts.findByEmail(account.email), asFound(account, { passwordHash: to }));
-    t.truthy(await sessions.find(session.tokenHash, NOW));
+    t.truthy(await sessions.find(session.credentialHash, NOW));
     const outcomes = await times(20, () => accounts.rehash(account.id, to, hashLike()));
     t.is(countOf(outcomes, true), 1);
   });
@@ -127,11 +127,11 @@ export function accountStoreContract(engine: Engine, rawRecords: RawRecords): vo
       t.is(await sessions.create(session, MOST), before?.disabledAt === undefined, `${index}`);
       t.true(await change());
       t.deepEqual(await accounts.findByEmail(account.email), asFound(account, { ...expected, version: version + 1 }));
-      t.is(await sessions.find(session.tokenHash, NOW), undefined);
+      t.is(await sessions.find(session.credentialHash, NOW), undefined);
       t.deepEqual(await sessions.list(account.id, NOW), []);
       t.false(await sessions.create(newSession(account, { accountVersion: version }), MOST));
     }
-    t.truthy(await sessions.find(kept.tokenHash, NOW));
+    t.truthy(await sessions.find(kept.credentialHash, NOW));
     const unknown = newAccount().id;
     t.false(await accounts.setPassword(unknown, passwordHash));
     t.false(await accounts.setDisabled(unknown, NOW));
@@ -148,7 +148,7 @@ export function accountStoreContract(engine: Engine, rawRecords: RawRecords): vo
     t.true(await accounts.delete(account.id));
     for (const trace of traces) t.false(hasLeft(await rawRecords(url), trace), trace.toString());
     t.is(await accounts.findByEmail(account.email), undefined);
-    t.is(await sessions.find(session.tokenHash, NOW), undefined);
+    t.is(await sessions.find(session.credentialHash, NOW), undefined);
     t.deepEqual(await sessions.list(account.id, NOW), []);
     t.false(await sessions.create(newSession(account), MOST));
     t.false(await accounts.delete(account.id));

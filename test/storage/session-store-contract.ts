@@ -34,7 +34,7 @@ export function sessionStoreContract(engine: Engine): void {
 }
 
 async function isOver(sessions: SessionStore, session: NewSession, now = NOW): Promise<boolean> {
-  const found = await sessions.find(session.tokenHash, now);
+  const found = await sessions.find(session.credentialHash, now);
   const list = await sessions.list(session.accountId, now);
   const changes = [
     await sessions.extend(session, now, EXPIRES_AT),
@@ -53,7 +53,8 @@ function contentContract(test: AuthTest): void {
     ];
     for (const session of all) t.true(await world.sessions.create(session, MOST));
     const areThere = async (sessions: SessionStore): Promise<void> => {
-      for (const session of all) t.deepEqual(await sessions.find(session.tokenHash, NOW), asLiving(session, account));
+      for (const session of all)
+        t.deepEqual(await sessions.find(session.credentialHash, NOW), asLiving(session, account));
       const expected = all.map((session) => asLiving(session, account)).reverse();
       t.deepEqual(await sessions.list(account.id, NOW), expected, 'the newest first');
     };
@@ -63,12 +64,12 @@ function contentContract(test: AuthTest): void {
   });
 
   test('an unknown token, and a part of a known one, finds nothing', async (t, { accounts, sessions }) => {
-    const { tokenHash } = await createSession(sessions, await createAccount(accounts));
+    const { credentialHash } = await createSession(sessions, await createAccount(accounts));
     for (const unknown of [
       randomBytes(32),
-      tokenHash.subarray(1),
+      credentialHash.subarray(1),
       Buffer.alloc(0),
-      Buffer.concat([tokenHash, tokenHash]),
+      Buffer.concat([credentialHash, credentialHash]),
     ]) {
       t.is(await sessions.find(unknown, NOW), undefined);
     }
@@ -93,14 +94,14 @@ function lifeContract(test: AuthTest): void {
   test('it lives to the last millisecond, and nothing revives it', async (t, { accounts, sessions }) => {
     const account = await createAccount(accounts);
     const session = await createSession(sessions, account);
-    t.truthy(await sessions.find(session.tokenHash, EXPIRES_AT - 1));
+    t.truthy(await sessions.find(session.credentialHash, EXPIRES_AT - 1));
     t.is((await sessions.list(account.id, EXPIRES_AT - 1)).length, 1);
     t.true(await isOver(sessions, session, EXPIRES_AT));
     t.false(await sessions.extend(session, EXPIRES_AT, EXPIRES_AT + MINUTE));
     t.false(await sessions.extend(session, EXPIRES_AT + 1, EXPIRES_AT + MINUTE));
-    t.deepEqual(await sessions.find(session.tokenHash, EXPIRES_AT - 1), asLiving(session, account));
+    t.deepEqual(await sessions.find(session.credentialHash, EXPIRES_AT - 1), asLiving(session, account));
     t.true(await sessions.extend(session, EXPIRES_AT - 1, EXPIRES_AT + MINUTE));
-    t.truthy(await sessions.find(session.tokenHash, EXPIRES_AT + MINUTE - 1));
+    t.truthy(await sessions.find(session.credentialHash, EXPIRES_AT + MINUTE - 1));
     t.true(await isOver(sessions, session, EXPIRES_AT + MINUTE));
   });
 
@@ -117,7 +118,7 @@ function lifeContract(test: AuthTest): void {
     for (const [index, [usedAt, wished, expiresAt]] of times.entries()) {
       t.true(await sessions.extend(session, usedAt, wished));
       const expected = asLiving(session, account, { usedAt, expiresAt, refreshes: index + 1 });
-      t.deepEqual(await sessions.find(session.tokenHash, NOW), expected);
+      t.deepEqual(await sessions.find(session.credentialHash, NOW), expected);
     }
     const other = await createAccount(accounts);
     t.false(await sessions.extend({ id: session.id, accountId: other.id }, NOW, EXPIRES_AT));
@@ -152,7 +153,7 @@ function cookieContract(test: AuthTest): void {
     const account = await createAccount(accounts);
     const session = await createSession(sessions, account);
     const [one, other] = [randomBytes(32), randomBytes(32)];
-    const cookieOf = async () => plainly(await sessions.find(session.tokenHash, NOW))?.cookie;
+    const cookieOf = async () => plainly(await sessions.find(session.credentialHash, NOW))?.cookie;
     t.false(await sessions.armCookie(session, one));
     t.true(await sessions.offerCookie(session, one, NOW));
     t.deepEqual(await cookieOf(), { hash: one, offeredAt: NOW, isArmed: false });
@@ -188,12 +189,12 @@ function endContract(test: AuthTest): void {
     const account = await createAccount(accounts);
     const [ended, kept] = [await createSession(sessions, account), await createSession(sessions, account)];
     t.false(await sessions.end({ id: ended.id, accountId: newAccount().id }));
-    t.truthy(await other.find(ended.tokenHash, NOW));
+    t.truthy(await other.find(ended.credentialHash, NOW));
     t.true(await sessions.end(ended));
     for (const store of [other, sessions]) {
       t.true(await isOver(store, ended));
       t.false(await store.armCookie(ended, randomBytes(32)));
-      t.truthy(await store.find(kept.tokenHash, NOW));
+      t.truthy(await store.find(kept.credentialHash, NOW));
     }
     t.false(await other.end(ended));
     const expired = await createSession(sessions, account);
@@ -220,7 +221,7 @@ function endContract(test: AuthTest): void {
     await sessions.endAll(account.id, undefined);
     t.true(await isOver(sessions, next));
     await sessions.endAll(newAccount().id, undefined);
-    t.truthy(await sessions.find(foreign.tokenHash, NOW));
+    t.truthy(await sessions.find(foreign.credentialHash, NOW));
   });
 
   test('a sweep takes those that have expired, so many and no more', async (t, { accounts, sessions }) => {
@@ -250,14 +251,14 @@ function raceContract(test: AuthTest): void {
         () => other.end(session),
         () => other.extend(session, NOW, EXPIRES_AT),
         () => one.extend(session, NOW + 1, EXPIRES_AT),
-        () => other.find(session.tokenHash, NOW),
+        () => other.find(session.credentialHash, NOW),
       );
       if (first === second) t.fail(`round ${round}: not one end`);
       const late = [await one.extend(session, NOW, ENDS_AT), await other.extend(session, NOW, ENDS_AT)];
       if (
         late.includes(true) ||
-        (await other.find(session.tokenHash, NOW)) ||
-        (await one.find(session.tokenHash, NOW))
+        (await other.find(session.credentialHash, NOW)) ||
+        (await one.find(session.credentialHash, NOW))
       ) {
         t.fail(`round ${round}`);
       }
@@ -285,8 +286,8 @@ function raceContract(test: AuthTest): void {
           () => world.sessions.create(all[1], MOST),
         );
         created += Number(isCreated);
-        for (const { tokenHash } of all) {
-          if (await other.sessions.find(tokenHash, NOW)) t.fail(`round ${round}`);
+        for (const { credentialHash } of all) {
+          if (await other.sessions.find(credentialHash, NOW)) t.fail(`round ${round}`);
         }
         if ((await world.sessions.list(account.id, NOW)).length > 0) t.fail(`round ${round}`);
       });
@@ -305,7 +306,8 @@ function raceContract(test: AuthTest): void {
         () => other.sessions.create(session, MOST),
         () => world.accounts.rehash(account.id, account.passwordHash, to),
       );
-      if (!outcomes.every(Boolean) || !(await world.sessions.find(session.tokenHash, NOW))) t.fail(`round ${round}`);
+      if (!outcomes.every(Boolean) || !(await world.sessions.find(session.credentialHash, NOW)))
+        t.fail(`round ${round}`);
       if ((await other.accounts.findByEmail(account.email))?.passwordHash !== to) t.fail(`round ${round}`);
     });
     t.pass();
@@ -318,7 +320,7 @@ function raceContract(test: AuthTest): void {
       const all = Array.from({ length: 4 }, () => newSession(account));
       const store = (n: number): SessionStore => (n % 2 ? other : world).sessions;
       const outcomes = await Promise.all(all.map((session, n) => store(n + round).create(session, 1)));
-      const found = await Promise.all(all.map(({ tokenHash }, n) => store(n).find(tokenHash, NOW)));
+      const found = await Promise.all(all.map(({ credentialHash }, n) => store(n).find(credentialHash, NOW)));
       const living = await store(round).list(account.id, NOW);
       const ids = found.flatMap((session) => session?.id ?? []);
       if (!outcomes.every(Boolean) || ids.length !== 1 || living.length !== 1 || living[0]?.id !== ids[0]) {
@@ -343,7 +345,7 @@ function raceContract(test: AuthTest): void {
         () => other.offerCookie(session, next, NOW + 1),
       );
       armed += Number(isArmed);
-      const cookie = plainly(await other.find(session.tokenHash, NOW))?.cookie;
+      const cookie = plainly(await other.find(session.credentialHash, NOW))?.cookie;
       const hash = isArmed ? one : next;
       if (isArmed === isReplaced || cookie?.isArmed !== isArmed || !hash.equals(cookie.hash)) t.fail(`round ${round}`);
       await other.end(session);
@@ -361,10 +363,10 @@ function processContract(test: AuthTest): void {
       const session = newSession(account);
       const [creator, ender, ...others] = processes.map((_, at) => processes[(at + n) % PROCESSES]?.sessions);
       t.true(await creator?.create(session, MOST));
-      for (const store of [sessions, ender, ...others]) t.truthy(await store?.find(session.tokenHash, NOW));
+      for (const store of [sessions, ender, ...others]) t.truthy(await store?.find(session.credentialHash, NOW));
       t.true(await ender?.end(session));
       for (const store of [sessions, creator, ...others]) {
-        t.is(await store?.find(session.tokenHash, NOW), undefined);
+        t.is(await store?.find(session.credentialHash, NOW), undefined);
         t.false(await store?.extend(session, NOW, EXPIRES_AT));
       }
     });
@@ -386,8 +388,8 @@ function processContract(test: AuthTest): void {
         }
       });
       await t.throwsAsync(lanes, { message: 'the process ended' });
-      for (const { tokenHash } of ended) t.is(await world.sessions.find(tokenHash, NOW), undefined);
-      for (const { tokenHash } of living) t.truthy(await world.sessions.find(tokenHash, NOW));
+      for (const { credentialHash } of ended) t.is(await world.sessions.find(credentialHash, NOW), undefined);
+      for (const { credentialHash } of living) t.truthy(await world.sessions.find(credentialHash, NOW));
     }
   });
 }

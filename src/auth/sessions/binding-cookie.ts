@@ -1,9 +1,8 @@
 import { hash, timingSafeEqual } from 'node:crypto';
+import { HOST_PREFIX, pairsOf } from '../../http/cookies.ts';
 import { randomBytes } from '../../sealing/random.ts';
 
 const NAME = 'hushbox_session_';
-/** Browsers take a cookie of such a name over HTTPS alone, and from no other host (RFC 6265bis §4.1.3.2). */
-const HOST_PREFIX = '__Host-';
 const VALUE_BYTES = 32;
 
 export type BindingCookie = {
@@ -25,9 +24,6 @@ export function createBindingCookie(sessionId: string, isSecure: boolean, maxAge
 /** Whether a `Cookie` header has the cookie with this hash, and no other one of its name. */
 export function hasBindingCookie(header: string | undefined, sessionId: string, expected: Uint8Array): boolean {
   const names = [`${HOST_PREFIX}${NAME}${sessionId}=`, `${NAME}${sessionId}=`];
-  const sent = (header ?? '')
-    .split(';')
-    .map((pair) => pair.trim())
-    .filter((pair) => names.some((name) => pair.startsWith(name)));
+  const sent = pairsOf(header).filter((pair) => names.some((name) => pair.startsWith(name)));
   return sent.length > 0 && sent.every((pair) => timingSafeEqual(hash('sha256', pair, 'buffer'), expected));
 }

@@ -8,6 +8,8 @@ export type SessionEvent =
   | { type: 'ended'; accountId: string; sessionId: string }
   /** @param sessionId of the one that stays. */
   | { type: 'others_ended'; accountId: string; sessionId: string }
-  | { type: 'replayed'; accountId: string; sessionId: string };
+  | { type: 'replayed'; accountId: string; sessionId: string }
+  /** A refresh token was used again, too late. */
+  | { type: 'refresh_reused'; accountId: string; sessionId: string };
 
 export type OnSessionEvent = (event: SessionEvent, requestId?: string) => void;

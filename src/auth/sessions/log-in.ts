@@ -12,8 +12,8 @@ import type { Account, AccountStore } from '../accounts/store.ts';
 import type { OnSessionEvent } from './events.ts';
 import { type Proof, type SentProof, verifyProof } from './proofs.ts';
 import { isFirst } from './sessions.ts';
-import type { SessionStore, SightingStore } from './store.ts';
-import { createToken, hashToken } from './tokens.ts';
+import type { NewSession, SessionKind, SessionStore, SightingStore } from './store.ts';
+import { createToken, hashSessionId, hashToken } from './tokens.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -35,6 +35,8 @@ const NO_PASSWORD = new Uint8Array();
 export type Networks = { network: string; wide: string | undefined };
 
 export type Attempt = {
+  /** What the client gets: a token, or cookies. */
+  kind: SessionKind;
   /** Any text. */
   username: string;
   password: string;
@@ -54,7 +56,7 @@ export type LogInParts = {
   idOf(name: string): Uint8Array;
   gate: Gate;
   clock: Clock;
-  idleMs: number;
+  idleMs: Readonly<Record<SessionKind, number>>;
   maxMs: number;
   /** Sessions that an account may have. */
   most: number;
@@ -63,12 +65,14 @@ export type LogInParts = {
   onEvent: OnSessionEvent;
 };
 
+/** @param token of a session of this kind. */
+export type Opened = { session: NewSession & Pick<Account, 'email' | 'role'>; token: string };
+
 /**
- * @returns a token.
  * @throws AppError INVALID_CREDENTIALS: the same, after the same work, for an unknown or disabled account and a wrong
  *   password. RATE_LIMITED; BUSY; INVALID_DPOP_PROOF.
  */
-export type LogIn = (attempt: Attempt) => Promise<string>;
+export type LogIn = (attempt: Attempt) => Promise<Opened>;
 
 type Right = { account: Account; newHash: string | undefined };
 
@@ -95,13 +99,13 @@ export function createLogIn(parts: LogInParts): LogIn {
       await reserved.giveBack(); // nothing was guessed
       throw error;
     }
-    const token = right && (await openSession(parts, right, attempt, { name, proof, giveBack: reserved.giveBack }));
-    if (token === undefined) {
+    const opened = right && (await openSession(parts, right, attempt, { name, proof, giveBack: reserved.giveBack }));
+    if (!opened) {
       onEvent({ type: 'refused', accountId: account?.id }, requestId);
       throw new AppError('INVALID_CREDENTIALS');
     }
     await Promise.all([reserved.giveBack(), sightings.renew(pair, clock() + PAIR_MS)]);
-    return token;
+    return opened;
   };
 }
 
@@ -128,9 +132,9 @@ type Known = { name: string; proof: Proof | undefined; giveBack(): Promise<void>
 async function openSession(
   parts: LogInParts,
   { account, newHash }: Right,
-  { userAgent = '', requestId }: Attempt,
+  { kind, userAgent = '', requestId }: Attempt,
   { name, proof, giveBack }: Known,
-): Promise<string | undefined> {
+): Promise<Opened | undefined> {
   const { accounts, sessions, sightings, limiter, clock, idleMs, maxMs, most, onEvent } = parts;
   const reserved = await limiter.reserve([{ name: `log-in success ${name}`, limit: SUCCESS_LIMIT }]);
   if ('retryAfterMs' in reserved) {
@@ -147,17 +151,18 @@ async function openSession(
   const session = {
     id: sessionId,
     accountId: account.id,
-    tokenHash: hashToken(token) as Buffer,
+    kind,
+    credentialHash: kind === 'browser' ? hashSessionId(sessionId) : (hashToken(token) as Buffer),
     accountVersion: account.version,
     createdAt: Math.max(now, parts.refusedUntil() + 1), // the clock may be behind the last refused instant
-    expiresAt: now + Math.min(idleMs, maxMs),
+    expiresAt: now + Math.min(idleMs[kind], maxMs),
     endsAt: now + maxMs,
     userAgent: userAgent.slice(0, USER_AGENT_MAX),
     keyThumbprint: proof?.thumbprint,
   };
   if (!(await sessions.create(session, most))) return undefined;
   onEvent({ type: 'created', accountId: account.id, sessionId }, requestId);
-  return token;
+  return { session: { ...session, email: account.email, role: account.role }, token };
 }
 
 function limited(refused: Refused, { onEvent }: LogInParts, requestId: string): AppError {

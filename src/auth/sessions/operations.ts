@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { ApiPart } from '../../http/openapi.ts';
 import { instant, json, operation, SESSION } from '../../http/operation.ts';
 import { ALGORITHMS } from './proofs.ts';
+import { REFUSALS } from './sessions.ts';
 import { BIND_MS } from './store.ts';
 
 const LOGIN_MAX_BYTES = 65_536;
@@ -11,7 +12,7 @@ const VALIDATION_MAX_BYTES = 262_144;
 const SESSION_ID = 'Yk3vJ2n0T1mQ8r5sXw7aBg';
 const TOKEN = `hushbox_${'an-example-not-a-token'.padEnd(43, '0')}`;
 
-const Text = z
+export const Text = z
   .string({ error: 'must be text' })
   .refine((value) => value.isWellFormed(), { error: 'must not hold lone surrogates' });
 
@@ -43,7 +44,16 @@ const SessionItem = z
   })
   .meta({ id: 'Session' });
 
-const UNAUTHORISED = ['UNAUTHORIZED', 'REPLAY_DETECTED', 'RATE_LIMITED', 'STORAGE_UNAVAILABLE'] as const;
+/** What a request that needs a session can be refused with. */
+export const UNAUTHORISED = [
+  'UNAUTHORIZED',
+  'REPLAY_DETECTED',
+  'CSRF_FAILED',
+  'FOREIGN_ORIGIN',
+  'HTTPS_REQUIRED',
+  'RATE_LIMITED',
+  'STORAGE_UNAVAILABLE',
+] as const;
 
 export const logIn = operation('logIn', 'POST', '/login', {
   summary: 'Log in',
@@ -118,7 +128,7 @@ export const bindSession = operation('bindSession', 'GET', '/session_cookie_expe
     z.object({ session_id: z.string() }).meta({ id: 'BoundSession' }),
     { session_id: SESSION_ID },
   ),
-  errors: [...UNAUTHORISED, 'HTTPS_REQUIRED'],
+  errors: UNAUTHORISED,
 });
 
 export const sessionsApi: ApiPart = {
@@ -128,22 +138,35 @@ export const sessionsApi: ApiPart = {
 
 const Validation = z.object({
   authenticated: z.boolean(),
-  code: z.enum(['UNAUTHORIZED', 'REPLAY_DETECTED']).optional(),
+  code: z.enum(REFUSALS).optional(),
   user_id: z.string().optional(),
   email: z.string().optional(),
   role: z.enum(['admin', 'member']).optional(),
   session_id: z.string().optional(),
 });
 
+const OBJECT = { error: 'must be an object' };
+const Url = Text.refine((text) => URL.canParse(text), { error: 'must be a URL' });
+
 /** Of the internal listener. */
 export const validateToken = operation('validateToken', 'POST', '/validateToken', {
   summary: 'Whether a token is good',
   body: {
-    schema: z.strictObject({
-      token: Text,
-      cookie: Text.optional(),
-      dpop: z.strictObject({ proof: Text, method: Text, url: Text }, { error: 'must be an object' }).optional(),
-    }),
+    schema: z
+      .strictObject({
+        token: Text.optional(),
+        cookie: Text.optional(),
+        dpop: z.strictObject({ proof: Text, method: Text, url: Text }, OBJECT).optional(),
+        browser: z
+          .strictObject({ method: Text, url: Url, csrf_token: Text.optional() }, OBJECT)
+          .optional()
+          .describe('The request of a browser that came without a token: its cookies count.'),
+      })
+      .superRefine(({ token, browser }, context) => {
+        if ((token === undefined) === (browser === undefined)) {
+          context.addIssue({ code: 'custom', path: ['token'], message: 'must be text' });
+        }
+      }),
     limitBytes: VALIDATION_MAX_BYTES,
     examples: { token: { token: TOKEN } },
   },

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '../../errors.ts';
 import { readCredentials } from '../../http/caller.ts';
+import { cookieModeOf } from '../../http/cookies.ts';
 import { formatInstant } from '../../http/instant.ts';
 import { route } from '../../http/operation.ts';
 import { addHeaders } from '../../http/respond.ts';
@@ -10,8 +11,6 @@ import { createAuthenticate, urlOf } from './authenticate.ts';
 import type { LogIn, Networks } from './log-in.ts';
 import { bindSession, endOtherSessions, endSession, listSessions, logIn, logOut, validateToken } from './operations.ts';
 import type { Sessions } from './sessions.ts';
-
-const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
 export type SessionRouteParts = Omit<AuthenticateParts, 'sessions' | 'networkOf'> & {
   sessions: Sessions;
@@ -30,7 +29,8 @@ export function sessionRoutes(parts: SessionRouteParts): Route[] {
       const { dpop, 'user-agent': userAgent } = request.headers;
       const proof = dpop === undefined ? undefined : { proof: String(dpop), method: 'POST', url: urlOf(ctx, baseOf) };
       const { requestId } = ctx.state;
-      return { token: await parts.logIn({ username, password, networks, userAgent, proof, requestId }) };
+      const opened = await parts.logIn({ kind: 'token', username, password, networks, userAgent, proof, requestId });
+      return { token: opened.token };
     }),
 
     route(logOut, [], async ({ ctx }) => {
@@ -63,9 +63,9 @@ export function sessionRoutes(parts: SessionRouteParts): Route[] {
 
     route(bindSession, [], async ({ ctx, request }) => {
       // Before the token: a request that is refused extends nothing.
-      const needsSecure = readCredentials(request) && isSecure(baseOf(request));
+      const isSecure = readCredentials(request) && isSecureAt(baseOf(request));
       const session = await authenticate(ctx);
-      const cookie = await sessions.offerCookie(session, needsSecure === true);
+      const cookie = await sessions.offerCookie(session, isSecure === true);
       if (cookie !== undefined) addHeaders(ctx, { 'set-cookie': cookie });
       return { session_id: session.id };
     }),
@@ -73,21 +73,26 @@ export function sessionRoutes(parts: SessionRouteParts): Route[] {
 }
 
 /** For the internal listener: what services ask that take tokens. */
-export function validationRoute(sessions: Pick<Sessions, 'validate'>): Route {
+export function validationRoute(sessions: Pick<Sessions, 'validate' | 'validateBrowser'>): Route {
   return route(validateToken, [], async ({ ctx, request, readBody }) => {
-    const { token, cookie, dpop: proof } = await readBody();
+    const { token = '', cookie, dpop: proof, browser } = await readBody();
+    const { requestId } = ctx.state;
     const callId = request.headers['hushbox-call-id'] as string | undefined;
-    const validation = await sessions.validate({ token, cookie, proof, callId, requestId: ctx.state.requestId });
+    const validation = browser
+      ? await sessions.validateBrowser({ ...browser, cookie, csrfToken: browser.csrf_token, requestId })
+      : await sessions.validate({ token, cookie, proof, callId, requestId });
     if (!validation.authenticated) return validation;
     const { accountId, email, role, id } = validation.session;
     return { authenticated: true, user_id: accountId, email, role, session_id: id };
   });
 }
 
-/** @throws AppError HTTPS_REQUIRED: elsewhere than on a loopback address, a cookie needs HTTPS. */
-function isSecure(base: string): boolean {
-  const { protocol, hostname } = new URL(base);
-  if (protocol === 'https:') return true;
-  if (!LOOPBACK.test(hostname)) throw new AppError('HTTPS_REQUIRED');
-  return false;
+/**
+ * Whether cookies are set and read under their names for HTTPS.
+ * @throws AppError HTTPS_REQUIRED: elsewhere than on a loopback address, a cookie needs HTTPS.
+ */
+export function isSecureAt(base: string): boolean {
+  const mode = cookieModeOf(base);
+  if (mode === 'none') throw new AppError('HTTPS_REQUIRED');
+  return mode === 'secure';
 }

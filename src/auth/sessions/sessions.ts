@@ -1,12 +1,17 @@
 import { hash } from 'node:crypto';
 import type { Clock } from '../../clock.ts';
 import { AppError } from '../../errors.ts';
+import { cookieModeOf } from '../../http/cookies.ts';
+import type { KeyRing } from '../../sealing/key-ring.ts';
 import { randomBytes } from '../../sealing/random.ts';
+import type { AccessTokens } from '../../tokens/access/access-tokens.ts';
 import { createBindingCookie, hasBindingCookie } from './binding-cookie.ts';
+import { readSessionCookie } from './browser-cookies.ts';
+import { isCsrfToken } from './browser-tokens.ts';
 import type { OnSessionEvent } from './events.ts';
 import { type Proof, type SentProof, verifyProof } from './proofs.ts';
-import { BIND_MS, type Session, type SessionStore, type SightingStore } from './store.ts';
-import { hashToken } from './tokens.ts';
+import { BIND_MS, type Session, type SessionKind, type SessionStore, type SightingStore } from './store.ts';
+import { hashSessionId, hashToken } from './tokens.ts';
 
 const CALL_BYTES = 16;
 /** A validation is written when at least this share of the idle time has passed since the last one that was. */
@@ -24,16 +29,31 @@ export type Presented = {
   requestId?: string | undefined;
 };
 
-export type Validation =
-  | { authenticated: true; session: Session }
-  | { authenticated: false; code: 'UNAUTHORIZED' | 'REPLAY_DETECTED' };
+/** The request of a browser whose cookies are to count. */
+export type FromBrowser = {
+  /** The whole `Cookie` header. */
+  cookie: string | undefined;
+  method: string;
+  /** As the browser knows it. */
+  url: string;
+  /** The `X-CSRFToken` header. */
+  csrfToken?: string | undefined;
+  requestId?: string | undefined;
+};
+
+export const REFUSALS = ['UNAUTHORIZED', 'REPLAY_DETECTED', 'CSRF_FAILED', 'HTTPS_REQUIRED'] as const;
+type Refusal = (typeof REFUSALS)[number];
+
+export type Validation = { authenticated: true; session: Session } | { authenticated: false; code: Refusal };
 
 export type SessionParts = {
   store: SessionStore;
   sightings: SightingStore;
+  accessTokens: Pick<AccessTokens, 'verify'>;
+  ring: Pick<KeyRing, 'find'>;
   clock: Clock;
   /** How long a session lives after its last validation. */
-  idleMs: number;
+  idleMs: Readonly<Record<SessionKind, number>>;
   /**
    * No session that began at this instant (ms) or before is good: the database was restored to an older state, and some
    * of them had ended since.
@@ -46,6 +66,17 @@ export type SessionParts = {
 export type Sessions = {
   /** Whether a token is good. If it is, its session lives on. */
   validate(presented: Presented): Promise<Validation>;
+  /**
+   * Whether the cookies of a browser are good for its request. If they are, its session lives on. A request that changes
+   * something needs the token of our own pages too.
+   */
+  validateBrowser(request: FromBrowser): Promise<Validation>;
+  /**
+   * Whether a token is good, for somebody who was sent it: nothing is extended, nothing ended. One that needs a proof or a
+   * cookie is not.
+   * @returns the session, and until when that holds if nothing happens (ms).
+   */
+  look(token: string): Promise<{ session: Session; until: number } | undefined>;
   /** Ends the session itself. @throws AppError UNAUTHORIZED when it has ended since it was validated. */
   logOut(session: Session, requestId?: string): Promise<void>;
   /** The living sessions of the same account, newest first. */
@@ -58,9 +89,15 @@ export type Sessions = {
 };
 
 const NO = { authenticated: false, code: 'UNAUTHORIZED' } as const;
+const REPLAYED = { authenticated: false, code: 'REPLAY_DETECTED' } as const;
+const CSRF_FAILED = { authenticated: false, code: 'CSRF_FAILED' } as const;
+/** RFC 9110 §9.2.1. */
+const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+type Binding = Pick<Presented, 'cookie' | 'requestId'>;
 
 export function createSessions(parts: SessionParts): Sessions {
-  const { store, sightings, clock, idleMs, onEvent } = parts;
+  const { store, sightings, accessTokens, ring, clock, idleMs, onEvent } = parts;
 
   /**
    * A session dies between 0.9 and 1.0 times the idle time after its last validation: within a tenth of it after one that
@@ -69,9 +106,10 @@ export function createSessions(parts: SessionParts): Sessions {
    * @returns undefined if the session has ended since it was found.
    */
   async function extend(session: Session, now: number): Promise<Session | undefined> {
-    const wanted = Math.min(now + idleMs, session.endsAt);
+    const idleOfKindMs = idleMs[session.kind];
+    const wanted = Math.min(now + idleOfKindMs, session.endsAt);
     const unwrittenMs = now - session.usedAt;
-    if (session.expiresAt <= wanted && unwrittenMs >= 0 && unwrittenMs < idleMs * STEP) return session;
+    if (session.expiresAt <= wanted && unwrittenMs >= 0 && unwrittenMs < idleOfKindMs * STEP) return session;
     return (await store.extend(session, now, wanted)) ? { ...session, expiresAt: wanted } : undefined;
   }
 
@@ -83,26 +121,67 @@ export function createSessions(parts: SessionParts): Sessions {
     return isFirst(sightings, verified, callId, now);
   }
 
+  /** The living session that a token is of, and when the token expires (ms). */
+  async function find(token: string, now: number): Promise<{ session: Session; expiresAt: number } | undefined> {
+    const refusedUntil = parts.refusedUntil();
+    const credentialHash = hashToken(token);
+    const claims = credentialHash ? undefined : await accessTokens.verify(token);
+    const wanted = claims ? hashSessionId(claims.sessionId) : credentialHash;
+    const session = wanted && (await store.find(wanted, now));
+    // The store ends them too. They can come back with a part of the database that is restored later.
+    if (!session || session.createdAt <= refusedUntil || (claims && claims.accountId !== session.accountId)) return;
+    return { session, expiresAt: claims?.expiresAt ?? session.expiresAt };
+  }
+
+  /** Without the binding cookie once it is needed, the session ends. @returns whether the request may go on. */
+  async function passesBinding({ cookie: header, requestId }: Binding, session: Session, now: number) {
+    const { cookie, id: sessionId, accountId } = session;
+    const hasCookie = cookie !== undefined && hasBindingCookie(header, sessionId, cookie.hash);
+    if (needsCookie(session, now) && !hasCookie) {
+      if (await store.end(session)) onEvent({ type: 'replayed', accountId, sessionId }, requestId);
+      return false;
+    }
+    // Armed also when it is late: the binding must hold if the clock is set back.
+    return { arm: async () => cookie && hasCookie && !cookie.isArmed && store.armCookie(session, cookie.hash) };
+  }
+
   return {
     async validate(presented) {
-      const refusedUntil = parts.refusedUntil();
-      const tokenHash = hashToken(presented.token);
       const now = clock();
-      const session = tokenHash && (await store.find(tokenHash, now));
-      // The store ends them too. They can come back with a part of the database that is restored later.
-      if (!session || session.createdAt <= refusedUntil) return NO;
-      const { cookie } = session;
-      const hasCookie = cookie !== undefined && hasBindingCookie(presented.cookie, session.id, cookie.hash);
-      if (cookie && !hasCookie && (cookie.isArmed || now >= cookie.offeredAt + BIND_MS)) {
-        const { id: sessionId, accountId } = session;
-        if (await store.end(session)) onEvent({ type: 'replayed', accountId, sessionId }, presented.requestId);
-        return { authenticated: false, code: 'REPLAY_DETECTED' };
-      }
+      const session = (await find(presented.token, now))?.session;
+      if (!session) return NO;
+      const binding = await passesBinding(presented, session, now);
+      if (!binding) return REPLAYED;
       if (!(await provesKey(presented, session, now))) return NO;
-      // Armed also when it is late: the binding must hold if the clock is set back.
-      if (cookie && hasCookie && !cookie.isArmed) await store.armCookie(session, cookie.hash);
+      await binding.arm();
       const extended = await extend(session, now);
       return extended ? { authenticated: true, session: extended } : NO;
+    },
+
+    async validateBrowser({ cookie, method, url, csrfToken, requestId }) {
+      const mode = cookieModeOf(url);
+      if (mode === 'none') return { authenticated: false, code: 'HTTPS_REQUIRED' };
+      const now = clock();
+      const token = readSessionCookie(cookie, 'access', mode === 'secure');
+      const session = token === undefined ? undefined : (await find(token, now))?.session;
+      if (session?.kind !== 'browser') return NO;
+      const binding = await passesBinding({ cookie, requestId }, session, now);
+      if (!binding) return REPLAYED;
+      const csrfCookie = readSessionCookie(cookie, 'csrf', mode === 'secure');
+      const isSafe = SAFE_METHODS.has(method);
+      if (!isSafe && !isCsrfToken(ring, session.id, csrfCookie, csrfToken)) return CSRF_FAILED;
+      await binding.arm();
+      const extended = await extend(session, now);
+      return extended ? { authenticated: true, session: extended } : NO;
+    },
+
+    async look(token) {
+      const now = clock();
+      const found = await find(token, now);
+      if (!found) return undefined;
+      const { session, expiresAt } = found;
+      if (needsCookie(session, now) || session.keyThumbprint !== undefined) return undefined;
+      return { session, until: Math.min(expiresAt, session.expiresAt) };
     },
 
     async logOut(session, requestId) {
@@ -128,6 +207,10 @@ export function createSessions(parts: SessionParts): Sessions {
       return (await store.offerCookie(session, cookie.hash, now)) ? cookie.header : undefined;
     },
   };
+}
+
+function needsCookie({ cookie }: Session, now: number): boolean {
+  return cookie !== undefined && (cookie.isArmed || now >= cookie.offeredAt + BIND_MS);
 }
 
 /** Whether a proof was not seen before, but by the same call. */

@@ -15,11 +15,18 @@ export interface SessionStore {
    */
   create(session: NewSession, most: number): Promise<boolean>;
 
-  /** The living session with this token. */
-  find(tokenHash: Uint8Array, now: number): Promise<Session | undefined>;
+  /** The living session with this credential. */
+  find(credentialHash: Uint8Array, now: number): Promise<Session | undefined>;
 
   /** Sets when a living session expires, when it was used, and counts one refresh. @returns false if it does not live. */
   extend(session: SessionName, now: number, expiresAt: number): Promise<boolean>;
+
+  /**
+   * As `extend`, and the next generation of refresh tokens begins, if the session is in generation `from`: one of N
+   * callers begins it.
+   * @returns false if the session does not live, or is in another generation.
+   */
+  rotate(session: SessionName, from: number, now: number, expiresAt: number): Promise<boolean>;
 
   /**
    * Puts a hash in place of the one before, unless the binding is armed or was begun at `now - BIND_MS` or before.
@@ -48,9 +55,13 @@ export const BIND_MS = 10_000;
 
 export type SessionName = { id: string; accountId: string };
 
+/** How a session is carried: by one opaque token, or by the cookies of a browser. */
+export type SessionKind = 'token' | 'browser';
+
 export type NewSession = SessionName & {
-  /** SHA-256 of the token, 32 bytes: unique. */
-  tokenHash: Uint8Array;
+  kind: SessionKind;
+  /** What it is found by, unique. SHA-256, 32 bytes, of its token; for a browser's see `hashSessionId`. */
+  credentialHash: Uint8Array;
   /** The account's version when the password was verified. */
   accountVersion: number;
   createdAt: number;
@@ -62,12 +73,15 @@ export type NewSession = SessionName & {
   keyThumbprint: string | undefined;
 };
 
-export type Session = Omit<NewSession, 'tokenHash' | 'accountVersion'> & {
+export type Session = Omit<NewSession, 'credentialHash' | 'accountVersion'> & {
   /** Of the account. */
   email: string;
   role: Role;
   usedAt: number;
   refreshes: number;
+  /** Of its refresh token, from 0, and when it began: at first when the session did. */
+  generation: number;
+  rotatedAt: number;
   /** The cookie that the token is bound to, once one was offered. */
   cookie: { hash: Uint8Array; offeredAt: number; isArmed: boolean } | undefined;
 };

@@ -16,6 +16,11 @@ export function hashToken(token: string): Buffer | undefined {
   return TOKEN.test(token) ? hash('sha256', token, 'buffer') : undefined;
 }
 
+/** What the session of a browser is found by: its tokens carry its id, signed. */
+export function hashSessionId(id: string): Buffer {
+  return hash('sha256', `browser session ${id}`, 'buffer');
+}
+
 /** Whether text claims to be a token of ours: if it is not good, it must not pass for somebody else's. */
 export function isOurs(token: string): boolean {
   return token.startsWith(PREFIX);

@@ -1,20 +1,24 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
 import type { AppParts } from '../../app.ts';
-import { isOurs } from '../../auth/sessions/tokens.ts';
+import { isOurs as isOpaqueOurs } from '../../auth/sessions/tokens.ts';
 import { createAuthClient } from '../../business/auth-client.ts';
 import { createCallers } from '../../business/callers.ts';
 import { createCustomers } from '../../business/customers.ts';
 import type { Clock } from '../../clock.ts';
 import type { Config } from '../../config/config.ts';
-import { createBaseFinder, type Site } from '../../http/origin.ts';
+import { createBaseFinder, createCookieAdmission, type Site } from '../../http/origin.ts';
 import type { Limiter } from '../../limits/limiter.ts';
+import type { KeyRing } from '../../sealing/key-ring.ts';
 import type { Storage } from '../../storage/storage.ts';
+import { isIssuedBy } from '../../tokens/access/access-tokens.ts';
+import { createIssuer } from '../../tokens/access/issuer.ts';
 import { authAddressOf } from '../addresses.ts';
 import type { Telemetry } from './telemetry.ts';
 
 export type BusinessServiceParts = {
   config: Config;
+  ring: KeyRing | undefined;
   storage: Pick<Storage, 'customers'>;
   site: Site;
   limiter: Limiter;
@@ -32,15 +36,22 @@ export type BusinessService = {
 
 /** What asks whether tokens are good: the routes of the business, and the proxy. */
 export function openBusiness(parts: BusinessServiceParts): BusinessService {
-  const { config, storage, site, limiter, networkOf, telemetry, clock } = parts;
+  const { config, ring, storage, site, limiter, networkOf, telemetry, clock } = parts;
   const { ask, close } = createAuthClient({
     address: authAddressOf(config),
     internalToken: config.INTERNAL_TOKEN,
     onCall: telemetry.authCall,
   });
-  const callers = createCallers({ ask, limiter, networkOf, baseOf: createBaseFinder(site) });
+  const callers = createCallers({
+    ask,
+    limiter,
+    networkOf,
+    ...{ baseOf: createBaseFinder(site), admitCookies: createCookieAdmission(site) },
+  });
   const customers = createCustomers({ store: storage.customers, clock, onChange: telemetry.customerEvent });
   const hasAccounts = config.SERVICES.includes('auth') || config.AUTH_URL !== undefined;
+  const issuer = ring && createIssuer(config.PUBLIC_URL, ring);
+  const isOurs = (token: string): boolean => isOpaqueOurs(token) || (!!issuer && isIssuedBy(issuer(), token));
   return {
     business: config.SERVICES.includes('business') ? { callers, customers, limiter } : undefined,
     findUser: async (ctx) => (hasAccounts ? (await callers.find(ctx, isOurs))?.email : undefined),

@@ -85,14 +85,16 @@ export function createService(parts: ServiceParts): Service {
   const limiter = createLimiter({ store: storage.limits, idOf, clock, isOn: config.LIMITS === 'on' });
   const site = createSite(config, config.HOST, trustOf(config));
   const { delivery, secrets } = createSecretService(parts, egress, telemetry);
-  const auth = config.SERVICES.includes('auth')
-    ? createAuth({
-        ...parts,
-        ...{ findNetwork: networkOf, idOf, limiter, onEvent: telemetry.sessionEvent },
-        refusedUntil: fence.refusedUntil,
-      })
-    : undefined;
-  const business = openBusiness({ config, storage, site, networkOf, limiter, telemetry, clock });
+  const { ring } = parts;
+  const auth =
+    ring && config.SERVICES.includes('auth')
+      ? createAuth({
+          ...parts,
+          ...{ ring, findNetwork: networkOf, idOf, limiter, onEvent: telemetry.sessionEvent },
+          refusedUntil: fence.refusedUntil,
+        })
+      : undefined;
+  const business = openBusiness({ config, ring, storage, site, networkOf, limiter, telemetry, clock });
   const health = {
     isDraining,
     async ping() {

@@ -45,6 +45,7 @@ const SESSION_COUNTS = {
   ended: ['hushbox_session_ends_total', 'ended'],
   others_ended: ['hushbox_session_ends_total', 'others_ended'],
   replayed: ['hushbox_session_ends_total', 'replayed'],
+  refresh_reused: ['hushbox_session_ends_total', 'refresh_reused'],
 } as const satisfies Record<SessionEventType, unknown>;
 
 /** `limited` is none: whoever floods the log-in would fill the log. */
@@ -54,6 +55,7 @@ const SESSION_AUDITS: Readonly<Partial<Record<SessionEventType, AuditEvent>>> = 
   ended: 'session.ended',
   others_ended: 'session.others_ended',
   replayed: 'session.replay_detected',
+  refresh_reused: 'session.refresh_reused',
 };
 
 export function createTelemetry(meters: Meters, log: Log, isStarting: () => boolean): Telemetry {

@@ -81,17 +81,26 @@ export type AccountDocument = Omit<NewAccount, 'id'> & {
 /** Which account has an email address. */
 export type AddressDocument = { _id: string; account: string };
 
-/** `_id` is the hash of the token. */
-export type SessionDocument = Omit<Session, 'email' | 'role' | 'expiresAt' | 'keyThumbprint' | 'cookie'> & {
-  _id: Uint8Array;
-  keyThumbprint?: string;
-  cookie?: NonNullable<Session['cookie']>;
-  /** When it expires. */
-  removeAt: Date;
-};
+/** Documents of an older version do not have these. */
+type OfBrowsers = Pick<Session, 'kind' | 'generation' | 'rotatedAt'>;
+
+/** `_id` is the hash of its credential. */
+export type SessionDocument = Omit<
+  Session,
+  'email' | 'role' | 'expiresAt' | 'keyThumbprint' | 'cookie' | keyof OfBrowsers
+> &
+  Partial<OfBrowsers> & {
+    _id: Uint8Array;
+    keyThumbprint?: string;
+    cookie?: NonNullable<Session['cookie']>;
+    /** When it expires. */
+    removeAt: Date;
+  };
 
 /** `removeAt` is until when it is remembered. */
 export type SightingDocument = { _id: Uint8Array; by: Uint8Array; removeAt: Date };
+
+export type SigningKeysDocument = { _id: 'keys'; record: Uint8Array };
 
 type Listed = {
   name: string;
@@ -159,10 +168,12 @@ export const SESSIONS = kept<SessionDocument>({
 
 export const SIGHTINGS = kept<SightingDocument>({ name: 'sightings', indexes: [REMOVE], isCounted: false });
 
+export const SIGNING_KEYS = kept<SigningKeysDocument>({ name: 'signing_keys', indexes: [], isCounted: false });
+
 /** Every collection: opening, measuring and inspecting walk this list. */
 export const COLLECTIONS: readonly Listed[] = [
   ...[SECRETS, CLIENTS, LIMITS, CLAIMS],
-  ...[ACCOUNTS, ADDRESSES, SESSIONS, SIGHTINGS, CUSTOMERS],
+  ...[ACCOUNTS, ADDRESSES, SESSIONS, SIGHTINGS, CUSTOMERS, SIGNING_KEYS],
 ];
 
 export function fenceIn(database: Db): Collection<FenceDocument> {

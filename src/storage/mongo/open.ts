@@ -17,6 +17,7 @@ import {
   SECRETS,
   SESSIONS,
   SIGHTINGS,
+  SIGNING_KEYS,
 } from './collections.ts';
 import { createMongoCustomerStore } from './customers.ts';
 import { type Connection, isStandalone, keepConnection } from './engine/connection.ts';
@@ -29,6 +30,7 @@ import { createMongoLimitStore } from './limits.ts';
 import { createMongoSecretStore } from './secrets.ts';
 import { createMongoSessionStore } from './sessions.ts';
 import { createMongoSightingStore } from './sightings.ts';
+import { createMongoSigningKeyStore } from './signing-keys.ts';
 import { createMongoSinkStore } from './sink.ts';
 
 const PREPARE_RETRY_MS = 500;
@@ -79,6 +81,7 @@ export async function openMongo(
     accounts: createMongoAccountStore({ accounts, addresses: () => ADDRESSES.in(database()), sessions, capacity }),
     sessions: createMongoSessionStore({ accounts, sessions }),
     sightings: createMongoSightingStore(() => SIGHTINGS.in(database())),
+    signingKeys: createMongoSigningKeyStore(() => SIGNING_KEYS.in(database())),
     async ping() {
       await ask();
       await takesWrites();

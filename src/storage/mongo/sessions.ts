@@ -60,8 +60,8 @@ function createCreating({ accounts, sessions }: Parts): Pick<SessionStore, 'crea
 
 function createLooking({ accounts, sessions }: Parts): Pick<SessionStore, 'find' | 'list'> {
   return {
-    async find(tokenHash, now) {
-      const found = await sessions().findOne({ _id: tokenHash, removeAt: { $gt: new Date(now) } });
+    async find(credentialHash, now) {
+      const found = await sessions().findOne({ _id: credentialHash, removeAt: { $gt: new Date(now) } });
       if (!found) return undefined;
       const account = await accounts().findOne(
         { _id: found.accountId, sessions: found.id, ...ENABLED },
@@ -86,7 +86,10 @@ function createLooking({ accounts, sessions }: Parts): Pick<SessionStore, 'find'
   };
 }
 
-function createKeeping({ accounts, sessions }: Parts): Pick<SessionStore, 'extend' | 'offerCookie' | 'armCookie'> {
+function createKeeping({
+  accounts,
+  sessions,
+}: Parts): Pick<SessionStore, 'extend' | 'rotate' | 'offerCookie' | 'armCookie'> {
   /** Changes a session's document, which does no harm if the session has ended. @returns false then. */
   async function change(
     { id, accountId }: SessionName,
@@ -99,13 +102,24 @@ function createKeeping({ accounts, sessions }: Parts): Pick<SessionStore, 'exten
     return account !== null;
   }
 
+  /** What one more use of a session sets. */
+  function used(now: number, expiresAt: number): Record<string, unknown> {
+    return {
+      removeAt: { $min: [new Date(expiresAt), { $toDate: '$endsAt' }] },
+      usedAt: now,
+      refreshes: { $add: ['$refreshes', 1] },
+    };
+  }
+
   return {
-    extend: (session, now, expiresAt) =>
-      change(session, livesAt(now), {
-        removeAt: { $min: [new Date(expiresAt), { $toDate: '$endsAt' }] },
-        usedAt: now,
-        refreshes: { $add: ['$refreshes', 1] },
-      }),
+    extend: (session, now, expiresAt) => change(session, livesAt(now), used(now, expiresAt)),
+
+    rotate: (session, from, now, expiresAt) =>
+      change(
+        session,
+        { ...livesAt(now), generation: from },
+        { ...used(now, expiresAt), generation: from + 1, rotatedAt: now },
+      ),
 
     offerCookie: (session, cookieHash, now) =>
       change(
@@ -155,12 +169,23 @@ function livesAt(now: number): Filter<SessionDocument> {
   return { removeAt: { $gt: new Date(now) } };
 }
 
-function documentOf({ tokenHash, accountVersion: _, expiresAt, keyThumbprint, ...rest }: NewSession): SessionDocument {
+/** Of documents of an older version. */
+const BEFORE_BROWSERS = { kind: 'token', generation: 0 } as const;
+
+function documentOf({
+  credentialHash,
+  accountVersion: _,
+  expiresAt,
+  keyThumbprint,
+  ...rest
+}: NewSession): SessionDocument {
   return {
-    _id: tokenHash,
+    _id: credentialHash,
     ...rest,
     usedAt: rest.createdAt,
     refreshes: 0,
+    generation: 0,
+    rotatedAt: rest.createdAt,
     ...(keyThumbprint !== undefined && { keyThumbprint }),
     removeAt: new Date(expiresAt),
   };
@@ -168,5 +193,14 @@ function documentOf({ tokenHash, accountVersion: _, expiresAt, keyThumbprint, ..
 
 function sessionOf(document: SessionDocument, { email, role }: Pick<AccountDocument, 'email' | 'role'>): Session {
   const { _id, removeAt, keyThumbprint, cookie, ...rest } = document;
-  return { ...rest, email, role, expiresAt: removeAt.getTime(), keyThumbprint, cookie };
+  return {
+    ...BEFORE_BROWSERS,
+    rotatedAt: rest.createdAt,
+    ...rest,
+    email,
+    role,
+    expiresAt: removeAt.getTime(),
+    keyThumbprint,
+    cookie,
+  };
 }

@@ -17,6 +17,7 @@ import type { SqliteProcedures } from './procedures.ts';
 import { createSqliteSecretStore } from './secrets/store.ts';
 import { createSqliteSessionStore } from './sessions/store.ts';
 import { createSqliteSightingStore } from './sightings/store.ts';
+import { createSqliteSigningKeyStore } from './signing-keys/store.ts';
 import { createSqliteSinkStore } from './sink/store.ts';
 import type { ThreadData } from './thread.ts';
 
@@ -92,6 +93,7 @@ export async function openSqlite(
     accounts: createSqliteAccountStore(commit, reader),
     sessions: createSqliteSessionStore(commit, reader),
     sightings: createSqliteSightingStore(commit, reader),
+    signingKeys: createSqliteSigningKeyStore(commit, reader),
     fence: {
       ...fence,
       async look() {

@@ -8,6 +8,7 @@ import { createEventProcedures, createEventWriter } from './outbox/procedures.ts
 import { createSecretProcedures } from './secrets/procedures.ts';
 import { createSessionProcedures } from './sessions/procedures.ts';
 import { createSightingProcedures } from './sightings/procedures.ts';
+import { createSigningKeyProcedures } from './signing-keys/procedures.ts';
 import { createSinkProcedures } from './sink/procedures.ts';
 import { createUsage } from './usage.ts';
 
@@ -29,6 +30,7 @@ export function createProcedures(database: DatabaseSync, limits: StoreLimits) {
       ...createAccountProcedures(database, usage),
       ...createSessionProcedures(database),
       ...createSightingProcedures(database),
+      ...createSigningKeyProcedures(database),
     },
     before(): void {
       usage.forget();

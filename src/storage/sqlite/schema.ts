@@ -15,7 +15,8 @@
  * `claims` holds what the sink received, see src/sink/store.ts; `customers` those of src/business/store.ts.
  *
  * A row of `sessions` is a session that was not ended: whatever ends one deletes it. `number` grows with each new session
- * of an account. `sightings` holds what was seen once, see src/auth/sessions/store.ts.
+ * of an account. `sightings` holds what was seen once, see src/auth/sessions/store.ts. `signing_keys` has
+ * one row or none, see src/tokens/access/store.ts.
  */
 export const MIGRATIONS: readonly string[] = [
   `
@@ -190,5 +191,16 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
 
   CREATE INDEX customers_youngest ON customers (dob, id);
+  `,
+  `
+  ALTER TABLE sessions ADD COLUMN kind TEXT NOT NULL DEFAULT 'token' CHECK (kind IN ('token', 'browser'));
+  ALTER TABLE sessions ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE sessions ADD COLUMN rotated_at INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE sessions RENAME COLUMN token_hash TO credential_hash;
+
+  CREATE TABLE signing_keys (
+    one    INTEGER PRIMARY KEY CHECK (one = 1),
+    record BLOB NOT NULL
+  ) STRICT;
   `,
 ];

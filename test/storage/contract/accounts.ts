@@ -104,7 +104,8 @@ export function newSession({ id }: Pick<NewAccount, 'id'>, wish: Partial<NewSess
   return {
     id: randomBytes(16).toString('base64url'),
     accountId: id,
-    tokenHash: randomBytes(32),
+    kind: 'token',
+    credentialHash: randomBytes(32),
     accountVersion: 1,
     createdAt: NOW,
     expiresAt: EXPIRES_AT,
@@ -129,11 +130,13 @@ export async function createSession(
 
 /** As it is found, without what engines may choose: the class of its bytes. */
 export function asLiving(
-  { tokenHash: _, accountVersion: __, ...session }: NewSession,
+  { credentialHash: _, accountVersion: __, ...session }: NewSession,
   { email, role }: Pick<NewAccount, 'email' | 'role'>,
   changes: Partial<Session> = {},
 ): Session {
-  return { ...session, email, role, usedAt: session.createdAt, refreshes: 0, cookie: undefined, ...changes };
+  const { createdAt } = session;
+  const start = { usedAt: createdAt, refreshes: 0, generation: 0, rotatedAt: createdAt, cookie: undefined };
+  return { ...session, email, role, ...start, ...changes };
 }
 
 export function plainly(session: Session | undefined): Session | undefined {
@@ -160,7 +163,8 @@ export async function authVerbsOn(
     } satisfies Record<keyof AccountStore, unknown>),
     ...named('sessions', {
       create: () => sessions.create(newSession(account), MOST),
-      find: () => sessions.find(session.tokenHash, NOW),
+      find: () => sessions.find(session.credentialHash, NOW),
+      rotate: () => sessions.rotate(session, 0, NOW, EXPIRES_AT),
       extend: () => sessions.extend(session, NOW, EXPIRES_AT),
       offerCookie: () => sessions.offerCookie(session, randomBytes(32), NOW),
       armCookie: () => sessions.armCookie(session, randomBytes(32)),

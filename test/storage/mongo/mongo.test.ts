@@ -39,6 +39,7 @@ import { limitStoreContract } from '../limit-store-contract.ts';
 import { secretStoreContract } from '../secret-store-contract.ts';
 import { sessionStoreContract } from '../session-store-contract.ts';
 import { sightingStoreContract } from '../sighting-store-contract.ts';
+import { signingKeyStoreContract } from '../signing-key-store-contract.ts';
 import { sinkStoreContract, sinkVerbsOn } from '../sink-store-contract.ts';
 import { isWrite, type MongoProxy, startMongoProxy, WRITES } from './mongo-proxy.ts';
 
@@ -66,6 +67,7 @@ accountStoreContract(MONGODB, async (url) => {
 sessionStoreContract(MONGODB);
 
 sightingStoreContract(MONGODB);
+signingKeyStoreContract(MONGODB);
 
 /** What only looks; and what writes nothing when there is nothing to sweep or to arm. */
 const AUTH_READS: ReadonlySet<string> = new Set([
@@ -416,7 +418,7 @@ testMongo('what a crash leaves of a deletion is removed by the next look at that
   await areUnavailable(t, { delete: () => accounts.delete(account.id) });
   await proxy.heal();
   await eventually(ping);
-  t.is(await sessions.find(session.tokenHash, CREATED_AT), undefined);
+  t.is(await sessions.find(session.credentialHash, CREATED_AT), undefined);
   t.is(await accounts.findByEmail(account.email), undefined);
   t.deepEqual(await withClient(url, (client) => client.db().collection('addresses').find().toArray()), []);
   t.is(await accounts.create(newAccount({ email: account.email })), 'created');
@@ -435,7 +437,7 @@ testMongo(
       await client.db().collection('sessions').deleteOne({ id: gone?.id });
     });
     for (const session of [unnamed, gone]) {
-      t.is(await sessions.find(session?.tokenHash as Uint8Array, CREATED_AT), undefined);
+      t.is(await sessions.find(session?.credentialHash as Uint8Array, CREATED_AT), undefined);
       t.false(await sessions.extend(session as NewSession, CREATED_AT, CREATED_AT + 1));
       t.false(await sessions.offerCookie(session as NewSession, randomBytes(32), CREATED_AT));
       t.false(await sessions.end(session as NewSession));
@@ -465,7 +467,7 @@ testMongo('the step that ends sessions is one with the change of the account', a
       await end(session);
       await documents.insertOne(document as BSON.Document); // as if the process had ended before its removal
     });
-    t.is(await sessions.find(session.tokenHash, CREATED_AT), undefined, title);
+    t.is(await sessions.find(session.credentialHash, CREATED_AT), undefined, title);
   }
 });
 

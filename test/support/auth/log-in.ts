@@ -23,7 +23,14 @@ export async function logInAt(
   remember(token);
   const sessionId = randomBytes(16).toString('base64url');
   const session = {
-    ...{ id: sessionId, accountId, tokenHash: hashToken(token) as Buffer, accountVersion: 1, createdAt: now },
+    ...{
+      id: sessionId,
+      accountId,
+      kind: 'token' as const,
+      credentialHash: hashToken(token) as Buffer,
+      accountVersion: 1,
+      createdAt: now,
+    },
     ...{ expiresAt: now + DAY_MS, endsAt: now + DAY_MS, userAgent: '', keyThumbprint },
   };
   if (!(await sessions.create(session, 100))) throw new Error('no session was created');

@@ -8,6 +8,9 @@ import {
   type FenceState,
 } from '../../../fence/store.ts';
 
+/** What a restore removes: sessions, and whatever lets somebody in without a password. */
+const ENDED = "'sessions', 'signing_keys'";
+
 type Row = { database_id: Uint8Array; mark: number; refused_until: number };
 /** The id of a database in hexadecimal, and its mark. */
 export type PackedMark = readonly [databaseId: string, mark: number];
@@ -61,7 +64,7 @@ export function createFenceProcedures(database: DatabaseSync) {
 export function createFenceRecord(database: DatabaseSync) {
   const read = database.prepare('SELECT database_id, mark, refused_until FROM fence');
   const write = database.prepare('UPDATE fence SET mark = ?, refused_until = ?');
-  const hasSessions = database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'sessions'");
+  const endedTables = database.prepare(`SELECT name FROM sqlite_schema WHERE type = 'table' AND name IN (${ENDED})`);
 
   function look(): FenceState {
     const row = read.get() as Row;
@@ -71,7 +74,8 @@ export function createFenceRecord(database: DatabaseSync) {
 
   function put(next: FenceState, mustEndSessions: boolean): FenceState {
     // Operators may decide about a file of an older version, which has none.
-    if (mustEndSessions && hasSessions.get()) database.exec('DELETE FROM sessions');
+    if (mustEndSessions)
+      for (const { name } of endedTables.all() as { name: string }[]) database.exec(`DELETE FROM ${name}`);
     write.run(next.mark, next.refusedUntil);
     return next;
   }

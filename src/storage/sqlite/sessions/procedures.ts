@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { BIND_MS } from '../../../auth/sessions/store.ts';
+import { BIND_MS, type SessionKind } from '../../../auth/sessions/store.ts';
 
 export type SessionProcedures = ReturnType<typeof createSessionProcedures>;
 
@@ -16,9 +16,9 @@ function createCreating(database: DatabaseSync) {
   const isAsVerified = database.prepare('SELECT 1 FROM accounts WHERE id = ? AND version = ? AND disabled_at IS NULL');
   const deleteOver = database.prepare('DELETE FROM sessions WHERE account_id = ? AND expires_at <= ?');
   const insert = database.prepare(
-    `INSERT INTO sessions (account_id, id, token_hash, created_at, expires_at, ends_at, used_at, refreshes, user_agent,
-       key_thumbprint, is_cookie_armed)
-     VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0)`,
+    `INSERT INTO sessions (account_id, id, kind, credential_hash, created_at, expires_at, ends_at, used_at, refreshes,
+       generation, rotated_at, user_agent, key_thumbprint, is_cookie_armed)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?5, 0, 0, ?5, ?8, ?9, 0)`,
   );
   const deleteOldest = database.prepare(
     `DELETE FROM sessions WHERE account_id = ?1 AND number <=
@@ -28,8 +28,9 @@ function createCreating(database: DatabaseSync) {
   return {
     createSession(
       [id, accountId]: PackedName,
+      kind: SessionKind,
       accountVersion: number,
-      tokenHash: Uint8Array,
+      credentialHash: Uint8Array,
       [createdAt, expiresAt, endsAt]: PackedTimes,
       userAgent: string,
       keyThumbprint: string | null,
@@ -37,7 +38,7 @@ function createCreating(database: DatabaseSync) {
     ): boolean {
       if (!isAsVerified.get(accountId, accountVersion)) return false;
       deleteOver.run(accountId, createdAt); // an expired one takes nobody's place
-      insert.run(accountId, id, tokenHash, createdAt, expiresAt, endsAt, createdAt, userAgent, keyThumbprint);
+      insert.run(accountId, id, kind, credentialHash, createdAt, expiresAt, endsAt, userAgent, keyThumbprint);
       deleteOldest.run(accountId, most);
       return true;
     },
@@ -48,6 +49,11 @@ function createKeeping(database: DatabaseSync) {
   const extend = database.prepare(
     `UPDATE sessions SET expires_at = min(?, ends_at), used_at = ?, refreshes = refreshes + 1
      WHERE account_id = ? AND id = ? AND expires_at > ?`,
+  );
+  const rotate = database.prepare(
+    `UPDATE sessions SET expires_at = min(?1, ends_at), used_at = ?2, refreshes = refreshes + 1,
+       generation = generation + 1, rotated_at = ?2
+     WHERE account_id = ?3 AND id = ?4 AND expires_at > ?2 AND generation = ?5`,
   );
   const offer = database.prepare(
     `UPDATE sessions SET cookie_hash = ?, cookie_offered_at = coalesce(cookie_offered_at, ?)
@@ -60,6 +66,10 @@ function createKeeping(database: DatabaseSync) {
   return {
     extendSession([id, accountId]: PackedName, now: number, expiresAt: number): boolean {
       return extend.run(expiresAt, now, accountId, id, now).changes > 0;
+    },
+
+    rotateSession([id, accountId]: PackedName, from: number, now: number, expiresAt: number): boolean {
+      return rotate.run(expiresAt, now, accountId, id, from).changes > 0;
     },
 
     offerCookie([id, accountId]: PackedName, cookieHash: Uint8Array, now: number): boolean {

@@ -1,0 +1,125 @@
+import { hash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Context } from 'koa';
+import { AppError } from '../../errors.ts';
+import { formatInstant } from '../../http/instant.ts';
+import { route } from '../../http/operation.ts';
+import type { Admit } from '../../http/origin.ts';
+import { addHeaders } from '../../http/respond.ts';
+import type { Route } from '../../http/routing.ts';
+import { type Limiter, per, tooMany } from '../../limits/limiter.ts';
+import { JWKS_MAX_AGE_MS, type SigningKeys } from '../../tokens/access/signing-keys.ts';
+import { type Authenticate, type AuthenticateParts, createAuthenticate } from './authenticate.ts';
+import type { BrowserSessions, Issued } from './browser.ts';
+import { clearCookies, readSessionCookie } from './browser-cookies.ts';
+import { getJwks, refreshSession, signIn, signOut, testSession, verifyToken } from './browser-operations.ts';
+import type { LogIn, Networks } from './log-in.ts';
+import { isSecureAt } from './routes.ts';
+import type { Sessions } from './sessions.ts';
+import type { Session } from './store.ts';
+
+const REFRESH_LIMIT = per(60_000, 300);
+const VERIFY_LIMIT = per(60_000, 300);
+
+export type BrowserRouteParts = Omit<AuthenticateParts, 'sessions' | 'networkOf'> & {
+  sessions: Sessions;
+  browser: BrowserSessions;
+  keys: Pick<SigningKeys, 'load'>;
+  logIn: LogIn;
+  networksOf(request: IncomingMessage): Networks;
+};
+
+/** Sign in and out with a browser; tokens that others verify. */
+export function browserRoutes(parts: BrowserRouteParts): Route[] {
+  const { sessions, browser, keys, limiter, networksOf, baseOf, admitCookies } = parts;
+  const requireBrowser = createRequireBrowser({ ...parts, networkOf: (request) => networksOf(request).network });
+  return [
+    route(signIn, [], async ({ ctx, request, readBody }) => {
+      const networks = networksOf(request); // before the body: the connection may be gone after it
+      const isSecure = admitCookie(ctx, baseOf, admitCookies);
+      const { email: username, password } = await readBody();
+      const { 'user-agent': userAgent } = request.headers;
+      const { requestId } = ctx.state;
+      const attempt = {
+        kind: 'browser',
+        username,
+        password,
+        networks,
+        userAgent,
+        proof: undefined,
+        requestId,
+      } as const;
+      const { session } = await parts.logIn(attempt);
+      return answerWith(ctx, await browser.begin(session, isSecure));
+    }),
+
+    route(refreshSession, [], async ({ ctx, request }) => {
+      const { network } = networksOf(request);
+      const isSecure = admitCookie(ctx, baseOf, admitCookies);
+      const token = readSessionCookie(request.headers.cookie, 'refresh', isSecure);
+      if (token === undefined) throw new AppError('UNAUTHORIZED');
+      await take(limiter, { name: `refresh from ${network}`, limit: REFRESH_LIMIT }, 'refreshes');
+      return answerWith(ctx, await browser.refresh(token, isSecure, ctx.state.requestId));
+    }),
+
+    route(verifyToken, [], async ({ request, readBody }) => {
+      const { network } = networksOf(request);
+      const { token } = await readBody();
+      await take(limiter, { name: `verify from ${network}`, limit: VERIFY_LIMIT }, 'tokens to verify');
+      const found = await sessions.look(token);
+      if (!found) throw new AppError('UNAUTHORIZED');
+      return { ...userOf(found.session), expires_at: formatInstant(found.until) };
+    }),
+
+    route(testSession, [], async ({ ctx }) => userOf(await requireBrowser(ctx))),
+
+    route(signOut, [], async ({ ctx, request }) => {
+      await sessions.logOut(await requireBrowser(ctx), ctx.state.requestId);
+      addHeaders(ctx, { 'set-cookie': clearCookies(isSecureAt(baseOf(request))) });
+      return undefined;
+    }),
+
+    route(getJwks, [], async ({ ctx, request }) => {
+      const body = { keys: (await keys.load()).all.map(({ jwk }) => jwk) };
+      const etag = `"${hash('sha256', JSON.stringify(body), 'base64url')}"`;
+      addHeaders(ctx, { 'cache-control': `public, max-age=${JWKS_MAX_AGE_MS / 1000}`, etag });
+      if (request.headers['if-none-match'] !== etag) return body;
+      ctx.status = 304;
+      return undefined;
+    }),
+  ];
+}
+
+/**
+ * Requires the cookies of a browser and its `X-CSRFToken`, whatever else it sends.
+ * @throws AppError as `Authenticate`; CSRF_FAILED for a client that is logged in without cookies.
+ */
+export function createRequireBrowser(parts: AuthenticateParts): Authenticate {
+  const authenticate = createAuthenticate(parts);
+  return async (ctx): Promise<Session> => {
+    const session = await authenticate(ctx);
+    if (session.kind !== 'browser' || ctx.state.isByCookie !== true) throw new AppError('CSRF_FAILED');
+    return session;
+  };
+}
+
+/** @returns whether the cookies that are about to be set are for HTTPS. @throws AppError FOREIGN_ORIGIN, HTTPS_REQUIRED. */
+function admitCookie(ctx: Context, baseOf: AuthenticateParts['baseOf'], admitCookies: Admit): boolean {
+  admitCookies(ctx);
+  return isSecureAt(baseOf(ctx.req));
+}
+
+/** @throws AppError RATE_LIMITED. */
+async function take(limiter: Limiter, use: { name: string; limit: ReturnType<typeof per> }, what: string) {
+  const taken = await limiter.reserve([use]);
+  if ('retryAfterMs' in taken) throw tooMany(`Too many ${what} in a short time`, taken);
+}
+
+function answerWith(ctx: Context, { session, cookies, expiresAt }: Issued) {
+  addHeaders(ctx, { 'set-cookie': cookies });
+  return { ...userOf(session), expires_at: formatInstant(expiresAt) };
+}
+
+function userOf({ accountId, email, role, id }: Pick<Session, 'accountId' | 'email' | 'role' | 'id'>) {
+  return { user_id: accountId, email, role, session_id: id };
+}

@@ -1,0 +1,43 @@
+import { isUtf8 } from 'node:buffer';
+import type { IncomingMessage } from 'node:http';
+import { AppError } from '../errors.ts';
+import { parseObject, readBody } from './body.ts';
+
+const MULTIPART = 'multipart/form-data';
+const URL_ENCODED = 'application/x-www-form-urlencoded';
+export const FORM_TYPES = [URL_ENCODED, MULTIPART] as const;
+
+/**
+ * Reads what a form sends, as well as JSON: the members of a JSON object, or the fields of a form, which are all text. A
+ * body that begins with `{` is JSON whatever its type says, unless it is multipart.
+ * @throws AppError as `readJsonObject`; INVALID_REQUEST also for files, and for a field that is there twice.
+ */
+export async function readFields(request: IncomingMessage, limitBytes: number): Promise<Record<string, unknown>> {
+  const bytes = await readBody(request, limitBytes);
+  const type = request.headers['content-type'] ?? '';
+  const [kind = ''] = type.split(';');
+  const form = FORM_TYPES.find((one) => one === kind.trim().toLowerCase());
+  if (!form || (form === URL_ENCODED && /^\s*(?:\{|$)/.test(bytes.toString('utf8', 0, 64)))) return parseObject(bytes);
+  if (!isUtf8(bytes)) throw new AppError('INVALID_REQUEST', { detail: 'The body is not valid UTF-8' });
+  return fieldsOf(await parseForm(bytes, type));
+}
+
+/** By Node's own parser of the Fetch standard ("Body.formData"): in memory, and without files on the disk. */
+async function parseForm(bytes: Buffer, type: string): Promise<FormData> {
+  try {
+    return await new Response(new Uint8Array(bytes), { headers: { 'content-type': type } }).formData();
+  } catch {
+    // No cause: the parser's message can quote the client.
+    throw new AppError('INVALID_REQUEST', { detail: 'The body is not a valid form' });
+  }
+}
+
+function fieldsOf(form: FormData): Record<string, unknown> {
+  const fields = new Map<string, string>();
+  for (const [name, value] of form) {
+    if (typeof value !== 'string') throw new AppError('INVALID_REQUEST', { detail: 'The form must not have files' });
+    if (fields.has(name)) throw new AppError('INVALID_REQUEST', { detail: 'The form has a field more than once' });
+    fields.set(name, value);
+  }
+  return Object.fromEntries(fields);
+}
