@@ -5,7 +5,7 @@ import type { Gate } from '../../hashing/gate.ts';
 import type { Hash } from '../../hashing/hash-queue.ts';
 import { type Limiter, per, type Refused, tooMany, type Use } from '../../limits/limiter.ts';
 import { randomBytes } from '../../sealing/random.ts';
-import { parseEmail } from '../accounts/address.ts';
+import { parseEmail } from '../../network/email.ts';
 import { readPassword } from '../accounts/password.ts';
 import { hashPassword, isOutdated, isPassword } from '../accounts/password-hash.ts';
 import type { Account, AccountStore } from '../accounts/store.ts';

@@ -14,6 +14,7 @@ import {
   COLLECTIONS,
   CUSTOMERS,
   LIMITS,
+  MAILS,
   SECRETS,
   SESSIONS,
   SIGHTINGS,
@@ -27,6 +28,7 @@ import { translateFailures } from './engine/unavailable.ts';
 import { createMongoEventStore } from './events.ts';
 import { createMongoFenceStore } from './fence.ts';
 import { createMongoLimitStore } from './limits.ts';
+import { createMongoMailStore } from './mails.ts';
 import { createMongoSecretStore } from './secrets.ts';
 import { createMongoSessionStore } from './sessions.ts';
 import { createMongoSightingStore } from './sightings.ts';
@@ -77,6 +79,7 @@ export async function openMongo(
     fence,
     sink: createMongoSinkStore(() => CLAIMS.in(database()), capacity),
     customers: createMongoCustomerStore(() => CUSTOMERS.in(database()), capacity),
+    mails: createMongoMailStore(() => MAILS.in(database()), capacity),
     limits: createMongoLimitStore(() => LIMITS.in(database())),
     accounts: createMongoAccountStore({ accounts, addresses: () => ADDRESSES.in(database()), sessions, capacity }),
     sessions: createMongoSessionStore({ accounts, sessions }),

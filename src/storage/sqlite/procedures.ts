@@ -4,6 +4,7 @@ import { createAccountProcedures } from './accounts/procedures.ts';
 import { createCustomerProcedures } from './customers/procedures.ts';
 import { createFenceProcedures } from './fence/procedures.ts';
 import { createLimitProcedures, createTakings } from './limits/procedures.ts';
+import { createMailProcedures } from './mails/procedures.ts';
 import { createEventProcedures, createEventWriter } from './outbox/procedures.ts';
 import { createSecretProcedures } from './secrets/procedures.ts';
 import { createSessionProcedures } from './sessions/procedures.ts';
@@ -23,9 +24,10 @@ export function createProcedures(database: DatabaseSync, limits: StoreLimits) {
     procedures: {
       ...createSecretProcedures({ database, limits, usage, takings, events }),
       ...createEventProcedures(database, usage),
+      ...createMailProcedures(database, usage),
       ...createSinkProcedures(database, usage),
       ...createCustomerProcedures(database, usage),
-      ...createFenceProcedures(database),
+      ...createFenceProcedures(database, usage),
       ...createLimitProcedures(takings),
       ...createAccountProcedures(database, usage),
       ...createSessionProcedures(database),
