@@ -26,7 +26,13 @@ export function composeMail({ kind, language, values: { link } }: Mail, site: st
   return { subject, text: `${[...before, ...links, ...after].join('\n\n')}\n`, html: `${html.join('\n')}\n` };
 }
 
-const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
 
 function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => ENTITIES[character] as string);

@@ -49,15 +49,7 @@ const VERBS = {
     'sweep',
   ] satisfies (keyof SecretStore)[],
   events: ['takeDue', 'finish', 'postpone', 'hasDue', 'countWaiting'] satisfies (keyof EventStore)[],
-  mails: [
-    'add',
-    'takeDue',
-    'finish',
-    'postpone',
-    'hasDue',
-    'countWaiting',
-    'sweepMails',
-  ] satisfies (keyof MailStore)[],
+  mails: ['add', 'takeDue', 'finish', 'postpone', 'hasDue', 'countWaiting', 'sweepMails'] satisfies (keyof MailStore)[],
   sink: ['keepClaims', 'listClaims', 'sweepClaims'] satisfies (keyof SinkStore)[],
   customers: [
     'createCustomer',

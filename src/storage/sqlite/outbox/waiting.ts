@@ -6,10 +6,7 @@ import type { Reader } from '../engine/reader.ts';
 const COUNT_STEP = 500;
 
 /** Counts the items of an outbox that are not finished, without holding up anything else. */
-export function createWaitingCount(
-  reader: Reader,
-  name: 'events' | 'mails',
-): OutboxStore<never>['countWaiting'] {
+export function createWaitingCount(reader: Reader, name: 'events' | 'mails'): OutboxStore<never>['countWaiting'] {
   const oldest = reader.prepare(`SELECT min(occurred_at) FROM ${name}`);
   const countStep = reader.prepare(
     `SELECT max(id), count(*) FROM (SELECT id FROM ${name} WHERE id > ? ORDER BY id LIMIT ${COUNT_STEP})`,
