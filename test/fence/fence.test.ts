@@ -21,6 +21,7 @@ import { until } from '../support/process/program.ts';
 import { copyDatabase } from '../support/process/put-back.ts';
 import { ENGINES, MONGODB, type Place, SQLITE, temporaryFolder } from '../support/storage/storage.ts';
 import { configOf } from '../support/storage/storage-config.ts';
+import { newMail } from '../storage/mail-store-contract.ts';
 
 const BEATING_CHILD = fileURLToPath(new URL('beating-child.ts', import.meta.url));
 /** `FENCE_KILLS=1000` for a longer run. */
@@ -429,6 +430,7 @@ for (const engine of ENGINES) {
       await createSession(first.storage.sessions, account),
       await createSession(first.storage.sessions, account),
     ];
+    await first.storage.mails.add(newMail());
     const putBack = await copyDatabase(t, world.place.url);
     t.true(await first.storage.sessions.end(ended));
     world.clock.advance({ minutes: 1 });
@@ -439,7 +441,9 @@ for (const engine of ENGINES) {
     const { fence, storage } = await world.open();
     const { accounts, sessions } = storage;
     t.truthy(await sessions.find(ended.credentialHash, NOW), 'there again, so that the test can see it');
+    t.is((await storage.mails.countWaiting()).events, 1);
     await fence.beat();
+    t.is((await storage.mails.countWaiting()).events, 0);
     const areGone = async (): Promise<void> => {
       for (const { credentialHash } of [ended, kept]) t.is(await sessions.find(credentialHash, NOW), undefined);
     };
@@ -458,12 +462,14 @@ for (const engine of ENGINES) {
       const { fence, storage } = await world.open();
       await fence.beat();
       const session = await createSession(storage.sessions, await createAccount(storage.accounts));
+      await storage.mails.add(newMail());
       const [{ databaseId = '', mark = 0 } = {}] = readFenceFile(world.path) ?? [];
       await storage.close();
       await writeFenceFile(world.path, [{ databaseId, mark: mark + 10_000 }]);
       await decide(world, decision);
       const next = await world.open();
       t.is(await next.storage.sessions.find(session.credentialHash, NOW), undefined);
+      t.is((await next.storage.mails.countWaiting()).events, 0);
     });
   }
 
