@@ -15,13 +15,13 @@ import { openFence, openStorage } from '../../src/storage/open.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { createAccount, createSession, NOW } from '../storage/contract/accounts.ts';
 import { createTraced } from '../storage/contract/world.ts';
+import { newMail } from '../storage/mail-store-contract.ts';
 import { startMongoProxy } from '../storage/mongo/mongo-proxy.ts';
 import { createTestClock, type TestClock } from '../support/http/server.ts';
 import { until } from '../support/process/program.ts';
 import { copyDatabase } from '../support/process/put-back.ts';
 import { ENGINES, MONGODB, type Place, SQLITE, temporaryFolder } from '../support/storage/storage.ts';
 import { configOf } from '../support/storage/storage-config.ts';
-import { newMail } from '../storage/mail-store-contract.ts';
 
 const BEATING_CHILD = fileURLToPath(new URL('beating-child.ts', import.meta.url));
 /** `FENCE_KILLS=1000` for a longer run. */

@@ -68,7 +68,14 @@ function add(byKey: Map<string, Sealed>, { state, visibleUntil, envelopeHead }: 
 }
 
 function sealedUnder(byKey: Map<string, Sealed>, fingerprint: string): Sealed {
-  const sealed = byKey.get(fingerprint) ?? { waiting: 0, copies: 0, notifying: 0, mails: 0, signingKeys: 0, neededUntil: 0 };
+  const sealed = byKey.get(fingerprint) ?? {
+    waiting: 0,
+    copies: 0,
+    notifying: 0,
+    mails: 0,
+    signingKeys: 0,
+    neededUntil: 0,
+  };
   byKey.set(fingerprint, sealed);
   return sealed;
 }

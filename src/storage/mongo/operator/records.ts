@@ -56,7 +56,10 @@ function createMongoRecords(
 
     async listMails({ now, after, limit }) {
       const filter = { ...(after && { _id: { $gt: after } }), removeAt: { $gt: new Date(now) } };
-      return mails().find(filter, { limit, sort: { _id: 1 } }).map(mailOf).toArray();
+      return mails()
+        .find(filter, { limit, sort: { _id: 1 } })
+        .map(mailOf)
+        .toArray();
     },
   } satisfies SecretRecords & Pick<Records, 'listMails'>);
 }
