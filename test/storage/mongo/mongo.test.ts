@@ -74,6 +74,7 @@ signingKeyStoreContract(MONGODB);
 /** What only looks; and what writes nothing when there is nothing to sweep or to arm. */
 const AUTH_READS: ReadonlySet<string> = new Set([
   ...['accounts.findByEmail', 'accounts.list', 'sessions.find', 'sessions.list', 'sightings.has'],
+  ...['mails.hasDue', 'mails.countWaiting', 'mails.sweepMails'],
   ...['sessions.sweepSessions', 'sightings.sweepSightings', 'sessions.armCookie'],
 ]);
 const MAJORITY = { w: 'majority', j: true, wtimeout: 3_000 };
