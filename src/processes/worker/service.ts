@@ -33,6 +33,7 @@ import { createWebhooks } from '../../webhooks/webhooks.ts';
 import { createAuth } from './auth.ts';
 import { type BusinessService, openBusiness } from './business.ts';
 import { type Jobs, startJobs } from './jobs.ts';
+import { createKafka } from './kafka.ts';
 import { createTelemetry, type Telemetry } from './telemetry.ts';
 
 /** Of each kind, for the metric that shows whether all clients seem to be one. */
@@ -86,14 +87,17 @@ export function createService(parts: ServiceParts): Service {
   const site = createSite(config, config.HOST, trustOf(config));
   const { delivery, secrets } = createSecretService(parts, egress, telemetry);
   const { ring } = parts;
-  const auth =
-    ring && config.SERVICES.includes('auth')
+  const isServed = (service: Config['SERVICES'][number]): boolean => config.SERVICES.includes(service);
+  const sessionService =
+    ring && (isServed('auth') || isServed('kafka'))
       ? createAuth({
           ...parts,
           ...{ ring, findNetwork: networkOf, idOf, limiter, onEvent: telemetry.sessionEvent },
           refusedUntil: fence.refusedUntil,
         })
       : undefined;
+  const auth = isServed('auth') ? sessionService : undefined;
+  const kafka = sessionService && createKafka({ ...parts, sessions: sessionService.sessions });
   const business = openBusiness({ config, ring, storage, site, networkOf, limiter, telemetry, clock });
   const health = {
     isDraining,
@@ -134,7 +138,13 @@ export function createService(parts: ServiceParts): Service {
     delivery,
     startJobs() {
       delivery?.start();
-      return startServiceJobs(parts, delivery);
+      kafka?.start();
+      const jobs = startServiceJobs(parts, delivery);
+      return {
+        async stop() {
+          await Promise.all([jobs.stop(), kafka?.stop()]);
+        },
+      };
     },
     async stop(cut) {
       await delivery?.stop(cut);
