@@ -46,6 +46,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'secrets',
     'storage',
     'version',
+    'tokens',
   ],
   setup: ['files', 'keys', 'ops', 'quiet'],
   app: ['auth', 'business', 'http', 'openapi', 'ops', 'proxy', 'secrets', 'sink', 'version', 'web'],
@@ -68,7 +69,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   hashing: ['errors'],
   limits: ['errors', 'sealing'],
   egress: ['errors', 'network'],
-  tokens: ['clock', 'sealing'],
+  tokens: ['clock', 'errors', 'sealing'],
   http: ['errors', 'files', 'network'],
   config: ['keys', 'network'],
   keys: ['files'],
@@ -166,7 +167,7 @@ function faultsOf(file: File): string[] {
 
 /** What an engine needs of others: each module's port, and what belongs to no module. */
 const KNOWN_TO_STORAGE =
-  /^([a-z]+\/store|auth\/[a-z]+\/store|secrets\/(records|keys|budget)|limits\/limits|sealing\/head|config\/config|files\/[a-z-]+|clock|errors)\.ts$/;
+  /^([a-z]+\/store|(auth|tokens)\/[a-z]+\/store|secrets\/(records|keys|budget)|limits\/limits|sealing\/head|config\/config|files\/[a-z-]+|clock|errors)\.ts$/;
 
 function faultOfOurs(file: File, found: Import): string | undefined {
   if (!found.from.endsWith('.ts')) return 'does not end in .ts';

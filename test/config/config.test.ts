@@ -41,6 +41,7 @@ test('an empty environment gives the documented defaults', (t) => {
     SECRET_MAX_BYTES: 65_536,
     SECRET_TTL_MAX_SECONDS: 604_800,
     SESSION_IDLE_SECONDS: 1800,
+    BROWSER_IDLE_SECONDS: 1800,
     SESSION_MAX_SECONDS: 43_200,
     SINGLE_SESSION: 'false',
     LOG_LEVEL: 'info',
@@ -70,6 +71,7 @@ const NUMBERS: [name: keyof Config, least: number, most: number][] = [
   ['SECRET_MAX_BYTES', 1, 8_388_608],
   ['SECRET_TTL_MAX_SECONDS', 60, 31_536_000],
   ['SESSION_IDLE_SECONDS', 1, 31_536_000],
+  ['BROWSER_IDLE_SECONDS', 1, 31_536_000],
   ['SESSION_MAX_SECONDS', 1, 31_536_000],
   ['CREATES_PER_MINUTE', 1, 1_000_000],
   ['CLIENT_MAX_SECRETS', 1, 999_999_999],
@@ -356,6 +358,7 @@ const VALUES_OF_SECRETS = {
   INTERNAL_TOKEN: 'a token of the tests'.replaceAll(' ', '-'),
   JWT_HEX_SECRET: 'a7'.repeat(64),
   PROXY_TOKEN: 'a token of the tests'.replaceAll(' ', '-'),
+  KAFKA_URL: 'kafkas://user:password-of-kafka@127.0.0.1:9092',
 } as const;
 
 const DEMO_JWT_KEY =
@@ -513,6 +516,16 @@ test('a problem says what is allowed, and with which command a key is made', (t)
     '  LOG_LEVEL must be trace, debug, info, warn, error, fatal or silent',
     '  MASTER_KEY must be set in production (openssl rand -hex 32)',
   ]);
+});
+
+test('kafka is served where SERVICES names it, and needs KAFKA_URL, which does nothing alone', (t) => {
+  const KAFKA_URL = 'kafka://a:9092';
+  t.false(readConfig({}).SERVICES.includes('kafka'));
+  t.false(readConfig({ KAFKA_URL }).SERVICES.includes('kafka'));
+  t.deepEqual(readConfig({ SERVICES: 'kafka', KAFKA_URL }).SERVICES, ['kafka']);
+  t.deepEqual(namedIn(refusal(t, { SERVICES: 'auth,kafka' })), ['KAFKA_URL']);
+  t.deepEqual(namedIn(refusal(t, { KAFKA_URL: 'kafka://user:a-password@a:9092' })), ['KAFKA_URL']);
+  t.deepEqual(namedIn(refusal(t, { NODE_ENV: 'production', SERVICES: 'kafka', KAFKA_URL })), ['MASTER_KEY']);
 });
 
 test('services are named once each, in any order, and unknown ones are refused', (t) => {

@@ -24,6 +24,7 @@ import { randomBytes } from '../../sealing/random.ts';
 import { createSecrets } from '../../secrets/secrets.ts';
 import { createSink } from '../../sink/sink.ts';
 import type { Storage } from '../../storage/storage.ts';
+import type { SigningKeys } from '../../tokens/access/signing-keys.ts';
 import { createTokenKey } from '../../tokens/calls/key.ts';
 import { createCallClaims, signToken } from '../../tokens/calls/sign.ts';
 import { verifyToken } from '../../tokens/calls/verify.ts';
@@ -139,7 +140,7 @@ export function createService(parts: ServiceParts): Service {
     startJobs() {
       delivery?.start();
       kafka?.start();
-      const jobs = startServiceJobs(parts, delivery);
+      const jobs = startServiceJobs(parts, delivery, auth?.keys);
       return {
         async stop() {
           await Promise.all([jobs.stop(), kafka?.stop()]);
@@ -267,6 +268,7 @@ function createIds({ ring }: ServiceParts): (name: string) => Uint8Array {
 function startServiceJobs(
   { storage, ring, fence, clock, meters, log }: ServiceParts,
   delivery: Service['delivery'],
+  signingKeys: SigningKeys | undefined,
 ): Jobs {
   return startJobs({
     secrets: storage.secrets,
@@ -275,7 +277,10 @@ function startServiceJobs(
     sightings: storage.sightings,
     clock,
     refusedUntil: fence.refusedUntil,
-    refreshKeys: () => ring?.refresh(),
+    async refreshKeys() {
+      ring?.refresh();
+      await signingKeys?.reseal();
+    },
     onExpired(count) {
       meters.count('hushbox_secrets_expired_total', '', count);
       delivery?.wake(); // some of them may have an event

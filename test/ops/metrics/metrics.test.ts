@@ -74,7 +74,7 @@ for (const { name, test, place } of ENGINES) {
         ...{ secrets, sink, sessions, sightings },
         clock: () => server.clock.now,
         refusedUntil: () => 0,
-        refreshKeys: () => {},
+        refreshKeys: async () => {},
         onExpired: resolve,
       };
       const jobs = startJobs({ ...parts, onError: (error) => t.fail(String(error)) });

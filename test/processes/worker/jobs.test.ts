@@ -41,7 +41,7 @@ test('a round takes new master keys and sweeps, until nothing is left', async (t
     sightings,
     clock: () => 0,
     refusedUntil: () => 0,
-    refreshKeys: () => void steps.push('keys'),
+    refreshKeys: async () => void steps.push('keys'),
     onExpired: (count) => void steps.push(`${count} expired`),
     onError: (error) => t.fail(String(error)),
   });
