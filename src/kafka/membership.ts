@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Consumer, Message, MessagesStream, Producer } from '@platformatic/kafka';
 import type { KafkaUrl } from '../network/kafka-url.ts';
+import { partitionOf } from './partition.ts';
 
 /** Where requests come from, and where answers go. */
 export const REQUESTS = 'auth_request';
@@ -57,7 +58,7 @@ export type Membership = {
 export async function joinGroup(url: KafkaUrl, stopping: AbortSignal): Promise<Membership> {
   const kafka = await import('@platformatic/kafka'); // only where it is served: it takes 20 MiB
   const options = connectionOptions(url);
-  const producer: Producer = new kafka.Producer({ ...options, partitioner: kafka.compatibilityPartitioner });
+  const producer: Producer = new kafka.Producer(options);
   const consumer: Consumer = new kafka.Consumer({
     ...options,
     ...{ groupId: GROUP, groupProtocol: 'classic', sessionTimeout: SESSION_MS, rebalanceTimeout: REBALANCE_MS },
@@ -117,8 +118,8 @@ function createMembership({ kafka, consumer, producer, stream, signal, lose, lea
     async send(answers) {
       const messages = answers.map(({ key, value, headers }) => ({
         ...{ topic: ANSWERS, value, headers },
-        // The partitioner is for keys alone.
-        ...(key === undefined ? { partition: unkeyed++ % 2 ** 31 } : { key }),
+        partition: key ? partitionOf(key) : unkeyed++ % 2 ** 31, // the library takes the remainder
+        ...(key && { key }),
       }));
       await producer.send({ messages, acks: kafka.ProduceAcks.ALL });
     },

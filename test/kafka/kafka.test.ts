@@ -90,7 +90,7 @@ withKafka(
       undefined,
       Buffer.from([255]),
       '{"token":"a","id":{}}',
-      ' '.repeat(900_000),
+      ' '.repeat(500_000),
     ];
     const ids = keys.map(() => randomUUID());
     for (const [index, key] of keys.entries()) {
@@ -229,7 +229,7 @@ withKafka(
       await broker.stop(how);
       await until('the line', () => countOf(said(program), AWAY) === times);
       t.is((await send(program.base, '/health/ready')).status, 200);
-      t.is((await send(program.base, '/data', undefined, { headers: { token } })).status, 200);
+      t.is((await send(program.base, '/sessions', undefined, { headers: { token } })).status, 200);
       await broker.start();
       t.true((await client.ask(token)).authenticated);
     }
@@ -291,7 +291,7 @@ for (const [name, open, isThere] of [
     await cut();
     await until(
       'the storage to be away',
-      async () => (await send(program.base, '/data', undefined, { headers: { token } })).status === 503,
+      async () => (await send(program.base, '/sessions', undefined, { headers: { token } })).status === 503,
     );
     await sleep(1_500); // every worker knows
     const before = client.answers.length;
@@ -316,7 +316,7 @@ for (const [name, open, isThere] of [
     await cut();
     await until(
       'the storage to be away',
-      async () => (await send(program.base, '/data', undefined, { headers: { token } })).status === 503,
+      async () => (await send(program.base, '/sessions', undefined, { headers: { token } })).status === 503,
     );
     await sleep(1_500);
     await client.send([{ value: { token, id: 'kept' } }]);

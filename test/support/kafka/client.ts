@@ -9,6 +9,7 @@ import {
   Producer,
 } from '@platformatic/kafka';
 import type { ExecutionContext } from 'ava';
+import { partitionOf } from '../../../src/kafka/partition.ts';
 import { remember } from '../process/leaks.ts';
 import { until } from '../process/program.ts';
 
@@ -88,7 +89,7 @@ export async function createBusClient(
     async send(requests) {
       const messages = requests.map(({ value, key, headers = {} }) => ({
         topic: 'auth_request',
-        ...(key !== undefined && { key: Buffer.from(key) }),
+        ...(key !== undefined && { key: Buffer.from(key), partition: partitionOf(Buffer.from(key)) }),
         ...(value !== undefined && { value: bytesOf(value) }),
         headers: new Map(Object.entries(headers).map(([name, text]) => [Buffer.from(name), Buffer.from(text)])),
       }));
