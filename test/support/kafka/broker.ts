@@ -23,6 +23,7 @@ export type Broker = {
 
 export type BrokerOptions = {
   partitions?: number;
+  port?: number;
   /** Lines for its configuration. */
   extra?: readonly string[];
   /** Default: those of the service. */
@@ -44,12 +45,14 @@ async function administer(address: string, run: (admin: Admin) => Promise<unknow
 }
 
 export async function startBroker(t: ExecutionContext<unknown>, options: BrokerOptions = {}): Promise<Broker> {
-  const { partitions = 2, extra = [], topics = ['auth_request', 'auth_response'] } = options;
+  const { partitions = 2, port, extra = [], topics = ['auth_request', 'auth_response'] } = options;
   const folder = join(await temporaryFolder(t as ExecutionContext), 'broker');
   const file = `${folder}.extra`;
   await writeFile(file, [...extra, ''].join('\n'));
   const call = (program: string, ...args: string[]) =>
-    run(join(KAFKA_DIR as string, program), args, { env: { ...process.env, KAFKA_EXTRA: file } });
+    run(join(KAFKA_DIR as string, program), args, {
+      env: { ...process.env, KAFKA_EXTRA: file, ...(port && { KAFKA_PORT: String(port) }) },
+    });
   const { stdout } = await call('start', folder);
   const address = stdout.trim().split('\n').at(-1) as string;
   t.teardown(() => call('stop', '--kill', folder));
