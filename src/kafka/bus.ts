@@ -23,7 +23,7 @@ export type BusParts = {
   report: BusReport;
 };
 
-/** What happens, for logs and metrics. Each `…Away` is followed by its `…Back`, and the reverse. */
+/** What happens, for logs and metrics: what goes away is reported once until it is back. */
 export type BusReport = {
   joined(): void;
   away(error: Error): void;
