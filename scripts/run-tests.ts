@@ -16,6 +16,7 @@ const COUNTED = join(ROOT, 'coverage/tmp');
 const HOW: Readonly<Record<string, string>> = {
   MONGODB_TEST_URL: 'a MongoDB server that may be used: MONGODB_TEST_URL=mongodb://127.0.0.1:27017 make test',
   RIG_DIR: 'a MongoDB server that may be killed: RIG_DIR names the folder of a program `mongo-server`',
+  KAFKA_DIR: 'a Kafka broker (Java 17): KAFKA_DIR names the folder of the programs `start` and `stop`',
   CONTAINERS: "Docker with Compose: CONTAINERS='docker compose' make test",
   chromium: 'apt-get install chromium, or CHROMIUM_PATH=…',
   gixy: 'pip install gixy-next, and GIXY=… if it is not on the PATH',

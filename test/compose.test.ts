@@ -9,7 +9,8 @@ const read = (path: string): string => readFileSync(path, 'utf8');
 const COMPOSE = read('docker-compose.yml');
 const OVERLAY = read('docker-compose.services.yml');
 const OVERLAY_UPSTREAM = read('deploy/services/upstream.conf');
-const FILES = [COMPOSE, OVERLAY, read('docker-compose.dev.yml'), read('docker-compose.tls.yml')].join('\n');
+const KAFKA = read('docker-compose.kafka.yml');
+const FILES = [COMPOSE, OVERLAY, KAFKA, read('docker-compose.dev.yml'), read('docker-compose.tls.yml')].join('\n');
 const EXAMPLE = read('.env.example');
 const WEB = serviceOf(COMPOSE, 'web');
 
@@ -45,7 +46,7 @@ test('every setting can be set for the containers, or is settled there', (t) => 
 /** What a service of the overlay has no use for, and why. */
 const SECRETS_AND_CALLS = ['CREATE_TOKEN', 'CREATES_PER_MINUTE', 'CLIENT_MAX_SECRETS', 'CLIENT_MAX_BYTES'].concat(
   ['SECRET_MAX_BYTES', 'SECRET_TTL_MAX_SECONDS', 'JWT_HEX_SECRET', 'PROXY_USER', 'PROXY_TOKEN', 'PROXY_OPEN'],
-  ['EGRESS_ALLOW', 'EGRESS_DNS'],
+  ['EGRESS_ALLOW', 'EGRESS_DNS', 'KAFKA_URL'],
 );
 const USELESS: Readonly<Record<string, readonly string[]>> = {
   // Its internal listener is a socket and has to stay one: that is where the others ask.
@@ -112,7 +113,16 @@ test('overlay: every service is served by one container, and none by two', (t) =
   const served = ['web', 'auth', 'business'].flatMap((name) =>
     (/^ {6}SERVICES: (.*)$/m.exec(serviceOf(OVERLAY, name))?.[1] ?? '').split(','),
   );
-  t.deepEqual(served.sort(), SERVICES.toSorted());
+  const all = SERVICES.filter((service) => service !== 'kafka'); // it needs a broker
+  t.deepEqual(served.sort(), all.toSorted());
+});
+
+test('overlay with a broker: web verifies over it; its port is for this host alone; topics keep tokens for minutes', (t) => {
+  t.regex(serviceOf(KAFKA, 'web'), /^ {6}KAFKA_URL: kafka:\/\/kafka:9092$/m);
+  t.is(/^ {6}SERVICES: (.*)$/m.exec(serviceOf(KAFKA, 'web'))?.[1], SERVICES.join());
+  t.is(KAFKA.match(/^ *ports: /gm)?.length, 1);
+  t.regex(serviceOf(KAFKA, 'kafka'), /^ {4}ports: \["127\.0\.0\.1:[^"]*:9094"\]$/m);
+  t.regex(serviceOf(KAFKA, 'kafka-topics'), /--config retention\.ms=600000 --config segment\.ms=300000$/m);
 });
 
 test('.env.example explains every variable that the files take, and no other; its defaults are the true ones', (t) => {

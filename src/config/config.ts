@@ -62,6 +62,9 @@ export function parseEnvironment(env: Readonly<Record<string, string | undefined
   if (given.PROXY_OPEN === 'true' && given.PROXY_TOKEN) {
     problems.add('PROXY_OPEN and PROXY_TOKEN must not both be set');
   }
+  if (values.SERVICES?.includes('kafka') && !given.KAFKA_URL && !given.KAFKA_URL_FILE) {
+    problems.add('KAFKA_URL must be set where SERVICES has kafka');
+  }
   const files = Object.fromEntries([...fromFile].map((name) => [name, resolve(given[`${name}_FILE`] as string)]));
   const complete = { ...refine(values as Partial<Values>), files };
   for (const problem of findInternalProblems(complete, given)) problems.add(problem);

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { decodeJwtKey, decodeKey, decodeKeys } from '../keys/formats.ts';
 import { parseRange } from '../network/addresses.ts';
 import { parseAllowList, parseServers } from '../network/allow-list.ts';
+import { parseKafkaUrl } from '../network/kafka-url.ts';
 import { parseMailAddress, parseSmtpUrl } from '../network/mail-server.ts';
 import { faultOfSqlitePath } from './sqlite-path.ts';
 
@@ -16,11 +17,14 @@ export const SECRET_BEARING = [
   'JWT_HEX_SECRET',
   'PROXY_TOKEN',
   'SMTP_URL',
+  'KAFKA_URL',
 ] as const;
 export type SecretBearing = (typeof SECRET_BEARING)[number];
 
 /** What a program can serve. */
-export const SERVICES = ['secrets', 'proxy', 'auth', 'business'] as const;
+export const SERVICES = ['secrets', 'proxy', 'auth', 'business', 'kafka'] as const;
+/** Kafka needs a broker. */
+const DEFAULT_SERVICES = SERVICES.filter((service) => service !== 'kafka');
 export type Service = (typeof SERVICES)[number];
 
 const wholeNumber = (least: number, most: number) =>
@@ -36,7 +40,7 @@ const Token = z
   .regex(/^[\x21-\x7e]{1,1024}$/, { error: 'must be 1 to 1024 printable ASCII characters without blanks' });
 const MASTER_KEY_FORM = 'must be 32 bytes, as 64 hex digits or as base64url';
 const JWT_KEY_FORM = 'must be 128 to 2048 hex digits (openssl rand -hex 64)';
-const SERVICES_FORM = `must be a list of ${SERVICES.join(', ')}, separated by commas (kafka is not available yet)`;
+const SERVICES_FORM = `must be a list of ${SERVICES.join(', ')}, separated by commas`;
 const AUTH_URL_FORM = 'must be http://host:port, https://host:port or unix:/path';
 const SMTP_URL_FORM =
   'must be smtp://host:port or smtps://host:port, with or without user:password@ (percent-encoded) before the host';
@@ -77,9 +81,19 @@ export const Env = z.object({
   SERVICES: z
     .string()
     .transform((text, context) => parseServices(text) ?? reject(context, SERVICES_FORM))
-    .prefault(SERVICES.join())
+    .prefault(DEFAULT_SERVICES.join())
     .describe(
-      'Comma-separated: what this program serves, of `secrets`, `proxy`, `auth` (log-in, sessions) and `business` (data, customers); `business` alone needs no `MASTER_KEY`',
+      'Comma-separated: what this program serves, of `secrets`, `proxy`, `auth` (log-in, sessions), `business` (data, customers) and `kafka` (verifies tokens over Kafka, needs `KAFKA_URL`). Default: all but `kafka`. `business` alone needs no `MASTER_KEY`',
+    ),
+  KAFKA_URL: z
+    .string()
+    .transform((text, context) => {
+      const parsed = parseKafkaUrl(text);
+      return typeof parsed === 'string' ? reject(context, parsed) : parsed;
+    })
+    .optional()
+    .describe(
+      'The brokers for `kafka` in `SERVICES`, which alone uses it: `kafka://host:port,host:port`, or with TLS `kafkas://user:password@host:port` (SCRAM-SHA-512; another mechanism as `?sasl=PLAIN`). See [kafka.md](kafka.md)',
     ),
   AUTH_URL: z
     .string()

@@ -359,6 +359,7 @@ const VALUES_OF_SECRETS = {
   JWT_HEX_SECRET: 'a7'.repeat(64),
   PROXY_TOKEN: 'a token of the tests'.replaceAll(' ', '-'),
   SMTP_URL: 'smtps://user:password@mail.example.com',
+  KAFKA_URL: 'kafkas://user:password-of-kafka@127.0.0.1:9092',
 } as const;
 
 const DEMO_JWT_KEY =
@@ -518,11 +519,21 @@ test('a problem says what is allowed, and with which command a key is made', (t)
   ]);
 });
 
+test('kafka is served where SERVICES names it, and needs KAFKA_URL, which does nothing alone', (t) => {
+  const KAFKA_URL = 'kafka://a:9092';
+  t.false(readConfig({}).SERVICES.includes('kafka'));
+  t.false(readConfig({ KAFKA_URL }).SERVICES.includes('kafka'));
+  t.deepEqual(readConfig({ SERVICES: 'kafka', KAFKA_URL }).SERVICES, ['kafka']);
+  t.deepEqual(namedIn(refusal(t, { SERVICES: 'auth,kafka' })), ['KAFKA_URL']);
+  t.deepEqual(namedIn(refusal(t, { KAFKA_URL: 'kafka://user:a-password@a:9092' })), ['KAFKA_URL']);
+  t.deepEqual(namedIn(refusal(t, { NODE_ENV: 'production', SERVICES: 'kafka', KAFKA_URL })), ['MASTER_KEY']);
+});
+
 test('services are named once each, in any order, and unknown ones are refused', (t) => {
   t.deepEqual(readConfig({ SERVICES: ' business , auth,business' }).SERVICES, ['auth', 'business']);
-  for (const SERVICES of ['x', 'secrets,', ',', 'Secrets', 'secrets auth', 'secrets,all', 'kafka', 'secrets,kafka']) {
+  for (const SERVICES of ['x', 'secrets,', ',', 'Secrets', 'secrets auth', 'secrets,all', 'kafkas']) {
     t.deepEqual(parseEnvironment({ SERVICES }).problems, [
-      'SERVICES must be a list of secrets, proxy, auth, business, separated by commas (kafka is not available yet)',
+      'SERVICES must be a list of secrets, proxy, auth, business, kafka, separated by commas',
     ]);
   }
 });

@@ -120,6 +120,7 @@ function answerWith(ctx: Context, { session, cookies, expiresAt }: Issued) {
   return { ...userOf(session), expires_at: formatInstant(expiresAt) };
 }
 
-function userOf({ accountId, email, role, id }: Pick<Session, 'accountId' | 'email' | 'role' | 'id'>) {
+/** Whose a session is, as the API says it. */
+export function userOf({ accountId, email, role, id }: Pick<Session, 'accountId' | 'email' | 'role' | 'id'>) {
   return { user_id: accountId, email, role, session_id: id };
 }

@@ -115,6 +115,12 @@ export const FAMILIES = {
     ['outcome'],
   ),
   hushbox_auth_call_duration_seconds: histogram(HTTP_BOUNDS, 'Time until a token was known to be good or not.'),
+  hushbox_kafka_members: gauge('Workers that take part in the consumer group of Kafka; fewer while no broker answers.'),
+  hushbox_kafka_lag: gauge('Messages of `auth_request` that are not answered yet, in the partitions of these workers.'),
+  hushbox_kafka_requests_total: counter(
+    'Messages of `auth_request`: answered as `authenticated` or `refused`, or `malformed` and skipped. One that is delivered again counts again.',
+    ['result'],
+  ),
   hushbox_customers_changed_total: counter('Customers that were `created`, `updated` or `deleted`.', ['change']),
   hushbox_egress_attempts_total: counter(
     'Outgoing requests: `answered` with any status, `failed`, `timeout`, `forbidden`, `busy`, `given_up` by the caller.',

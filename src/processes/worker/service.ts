@@ -35,6 +35,7 @@ import { createWebhooks } from '../../webhooks/webhooks.ts';
 import { createAuth } from './auth.ts';
 import { type BusinessService, openBusiness } from './business.ts';
 import { type Jobs, startJobs } from './jobs.ts';
+import { createKafka } from './kafka.ts';
 import { type MailService, openMail } from './mail.ts';
 import { createTelemetry, type Telemetry } from './telemetry.ts';
 
@@ -91,14 +92,17 @@ export function createService(parts: ServiceParts): Service {
   const { delivery, secrets } = createSecretService(parts, egress, telemetry);
   const { ring } = parts;
   const mail = openMail({ ...parts, telemetry });
-  const auth =
-    ring && config.SERVICES.includes('auth')
+  const isServed = (service: Config['SERVICES'][number]): boolean => config.SERVICES.includes(service);
+  const sessionService =
+    ring && (isServed('auth') || isServed('kafka'))
       ? createAuth({
           ...parts,
           ...{ ring, findNetwork: networkOf, idOf, limiter, onEvent: telemetry.sessionEvent },
           refusedUntil: fence.refusedUntil,
         })
       : undefined;
+  const auth = isServed('auth') ? sessionService : undefined;
+  const kafka = sessionService && createKafka({ ...parts, sessions: sessionService.sessions });
   const business = openBusiness({ config, ring, storage, site, networkOf, limiter, telemetry, clock });
   const health = {
     isDraining,
@@ -141,7 +145,13 @@ export function createService(parts: ServiceParts): Service {
     startJobs() {
       delivery?.start();
       mail.delivery?.start();
-      return startServiceJobs(parts, { delivery, signingKeys: auth?.keys, telemetry });
+      kafka?.start();
+      const jobs = startServiceJobs(parts, { delivery, signingKeys: sessionService?.keys, telemetry });
+      return {
+        async stop() {
+          await Promise.all([jobs.stop(), kafka?.stop()]);
+        },
+      };
     },
     async stop(cut) {
       await Promise.all([delivery?.stop(cut), mail.delivery?.stop(cut)]);
