@@ -4,6 +4,8 @@ import { createAccountProcedures } from './accounts/procedures.ts';
 import { createCustomerProcedures } from './customers/procedures.ts';
 import { createFenceProcedures } from './fence/procedures.ts';
 import { createLimitProcedures, createTakings } from './limits/procedures.ts';
+import { createLinkEnding } from './links/ending.ts';
+import { createLinkProcedures } from './links/procedures.ts';
 import { createEventProcedures, createEventWriter } from './outbox/procedures.ts';
 import { createSecretProcedures } from './secrets/procedures.ts';
 import { createSessionProcedures } from './sessions/procedures.ts';
@@ -19,6 +21,7 @@ export function createProcedures(database: DatabaseSync, limits: StoreLimits) {
   const usage = createUsage(database, limits);
   const takings = createTakings(database);
   const events = createEventWriter(database, usage);
+  const links = createLinkEnding(database, usage);
   return {
     procedures: {
       ...createSecretProcedures({ database, limits, usage, takings, events }),
@@ -27,7 +30,8 @@ export function createProcedures(database: DatabaseSync, limits: StoreLimits) {
       ...createCustomerProcedures(database, usage),
       ...createFenceProcedures(database),
       ...createLimitProcedures(takings),
-      ...createAccountProcedures(database, usage),
+      ...createAccountProcedures(database, usage, links),
+      ...createLinkProcedures(database, usage, links),
       ...createSessionProcedures(database),
       ...createSightingProcedures(database),
       ...createSigningKeyProcedures(database),

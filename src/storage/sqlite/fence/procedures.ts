@@ -9,7 +9,7 @@ import {
 } from '../../../fence/store.ts';
 
 /** What a restore removes: sessions, and whatever lets somebody in without a password. */
-const ENDED = "'sessions', 'signing_keys'";
+const ENDED = "'sessions', 'signing_keys', 'links'";
 
 type Row = { database_id: Uint8Array; mark: number; refused_until: number };
 /** The id of a database in hexadecimal, and its mark. */
