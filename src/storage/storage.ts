@@ -5,6 +5,7 @@ import type { CustomerStore } from '../business/store.ts';
 import type { Config } from '../config/config.ts';
 import type { FenceState, FenceStore } from '../fence/store.ts';
 import type { LimitStore } from '../limits/store.ts';
+import type { MailStore } from '../mail/store.ts';
 import type { SecretRecords } from '../secrets/records.ts';
 import type { SecretStore } from '../secrets/store.ts';
 import type { SinkStore } from '../sink/store.ts';
@@ -15,6 +16,7 @@ import type { EventStore } from '../webhooks/store.ts';
 export type Storage = {
   secrets: SecretStore;
   events: EventStore;
+  mails: MailStore;
   fence: FenceStore;
   limits: LimitStore;
   sink: SinkStore;

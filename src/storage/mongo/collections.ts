@@ -3,6 +3,7 @@ import type { LinkKind } from '../../auth/accounts/links-store.ts';
 import type { NewAccount } from '../../auth/accounts/store.ts';
 import type { Session } from '../../auth/sessions/store.ts';
 import type { FenceState } from '../../fence/store.ts';
+import type { NewMail } from '../../mail/store.ts';
 import type { Notify } from '../../secrets/store.ts';
 import type { EventType } from '../../webhooks/store.ts';
 
@@ -116,6 +117,9 @@ export type SessionDocument = Omit<
     removeAt: Date;
   };
 
+/** A mail that is not delivered yet. */
+export type MailDocument = Omit<NewMail, 'id'> & { _id: Uint8Array; attempts: number; removeAt: Date };
+
 /** `removeAt` is until when it is remembered. */
 export type SightingDocument = { _id: Uint8Array; by: Uint8Array; removeAt: Date };
 
@@ -195,10 +199,16 @@ export const SIGHTINGS = kept<SightingDocument>({ name: 'sightings', indexes: [R
 
 export const SIGNING_KEYS = kept<SigningKeysDocument>({ name: 'signing_keys', indexes: [], isCounted: false });
 
+export const MAILS = kept<MailDocument>({
+  name: 'mails',
+  indexes: [REMOVE, { name: 'due', key: { dueAt: 1 } }],
+  isCounted: true,
+});
+
 /** Every collection: opening, measuring and inspecting walk this list. */
 export const COLLECTIONS: readonly Listed[] = [
   ...[SECRETS, CLIENTS, LIMITS, CLAIMS],
-  ...[ACCOUNTS, ADDRESSES, SESSIONS, LINKS, SIGHTINGS, CUSTOMERS, SIGNING_KEYS],
+  ...[ACCOUNTS, ADDRESSES, SESSIONS, LINKS, SIGHTINGS, CUSTOMERS, SIGNING_KEYS, MAILS],
 ];
 
 export function fenceIn(database: Db): Collection<FenceDocument> {

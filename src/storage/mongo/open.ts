@@ -15,6 +15,7 @@ import {
   CUSTOMERS,
   LIMITS,
   LINKS,
+  MAILS,
   SECRETS,
   SESSIONS,
   SIGHTINGS,
@@ -29,6 +30,7 @@ import { createMongoEventStore } from './events.ts';
 import { createMongoFenceStore } from './fence.ts';
 import { createMongoLimitStore } from './limits.ts';
 import { createMongoLinkStore } from './links.ts';
+import { createMongoMailStore } from './mails.ts';
 import { createMongoSecretStore } from './secrets.ts';
 import { createMongoSessionStore } from './sessions.ts';
 import { createMongoSightingStore } from './sightings.ts';
@@ -81,6 +83,7 @@ export async function openMongo(
     fence,
     sink: createMongoSinkStore(() => CLAIMS.in(database()), capacity),
     customers: createMongoCustomerStore(() => CUSTOMERS.in(database()), capacity),
+    mails: createMongoMailStore(() => MAILS.in(database()), capacity),
     limits: createMongoLimitStore(() => LIMITS.in(database())),
     accounts: createMongoAccountStore({ accounts, addresses, sessions, links, capacity }),
     links: createMongoLinkStore({ accounts, addresses, sessions, links, capacity }),

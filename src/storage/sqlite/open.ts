@@ -13,6 +13,7 @@ import { createReader } from './engine/reader.ts';
 import { createSqliteFenceStore } from './fence/store.ts';
 import { createSqliteLimitStore } from './limits/store.ts';
 import { createSqliteLinkStore } from './links/store.ts';
+import { createSqliteMailStore } from './mails/store.ts';
 import { createSqliteEventStore } from './outbox/store.ts';
 import type { SqliteProcedures } from './procedures.ts';
 import { createSqliteSecretStore } from './secrets/store.ts';
@@ -90,6 +91,7 @@ export async function openSqlite(
     sink: createSqliteSinkStore(commit, reader),
     customers: createSqliteCustomerStore(commit, reader),
     events: createSqliteEventStore(commit, reader),
+    mails: createSqliteMailStore(commit, reader),
     limits: createSqliteLimitStore(commit),
     accounts: createSqliteAccountStore(commit, reader),
     links: createSqliteLinkStore(commit, reader),

@@ -6,6 +6,7 @@ import { createFenceProcedures } from './fence/procedures.ts';
 import { createLimitProcedures, createTakings } from './limits/procedures.ts';
 import { createLinkEnding } from './links/ending.ts';
 import { createLinkProcedures } from './links/procedures.ts';
+import { createMailProcedures } from './mails/procedures.ts';
 import { createEventProcedures, createEventWriter } from './outbox/procedures.ts';
 import { createSecretProcedures } from './secrets/procedures.ts';
 import { createSessionProcedures } from './sessions/procedures.ts';
@@ -26,9 +27,10 @@ export function createProcedures(database: DatabaseSync, limits: StoreLimits) {
     procedures: {
       ...createSecretProcedures({ database, limits, usage, takings, events }),
       ...createEventProcedures(database, usage),
+      ...createMailProcedures(database, usage),
       ...createSinkProcedures(database, usage),
       ...createCustomerProcedures(database, usage),
-      ...createFenceProcedures(database),
+      ...createFenceProcedures(database, usage),
       ...createLimitProcedures(takings),
       ...createAccountProcedures(database, usage, links),
       ...createLinkProcedures(database, usage, links),
