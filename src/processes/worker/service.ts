@@ -271,6 +271,7 @@ function startServiceJobs(
     sink: storage.sink,
     sessions: storage.sessions,
     sightings: storage.sightings,
+    links: storage.links,
     mails: storage.mails,
     clock,
     refusedUntil: fence.refusedUntil,
