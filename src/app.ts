@@ -36,7 +36,7 @@ export type AppParts = HealthParts & {
   /** Undefined where that is not served. */
   business: Omit<BusinessParts, 'baseOf'> | undefined;
   /** Log-ins and sessions; undefined where they are not served. */
-  auth: Omit<SessionRouteParts & BrowserRouteParts, 'baseOf' | 'admitCookies'> | undefined;
+  auth: AuthParts | undefined;
   isProduction: boolean;
   readStatus(): Promise<Status>;
   requestLog: RequestLog;
@@ -50,6 +50,8 @@ export function createApp(parts: AppParts): Koa {
   const routing = createRouting(routes, admit);
   return compose((ctx) => forward(ctx) ?? routing(ctx), { ...parts, pageOfNoRoute });
 }
+
+type AuthParts = Omit<SessionRouteParts & BrowserRouteParts, 'baseOf' | 'admitCookies'>;
 
 export type InternalAppParts = HealthParts & {
   site: Site;

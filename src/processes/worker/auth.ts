@@ -13,7 +13,7 @@ import type { KeyRing } from '../../sealing/key-ring.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { createAccessTokens } from '../../tokens/access/access-tokens.ts';
 import { createIssuer } from '../../tokens/access/issuer.ts';
-import { createSigningKeys } from '../../tokens/access/signing-keys.ts';
+import { createSigningKeys, type SigningKeys } from '../../tokens/access/signing-keys.ts';
 
 /** Sessions of one account, unless it may have one alone. */
 const MOST_SESSIONS = 100;
@@ -33,7 +33,7 @@ export type AuthParts = {
 };
 
 /** Log-ins and sessions, put together. */
-export function createAuth(parts: AuthParts): NonNullable<AppParts['auth']> {
+export function createAuth(parts: AuthParts): NonNullable<AppParts['auth']> & { keys: SigningKeys } {
   const { config, storage, ring, hashing, clock, findNetwork, idOf, limiter, refusedUntil, onEvent } = parts;
   const idleMs = { token: config.SESSION_IDLE_SECONDS * 1000, browser: config.BROWSER_IDLE_SECONDS * 1000 };
   const keys = createSigningKeys({ store: storage.signingKeys, ring, clock });

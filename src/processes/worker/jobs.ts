@@ -25,8 +25,8 @@ export type JobParts = {
   clock: Clock;
   /** Secrets created at this instant or before have no event. @throws AppError STORAGE_UNAVAILABLE while unknown. */
   refusedUntil(): number;
-  /** Loads changed master keys. */
-  refreshKeys(): void;
+  /** Loads changed master keys, and seals again what must not need an older one. */
+  refreshKeys(): Promise<void>;
   /** @param count secrets that expired. */
   onExpired(count: number): void;
   /** @param count mails that are too old to send. */
@@ -48,7 +48,7 @@ export function startJobs(parts: JobParts): Jobs {
   const removals: Removal[] = [sink.sweepClaims, sessions.sweepSessions, sightings.sweepSightings, sweepMails];
   const done = (async () => {
     while (!signal.aborted) {
-      parts.refreshKeys();
+      await parts.refreshKeys().catch(parts.onError);
       await sweep(parts, signal).catch(parts.onError);
       for (const removal of removals) await removeAll(removal, parts, signal).catch(parts.onError);
       // Random, so that workers that start together do not sweep together.

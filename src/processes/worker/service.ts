@@ -24,6 +24,7 @@ import { randomBytes } from '../../sealing/random.ts';
 import { createSecrets } from '../../secrets/secrets.ts';
 import { createSink } from '../../sink/sink.ts';
 import type { Storage } from '../../storage/storage.ts';
+import type { SigningKeys } from '../../tokens/access/signing-keys.ts';
 import { createTokenKey } from '../../tokens/calls/key.ts';
 import { createCallClaims, signToken } from '../../tokens/calls/sign.ts';
 import { verifyToken } from '../../tokens/calls/verify.ts';
@@ -140,7 +141,7 @@ export function createService(parts: ServiceParts): Service {
     startJobs() {
       delivery?.start();
       mail.delivery?.start();
-      return startServiceJobs(parts, delivery, telemetry);
+      return startServiceJobs(parts, { delivery, signingKeys: auth?.keys, telemetry });
     },
     async stop(cut) {
       await Promise.all([delivery?.stop(cut), mail.delivery?.stop(cut)]);
@@ -261,10 +262,11 @@ function createIds({ ring }: ServiceParts): (name: string) => Uint8Array {
   return ring ? createClientIds(ring) : (name) => hash('sha256', name, 'buffer');
 }
 
+type JobsOf = Pick<Service, 'delivery'> & { signingKeys: SigningKeys | undefined; telemetry: Telemetry };
+
 function startServiceJobs(
   { storage, ring, fence, clock, meters, log }: ServiceParts,
-  delivery: Service['delivery'],
-  { mailResult }: Telemetry,
+  { delivery, signingKeys, telemetry }: JobsOf,
 ): Jobs {
   return startJobs({
     secrets: storage.secrets,
@@ -275,13 +277,16 @@ function startServiceJobs(
     mails: storage.mails,
     clock,
     refusedUntil: fence.refusedUntil,
-    refreshKeys: () => ring?.refresh(),
+    async refreshKeys() {
+      ring?.refresh();
+      await signingKeys?.reseal();
+    },
     onExpired(count) {
       meters.count('hushbox_secrets_expired_total', '', count);
       delivery?.wake(); // some of them may have an event
     },
     onMailsOver(count) {
-      for (let left = count; left > 0; left--) mailResult('given_up');
+      for (let left = count; left > 0; left--) telemetry.mailResult('given_up');
     },
     onError: (err) => log.warn({ err }, 'a sweep failed and will be tried again'),
   });

@@ -74,7 +74,7 @@ for (const { name, test, place } of ENGINES) {
         ...{ secrets, sink, sessions, sightings },
         clock: () => server.clock.now,
         refusedUntil: () => 0,
-        refreshKeys: () => {},
+        refreshKeys: async () => {},
         onExpired: resolve,
         mails: server.storage.mails,
         onMailsOver: () => {},

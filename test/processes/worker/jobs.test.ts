@@ -42,7 +42,7 @@ test('a round takes new master keys and sweeps, until nothing is left', async (t
     mails: { sweepMails: async () => 0 },
     clock: () => 0,
     refusedUntil: () => 0,
-    refreshKeys: () => void steps.push('keys'),
+    refreshKeys: async () => void steps.push('keys'),
     onExpired: (count) => void steps.push(`${count} expired`),
     onMailsOver: () => {},
     onError: (error) => t.fail(String(error)),
