@@ -97,6 +97,9 @@ export function createService(parts: ServiceParts): Service {
           ...parts,
           ...{ ring, findNetwork: networkOf, idOf, limiter, onEvent: telemetry.sessionEvent },
           refusedUntil: fence.refusedUntil,
+          mailer: mail.mailer,
+          onAccountEvent: telemetry.accountEvent,
+          onMailError: (err) => log.warn({ err }, 'a mail to nobody was not removed, and will be tried in vain'),
         })
       : undefined;
   const business = openBusiness({ config, ring, storage, site, networkOf, limiter, telemetry, clock });
