@@ -358,6 +358,7 @@ const VALUES_OF_SECRETS = {
   INTERNAL_TOKEN: 'a token of the tests'.replaceAll(' ', '-'),
   JWT_HEX_SECRET: 'a7'.repeat(64),
   PROXY_TOKEN: 'a token of the tests'.replaceAll(' ', '-'),
+  SMTP_URL: 'smtps://user:password@mail.example.com',
 } as const;
 
 const DEMO_JWT_KEY =
@@ -533,6 +534,23 @@ test('business alone needs no master key in production; whatever else is served 
   for (const services of ['secrets', 'auth', 'proxy', 'business,auth', '']) {
     t.deepEqual(problems(services), ['MASTER_KEY must be set in production (openssl rand -hex 32)'], services);
   }
+});
+
+test('production refuses a mail server without a sender, or without the base of the links; development does not', (t) => {
+  const SMTP_URL = 'smtps://user:sesame-open@mail.example.com';
+  const production = { NODE_ENV: 'production', MASTER_KEY: 'ab'.repeat(32), SMTP_URL };
+  t.deepEqual(parseEnvironment(production).problems, [
+    'PUBLIC_URL must be set in production where SMTP_URL is',
+    'MAIL_FROM must be set in production where SMTP_URL is',
+  ]);
+  const whole = { ...production, PUBLIC_URL: 'https://hushbox.example', MAIL_FROM: 'Hushbox <a@hushbox.example>' };
+  t.deepEqual(parseEnvironment(whole).problems, []);
+  t.deepEqual(parseEnvironment({ SMTP_URL }).problems, []);
+  const bad = parseEnvironment({ SMTP_URL: 'smtps://user:sesame/open@mail', MAIL_FROM: 'sesame' });
+  t.deepEqual(bad.problems, [
+    'SMTP_URL must be smtp://host:port or smtps://host:port, with or without user:password@ (percent-encoded) before the host',
+    'MAIL_FROM must be an address, or Name <address>',
+  ]);
 });
 
 test('AUTH_URL is the address of a listener, and nothing more', (t) => {
