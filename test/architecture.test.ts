@@ -54,7 +54,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   secrets: ['clock', 'errors', 'http', 'limits', 'sealing'],
   webhooks: ['clock', 'egress', 'errors', 'http', 'outbox', 'sealing', 'tokens'],
   auth: ['clock', 'errors', 'hashing', 'http', 'limits', 'mail', 'network', 'sealing', 'tokens'],
-  mail: ['clock', 'errors', 'network', 'outbox', 'sealing'],
+  mail: ['clock', 'errors', 'limits', 'network', 'outbox', 'sealing'],
   business: ['clock', 'errors', 'http', 'limits', 'sealing'],
   proxy: ['egress', 'errors', 'http'],
   sink: ['clock', 'errors', 'http', 'limits'],
