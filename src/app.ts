@@ -1,10 +1,18 @@
 import type { IncomingMessage } from 'node:http';
 import Koa from 'koa';
+import { type AccountRouteParts, accountRoutes } from './auth/accounts/routes.ts';
 import { type BrowserRouteParts, browserRoutes } from './auth/sessions/browser-routes.ts';
 import { type SessionRouteParts, sessionRoutes, validationRoute } from './auth/sessions/routes.ts';
 import { type BusinessParts, businessRoutes } from './business/routes.ts';
 import { basic, bearer, requireToken } from './http/bearer.ts';
-import { type Admit, createAdmission, createBaseFinder, createCookieAdmission, type Site } from './http/origin.ts';
+import {
+  type Admit,
+  createAdmission,
+  createBaseFinder,
+  createCookieAdmission,
+  createMailBaseFinder,
+  type Site,
+} from './http/origin.ts';
 import { createResponder, type ErrorPage, type RequestLog } from './http/respond.ts';
 import { createRouting, type Handler, type Route } from './http/routing.ts';
 import { createDocument, type Served } from './openapi.ts';
@@ -18,6 +26,7 @@ import type { Secrets } from './secrets/secrets.ts';
 import { sinkRoutes } from './sink/routes.ts';
 import type { Sink } from './sink/sink.ts';
 import { VERSION } from './version.ts';
+import { createActivationPage } from './web/activation-page.ts';
 import { createWeb } from './web/routes.ts';
 
 export type AppParts = HealthParts & {
@@ -51,7 +60,10 @@ export function createApp(parts: AppParts): Koa {
   return compose((ctx) => forward(ctx) ?? routing(ctx), { ...parts, pageOfNoRoute });
 }
 
-type AuthParts = Omit<SessionRouteParts & BrowserRouteParts, 'baseOf' | 'admitCookies'>;
+type AuthParts = Omit<
+  SessionRouteParts & BrowserRouteParts & AccountRouteParts,
+  'baseOf' | 'mailBaseOf' | 'admitCookies' | 'activationPage'
+>;
 
 export type InternalAppParts = HealthParts & {
   site: Site;
@@ -114,10 +126,12 @@ export function createRoutes(parts: Omit<AppParts, 'requestLog'>): { routes: Rou
   const web = createWeb({ limits, publicUrl, needsToken });
   const baseOf = createBaseFinder(site);
   const admitCookies = createCookieAdmission(site);
+  const ofAccounts = { baseOf, admitCookies, mailBaseOf: createMailBaseFinder(site) };
   const routes = [
     ...(secrets ? secretRoutes({ secrets, limits, guards: createGuards, identify, baseOf, pages: web }) : []),
     ...(auth ? sessionRoutes({ ...auth, baseOf, admitCookies }) : []),
     ...(auth ? browserRoutes({ ...auth, baseOf, admitCookies }) : []),
+    ...(auth ? accountRoutes({ ...auth, ...ofAccounts, activationPage: createActivationPage() }) : []),
     ...(sink ? sinkRoutes(sink, sinkGuards) : []),
     ...(sink && proxy ? [proxyRoute({ ...proxy, guards: proxyGuards, receive: sink.receive })] : []),
     ...(secrets ? web.createRoutes : []),

@@ -58,6 +58,7 @@ const USELESS: Readonly<Record<string, readonly string[]>> = {
     'BROWSER_IDLE_SECONDS',
     'SESSION_MAX_SECONDS',
     'SINGLE_SESSION',
+    'REGISTRATION',
     'SMTP_URL',
     'MAIL_FROM',
   ],

@@ -1,3 +1,4 @@
+import type { LinkStore } from '../auth/accounts/links-store.ts';
 import type { AccountStore } from '../auth/accounts/store.ts';
 import type { SessionStore, SightingStore } from '../auth/sessions/store.ts';
 import type { CustomerStore } from '../business/store.ts';
@@ -21,6 +22,7 @@ export type Storage = {
   sink: SinkStore;
   customers: CustomerStore;
   accounts: AccountStore;
+  links: LinkStore;
   sessions: SessionStore;
   sightings: SightingStore;
   signingKeys: SigningKeyStore;

@@ -36,6 +36,7 @@ test('an empty environment gives the documented defaults', (t) => {
     EGRESS_ALLOW: [],
     EGRESS_DNS: [],
     PROXY_USER: 'username',
+    REGISTRATION: 'open',
     PROXY_OPEN: 'false',
     SERVICES: ['secrets', 'proxy', 'auth', 'business'],
     SECRET_MAX_BYTES: 65_536,
@@ -562,6 +563,34 @@ test('production refuses a mail server without a sender, or without the base of 
     'SMTP_URL must be smtp://host:port or smtps://host:port, with or without user:password@ (percent-encoded) before the host',
     'MAIL_FROM must be an address, or Name <address>',
   ]);
+});
+
+test('registration is open in development and off in production, where it needs mail', (t) => {
+  const production = { NODE_ENV: 'production', MASTER_KEY: 'ab'.repeat(32) };
+  t.is(readConfig({}).REGISTRATION, 'open');
+  t.is(readConfig(production).REGISTRATION, 'off');
+  t.is(readConfig({ ...production, REGISTRATION: 'off' }).REGISTRATION, 'off');
+  t.deepEqual(readConfig({ REGISTRATION: 'Example.com, кто.рф' }).REGISTRATION, ['example.com', 'xn--j1ail.xn--p1ai']);
+  for (const REGISTRATION of ['open', 'example.com']) {
+    t.deepEqual(parseEnvironment({ ...production, REGISTRATION }).problems, [
+      'SMTP_URL must be set in production where REGISTRATION is not off',
+      'PUBLIC_URL must be set in production where REGISTRATION is not off',
+      'MAIL_FROM must be set in production where REGISTRATION is not off',
+    ]);
+    const mail = { SMTP_URL: 'smtps://mail', MAIL_FROM: 'a@b.example', PUBLIC_URL: 'https://hushbox.example' };
+    t.deepEqual(parseEnvironment({ ...production, ...mail, REGISTRATION }).problems, []);
+  }
+  for (const REGISTRATION of [
+    'on',
+    'open,example.com',
+    'example.com,',
+    'a@example.com',
+    'https://example.com',
+    '1.2.3.4',
+  ]) {
+    const { problems } = parseEnvironment({ REGISTRATION });
+    t.deepEqual(problems, ['REGISTRATION must be open, off, or a list of domains, separated by commas']);
+  }
 });
 
 test('AUTH_URL is the address of a listener, and nothing more', (t) => {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { LinkStore } from '../../auth/accounts/links-store.ts';
 import type { SessionStore, SightingStore } from '../../auth/sessions/store.ts';
 import { type Clock, pulse } from '../../clock.ts';
 import type { MailStore } from '../../mail/store.ts';
@@ -19,6 +20,7 @@ export type JobParts = {
   sink: SinkStore;
   sessions: SessionStore;
   sightings: SightingStore;
+  links: LinkStore;
   mails: Pick<MailStore, 'sweepMails'>;
   clock: Clock;
   /** Secrets created at this instant or before have no event. @throws AppError STORAGE_UNAVAILABLE while unknown. */

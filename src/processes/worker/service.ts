@@ -99,6 +99,9 @@ export function createService(parts: ServiceParts): Service {
           ...parts,
           ...{ ring, findNetwork: networkOf, idOf, limiter, onEvent: telemetry.sessionEvent },
           refusedUntil: fence.refusedUntil,
+          mailer: mail.mailer,
+          onAccountEvent: telemetry.accountEvent,
+          onMailError: (err) => log.warn({ err }, 'a mail to nobody was not removed, and will be tried in vain'),
         })
       : undefined;
   const auth = isServed('auth') ? sessionService : undefined;
@@ -283,6 +286,7 @@ function startServiceJobs(
     sink: storage.sink,
     sessions: storage.sessions,
     sightings: storage.sightings,
+    links: storage.links,
     mails: storage.mails,
     clock,
     refusedUntil: fence.refusedUntil,

@@ -1,4 +1,5 @@
 import type { Collection, Db, Document, IndexDescription } from 'mongodb';
+import type { LinkKind } from '../../auth/accounts/links-store.ts';
 import type { NewAccount } from '../../auth/accounts/store.ts';
 import type { Session } from '../../auth/sessions/store.ts';
 import type { FenceState } from '../../fence/store.ts';
@@ -77,10 +78,28 @@ export type AccountDocument = Omit<NewAccount, 'id'> & {
   sessions: string[];
   /** Only until its creation is finished. */
   removeAt?: Date;
+  /** While it takes another address: that address, and until when no other account may take it. */
+  next?: { email: string; until: number };
 };
 
-/** Which account has an email address. */
-export type AddressDocument = { _id: string; account: string };
+/**
+ * Which account has an email address, or takes it. @param claim another one each time that an account that has the
+ * document takes the address once more, so that whoever found it useless before removes it no longer.
+ */
+export type AddressDocument = { _id: string; account: string; claim?: string };
+
+/** `_id` is the hash of its token, `owner` see `ownerOf`; `removeAt` is when it expires. */
+export type LinkDocument = {
+  _id: Uint8Array;
+  kind: LinkKind;
+  owner: string;
+  email: string;
+  accountVersion?: number;
+  passwordHash?: string;
+  profile?: string;
+  createdAt: number;
+  removeAt: Date;
+};
 
 /** Documents of an older version do not have these. */
 type OfBrowsers = Pick<Session, 'kind' | 'generation' | 'rotatedAt'>;
@@ -170,6 +189,12 @@ export const SESSIONS = kept<SessionDocument>({
   isCounted: false,
 });
 
+export const LINKS = kept<LinkDocument>({
+  name: 'links',
+  indexes: [REMOVE, { name: 'owner', key: { owner: 1, kind: 1, createdAt: -1 } }],
+  isCounted: true,
+});
+
 export const SIGHTINGS = kept<SightingDocument>({ name: 'sightings', indexes: [REMOVE], isCounted: false });
 
 export const SIGNING_KEYS = kept<SigningKeysDocument>({ name: 'signing_keys', indexes: [], isCounted: false });
@@ -183,7 +208,7 @@ export const MAILS = kept<MailDocument>({
 /** Every collection: opening, measuring and inspecting walk this list. */
 export const COLLECTIONS: readonly Listed[] = [
   ...[SECRETS, CLIENTS, LIMITS, CLAIMS],
-  ...[ACCOUNTS, ADDRESSES, SESSIONS, SIGHTINGS, CUSTOMERS, SIGNING_KEYS, MAILS],
+  ...[ACCOUNTS, ADDRESSES, SESSIONS, LINKS, SIGHTINGS, CUSTOMERS, SIGNING_KEYS, MAILS],
 ];
 
 export function fenceIn(database: Db): Collection<FenceDocument> {

@@ -10,7 +10,7 @@ import {
   type FenceStore,
   unmarked,
 } from '../../fence/store.ts';
-import { fenceIn, MAILS, SESSIONS, SIGNING_KEYS } from './collections.ts';
+import { fenceIn, LINKS, MAILS, SESSIONS, SIGNING_KEYS } from './collections.ts';
 import { DUPLICATE_KEY, hasCode } from './engine/error-codes.ts';
 import { translateFailures } from './engine/unavailable.ts';
 
@@ -74,6 +74,7 @@ export function createFenceRecord(database: () => Db) {
     }
     await MAILS.in(database()).deleteMany({});
     await SIGNING_KEYS.in(database()).deleteMany({});
+    await LINKS.in(database()).deleteMany({});
   }
 
   /** @returns the new state. */

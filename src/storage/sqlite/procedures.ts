@@ -4,6 +4,8 @@ import { createAccountProcedures } from './accounts/procedures.ts';
 import { createCustomerProcedures } from './customers/procedures.ts';
 import { createFenceProcedures } from './fence/procedures.ts';
 import { createLimitProcedures, createTakings } from './limits/procedures.ts';
+import { createLinkEnding } from './links/ending.ts';
+import { createLinkProcedures } from './links/procedures.ts';
 import { createMailProcedures } from './mails/procedures.ts';
 import { createEventProcedures, createEventWriter } from './outbox/procedures.ts';
 import { createSecretProcedures } from './secrets/procedures.ts';
@@ -20,6 +22,7 @@ export function createProcedures(database: DatabaseSync, limits: StoreLimits) {
   const usage = createUsage(database, limits);
   const takings = createTakings(database);
   const events = createEventWriter(database, usage);
+  const links = createLinkEnding(database, usage);
   return {
     procedures: {
       ...createSecretProcedures({ database, limits, usage, takings, events }),
@@ -29,7 +32,8 @@ export function createProcedures(database: DatabaseSync, limits: StoreLimits) {
       ...createCustomerProcedures(database, usage),
       ...createFenceProcedures(database, usage),
       ...createLimitProcedures(takings),
-      ...createAccountProcedures(database, usage),
+      ...createAccountProcedures(database, usage, links),
+      ...createLinkProcedures(database, usage, links),
       ...createSessionProcedures(database),
       ...createSightingProcedures(database),
       ...createSigningKeyProcedures(database),

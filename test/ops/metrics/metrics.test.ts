@@ -76,7 +76,8 @@ for (const { name, test, place } of ENGINES) {
         refusedUntil: () => 0,
         refreshKeys: async () => {},
         onExpired: resolve,
-        mails: server.storage.mails,
+        links: storage.links,
+        mails: storage.mails,
         onMailsOver: () => {},
       };
       const jobs = startJobs({ ...parts, onError: (error) => t.fail(String(error)) });

@@ -10,9 +10,12 @@ import {
 import type { Usage } from '../usage.ts';
 
 /** What a restore removes: sessions, whatever lets somebody in without a password, and mail that may have been sent. */
-const ENDED = "'sessions', 'signing_keys', 'mails'";
+const ENDED = "'sessions', 'signing_keys', 'links', 'mails'";
 /** Those of them that count towards the limit on everything stored, with the length of a row's content. */
-const COUNTED: Readonly<Record<string, string>> = { mails: 'length(sealed)' };
+const COUNTED: Readonly<Record<string, string>> = {
+  links: "octet_length(email) + octet_length(coalesce(profile, ''))",
+  mails: 'length(sealed)',
+};
 
 type Row = { database_id: Uint8Array; mark: number; refused_until: number };
 /** The id of a database in hexadecimal, and its mark. */
