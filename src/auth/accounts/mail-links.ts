@@ -80,9 +80,11 @@ export function createSendLink(parts: MailLinkParts): SendLink {
       to: as === 'nobody' ? NOBODY : to,
       ...{ kind, language, values: { link: urlOf(token) } },
     });
-    if (as === 'nobody')
-      void held.drop().catch(onError); // behind the answer: the others do not wait for a removal
-    else held.release();
+    // Behind the answer, whose time would show which of the two it was.
+    setImmediate(() => {
+      if (as === 'nobody') void held.drop().catch(onError);
+      else held.release();
+    });
   };
 }
 
