@@ -87,7 +87,7 @@ export const register = operation('register', 'POST', '/api/v1/register', {
   errors: ['REGISTRATION_OFF', 'RATE_LIMITED', 'BUSY', 'STORAGE_UNAVAILABLE', 'STORAGE_FULL'],
 });
 
-const ASKING = ['RATE_LIMITED', 'STORAGE_UNAVAILABLE', 'STORAGE_FULL'] as const;
+const ASKING = ['STORAGE_UNAVAILABLE', 'STORAGE_FULL'] as const;
 const AddressGiven = z.strictObject({ email: Text }).meta({ id: 'AddressGiven' });
 
 export const resendLink = operation('resendLink', 'POST', '/api/v1/register/resend', {

@@ -1,11 +1,12 @@
 import type { IncomingMessage } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from 'koa';
 import { AppError } from '../../errors.ts';
 import { route } from '../../http/operation.ts';
 import { type Page, pageOrJson } from '../../http/page.ts';
 import { addHeaders } from '../../http/respond.ts';
 import type { Route } from '../../http/routing.ts';
-import { countBadToken, type Limiter, per, tooMany } from '../../limits/limiter.ts';
+import { countBadToken, type Limiter, per } from '../../limits/limiter.ts';
 import type { MailLanguage } from '../../mail/mailer.ts';
 import { type AuthenticateParts, createAuthenticate } from '../sessions/authenticate.ts';
 import { clearCookies } from '../sessions/browser-cookies.ts';
@@ -31,8 +32,10 @@ import { parseProfile } from './profile.ts';
 import type { Asked, Registrations } from './registration.ts';
 import type { Account } from './store.ts';
 
-/** Of questions that send a mail to an address if it is known. */
+/** Of questions that send a mail to an address if it is known. Above it none is sent. */
 const ASK_LIMIT = per(60_000, 300);
+/** Such a question is answered after this time, which is longer than its work. */
+const ANSWER_MS = 100;
 
 /** The page of a link that creates an account or changes an address. */
 export type ActivationPage = Page<{ email: string }> & {
@@ -65,9 +68,13 @@ function askingRoutes(parts: AccountRouteParts): Route[] {
     return { network, base: mailBaseOf(req), language: languageOf(ctx), requestId: state.requestId };
   }
 
-  async function take({ network }: Asked): Promise<void> {
+  /** Neither what the answer says nor when it comes shows whether a mail is sent. */
+  async function answerAlways({ network }: Asked, send: () => Promise<void>): Promise<typeof MAY_COME> {
+    const isTime = sleep(ANSWER_MS);
     const taken = await limiter.reserve([{ name: `asked for a mail from ${network}`, limit: ASK_LIMIT }]);
-    if ('retryAfterMs' in taken) throw tooMany('Too many requests for mails in a short time', taken);
+    if (!('retryAfterMs' in taken)) await send();
+    await isTime;
+    return MAY_COME;
   }
 
   return [
@@ -80,17 +87,13 @@ function askingRoutes(parts: AccountRouteParts): Route[] {
     route(resendLink, [], async ({ ctx, readBody }) => {
       const asked = askedBy(ctx);
       const { email } = await readBody();
-      await take(asked);
-      await registrations.resend(email, asked);
-      return MAY_COME;
+      return answerAlways(asked, () => registrations.resend(email, asked));
     }),
 
     route(forgetPassword, [], async ({ ctx, readBody }) => {
       const asked = askedBy(ctx);
       const { email } = await readBody();
-      await take(asked);
-      await resets.forgot(email, asked);
-      return MAY_COME;
+      return answerAlways(asked, () => resets.forgot(email, asked));
     }),
 
     route(resetPassword, [], async ({ ctx, readBody }) => {

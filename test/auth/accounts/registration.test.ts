@@ -274,3 +274,23 @@ test('too many bad tokens from one network are refused', async (t) => {
     ],
   );
 });
+
+test('asking for a mail is 202 always: for known and unknown addresses, above the limit too, and not before a time', async (t) => {
+  const server = await startAccounts(t, SQLITE, { LIMITS: 'on' });
+  await server.signUp();
+  const before = server.mail.mails.length;
+  for (const path of ['/api/v1/password/forgot/', '/api/v1/register/resend/']) {
+    const startedAt = performance.now();
+    const one = await server.post(path, { email: ADDRESS });
+    const other = await server.post(path, { email: 'nobody@example.com' });
+    t.true(performance.now() - startedAt >= 195, 'two answers, one after the other');
+    t.is(await one.text(), await other.text());
+    const codes = await Promise.all(
+      Array.from({ length: 160 }, async () => codeOf(await server.post(path, { email: 'nobody@example.com' }))),
+    );
+    t.deepEqual(new Set(codes), new Set(['202']));
+  }
+  await server.post('/api/v1/password/forgot/', { email: ADDRESS });
+  await server.mailNumber(2);
+  t.is(server.mail.mails.length, before + 1, 'of a network that asked too often nothing is sent any more');
+});
