@@ -109,7 +109,7 @@ export function createRoutes(parts: Omit<AppParts, 'requestLog'>): { routes: Rou
     ? [requireToken(proxyToken, { headers: ['authorization', 'proxy-authorization'] })]
     : [];
   const proxyGuards = proxyToken === undefined ? [] : [requireToken(proxyToken, PROXY_AUTHENTICATION)];
-  const web = createWeb({ limits, publicUrl, needsToken });
+  const web = createWeb({ limits, publicUrl, needsToken, accounts: auth && { canRegister: true } });
   const baseOf = createBaseFinder(site);
   const admitCookies = createCookieAdmission(site);
   const routes = [
@@ -119,6 +119,7 @@ export function createRoutes(parts: Omit<AppParts, 'requestLog'>): { routes: Rou
     ...(sink ? sinkRoutes(sink, sinkGuards) : []),
     ...(sink && proxy ? [proxyRoute({ ...proxy, guards: proxyGuards, receive: sink.receive })] : []),
     ...(secrets ? web.createRoutes : []),
+    ...web.accountRoutes,
     ...web.assetRoutes,
     ...(business ? businessRoutes({ ...business, baseOf }) : []),
     ...healthRoutes(parts),
