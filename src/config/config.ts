@@ -65,6 +65,7 @@ export function parseEnvironment(env: Readonly<Record<string, string | undefined
   const files = Object.fromEntries([...fromFile].map((name) => [name, resolve(given[`${name}_FILE`] as string)]));
   const complete = { ...refine(values as Partial<Values>), files };
   for (const problem of findInternalProblems(complete, given)) problems.add(problem);
+  for (const problem of findMailProblems(given)) problems.add(problem);
   return { values: Object.freeze(complete), problems: [...problems], warnings: findWarnings(complete, given) };
 }
 
@@ -83,6 +84,13 @@ function findWarnings({ NODE_ENV, HOST = '', SOCKET_DIR, SERVICES }: Partial<Con
   }
   if (SERVICES?.includes('business') && !SERVICES.includes('auth') && !given.AUTH_URL) warnings.push(NO_AUTH);
   return warnings;
+}
+
+/** Mail without a sender or without the base of its links would reach nobody. */
+function findMailProblems(given: Given['given']): string[] {
+  if (given.NODE_ENV !== 'production' || !(given.SMTP_URL || given.SMTP_URL_FILE)) return [];
+  const missing = ['PUBLIC_URL', 'MAIL_FROM'].filter((name) => !given[name]);
+  return missing.map((name) => `${name} must be set in production where SMTP_URL is`);
 }
 
 /** Problems of the internal listener that come from two variables together. */

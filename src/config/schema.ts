@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { decodeJwtKey, decodeKey, decodeKeys } from '../keys/formats.ts';
 import { parseRange } from '../network/addresses.ts';
 import { parseAllowList, parseServers } from '../network/allow-list.ts';
+import { parseMailAddress, parseSmtpUrl } from '../network/mail-server.ts';
 import { faultOfSqlitePath } from './sqlite-path.ts';
 
 /** Variables that can be given as `NAME_FILE`, the path of a file that holds the value. */
@@ -14,6 +15,7 @@ export const SECRET_BEARING = [
   'INTERNAL_TOKEN',
   'JWT_HEX_SECRET',
   'PROXY_TOKEN',
+  'SMTP_URL',
 ] as const;
 export type SecretBearing = (typeof SECRET_BEARING)[number];
 
@@ -36,6 +38,9 @@ const MASTER_KEY_FORM = 'must be 32 bytes, as 64 hex digits or as base64url';
 const JWT_KEY_FORM = 'must be 128 to 2048 hex digits (openssl rand -hex 64)';
 const SERVICES_FORM = `must be a list of ${SERVICES.join(', ')}, separated by commas (kafka is not available yet)`;
 const AUTH_URL_FORM = 'must be http://host:port, https://host:port or unix:/path';
+const SMTP_URL_FORM =
+  'must be smtp://host:port or smtps://host:port, with or without user:password@ (percent-encoded) before the host';
+const MAIL_FROM_FORM = 'must be an address, or Name <address>';
 export const SQLITE_PREFIX = 'sqlite:';
 /** The path of a socket ends with a zero, which is the 108th byte. */
 const SOCKET_MAX_BYTES = 107;
@@ -207,6 +212,18 @@ export const Env = z.object({
     .enum(['true', 'false'], { error: 'must be true or false' })
     .default('false')
     .describe('`true` lets a log-in end all other sessions of its account'),
+  SMTP_URL: z
+    .string()
+    .transform((text, context) => parseSmtpUrl(text) ?? reject(context, SMTP_URL_FORM))
+    .optional()
+    .describe(
+      'The server that mail is given to: `smtp://host:port`, with TLS where the server offers it, or `smtps://host:port`; `user:password@` before the host signs in. Without it, development prints links to its log, and production sends no mail',
+    ),
+  MAIL_FROM: z
+    .string()
+    .transform((text, context) => parseMailAddress(text) ?? reject(context, MAIL_FROM_FORM))
+    .optional()
+    .describe('The sender of mail: an address, or `Name <address>`. Production needs it where `SMTP_URL` is set'),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
       error: 'must be trace, debug, info, warn, error, fatal or silent',

@@ -7,6 +7,7 @@ export type AuditEvent =
   | 'customer.updated'
   | 'fence.lifted'
   | 'login.refused'
+  | 'mail.given_up'
   | 'secret.burned'
   | 'secret.tries_exhausted'
   | 'session.created'

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
 import { type Begun, createFairQueue } from './fair-queue.ts';
 import type { Attempt } from './outcome.ts';
-import { createPoll, hasTime, LEASE_MS } from './poll.ts';
+import type { Pace } from './pace.ts';
+import { createPoll, hasTime } from './poll.ts';
 import { createSettler, type DeliveryResult, IS_FAILURE } from './settle.ts';
 import type { Leased, OutboxStore } from './store.ts';
 
@@ -12,6 +13,7 @@ const STOP_MS = 3_000;
 export type DispatcherParts<Item extends Leased> = {
   store: OutboxStore<Item>;
   attempt: Attempt<Item>;
+  pace: Pace;
   destinationOf(item: Item): Uint8Array;
   clock: Clock;
   /** In [0, 1). */
@@ -47,8 +49,8 @@ export type Dispatcher<Item> = {
  * in the store. The store holds every item that the worker has, for a while, so that the end of this process loses none.
  */
 export function createDispatcher<Item extends Leased>(parts: DispatcherParts<Item>): Dispatcher<Item> {
-  const { attempt, clock, onResult, onError } = parts;
-  const queue = createFairQueue<Item>();
+  const { attempt, pace, clock, onResult, onError } = parts;
+  const queue = createFairQueue<Item>(pace);
   const stopping = new AbortController();
   const cutting = new AbortController();
   const settler = createSettler(parts, cutting.signal);
@@ -71,7 +73,7 @@ export function createDispatcher<Item extends Leased>(parts: DispatcherParts<Ite
       if (isIn) begin(); // the others of its destination go to the same address
       return isIn;
     };
-    const tried = hasTime(item, clock()) ? await attempt(item, enter, cutting.signal) : CUT;
+    const tried = hasTime(pace, item, clock()) ? await attempt(item, enter, cutting.signal) : CUT;
     const isCrowded = tried.result === 'crowded';
     if (isCrowded && !stopping.signal.aborted) begun.putBack();
     else {
@@ -91,7 +93,7 @@ export function createDispatcher<Item extends Leased>(parts: DispatcherParts<Ite
         return undefined;
       }
       return {
-        leaseUntil: now + LEASE_MS,
+        leaseUntil: now + pace.leaseMs,
         start(item) {
           queue.add(destination, item);
           begin();

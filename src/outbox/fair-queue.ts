@@ -1,4 +1,5 @@
 import { createLines, type Line, MAX_HELD_EACH } from './lines.ts';
+import type { Pace } from './pace.ts';
 
 /** Items that a worker has in memory, under way or waiting; the others stay in the store. */
 const MAX_HELD = 3_200;
@@ -40,8 +41,8 @@ export type FairQueue<Item> = {
   listFull(count: number): Uint8Array[];
 };
 
-export function createFairQueue<Item>(): FairQueue<Item> {
-  const lines = createLines<Item>();
+export function createFairQueue<Item>(pace: Pick<Pace, 'underWayEach'>): FairQueue<Item> {
+  const lines = createLines<Item>(pace);
   const { all, hold } = lines;
   /** Lines with items, first the one whose last turn was longest ago. */
   const waiting = new Set<Line<Item>>();

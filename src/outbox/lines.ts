@@ -1,7 +1,7 @@
+import type { Pace } from './pace.ts';
+
 /** Items of one address that a worker has in memory. */
 export const MAX_HELD_EACH = 200;
-/** Deliveries under way to one address. */
-const MAX_UNDER_WAY_EACH = 16;
 /** After this many failures in a row a destination gets one item at a time. */
 const FAILING_AFTER = 3;
 /** Destinations without items whose last outcome or address is remembered. */
@@ -47,7 +47,7 @@ export type Lines<Item> = {
   judge(line: Line<Item>, hasSucceeded: boolean): void;
 };
 
-export function createLines<Item>(): Lines<Item> {
+export function createLines<Item>({ underWayEach }: Pick<Pace, 'underWayEach'>): Lines<Item> {
   /** First the line whose last outcome is oldest. */
   const lines = new Map<string, Line<Item>>();
   const { all, at, count } = createCounts();
@@ -76,7 +76,7 @@ export function createLines<Item>(): Lines<Item> {
       if (line.held === 0 && !isKnown(line)) lines.delete(keyOf(line.destination));
     },
     isFull: (line) => (isFailing(line) ? line.held > 0 : at(line.address).held >= MAX_HELD_EACH),
-    mayBegin: (line) => (line.underWay === 0 || !isOneAtATime(line)) && at(line.address).underWay < MAX_UNDER_WAY_EACH,
+    mayBegin: (line) => (line.underWay === 0 || !isOneAtATime(line)) && at(line.address).underWay < underWayEach,
     begin(line) {
       let current = line.address;
       line.underWay += 1;
@@ -87,7 +87,7 @@ export function createLines<Item>(): Lines<Item> {
           line.address = address;
           count(address, line.held, 0);
           if (address === current) return true;
-          if (at(address).underWay >= MAX_UNDER_WAY_EACH) return false;
+          if (at(address).underWay >= underWayEach) return false;
           count(current, 0, -1);
           count(address, 0, 1);
           current = address;

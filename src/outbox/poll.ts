@@ -1,13 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, pulse } from '../clock.ts';
 import type { FairQueue } from './fair-queue.ts';
+import type { Pace } from './pace.ts';
 import type { Settler } from './settle.ts';
 import type { Leased, OutboxStore } from './store.ts';
 
-/** How long an item is held: an attempt, and the wait before it. */
-export const LEASE_MS = 45_000;
-/** How much of the lease must be left for an attempt to begin: its 15 s, and time to write down its end. */
-const LEASE_LEFT_MS = 20_000;
 /** How often the store is asked for due items: retries, items that other workers left, and items of burned secrets. */
 const POLL_MS = 2_000;
 /** The shortest pause between two such questions, however often the poll is woken. */
@@ -17,6 +14,7 @@ const TAKE_EACH = 50;
 
 export type PollParts<Item extends Leased> = {
   store: Pick<OutboxStore<Item>, 'takeDue' | 'hasDue'>;
+  pace: Pick<Pace, 'leaseMs' | 'attemptMs'>;
   queue: FairQueue<Item>;
   settler: Settler<Item>;
   destinationOf(item: Item): Uint8Array;
@@ -40,13 +38,13 @@ export type Poll = {
 };
 
 /** Whether enough of the lease is left to begin an attempt. */
-export function hasTime({ dueAt }: Leased, now: number): boolean {
-  return dueAt - now >= LEASE_LEFT_MS;
+export function hasTime({ attemptMs }: Pick<Pace, 'attemptMs'>, { dueAt }: Leased, now: number): boolean {
+  return dueAt - now >= attemptMs;
 }
 
 /** Takes due items out of the store into the queue, as many as it has room for. */
 export function createPoll<Item extends Leased>(parts: PollParts<Item>): Poll {
-  const { store, queue, settler, destinationOf, clock, random, onTaken, onError } = parts;
+  const { store, pace, queue, settler, destinationOf, clock, random, onTaken, onError } = parts;
   let wakeUp = (): void => {};
   let isShort = false;
 
@@ -59,7 +57,7 @@ export function createPoll<Item extends Leased>(parts: PollParts<Item>): Poll {
     if (limit === 0) return false;
     const now = clock();
     if (!(await store.hasDue(now))) return false; // asking costs less than taking
-    const options = { limit, perDestination: TAKE_EACH, leaseUntil: now + LEASE_MS, without };
+    const options = { limit, perDestination: TAKE_EACH, leaseUntil: now + pace.leaseMs, without };
     const taken = await store.takeDue(now, options);
     const homeless = taken.filter((item) => {
       const destination = destinationOf(item);
@@ -75,9 +73,9 @@ export function createPoll<Item extends Leased>(parts: PollParts<Item>): Poll {
   /** Gives up the items that have no time left for an attempt, and those that are too many for their address. */
   async function handBack(): Promise<void> {
     const now = clock();
-    const removed = queue.remove((item) => !hasTime(item, now));
-    await settler.release(removed.filter((item) => !hasTime(item, now)));
-    await settler.postponeAWhile(removed.filter((item) => hasTime(item, now)));
+    const removed = queue.remove((item) => !hasTime(pace, item, now));
+    await settler.release(removed.filter((item) => !hasTime(pace, item, now)));
+    await settler.postponeAWhile(removed.filter((item) => hasTime(pace, item, now)));
   }
 
   async function rest(isWoken: Promise<void>): Promise<void> {

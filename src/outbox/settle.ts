@@ -2,13 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
 import { gather } from './gather.ts';
 import { OUTCOMES, type Outcome } from './outcome.ts';
+import type { Pace } from './pace.ts';
 import { nextAttemptAt } from './schedule.ts';
 import type { Leased, OutboxStore } from './store.ts';
 
 /** When an item comes back that cannot be tried now: its master key is missing, or too much is under way. */
 const LATER_MS = { min: 5_000, max: 60_000 };
-/** How long finished items are gathered before they are written down; a place is free again that much later. */
-const FINISH_GATHER_MS = 20;
 /** How often writing down an end is tried again while the item is held. */
 const FINISH_RETRY_MS = 1_000;
 
@@ -20,6 +19,7 @@ export const IS_FAILURE: ReadonlySet<DeliveryResult> = new Set(['refused', 'unre
 
 export type SettlerParts<Item extends Leased> = {
   store: Pick<OutboxStore<Item>, 'finish' | 'postpone'>;
+  pace: Pick<Pace, 'offsetsMs' | 'finishGatherMs'>;
   clock: Clock;
   /** In [0, 1). */
   random(): number;
@@ -39,8 +39,8 @@ export type Settler<Item> = {
 
 /** @param cut no end is written down a second time after that. */
 export function createSettler<Item extends Leased>(parts: SettlerParts<Item>, cut: AbortSignal): Settler<Item> {
-  const { store, clock, random, onResult, onError } = parts;
-  const finishSoon = gather<Uint8Array>(FINISH_GATHER_MS, (ids) => store.finish(ids));
+  const { store, pace, clock, random, onResult, onError } = parts;
+  const finishSoon = gather<Uint8Array>(pace.finishGatherMs, (ids) => store.finish(ids));
 
   async function postpone(item: Item, dueAt: number, attempts = item.attempts): Promise<void> {
     await store.postpone(item, { dueAt: Math.round(dueAt), attempts });
@@ -76,7 +76,8 @@ export function createSettler<Item extends Leased>(parts: SettlerParts<Item>, cu
       if (result === 'later') return postpone(item, now + laterMs(retryAfterMs));
       if (!IS_FAILURE.has(result)) return finish(item);
       const attempts = item.attempts + 1;
-      const dueAt = nextAttemptAt({ occurredAt, now, attempts, random: random(), retryAfterMs: retryAfterMs ?? 0 });
+      const failure = { occurredAt, now, attempts, random: random(), retryAfterMs: retryAfterMs ?? 0 };
+      const dueAt = nextAttemptAt(pace, failure);
       if (dueAt !== undefined) return postpone(item, dueAt, attempts);
       onResult('given_up', item);
       return finish(item);

@@ -1,9 +1,11 @@
+import type { LinkStore } from '../auth/accounts/links-store.ts';
 import type { AccountStore } from '../auth/accounts/store.ts';
 import type { SessionStore, SightingStore } from '../auth/sessions/store.ts';
 import type { CustomerStore } from '../business/store.ts';
 import type { Config } from '../config/config.ts';
 import type { FenceState, FenceStore } from '../fence/store.ts';
 import type { LimitStore } from '../limits/store.ts';
+import type { MailStore } from '../mail/store.ts';
 import type { SecretRecords } from '../secrets/records.ts';
 import type { SecretStore } from '../secrets/store.ts';
 import type { SinkStore } from '../sink/store.ts';
@@ -14,11 +16,13 @@ import type { EventStore } from '../webhooks/store.ts';
 export type Storage = {
   secrets: SecretStore;
   events: EventStore;
+  mails: MailStore;
   fence: FenceStore;
   limits: LimitStore;
   sink: SinkStore;
   customers: CustomerStore;
   accounts: AccountStore;
+  links: LinkStore;
   sessions: SessionStore;
   sightings: SightingStore;
   signingKeys: SigningKeyStore;

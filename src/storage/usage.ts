@@ -25,3 +25,8 @@ function notifyBytesOf({ sealed, destination }: Notify): number {
 export function accountBytesOf({ email, profile }: Pick<NewAccount, 'email' | 'profile'>): number {
   return Buffer.byteLength(email) + Buffer.byteLength(profile);
 }
+
+/** The content of a link: of one that creates an account, as much as that account's. */
+export function linkBytesOf({ email, profile }: { email: string; profile: string | null | undefined }): number {
+  return accountBytesOf({ email, profile: profile ?? '' });
+}

@@ -3,6 +3,7 @@ import test, { type ExecutionContext } from 'ava';
 import { createDispatcher, type Dispatcher } from '../../src/outbox/dispatcher.ts';
 import type { Outcome } from '../../src/outbox/outcome.ts';
 import type { DeliveryResult } from '../../src/outbox/settle.ts';
+import { WEBHOOK_PACE } from '../../src/webhooks/pace.ts';
 import type { EventStore, TakenEvent } from '../../src/webhooks/store.ts';
 import { createEventStore, hexOf } from '../webhooks/event-store.ts';
 
@@ -42,6 +43,7 @@ function createWorld(
   const [results, errors, attempts]: [DeliveryResult[], unknown[], World['attempts']] = [[], [], []];
   const dispatcher = createDispatcher({
     store,
+    pace: WEBHOOK_PACE,
     clock: () => clock.now,
     random: () => random,
     onResult: (result) => results.push(result),
@@ -561,6 +563,7 @@ test('an event that finds its address full while the worker stops is due for oth
   const store = createEventStore([event(1)]);
   const dispatcher = createDispatcher({
     store,
+    pace: WEBHOOK_PACE,
     clock: () => clock.now,
     random: () => 0.5,
     onResult: () => {},

@@ -1,5 +1,6 @@
 import test from 'ava';
 import { type Begun, createFairQueue, type FairQueue } from '../../src/outbox/fair-queue.ts';
+import { WEBHOOK_PACE } from '../../src/webhooks/pace.ts';
 
 type Item = { to: string; number: number };
 type Result = 'succeeded' | 'failed' | 'unknown';
@@ -45,7 +46,7 @@ function named(prefix: string, count: number): string[] {
 }
 
 test('the items of a destination come in order, and destinations take turns', (t) => {
-  const queue = createFairQueue<Item>();
+  const queue = createFairQueue<Item>(WEBHOOK_PACE);
   fill(queue, 'a', 3);
   fill(queue, 'b', 2);
   const order = beginAll(queue).map(({ item }) => item.to + item.number);
@@ -53,7 +54,7 @@ test('the items of a destination come in order, and destinations take turns', (t
 });
 
 test('16 deliveries to one address are under way, whatever became of the last ones', (t) => {
-  const queue = createFairQueue<Item>();
+  const queue = createFairQueue<Item>(WEBHOOK_PACE);
   fill(queue, 'a', 100);
   const begun = beginAll(queue);
   t.is(begun.length, 16);
@@ -63,7 +64,7 @@ test('16 deliveries to one address are under way, whatever became of the last on
 });
 
 test('256 deliveries are under way in all', (t) => {
-  const queue = createFairQueue<Item>();
+  const queue = createFairQueue<Item>(WEBHOOK_PACE);
   for (const to of named('a', 300)) fill(queue, to, 1);
   const begun = beginAll(queue);
   t.is(begun.length, 256);
@@ -73,7 +74,7 @@ test('256 deliveries are under way in all', (t) => {
 });
 
 test('destinations with one address share its places, and those that wait for it take no place of others', (t) => {
-  const queue = createFairQueue<Item>();
+  const queue = createFairQueue<Item>(WEBHOOK_PACE);
   for (const to of named('n', 300)) fill(queue, to, 2);
   const one = (): string => 'one address';
   const begun = beginAt(queue, one);
@@ -96,7 +97,7 @@ test('destinations with one address share its places, and those that wait for it
 });
 
 test('the first item of a destination goes alone; the others follow it to its address', (t) => {
-  const queue = createFairQueue<Item>();
+  const queue = createFairQueue<Item>(WEBHOOK_PACE);
   fill(queue, 'a', 5);
   const first = queue.next();
   t.is(queue.next(), undefined);
@@ -105,7 +106,7 @@ test('the first item of a destination goes alone; the others follow it to its ad
 });
 
 test('an item that was put back is the next of its destination', (t) => {
-  const queue = createFairQueue<Item>();
+  const queue = createFairQueue<Item>(WEBHOOK_PACE);
   fill(queue, 'a', 16);
   const begun = beginAt(queue, () => 'address');
   fill(queue, 'b', 3);
@@ -118,7 +119,7 @@ test('an item that was put back is the next of its destination', (t) => {
 });
 
 test('a delivery counts for the address it was last at', (t) => {
-  const queue = createFairQueue<Item>();
+  const queue = createFairQueue<Item>(WEBHOOK_PACE);
   for (const to of named('n', 17)) fill(queue, to, 1);
   const begun = beginAt(queue, ({ to }) => `first ${to}`);
   t.is(begun.length, 17);
@@ -131,7 +132,7 @@ test('a delivery counts for the address it was last at', (t) => {
 });
 
 test('a destination whose address changed has the places of its new one', (t) => {
-  const queue = createFairQueue<Item>();
+  const queue = createFairQueue<Item>(WEBHOOK_PACE);
   fill(queue, 'a', 40);
   const before = beginAt(queue, () => 'old');
   before[0]?.end('succeeded');
@@ -143,7 +144,7 @@ test('a destination whose address changed has the places of its new one', (t) =>
 });
 
 test('an address holds 200 places, all of them together 3,200', (t) => {
-  const queue = createFairQueue<Item>();
+  const queue = createFairQueue<Item>(WEBHOOK_PACE);
   t.is(fill(queue, 'a', MANY), 200);
   t.deepEqual(queue.listFull(1), [of('a')]);
   for (const to of named('p', 15)) t.is(fill(queue, to, MANY), 200);
@@ -152,7 +153,7 @@ test('an address holds 200 places, all of them together 3,200', (t) => {
 });
 
 test('of destinations with one address, 200 items are held: the others are handed back, and no more are taken', (t) => {
-  const queue = createFairQueue<Item>();
+  const queue = createFairQueue<Item>(WEBHOOK_PACE);
   const names = named('n', 300);
   for (const to of names) fill(queue, to, 4);
   fill(queue, 'other', 4);
@@ -168,7 +169,7 @@ test('of destinations with one address, 200 items are held: the others are hande
 });
 
 test('after three failures in a row a destination gets one item at a time, until one succeeds', (t) => {
-  const queue = createFairQueue<Item>();
+  const queue = createFairQueue<Item>(WEBHOOK_PACE);
   teach(queue, 'a', 'failed', 'failed', 'succeeded', 'failed', 'failed');
   t.is(fill(queue, 'a', 20), 20);
   queue.next()?.end('failed');
@@ -180,7 +181,7 @@ test('after three failures in a row a destination gets one item at a time, until
 });
 
 test('a failing destination that holds nothing is given one place', (t) => {
-  const queue = createFairQueue<Item>();
+  const queue = createFairQueue<Item>(WEBHOOK_PACE);
   teach(queue, 'a', 'failed', 'failed', 'failed');
   t.deepEqual(queue.listFull(1), []);
   t.is(fill(queue, 'a', MANY), 1);
@@ -188,13 +189,13 @@ test('a failing destination that holds nothing is given one place', (t) => {
 });
 
 test('an end that shows nothing about the destination only gives its place back', (t) => {
-  const queue = createFairQueue<Item>();
+  const queue = createFairQueue<Item>(WEBHOOK_PACE);
   teach(queue, 'a', 'failed', 'failed', 'unknown', 'unknown');
   t.is(fill(queue, 'a', 20), 20);
 });
 
 test('places come back: dropped, ended or removed', (t) => {
-  const queue = createFairQueue<Item>();
+  const queue = createFairQueue<Item>(WEBHOOK_PACE);
   const before = queue.room;
   queue.hold(of('a'));
   queue.drop(of('a'));
@@ -214,7 +215,7 @@ test('places come back: dropped, ended or removed', (t) => {
 });
 
 test('2,000 destinations are remembered', (t) => {
-  const queue = createFairQueue<Item>();
+  const queue = createFairQueue<Item>(WEBHOOK_PACE);
   const names = named('f', MANY);
   for (const to of names) teach(queue, to, 'failed', 'failed', 'failed');
   for (const to of names.slice(-2_000).toReversed()) t.is(fill(queue, to, 2), 1);
@@ -223,7 +224,7 @@ test('2,000 destinations are remembered', (t) => {
 });
 
 test('a destination that holds something is not forgotten', (t) => {
-  const queue = createFairQueue<Item>();
+  const queue = createFairQueue<Item>(WEBHOOK_PACE);
   teach(queue, 'first', 'succeeded');
   fill(queue, 'first', 3);
   const before = beginAll(queue);
@@ -234,7 +235,7 @@ test('a destination that holds something is not forgotten', (t) => {
 });
 
 test('a destination of which nothing is known is not remembered', (t) => {
-  const queue = createFairQueue<Item>();
+  const queue = createFairQueue<Item>(WEBHOOK_PACE);
   teach(queue, 'known', 'failed', 'failed', 'failed');
   for (const to of named('u', MANY)) teach(queue, to, 'unknown');
   for (const to of named('v', MANY)) {
@@ -245,7 +246,7 @@ test('a destination of which nothing is known is not remembered', (t) => {
 });
 
 test('the destination with the oldest outcome is forgotten first', (t) => {
-  const queue = createFairQueue<Item>();
+  const queue = createFairQueue<Item>(WEBHOOK_PACE);
   teach(queue, 'a', 'failed', 'failed', 'failed');
   teach(queue, 'b', 'failed', 'failed', 'failed');
   for (const to of named('f', 1_998)) teach(queue, to, 'failed');

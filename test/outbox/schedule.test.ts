@@ -1,6 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { nextAttemptAt } from '../../src/outbox/schedule.ts';
+import { WEBHOOK_PACE } from '../../src/webhooks/pace.ts';
 import { parseRetryAfter } from '../../src/webhooks/retry-after.ts';
 
 const DAY = 86_400_000;
@@ -10,7 +11,7 @@ test('an event is tried ten times in the 24 hours after it, then given up', (t) 
   const offsets: number[] = [];
   let now = 0;
   for (let attempts = 1; ; attempts++) {
-    const next = nextAttemptAt({ occurredAt: 0, now, attempts, random: 0.5 });
+    const next = nextAttemptAt(WEBHOOK_PACE, { occurredAt: 0, now, attempts, random: 0.5 });
     if (next === undefined) break;
     offsets.push(next / 1_000);
     now = next;
@@ -28,25 +29,25 @@ test('an attempt is due after now and within the day, whatever came before it', 
   });
   fc.assert(
     fc.property(failure, ({ retryAfterMs, ...rest }) => {
-      const next = nextAttemptAt(retryAfterMs === undefined ? rest : { ...rest, retryAfterMs });
+      const next = nextAttemptAt(WEBHOOK_PACE, retryAfterMs === undefined ? rest : { ...rest, retryAfterMs });
       t.true(next !== undefined && next >= rest.now + 4_000 && next <= rest.occurredAt + DAY);
     }),
   );
 });
 
 test('the gap before an attempt is spread by a fifth either way', (t) => {
-  const at = (random: number) => nextAttemptAt({ occurredAt: 0, now: 5_000, attempts: 2, random });
+  const at = (random: number) => nextAttemptAt(WEBHOOK_PACE, { occurredAt: 0, now: 5_000, attempts: 2, random });
   t.deepEqual([at(0), at(0.5), at(1)], [241_000, 300_000, 359_000]);
 });
 
 test('a receiver may ask for a longer wait, for no shorter one, and for none beyond the day', (t) => {
   const at = (retryAfterMs: number) =>
-    nextAttemptAt({ occurredAt: 0, now: HOUR, attempts: 4, random: 0.5, retryAfterMs });
+    nextAttemptAt(WEBHOOK_PACE, { occurredAt: 0, now: HOUR, attempts: 4, random: 0.5, retryAfterMs });
   t.deepEqual([at(0), at(2 * HOUR), at(10 * DAY)], [2 * HOUR, 3 * HOUR, DAY]);
 });
 
 test('an event a day old gets no further attempt', (t) => {
-  t.is(nextAttemptAt({ occurredAt: 0, now: DAY, attempts: 1, random: 0.5 }), undefined);
+  t.is(nextAttemptAt(WEBHOOK_PACE, { occurredAt: 0, now: DAY, attempts: 1, random: 0.5 }), undefined);
 });
 
 test('Retry-After is seconds or an HTTP date; anything else names no wait', (t) => {

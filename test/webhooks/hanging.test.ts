@@ -5,6 +5,7 @@ import { createDispatcher } from '../../src/outbox/dispatcher.ts';
 import { createKeyRing } from '../../src/sealing/key-ring.ts';
 import { createCallClaims } from '../../src/tokens/calls/sign.ts';
 import { createAttempt } from '../../src/webhooks/attempt.ts';
+import { WEBHOOK_PACE } from '../../src/webhooks/pace.ts';
 import { createSubscription } from '../../src/webhooks/sealed.ts';
 import type { TakenEvent } from '../../src/webhooks/store.ts';
 import { requestTo, startEgress, startWeb, type Upstream } from '../support/egress/calls-out.ts';
@@ -36,6 +37,7 @@ async function startWorld(t: ExecutionContext, hosts: readonly string[], each: n
   const onError = (error: unknown): void => void errors.push(error);
   const dispatcher = createDispatcher({
     store,
+    pace: WEBHOOK_PACE,
     attempt: createAttempt({ ring, egress, clock: Date.now, onError, createClaims: () => claimsFor('username') }),
     destinationOf: ({ notify }) => notify.destination,
     clock: Date.now,

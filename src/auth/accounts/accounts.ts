@@ -1,7 +1,7 @@
 import type { Clock } from '../../clock.ts';
 import type { Hash } from '../../hashing/hash-queue.ts';
+import { parseEmail } from '../../network/email.ts';
 import { randomBytes } from '../../sealing/random.ts';
-import { parseEmail } from './address.ts';
 import type { PasswordRules } from './password.ts';
 import { hashPassword } from './password-hash.ts';
 import type { Account, AccountStore, Role } from './store.ts';

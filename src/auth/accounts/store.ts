@@ -8,6 +8,8 @@ export interface AccountStore {
   /** Exactly one of N callers with one email gets `created`. `full`: the limit on everything stored would be exceeded. */
   create(account: NewAccount): Promise<'created' | 'taken' | 'full'>;
 
+  find(id: string): Promise<Account | undefined>;
+
   findByEmail(email: string): Promise<Account | undefined>;
 
   /** By id, in the order of ids. @param after the id before the first one; undefined for the beginning. */
@@ -16,17 +18,31 @@ export interface AccountStore {
   /** Replaces the hash by another one of the same password, if it still is `from`. Sessions stay. @returns whether it was. */
   rehash(id: string, from: string, to: string): Promise<boolean>;
 
-  /** Sets another password and ends all sessions. @returns false if there is no such account. */
+  /** Sets another password and ends all sessions and links. @returns false if there is no such account. */
   setPassword(id: string, passwordHash: string): Promise<boolean>;
 
   /**
-   * Disables an account, or with undefined enables it again. Either way all its sessions end.
+   * As `setPassword`, if the account is enabled, still has this version, and this session was not ended; that session
+   * stays.
+   * @returns whether it was set.
+   */
+  changePassword(account: AccountVersion, sessionId: string, passwordHash: string): Promise<boolean>;
+
+  /** Replaces the profile, if it still is `from`. `other`: it is not, or there is no such account. */
+  setProfile(id: string, from: string, to: string): Promise<'set' | 'other' | 'full'>;
+
+  /**
+   * Disables an account, or with undefined enables it again. Either way all its sessions and links end.
    * @returns false if there is no such account.
    */
   setDisabled(id: string, disabledAt: number | undefined): Promise<boolean>;
 
-  /** Removes an account with everything of it, and ends its sessions. @returns false if there is no such account. */
-  delete(id: string): Promise<boolean>;
+  /**
+   * Removes an account with everything of it, its sessions and links too.
+   * @param version that it must still have, if given.
+   * @returns false if there is no such account.
+   */
+  delete(id: string, version?: number): Promise<boolean>;
 }
 
 export type Role = 'admin' | 'member';
@@ -43,8 +59,14 @@ export type NewAccount = {
   createdAt: number;
 };
 
+/** Names an account as it was when it was looked at. */
+export type AccountVersion = { id: string; version: number };
+
 export type Account = NewAccount & {
-  /** From 1. Grows with each change that ends all sessions, so that a log-in that was verified before creates none. */
+  /**
+   * From 1. Grows with each change of the password, of the address, and of whether it is enabled: a log-in that was
+   * verified before creates no session, and links of before are not good.
+   */
   version: number;
   disabledAt: number | undefined;
 };

@@ -102,6 +102,14 @@ export const FAMILIES = {
   hushbox_webhook_delay_seconds: histogram(EVENT_BOUNDS, 'Time from an event until it is delivered.'),
   hushbox_webhook_events_waiting: gauge('Events not delivered yet, including those in progress.'),
   hushbox_webhook_oldest_event_seconds: gauge('Age of the oldest event not delivered yet; 0 without one.'),
+  hushbox_mail_results_total: counter(
+    'Results of attempts to give a mail to the mail server: `delivered`, `gone` (the recipient is refused for good), ' +
+      '`refused` (for now), `unreachable` (no connection, or no log-in), `damaged`, `later` (not tried), `cut` (handed back); and mails `given_up`.',
+    ['result'],
+  ),
+  hushbox_mail_delay_seconds: histogram(EVENT_BOUNDS, 'Time from the writing of a mail until the mail server has it.'),
+  hushbox_mails_waiting: gauge('Mails that the mail server does not have yet, including those in progress.'),
+  hushbox_mail_oldest_seconds: gauge('Age of the oldest mail that the mail server does not have yet; 0 without one.'),
   hushbox_auth_calls_total: counter(
     'Questions whether a token is good: `accepted`, `refused`, `unavailable` (no answer in time, or none that says so), `repeated` (asked once more).',
     ['outcome'],

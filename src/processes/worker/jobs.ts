@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SessionStore, SightingStore } from '../../auth/sessions/store.ts';
 import { type Clock, pulse } from '../../clock.ts';
+import type { MailStore } from '../../mail/store.ts';
 import type { SecretStore } from '../../secrets/store.ts';
 import type { SinkStore } from '../../sink/store.ts';
 
@@ -18,6 +19,7 @@ export type JobParts = {
   sink: SinkStore;
   sessions: SessionStore;
   sightings: SightingStore;
+  mails: Pick<MailStore, 'sweepMails'>;
   clock: Clock;
   /** Secrets created at this instant or before have no event. @throws AppError STORAGE_UNAVAILABLE while unknown. */
   refusedUntil(): number;
@@ -25,6 +27,8 @@ export type JobParts = {
   refreshKeys(): void;
   /** @param count secrets that expired. */
   onExpired(count: number): void;
+  /** @param count mails that are too old to send. */
+  onMailsOver(count: number): void;
   onError(error: unknown): void;
 };
 export type Jobs = { stop(): Promise<void> };
@@ -33,8 +37,13 @@ export type Jobs = { stop(): Promise<void> };
 export function startJobs(parts: JobParts): Jobs {
   const stopping = new AbortController();
   const { signal } = stopping;
-  const { sink, sessions, sightings } = parts;
-  const removals: Removal[] = [sink.sweepClaims, sessions.sweepSessions, sightings.sweepSightings];
+  const { sink, sessions, sightings, mails, onMailsOver } = parts;
+  const sweepMails: Removal = async (now, limit) => {
+    const count = await mails.sweepMails(now, limit);
+    onMailsOver(count);
+    return count;
+  };
+  const removals: Removal[] = [sink.sweepClaims, sessions.sweepSessions, sightings.sweepSightings, sweepMails];
   const done = (async () => {
     while (!signal.aborted) {
       parts.refreshKeys();

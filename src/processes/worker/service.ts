@@ -28,11 +28,13 @@ import { createTokenKey } from '../../tokens/calls/key.ts';
 import { createCallClaims, signToken } from '../../tokens/calls/sign.ts';
 import { verifyToken } from '../../tokens/calls/verify.ts';
 import { createAttempt } from '../../webhooks/attempt.ts';
+import { WEBHOOK_PACE } from '../../webhooks/pace.ts';
 import type { TakenEvent } from '../../webhooks/store.ts';
 import { createWebhooks } from '../../webhooks/webhooks.ts';
 import { createAuth } from './auth.ts';
 import { type BusinessService, openBusiness } from './business.ts';
 import { type Jobs, startJobs } from './jobs.ts';
+import { type MailService, openMail } from './mail.ts';
 import { createTelemetry, type Telemetry } from './telemetry.ts';
 
 /** Of each kind, for the metric that shows whether all clients seem to be one. */
@@ -69,6 +71,7 @@ export type Service = {
   onRefused(code: ErrorCode): void;
   /** Undefined where secrets are not served. */
   delivery: Dispatcher<TakenEvent> | undefined;
+  mail: MailService;
   /** Starts delivery and the periodic work. */
   startJobs(): Jobs;
   /** Lets deliveries and calls out end for a short while, then ends them. */
@@ -86,6 +89,7 @@ export function createService(parts: ServiceParts): Service {
   const site = createSite(config, config.HOST, trustOf(config));
   const { delivery, secrets } = createSecretService(parts, egress, telemetry);
   const { ring } = parts;
+  const mail = openMail({ ...parts, telemetry });
   const auth =
     ring && config.SERVICES.includes('auth')
       ? createAuth({
@@ -132,12 +136,14 @@ export function createService(parts: ServiceParts): Service {
     }),
     onRefused: telemetry.refused,
     delivery,
+    mail,
     startJobs() {
       delivery?.start();
-      return startServiceJobs(parts, delivery);
+      mail.delivery?.start();
+      return startServiceJobs(parts, delivery, telemetry);
     },
     async stop(cut) {
-      await delivery?.stop(cut);
+      await Promise.all([delivery?.stop(cut), mail.delivery?.stop(cut)]);
       await egress.close();
       business.close();
     },
@@ -203,6 +209,7 @@ function createDelivery(
   const onError = (err: unknown): void => log.warn({ err }, 'an event was not delivered and will be tried again');
   return createDispatcher({
     store: storage.events,
+    pace: WEBHOOK_PACE,
     attempt: createAttempt({ ring, egress, clock, onError, createClaims: () => claimsFor(config.PROXY_USER) }),
     destinationOf: ({ notify }) => notify.destination,
     clock,
@@ -257,18 +264,23 @@ function createIds({ ring }: ServiceParts): (name: string) => Uint8Array {
 function startServiceJobs(
   { storage, ring, fence, clock, meters, log }: ServiceParts,
   delivery: Service['delivery'],
+  { mailResult }: Telemetry,
 ): Jobs {
   return startJobs({
     secrets: storage.secrets,
     sink: storage.sink,
     sessions: storage.sessions,
     sightings: storage.sightings,
+    mails: storage.mails,
     clock,
     refusedUntil: fence.refusedUntil,
     refreshKeys: () => ring?.refresh(),
     onExpired(count) {
       meters.count('hushbox_secrets_expired_total', '', count);
       delivery?.wake(); // some of them may have an event
+    },
+    onMailsOver(count) {
+      for (let left = count; left > 0; left--) mailResult('given_up');
     },
     onError: (err) => log.warn({ err }, 'a sweep failed and will be tried again'),
   });

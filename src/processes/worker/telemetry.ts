@@ -3,6 +3,7 @@ import { AUTH_OUTCOMES, type AuthOutcome } from '../../business/auth-client.ts';
 import { type Change, CUSTOMER_EVENTS, type CustomerEvent } from '../../business/customers.ts';
 import type { ErrorCode } from '../../errors.ts';
 import type { RequestLog } from '../../http/respond.ts';
+import type { MailFailure } from '../../mail/verdict.ts';
 import { type AuditEvent, createAudit } from '../../ops/audit.ts';
 import { createFailureLog } from '../../ops/failure-log.ts';
 import type { Log } from '../../ops/log.ts';
@@ -24,6 +25,9 @@ export type Telemetry = {
   sessionEvent: OnSessionEvent;
   /** @param ageMs of the event. */
   webhookResult(result: DeliveryResult, ageMs: number): void;
+  /** @param ageMs of the mail; undefined for one that was swept. */
+  mailResult(result: DeliveryResult, ageMs?: number): void;
+  mailFailure(failure: MailFailure): void;
 };
 
 const COUNTER_OF = {
@@ -34,6 +38,9 @@ const COUNTER_OF = {
   wrong_try: 'hushbox_wrong_tries_total',
   tries_exhausted: 'hushbox_exhausted_tries_total',
 } as const satisfies Record<SecretEvent, unknown>;
+
+/** An address that must not be called is none of ours. */
+const MAIL_RESULTS = DELIVERY_RESULTS.filter((result) => result !== 'forbidden');
 
 type SessionEventType = SessionEvent['type'];
 
@@ -63,6 +70,7 @@ export function createTelemetry(meters: Meters, log: Log, isStarting: () => bool
   for (const outcome of AUTH_OUTCOMES) meters.count('hushbox_auth_calls_total', outcome, 0);
   for (const event of CUSTOMER_EVENTS) meters.count('hushbox_customers_changed_total', event, 0);
   for (const result of DELIVERY_RESULTS) meters.count('hushbox_webhook_results_total', result, 0);
+  for (const result of MAIL_RESULTS) meters.count('hushbox_mail_results_total', result, 0);
   for (const [family, label] of Object.values(SESSION_COUNTS)) meters.count(family, label, 0);
   const common = {
     failed: createFailureLog(log, isStarting),
@@ -102,5 +110,25 @@ export function createTelemetry(meters: Meters, log: Log, isStarting: () => bool
       if (result === 'delivered') meters.observe('hushbox_webhook_delay_seconds', '', Math.max(0, ageMs) / 1000);
       if (result === 'given_up') audit('webhook.given_up');
     },
+    mailResult(result, ageMs) {
+      meters.count('hushbox_mail_results_total', result);
+      if (result === 'delivered') meters.observe('hushbox_mail_delay_seconds', '', Math.max(0, ageMs ?? 0) / 1000);
+      if (result === 'given_up') audit('mail.given_up');
+    },
+    mailFailure: createMailFailureLog(log),
+  };
+}
+
+/** How often a failure of the mail server is reported while it stays the same. */
+const MAIL_REPORT_MS = 60_000;
+
+/** An outage is a line a minute, not one for each attempt. */
+function createMailFailureLog(log: Log): (failure: MailFailure) => void {
+  let reported = { what: '', at: Number.NEGATIVE_INFINITY };
+  return (failure) => {
+    const what = JSON.stringify(failure);
+    if (what === reported.what && performance.now() - reported.at < MAIL_REPORT_MS) return;
+    reported = { what, at: performance.now() };
+    log.warn({ mail: failure }, 'the mail server did not accept a mail');
   };
 }

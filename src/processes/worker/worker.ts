@@ -16,10 +16,10 @@ import type { Log } from '../../ops/log.ts';
 import type { Samples } from '../../ops/metrics/families.ts';
 import { measureProcess, measureStores } from '../../ops/metrics/measure.ts';
 import type { Meters } from '../../ops/metrics/meters.ts';
+import type { OutboxStore } from '../../outbox/store.ts';
 import { createKeyRing, type KeyRing } from '../../sealing/key-ring.ts';
 import { openStorage } from '../../storage/open.ts';
 import type { Storage } from '../../storage/storage.ts';
-import type { EventStore } from '../../webhooks/store.ts';
 import type { Addresses } from '../addresses.ts';
 import type { Door } from '../ipc.ts';
 import { connectionLimits, readDescriptorLimit } from './descriptors.ts';
@@ -132,18 +132,28 @@ async function openMeasuredStorage({ config, log, meters, workerNumber, onLost }
     onCommit: (calls) => meters.observe('hushbox_storage_batch_calls', '', calls),
   });
   const storage = measureStores(meters, opened);
-  if (workerNumber === 1) watchWaitingEvents(meters, storage.events); // one worker counts for all
+  // One worker counts for all.
+  if (workerNumber === 1) {
+    watchWaiting(meters, storage.events, ['hushbox_webhook_events_waiting', 'hushbox_webhook_oldest_event_seconds']);
+    watchWaiting(meters, storage.mails, ['hushbox_mails_waiting', 'hushbox_mail_oldest_seconds']);
+  }
   return storage;
 }
 
-function watchWaitingEvents(meters: Meters, events: EventStore): void {
-  let waiting: Awaited<ReturnType<EventStore['countWaiting']>> = { events: 0, oldestAt: undefined };
+type Watched = Parameters<Meters['watch']>[0];
+
+function watchWaiting(
+  meters: Meters,
+  store: Pick<OutboxStore<never>, 'countWaiting'>,
+  [waitingName, oldestName]: readonly [waiting: Watched, oldest: Watched],
+): void {
+  let waiting: Awaited<ReturnType<typeof store.countWaiting>> = { events: 0, oldestAt: undefined };
   const look = async (): Promise<void> => {
-    waiting = await events.countWaiting();
+    waiting = await store.countWaiting();
   };
   void repeat(COUNT_WAITING_MS, () => look().catch(() => {})); // the store's own metrics show failures
-  meters.watch('hushbox_webhook_events_waiting', '', () => waiting.events);
-  meters.watch('hushbox_webhook_oldest_event_seconds', '', () =>
+  meters.watch(waitingName, '', () => waiting.events);
+  meters.watch(oldestName, '', () =>
     waiting.oldestAt === undefined ? 0 : Math.max(0, Date.now() - waiting.oldestAt) / 1000,
   );
 }

@@ -1,7 +1,9 @@
 import type { Collection, Db, Document, IndexDescription } from 'mongodb';
+import type { LinkKind } from '../../auth/accounts/links-store.ts';
 import type { NewAccount } from '../../auth/accounts/store.ts';
 import type { Session } from '../../auth/sessions/store.ts';
 import type { FenceState } from '../../fence/store.ts';
+import type { NewMail } from '../../mail/store.ts';
 import type { Notify } from '../../secrets/store.ts';
 import type { EventType } from '../../webhooks/store.ts';
 
@@ -76,10 +78,28 @@ export type AccountDocument = Omit<NewAccount, 'id'> & {
   sessions: string[];
   /** Only until its creation is finished. */
   removeAt?: Date;
+  /** While it takes another address: that address, and until when no other account may take it. */
+  next?: { email: string; until: number };
 };
 
-/** Which account has an email address. */
-export type AddressDocument = { _id: string; account: string };
+/**
+ * Which account has an email address, or takes it. @param claim another one each time that an account that has the
+ * document takes the address once more, so that whoever found it useless before removes it no longer.
+ */
+export type AddressDocument = { _id: string; account: string; claim?: string };
+
+/** `_id` is the hash of its token, `owner` see `ownerOf`; `removeAt` is when it expires. */
+export type LinkDocument = {
+  _id: Uint8Array;
+  kind: LinkKind;
+  owner: string;
+  email: string;
+  accountVersion?: number;
+  passwordHash?: string;
+  profile?: string;
+  createdAt: number;
+  removeAt: Date;
+};
 
 /** Documents of an older version do not have these. */
 type OfBrowsers = Pick<Session, 'kind' | 'generation' | 'rotatedAt'>;
@@ -96,6 +116,9 @@ export type SessionDocument = Omit<
     /** When it expires. */
     removeAt: Date;
   };
+
+/** A mail that is not delivered yet. */
+export type MailDocument = Omit<NewMail, 'id'> & { _id: Uint8Array; attempts: number; removeAt: Date };
 
 /** `removeAt` is until when it is remembered. */
 export type SightingDocument = { _id: Uint8Array; by: Uint8Array; removeAt: Date };
@@ -166,14 +189,26 @@ export const SESSIONS = kept<SessionDocument>({
   isCounted: false,
 });
 
+export const LINKS = kept<LinkDocument>({
+  name: 'links',
+  indexes: [REMOVE, { name: 'owner', key: { owner: 1, kind: 1, createdAt: -1 } }],
+  isCounted: true,
+});
+
 export const SIGHTINGS = kept<SightingDocument>({ name: 'sightings', indexes: [REMOVE], isCounted: false });
 
 export const SIGNING_KEYS = kept<SigningKeysDocument>({ name: 'signing_keys', indexes: [], isCounted: false });
 
+export const MAILS = kept<MailDocument>({
+  name: 'mails',
+  indexes: [REMOVE, { name: 'due', key: { dueAt: 1 } }],
+  isCounted: true,
+});
+
 /** Every collection: opening, measuring and inspecting walk this list. */
 export const COLLECTIONS: readonly Listed[] = [
   ...[SECRETS, CLIENTS, LIMITS, CLAIMS],
-  ...[ACCOUNTS, ADDRESSES, SESSIONS, SIGHTINGS, CUSTOMERS, SIGNING_KEYS],
+  ...[ACCOUNTS, ADDRESSES, SESSIONS, LINKS, SIGHTINGS, CUSTOMERS, SIGNING_KEYS, MAILS],
 ];
 
 export function fenceIn(database: Db): Collection<FenceDocument> {

@@ -10,7 +10,7 @@ import {
   type FenceStore,
   unmarked,
 } from '../../fence/store.ts';
-import { fenceIn, SESSIONS, SIGNING_KEYS } from './collections.ts';
+import { fenceIn, LINKS, MAILS, SESSIONS, SIGNING_KEYS } from './collections.ts';
 import { DUPLICATE_KEY, hasCode } from './engine/error-codes.ts';
 import { translateFailures } from './engine/unavailable.ts';
 
@@ -72,7 +72,9 @@ export function createFenceRecord(database: () => Db) {
       ended = found.length;
       if (ended > 0) await SESSIONS.in(database()).deleteMany({ _id: { $in: found.map(({ _id }) => _id) } });
     }
+    await MAILS.in(database()).deleteMany({});
     await SIGNING_KEYS.in(database()).deleteMany({});
+    await LINKS.in(database()).deleteMany({});
   }
 
   /** @returns the new state. */

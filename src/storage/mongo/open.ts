@@ -14,6 +14,8 @@ import {
   COLLECTIONS,
   CUSTOMERS,
   LIMITS,
+  LINKS,
+  MAILS,
   SECRETS,
   SESSIONS,
   SIGHTINGS,
@@ -27,6 +29,8 @@ import { translateFailures } from './engine/unavailable.ts';
 import { createMongoEventStore } from './events.ts';
 import { createMongoFenceStore } from './fence.ts';
 import { createMongoLimitStore } from './limits.ts';
+import { createMongoLinkStore } from './links.ts';
+import { createMongoMailStore } from './mails.ts';
 import { createMongoSecretStore } from './secrets.ts';
 import { createMongoSessionStore } from './sessions.ts';
 import { createMongoSightingStore } from './sightings.ts';
@@ -51,6 +55,8 @@ export async function openMongo(
   const secrets = () => SECRETS.in(database());
   const accounts = () => ACCOUNTS.in(database());
   const sessions = () => SESSIONS.in(database());
+  const addresses = () => ADDRESSES.in(database());
+  const links = () => LINKS.in(database());
   const clients = createClients({ clients: () => CLIENTS.in(database()), secrets }, limits);
   const capacity = createCapacity(limits.maxBytes, () => sizeOf(database()));
   const fence = createMongoFenceStore(database);
@@ -77,8 +83,10 @@ export async function openMongo(
     fence,
     sink: createMongoSinkStore(() => CLAIMS.in(database()), capacity),
     customers: createMongoCustomerStore(() => CUSTOMERS.in(database()), capacity),
+    mails: createMongoMailStore(() => MAILS.in(database()), capacity),
     limits: createMongoLimitStore(() => LIMITS.in(database())),
-    accounts: createMongoAccountStore({ accounts, addresses: () => ADDRESSES.in(database()), sessions, capacity }),
+    accounts: createMongoAccountStore({ accounts, addresses, sessions, links, capacity }),
+    links: createMongoLinkStore({ accounts, addresses, sessions, links, capacity }),
     sessions: createMongoSessionStore({ accounts, sessions }),
     sightings: createMongoSightingStore(() => SIGHTINGS.in(database())),
     signingKeys: createMongoSigningKeyStore(() => SIGNING_KEYS.in(database())),

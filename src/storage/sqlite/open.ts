@@ -12,6 +12,8 @@ import { openGroupCommit } from './engine/group-commit.ts';
 import { createReader } from './engine/reader.ts';
 import { createSqliteFenceStore } from './fence/store.ts';
 import { createSqliteLimitStore } from './limits/store.ts';
+import { createSqliteLinkStore } from './links/store.ts';
+import { createSqliteMailStore } from './mails/store.ts';
 import { createSqliteEventStore } from './outbox/store.ts';
 import type { SqliteProcedures } from './procedures.ts';
 import { createSqliteSecretStore } from './secrets/store.ts';
@@ -89,8 +91,10 @@ export async function openSqlite(
     sink: createSqliteSinkStore(commit, reader),
     customers: createSqliteCustomerStore(commit, reader),
     events: createSqliteEventStore(commit, reader),
+    mails: createSqliteMailStore(commit, reader),
     limits: createSqliteLimitStore(commit),
     accounts: createSqliteAccountStore(commit, reader),
+    links: createSqliteLinkStore(commit, reader),
     sessions: createSqliteSessionStore(commit, reader),
     sightings: createSqliteSightingStore(commit, reader),
     signingKeys: createSqliteSigningKeyStore(commit, reader),

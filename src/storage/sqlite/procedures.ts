@@ -4,6 +4,9 @@ import { createAccountProcedures } from './accounts/procedures.ts';
 import { createCustomerProcedures } from './customers/procedures.ts';
 import { createFenceProcedures } from './fence/procedures.ts';
 import { createLimitProcedures, createTakings } from './limits/procedures.ts';
+import { createLinkEnding } from './links/ending.ts';
+import { createLinkProcedures } from './links/procedures.ts';
+import { createMailProcedures } from './mails/procedures.ts';
 import { createEventProcedures, createEventWriter } from './outbox/procedures.ts';
 import { createSecretProcedures } from './secrets/procedures.ts';
 import { createSessionProcedures } from './sessions/procedures.ts';
@@ -19,15 +22,18 @@ export function createProcedures(database: DatabaseSync, limits: StoreLimits) {
   const usage = createUsage(database, limits);
   const takings = createTakings(database);
   const events = createEventWriter(database, usage);
+  const links = createLinkEnding(database, usage);
   return {
     procedures: {
       ...createSecretProcedures({ database, limits, usage, takings, events }),
       ...createEventProcedures(database, usage),
+      ...createMailProcedures(database, usage),
       ...createSinkProcedures(database, usage),
       ...createCustomerProcedures(database, usage),
-      ...createFenceProcedures(database),
+      ...createFenceProcedures(database, usage),
       ...createLimitProcedures(takings),
-      ...createAccountProcedures(database, usage),
+      ...createAccountProcedures(database, usage, links),
+      ...createLinkProcedures(database, usage, links),
       ...createSessionProcedures(database),
       ...createSightingProcedures(database),
       ...createSigningKeyProcedures(database),

@@ -16,7 +16,9 @@
  *
  * A row of `sessions` is a session that was not ended: whatever ends one deletes it. `number` grows with each new session
  * of an account. `sightings` holds what was seen once, see src/auth/sessions/store.ts. `signing_keys` has
- * one row or none, see src/tokens/access/store.ts.
+ * one row or none, see src/tokens/access/store.ts. `mails` holds mail that is not delivered yet, see src/mail/store.ts;
+ * `links` those that were not used or ended, see src/auth/accounts/links-store.ts: one of an account is good only with
+ * the account's version.
  */
 export const MIGRATIONS: readonly string[] = [
   `
@@ -202,5 +204,34 @@ export const MIGRATIONS: readonly string[] = [
     one    INTEGER PRIMARY KEY CHECK (one = 1),
     record BLOB NOT NULL
   ) STRICT;
+  `,
+  `
+  CREATE TABLE mails (
+    id          BLOB PRIMARY KEY,
+    occurred_at INTEGER NOT NULL,
+    due_at      INTEGER NOT NULL,
+    attempts    INTEGER NOT NULL,
+    sealed      BLOB NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE INDEX mails_due ON mails (due_at);
+  CREATE INDEX mails_old ON mails (occurred_at);
+  `,
+  `
+  CREATE TABLE links (
+    number          INTEGER PRIMARY KEY,
+    token_hash      BLOB NOT NULL UNIQUE,
+    kind            TEXT NOT NULL CHECK (kind IN ('activate', 'reset', 'change')),
+    owner           TEXT NOT NULL,
+    email           TEXT NOT NULL,
+    account_version INTEGER,
+    password_hash   TEXT,
+    profile         TEXT,
+    created_at      INTEGER NOT NULL,
+    expires_at      INTEGER NOT NULL
+  ) STRICT;
+
+  CREATE INDEX links_owner ON links (owner, kind);
+  CREATE INDEX links_over ON links (expires_at);
   `,
 ];

@@ -76,6 +76,8 @@ for (const { name, test, place } of ENGINES) {
         refusedUntil: () => 0,
         refreshKeys: () => {},
         onExpired: resolve,
+        mails: server.storage.mails,
+        onMailsOver: () => {},
       };
       const jobs = startJobs({ ...parts, onError: (error) => t.fail(String(error)) });
       t.teardown(() => jobs.stop());

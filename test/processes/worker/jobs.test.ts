@@ -39,10 +39,12 @@ test('a round takes new master keys and sweeps, until nothing is left', async (t
     sink,
     sessions,
     sightings,
+    mails: { sweepMails: async () => 0 },
     clock: () => 0,
     refusedUntil: () => 0,
     refreshKeys: () => void steps.push('keys'),
     onExpired: (count) => void steps.push(`${count} expired`),
+    onMailsOver: () => {},
     onError: (error) => t.fail(String(error)),
   });
   await until('the end of the first round', () => seen.length === 0);

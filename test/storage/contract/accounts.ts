@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
+import type { LinkStore, NewLink } from '../../../src/auth/accounts/links-store.ts';
 import type { Account, AccountStore, NewAccount } from '../../../src/auth/accounts/store.ts';
 import type { NewSession, Session, SessionStore, SightingStore } from '../../../src/auth/sessions/store.ts';
 import type { StoreLimits } from '../../../src/limits/limits.ts';
@@ -11,6 +12,7 @@ import { CREATED_AT, HOUR, MINUTE, type RawRecords } from './world.ts';
 /** An empty storage, open, and ways to look at it from outside. */
 export type AuthWorld = {
   accounts: AccountStore;
+  links: LinkStore;
   sessions: SessionStore;
   sightings: SightingStore;
   storage: Storage;
@@ -43,8 +45,8 @@ export function authTest(engine: Engine, subject: string, isAlone = false): Auth
     test(`${engine.name}: ${subject}: ${title}`, async (t) => {
       const { url, open } = await engine.place(t);
       const storage = await open(limits);
-      const { accounts, sessions, sightings, close } = storage;
-      await run(t, { accounts, sessions, sightings, storage, url, rounds: ROUNDS[engine.name], open, close });
+      const { accounts, links, sessions, sightings, close } = storage;
+      await run(t, { accounts, links, sessions, sightings, storage, url, rounds: ROUNDS[engine.name], open, close });
     });
 }
 
@@ -118,6 +120,35 @@ export function newSession({ id }: Pick<NewAccount, 'id'>, wish: Partial<NewSess
 
 export const MOST = 100;
 
+const DAY = 24 * HOUR;
+
+type Registering = Extract<NewLink, { kind: 'activate' }>;
+type Resetting = Extract<NewLink, { kind: 'reset' }>;
+type Moving = Extract<NewLink, { kind: 'change' }>;
+
+export function newRegistration(wish: Partial<Registering> = {}): Registering {
+  const { email, passwordHash, profile } = newAccount();
+  return { kind: 'activate', email, passwordHash, profile, ...newToken(), ...wish };
+}
+
+/** @param version of the account. */
+export function newReset({ id }: Pick<NewAccount, 'id'>, version = 1, wish: Partial<Resetting> = {}): Resetting {
+  return { kind: 'reset', account: { id, version }, ...newToken(), ...wish };
+}
+
+export function newMove(
+  { id }: Pick<NewAccount, 'id'>,
+  email: string,
+  version = 1,
+  wish: Partial<Moving> = {},
+): Moving {
+  return { kind: 'change', account: { id, version }, email, ...newToken(), ...wish };
+}
+
+function newToken(): Pick<NewLink, 'tokenHash' | 'createdAt' | 'expiresAt'> {
+  return { tokenHash: randomBytes(32), createdAt: NOW, expiresAt: NOW + DAY };
+}
+
 export async function createSession(
   sessions: SessionStore,
   account: Pick<NewAccount, 'id'>,
@@ -146,18 +177,21 @@ export function plainly(session: Session | undefined): Session | undefined {
 
 /** Every verb, on an account and a session that are there. */
 export async function authVerbsOn(
-  storage: Pick<Storage, 'accounts' | 'sessions' | 'sightings'>,
+  storage: Pick<Storage, 'accounts' | 'links' | 'sessions' | 'sightings'>,
 ): Promise<Record<string, () => Promise<unknown>>> {
-  const { accounts, sessions, sightings } = storage;
+  const { accounts, links, sessions, sightings } = storage;
   const account = await createAccount(accounts);
   const session = await createSession(sessions, account);
   return {
     ...named('accounts', {
       create: () => accounts.create(newAccount()),
+      find: () => accounts.find(account.id),
       findByEmail: () => accounts.findByEmail(account.email),
       list: () => accounts.list(undefined, 100),
       rehash: () => accounts.rehash(account.id, account.passwordHash, hashLike()),
       setPassword: () => accounts.setPassword(account.id, hashLike()),
+      changePassword: () => accounts.changePassword({ id: account.id, version: 1 }, session.id, hashLike()),
+      setProfile: () => accounts.setProfile(account.id, account.profile, '{}'),
       setDisabled: () => accounts.setDisabled(account.id, NOW),
       delete: () => accounts.delete(account.id),
     } satisfies Record<keyof AccountStore, unknown>),
@@ -173,6 +207,15 @@ export async function authVerbsOn(
       endAll: () => sessions.endAll(account.id, undefined),
       sweepSessions: () => sessions.sweepSessions(NOW, 100),
     } satisfies Record<keyof SessionStore, unknown>),
+    ...named('links', {
+      addLink: () => links.addLink(newRegistration(), MOST),
+      findLink: () => links.findLink(randomBytes(32), NOW),
+      newestRegistration: () => links.newestRegistration(account.email, NOW),
+      activate: () => links.activate(randomBytes(32), newAccount().id, NOW),
+      resetPassword: () => links.resetPassword(randomBytes(32), hashLike(), NOW),
+      changeEmail: () => links.changeEmail(randomBytes(32), NOW),
+      sweepLinks: () => links.sweepLinks(NOW, 100),
+    } satisfies Record<keyof LinkStore, unknown>),
     ...named('sightings', {
       see: () => sightings.see(randomBytes(32), randomBytes(16), NOW, EXPIRES_AT),
       renew: () => sightings.renew(randomBytes(32), EXPIRES_AT),

@@ -2,18 +2,26 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
+import type { LinkStore } from '../../../src/auth/accounts/links-store.ts';
 import type { AccountStore } from '../../../src/auth/accounts/store.ts';
 import type { SessionStore, SightingStore } from '../../../src/auth/sessions/store.ts';
 import type { CustomerStore } from '../../../src/business/store.ts';
 import { AppError, type ErrorCode } from '../../../src/errors.ts';
 import type { StoreLimits } from '../../../src/limits/limits.ts';
 import type { LimitStore } from '../../../src/limits/store.ts';
+import type { MailStore } from '../../../src/mail/store.ts';
 import type { SecretStore } from '../../../src/secrets/store.ts';
 import type { SinkStore } from '../../../src/sink/store.ts';
 import type { EventStore } from '../../../src/webhooks/store.ts';
 
 /** Some verbs of these have the same names. */
-type NamedStores = { accounts: AccountStore; sessions: SessionStore; sightings: SightingStore };
+type NamedStores = {
+  accounts: AccountStore;
+  links: LinkStore;
+  sessions: SessionStore;
+  sightings: SightingStore;
+  mails: MailStore;
+};
 /** The verbs of these have names of their own. */
 type PlainStores = SecretStore & EventStore & SinkStore & CustomerStore & LimitStore;
 type Stores = PlainStores & NamedStores;
@@ -48,6 +56,7 @@ const VERBS = {
     'sweep',
   ] satisfies (keyof SecretStore)[],
   events: ['takeDue', 'finish', 'postpone', 'hasDue', 'countWaiting'] satisfies (keyof EventStore)[],
+  mails: ['add', 'takeDue', 'finish', 'postpone', 'hasDue', 'countWaiting', 'sweepMails'] satisfies (keyof MailStore)[],
   sink: ['keepClaims', 'listClaims', 'sweepClaims'] satisfies (keyof SinkStore)[],
   customers: [
     'createCustomer',
@@ -59,13 +68,25 @@ const VERBS = {
   limits: ['take', 'giveBack'] satisfies (keyof LimitStore)[],
   accounts: [
     'create',
+    'find',
     'findByEmail',
     'list',
     'rehash',
     'setPassword',
+    'changePassword',
+    'setProfile',
     'setDisabled',
     'delete',
   ] satisfies (keyof AccountStore)[],
+  links: [
+    'addLink',
+    'findLink',
+    'newestRegistration',
+    'activate',
+    'resetPassword',
+    'changeEmail',
+    'sweepLinks',
+  ] satisfies (keyof LinkStore)[],
   sessions: [
     'create',
     'find',
@@ -138,6 +159,9 @@ function callsTo(child: ChildProcess): Stores {
   const verbsOf = (store: StoreName): object =>
     Object.fromEntries(VERBS[store].map((verb) => [verb, (...values: unknown[]) => call(store, verb, values)]));
   const plain = (['secrets', 'events', 'sink', 'customers', 'limits'] as const).map(verbsOf);
-  const named = (['accounts', 'sessions', 'sightings'] as const).map((store) => [store, verbsOf(store)]);
+  const named = (['accounts', 'links', 'sessions', 'sightings', 'mails'] as const).map((store) => [
+    store,
+    verbsOf(store),
+  ]);
   return Object.assign({}, ...plain, Object.fromEntries(named)) as Stores;
 }

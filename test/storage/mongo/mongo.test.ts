@@ -36,6 +36,7 @@ import {
 import { customerStoreContract, customerVerbsOn, newCustomer } from '../customer-store-contract.ts';
 import { fenceStoreContract, fenceVerbsOn } from '../fence-store-contract.ts';
 import { limitStoreContract } from '../limit-store-contract.ts';
+import { mailStoreContract } from '../mail-store-contract.ts';
 import { secretStoreContract } from '../secret-store-contract.ts';
 import { sessionStoreContract } from '../session-store-contract.ts';
 import { sightingStoreContract } from '../sighting-store-contract.ts';
@@ -67,6 +68,7 @@ accountStoreContract(MONGODB, async (url) => {
 sessionStoreContract(MONGODB);
 
 sightingStoreContract(MONGODB);
+mailStoreContract(MONGODB);
 signingKeyStoreContract(MONGODB);
 
 /** What only looks; and what writes nothing when there is nothing to sweep or to arm. */

@@ -4,16 +4,26 @@ import type { GroupCommit } from '../engine/group-commit.ts';
 import type { Reader } from '../engine/reader.ts';
 import type { AccountProcedures } from './procedures.ts';
 
-const COLUMNS = 'id, email, password_hash, role, profile, created_at, version, disabled_at';
+/** In the order of `accountOf`. */
+export const ACCOUNT_COLUMNS = [
+  ...['id', 'email', 'password_hash', 'role', 'profile', 'created_at', 'version', 'disabled_at'],
+] as const;
+const COLUMNS = ACCOUNT_COLUMNS.join();
 
 /** Accounts in SQLite. */
 export function createSqliteAccountStore(commit: GroupCommit<AccountProcedures>, reader: Reader): AccountStore {
+  const byId = reader.prepare(`SELECT ${COLUMNS} FROM accounts WHERE id = ?`);
   const byEmail = reader.prepare(`SELECT ${COLUMNS} FROM accounts WHERE email = ?`);
   const after = reader.prepareList(`SELECT ${COLUMNS} FROM accounts WHERE id > ? ORDER BY id LIMIT ?`);
 
   return {
     create: async ({ id, email, passwordHash, role, profile, createdAt }) =>
       commit.run('createAccount', id, email, passwordHash, role, profile, createdAt),
+
+    async find(id) {
+      const found = await byId(id);
+      return found && accountOf(found);
+    },
 
     async findByEmail(email) {
       const found = await byEmail(email);
@@ -26,13 +36,18 @@ export function createSqliteAccountStore(commit: GroupCommit<AccountProcedures>,
 
     setPassword: async (id, passwordHash) => commit.run('setPassword', id, passwordHash),
 
+    changePassword: async ({ id, version }, sessionId, passwordHash) =>
+      commit.run('changePassword', id, version, sessionId, passwordHash),
+
+    setProfile: async (id, from, to) => commit.run('setProfile', id, from, to),
+
     setDisabled: async (id, disabledAt) => commit.run('setDisabled', id, disabledAt ?? null),
 
-    delete: async (id) => commit.run('deleteAccount', id),
+    delete: async (id, version) => commit.run('deleteAccount', id, version ?? null),
   } satisfies AccountStore;
 }
 
-function accountOf(row: readonly SQLOutputValue[]): Account {
+export function accountOf(row: readonly SQLOutputValue[]): Account {
   const [id, email, passwordHash, role, profile, createdAt, version, disabledAt] = row;
   return {
     id: id as string,

@@ -7,9 +7,15 @@ import {
   type FenceMark,
   type FenceState,
 } from '../../../fence/store.ts';
+import type { Usage } from '../usage.ts';
 
-/** What a restore removes: sessions, and whatever lets somebody in without a password. */
-const ENDED = "'sessions', 'signing_keys'";
+/** What a restore removes: sessions, whatever lets somebody in without a password, and mail that may have been sent. */
+const ENDED = "'sessions', 'signing_keys', 'links', 'mails'";
+/** Those of them that count towards the limit on everything stored, with the length of a row's content. */
+const COUNTED: Readonly<Record<string, string>> = {
+  links: "octet_length(email) + octet_length(coalesce(profile, ''))",
+  mails: 'length(sealed)',
+};
 
 type Row = { database_id: Uint8Array; mark: number; refused_until: number };
 /** The id of a database in hexadecimal, and its mark. */
@@ -19,8 +25,8 @@ export type PackedState = readonly [...PackedMark, refusedUntil: number];
 
 export type FenceProcedures = ReturnType<typeof createFenceProcedures>;
 
-export function createFenceProcedures(database: DatabaseSync) {
-  const record = createFenceRecord(database);
+export function createFenceProcedures(database: DatabaseSync, usage: Usage) {
+  const record = createFenceRecord(database, (contentBytes) => usage.countOther(-1, contentBytes));
   // Not an update: SQLite would skip one that changes nothing.
   const touch = database.prepare('REPLACE INTO fence SELECT one, database_id, mark, refused_until FROM fence');
 
@@ -60,8 +66,11 @@ export function createFenceProcedures(database: DatabaseSync) {
   };
 }
 
-/** The row. To change it needs a transaction around it. */
-export function createFenceRecord(database: DatabaseSync) {
+/**
+ * The row. To change it needs a transaction around it.
+ * @param onRemoved is called for each removed record that counted, with the length of its content.
+ */
+export function createFenceRecord(database: DatabaseSync, onRemoved: (contentBytes: number) => void) {
   const read = database.prepare('SELECT database_id, mark, refused_until FROM fence');
   const write = database.prepare('UPDATE fence SET mark = ?, refused_until = ?');
   const endedTables = database.prepare(`SELECT name FROM sqlite_schema WHERE type = 'table' AND name IN (${ENDED})`);
@@ -72,10 +81,16 @@ export function createFenceRecord(database: DatabaseSync) {
     return { databaseId, mark: row.mark, refusedUntil: row.refused_until };
   }
 
+  function empty(table: string): void {
+    const counted = COUNTED[table];
+    if (counted === undefined) return void database.exec(`DELETE FROM ${table}`);
+    for (const { bytes } of database.prepare(`DELETE FROM ${table} RETURNING ${counted} AS bytes`).all())
+      onRemoved(bytes as number);
+  }
+
   function put(next: FenceState, mustEndSessions: boolean): FenceState {
     // Operators may decide about a file of an older version, which has none.
-    if (mustEndSessions)
-      for (const { name } of endedTables.all() as { name: string }[]) database.exec(`DELETE FROM ${name}`);
+    if (mustEndSessions) for (const { name } of endedTables.all() as { name: string }[]) empty(name);
     write.run(next.mark, next.refusedUntil);
     return next;
   }

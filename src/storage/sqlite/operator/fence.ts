@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { AppError } from '../../../errors.ts';
 import type { FenceControl, FenceState } from '../../../fence/store.ts';
+import { storedBytes } from '../../usage.ts';
 import { resultCode, retryWhileBusy } from '../engine/busy.ts';
 import { refuseSplit } from '../engine/companions.ts';
 import { openExisting } from '../engine/database.ts';
@@ -27,7 +28,7 @@ export async function openSqliteFence(path: string): Promise<FenceControl> {
     async look() {
       return attempt(() => {
         if (!hasFence(database)) return undefined;
-        const state = createFenceRecord(database).look();
+        const state = openRecord(database).look();
         return state.mark > 0 ? state : undefined;
       });
     },
@@ -38,13 +39,20 @@ export async function openSqliteFence(path: string): Promise<FenceControl> {
     },
 
     async decide(decision, now, known) {
-      return attempt(() => inTransaction(database, () => createFenceRecord(database).decide(decision, now, known)));
+      return attempt(() => inTransaction(database, () => openRecord(database).decide(decision, now, known)));
     },
 
     async close() {
       database.close();
     },
   };
+}
+
+/** Outside of the service nothing has the sums in memory. */
+function openRecord(database: DatabaseSync): ReturnType<typeof createFenceRecord> {
+  return createFenceRecord(database, (contentBytes) => {
+    database.prepare('UPDATE stored SET bytes = bytes - ?').run(storedBytes(contentBytes));
+  });
 }
 
 /** A file of the first version has none. */

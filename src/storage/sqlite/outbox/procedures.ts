@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { RECEIPT_MS } from '../../../secrets/store.ts';
 import type { EventType } from '../../../webhooks/store.ts';
 import type { Usage } from '../usage.ts';
+import { createLeases } from './leases.ts';
 
 type Row = {
   id: Uint8Array;
@@ -20,7 +21,7 @@ export type PackedEvent = readonly [
   sealed: Uint8Array,
 ];
 
-const CONTENT_BYTES = 'length(destination) + length(notify) AS bytes';
+const EVENTS = { name: 'events', contentBytes: 'length(destination) + length(notify)' } as const;
 
 /** For the procedures of secrets, in their transaction. */
 export type EventWriter = {
@@ -35,10 +36,7 @@ export function createEventWriter(database: DatabaseSync, usage: Usage): EventWr
   const insert = database.prepare(
     `INSERT INTO events (id, type, occurred_at, due_at, attempts, destination, notify) VALUES (?, ?, ?, ?, 0, ?, ?)`,
   );
-  const deleteOld = database.prepare(
-    `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE occurred_at <= ? ORDER BY occurred_at LIMIT ?)
-     RETURNING ${CONTENT_BYTES}`,
-  );
+  const { removeOld } = createLeases(database, usage, EVENTS);
 
   return {
     write({ id, notify, destination }, type, occurredAt, dueAt) {
@@ -47,25 +45,19 @@ export function createEventWriter(database: DatabaseSync, usage: Usage): EventWr
       usage.countOther(1, notify.length + destination.length);
     },
 
-    giveUp(now, limit) {
-      const gone = deleteOld.all(now - RECEIPT_MS, limit);
-      for (const { bytes } of gone) usage.countOther(-1, bytes as number);
-      return gone.length;
-    },
+    giveUp: (now, limit) => removeOld(now - RECEIPT_MS, limit),
   };
 }
 
 export type EventProcedures = ReturnType<typeof createEventProcedures>;
 
 export function createEventProcedures(database: DatabaseSync, usage: Usage) {
-  const deleteOne = database.prepare(`DELETE FROM events WHERE id = ? RETURNING ${CONTENT_BYTES}`);
+  const leases = createLeases(database, usage, EVENTS);
   const dueDestinations = database.prepare('SELECT id FROM destinations WHERE due_at <= ? ORDER BY due_at LIMIT ?');
   const dueOf = database.prepare(
     `SELECT id, type, occurred_at, attempts, destination, notify FROM events
      WHERE destination = ? AND due_at <= ? ORDER BY due_at LIMIT ?`,
   );
-  const lease = database.prepare('UPDATE events SET due_at = ? WHERE id = ?');
-  const postpone = database.prepare('UPDATE events SET due_at = ?, attempts = ? WHERE id = ? AND due_at = ?');
 
   return {
     /** @param without the destinations to leave out. */
@@ -83,20 +75,16 @@ export function createEventProcedures(database: DatabaseSync, usage: Usage) {
         taken.push(...(dueOf.all(id, now, Math.min(perDestination, limit - taken.length)) as Row[]));
         if (taken.length === limit) break;
       }
-      for (const { id } of taken) lease.run(leaseUntil, id);
+      for (const { id } of taken) leases.lease(id, leaseUntil);
       return taken.map(packEvent);
     },
 
     finish(id: Uint8Array): null {
-      const gone = deleteOne.get(id);
-      if (gone) usage.countOther(-1, gone.bytes as number);
+      leases.finish(id);
       return null;
     },
 
-    /** @returns whether it was held until `lease`. */
-    postpone(id: Uint8Array, heldUntil: number, dueAt: number, attempts: number): boolean {
-      return postpone.run(dueAt, attempts, id, heldUntil).changes === 1;
-    },
+    postpone: leases.postpone,
   };
 }
 

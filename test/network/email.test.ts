@@ -1,5 +1,5 @@
 import test from 'ava';
-import { parseEmail } from '../../../src/auth/accounts/address.ts';
+import { parseEmail } from '../../src/network/email.ts';
 
 const ADDRESSES: readonly [text: string, form: string | undefined][] = [
   ['Some.One@Example.COM', 'some.one@example.com'],
