@@ -19,7 +19,7 @@ addEventListener('pageshow', (event) => {
   if (event.persisted) location.reload();
 });
 
-start();
+void start();
 
 async function start() {
   const me = await askMe();
