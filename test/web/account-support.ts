@@ -25,6 +25,9 @@ export async function startScene(
 export const button = (page: Page, name: string | RegExp): Locator => page.getByRole('button', { name, exact: true });
 export const heading = (page: Page, name: string): Locator => page.getByRole('heading', { name, exact: true });
 export const link = (page: Page, name: string): Locator => page.getByRole('link', { name, exact: true });
+/** The page of the account, once it has come. */
+export const accountOn = (page: Page): Locator =>
+  page.locator('#account').getByRole('heading', { name: 'Your account' });
 /** A field is found as a screen reader does: by its label. */
 export const field = (page: Page, name: string): Locator => page.getByRole('textbox', { name, exact: true });
 
@@ -38,7 +41,7 @@ export async function fillSignIn(page: Page, email = EMAIL, password = PASSWORD)
 export async function signIn(page: Page, base: string, email = EMAIL, password = PASSWORD): Promise<void> {
   await page.goto(`${base}/signin`);
   await fillSignIn(page, email, password);
-  await heading(page, 'Your account').waitFor();
+  await accountOn(page).waitFor();
 }
 
 /** What is written beside a field, and read out with it. */

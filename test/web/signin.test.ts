@@ -4,6 +4,7 @@ import { EMAIL, PASSWORD } from '../auth/sessions/support.ts';
 import { browserTest, decidePosts, openPage } from '../support/browser/browser.ts';
 import { startPassingProxy } from '../support/http/passing-proxy.ts';
 import {
+  accountOn,
   button,
   cookieNames,
   dropAccessToken,
@@ -26,7 +27,7 @@ browserTest('someone signs in, sees who it is on every page, and signs out', asy
   await page.goto(`${server.base}/`);
   await link(page, 'Sign in').click();
   await fillSignIn(page);
-  await heading(page, 'Your account').waitFor();
+  await accountOn(page).waitFor();
   t.deepEqual(await cookieNames(page), COOKIES);
   const paths = ['', 'status', 'nowhere', 'register', 'forgotten', 'reset?token=x', 'signin'];
   for (const path of [...paths, `secrets/${secret_key}`, `receipts/${receipt_key}`]) {
@@ -70,7 +71,7 @@ browserTest(
     t.is(await password.inputValue(), 'a wrong password');
     await password.fill(PASSWORD);
     await page.keyboard.press('Enter');
-    await heading(page, 'Your account').waitFor();
+    await accountOn(page).waitFor();
   },
 );
 
@@ -103,7 +104,7 @@ browserTest('the keyboard alone is enough', async (t) => {
   t.is(await field(page, 'Password').getAttribute('type'), 'text');
   await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');
-  await heading(page, 'Your account').waitFor();
+  await accountOn(page).waitFor();
 });
 
 browserTest('password managers find their fields, and no password that is sent can be seen', async (t) => {
@@ -196,7 +197,7 @@ browserTest('without a network nothing that was typed is lost', async (t) => {
   t.is(await field(page, 'Password').inputValue(), PASSWORD);
   await page.context().setOffline(false);
   await button(page, 'Sign in').click();
-  await heading(page, 'Your account').waitFor();
+  await accountOn(page).waitFor();
 });
 
 browserTest('too many tries, a server that is away, and answers that are not ours are explained', async (t) => {
@@ -226,7 +227,7 @@ browserTest('too many tries, a server that is away, and answers that are not our
     t.is(await field(page, 'Password').inputValue(), PASSWORD);
   }
   await fillSignIn(page);
-  await heading(page, 'Your account').waitFor();
+  await accountOn(page).waitFor();
 });
 
 browserTest('while the answer is on its way the button shows it, and nothing is sent twice', async (t) => {
@@ -248,7 +249,7 @@ browserTest('while the answer is on its way the button shows it, and nothing is 
   await field(page, 'Password').press('Enter');
   t.is(sent, 1);
   letGo();
-  await heading(page, 'Your account').waitFor();
+  await accountOn(page).waitFor();
   t.is(sent, 1);
 });
 
@@ -276,7 +277,7 @@ browserTest('two tabs may renew at the same time, again and again', async (t) =>
   await signIn(page, server.base);
   const other = await page.context().newPage();
   await other.goto(`${server.base}/account`);
-  await heading(other, 'Your account').waitFor();
+  await accountOn(other).waitFor();
   for (let round = 0; round < 10; round++) {
     await dropAccessToken(page);
     const statuses = await Promise.all([page.evaluate(ASK_FIVE_TIMES), other.evaluate(ASK_FIVE_TIMES)]);
@@ -293,7 +294,7 @@ browserTest('a session that has ended elsewhere is over on the page, and leads b
   t.false((await cookieNames(page)).includes('csrftoken'), 'the next page does not ask again');
   await page.getByRole('main').getByRole('link', { name: 'Sign in' }).click();
   await fillSignIn(page);
-  await heading(page, 'Your account').waitFor();
+  await accountOn(page).waitFor();
 });
 
 browserTest('a refresh without an answer signs nobody out', async (t) => {
@@ -305,7 +306,7 @@ browserTest('a refresh without an answer signs nobody out', async (t) => {
   await heading(page, 'Your account cannot be shown').waitFor();
   t.true((await cookieNames(page)).includes('csrftoken'));
   await button(page, 'Try again').click();
-  await heading(page, 'Your account').waitFor();
+  await accountOn(page).waitFor();
 });
 
 browserTest('a page of another website can sign nobody in', async (t) => {
@@ -342,7 +343,7 @@ browserTest('it works behind a proxy that gives the service a path of its own', 
   await page.goto(`${base}/account/`);
   await page.getByRole('main').getByRole('link', { name: 'Sign in' }).click();
   await fillSignIn(page);
-  await heading(page, 'Your account').waitFor();
+  await accountOn(page).waitFor();
   t.is(page.url(), `${base}/account/`);
   await dropAccessToken(page);
   await page.goto(`${base}/`);

@@ -2,7 +2,8 @@
 
 import { ask, root } from './page.js';
 
-const CSRF_COOKIES = ['__Host-csrftoken', 'csrftoken'];
+/** Over HTTPS no other one counts: another host of the same site can have set it. */
+const CSRF_COOKIE = location.protocol === 'https:' ? '__Host-csrftoken' : 'csrftoken';
 /** An answer of our own: nobody is signed in here, or no longer. */
 const SIGNED_OUT = { status: 401, body: { code: 'SIGNED_OUT' }, retryAfterSeconds: 0 };
 
@@ -13,7 +14,7 @@ let refreshing;
 
 /** Whether somebody is signed in, as far as the browser knows. */
 export function isSignedIn() {
-  return readCsrfCookie() !== undefined;
+  return readCsrfToken() !== undefined;
 }
 
 /**
@@ -27,14 +28,14 @@ export async function askSignedIn(method, path, json) {
   if (!isSignedIn()) return SIGNED_OUT;
   const first = await send(method, path, json);
   if (!isRefused(first)) return first;
-  const used = readCsrfCookie();
+  const used = readCsrfToken();
   refreshing ??= send('POST', 'api/v1/login/refresh/').finally(() => {
     refreshing = undefined;
   });
   const renewed = await refreshing;
   const last = renewed.status === 200 ? await send(method, path, json) : renewed;
   if (!isRefused(last)) return last;
-  if (readCsrfCookie()?.value === used?.value) forget(); // otherwise another tab has just signed in
+  if (readCsrfToken() === used) forget(); // otherwise another tab has just signed in
   return SIGNED_OUT;
 }
 
@@ -56,10 +57,9 @@ export async function signOut() {
 
 /** The browser no longer counts as signed in. The other cookies are of no use by then. */
 export function forget() {
-  const found = readCsrfCookie();
   const secure = location.protocol === 'https:' ? '; Secure' : '';
   // biome-ignore lint/suspicious/noDocumentCookie: the Cookie Store API is missing over plain HTTP and in Safari before 18.4
-  if (found) document.cookie = `${found.name}=; Path=/; Max-Age=0; SameSite=Strict${secure}`;
+  document.cookie = `${CSRF_COOKIE}=; Path=/; Max-Age=0; SameSite=Strict${secure}`;
 }
 
 /**
@@ -76,15 +76,13 @@ function isRefused({ status, body }) {
  * @param {object} [json]
  */
 function send(method, path, json) {
-  const csrfToken = readCsrfCookie()?.value;
+  const csrfToken = readCsrfToken();
   const headers = csrfToken === undefined ? {} : { 'x-csrftoken': csrfToken };
   return ask(method, new URL(path, root), json ? { json, headers } : { headers });
 }
 
-function readCsrfCookie() {
-  const pairs = document.cookie.split('; ').map((pair) => {
-    const at = pair.indexOf('=');
-    return { name: pair.slice(0, at), value: pair.slice(at + 1) };
-  });
-  return CSRF_COOKIES.map((name) => pairs.find((pair) => pair.name === name && pair.value !== '')).find(Boolean);
+/** @returns {string | undefined} the same as long as the session lives */
+function readCsrfToken() {
+  const pair = document.cookie.split('; ').find((pair) => pair.startsWith(`${CSRF_COOKIE}=`));
+  return pair?.slice(CSRF_COOKIE.length + 1) || undefined;
 }

@@ -13,13 +13,15 @@ export type PassingProxyOptions = {
   port: number;
   /** A path that the service has behind this proxy alone. */
   prefix?: string;
+  /** Where it listens; default: on a free port. */
+  listenPort?: number;
   tls?: { key: string; cert: string };
   changeHeaders?: (headers: IncomingHttpHeaders) => IncomingHttpHeaders;
 };
 
 /** A proxy of somebody else before the service. It ends with the test. @returns its port. */
 export async function startPassingProxy(t: ExecutionContext, options: PassingProxyOptions): Promise<number> {
-  const { port, prefix = '', tls, changeHeaders = (headers) => headers } = options;
+  const { port, prefix = '', tls, listenPort = 0, changeHeaders = (headers) => headers } = options;
   const proxy: Server = tls ? createTlsServer(tls) : createPlainServer();
   proxy.on('request', (incoming, outgoing) => {
     const { method, url = '/' } = incoming;
@@ -31,7 +33,7 @@ export async function startPassingProxy(t: ExecutionContext, options: PassingPro
     forwarded.on('error', () => outgoing.destroy());
     incoming.pipe(forwarded);
   });
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => proxy.listen(listenPort, '127.0.0.1', resolve));
   t.teardown(() => proxy.close().closeAllConnections());
   return (proxy.address() as AddressInfo).port;
 }
