@@ -160,9 +160,10 @@ async function middleOf({ port }: Service, [header = '']: readonly string[], cou
     (await fetch(`http://127.0.0.1:${port}/customers?${query}`, { headers: { token } })).json() as Promise<
       { id: string }[]
     >;
+  const step = Math.min(count / 2, 1_000); // further than the middle of few, the pages would be empty
   let after = '';
-  for (let passed = 0; passed < Math.min(count / 2, 100_000); passed += 1_000) {
-    after = (await ask(`limit=1000${after && `&after=${after}`}`)).at(-1)?.id ?? after;
+  for (let passed = 0; passed < Math.min(count / 2, 100_000); passed += step) {
+    after = (await ask(`limit=${step}${after && `&after=${after}`}`)).at(-1)?.id ?? after;
   }
   return after;
 }

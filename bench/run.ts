@@ -137,7 +137,7 @@ async function comparePhrases(): Promise<void> {
   }
   sections.push({
     title: 'Create and read, with phrase',
-    note: `Each pair is two argon2id hashes (19 MiB, 2 passes). ${cores} cores, shared by the service and its client; 16 connections, after ${SECONDS} s of pairs without phrase.`,
+    note: `Each pair is two argon2id hashes (19 MiB, 2 passes). ${cores} cores, shared by the service and its client; 16 connections, after ${SECONDS} s of pairs without phrase. Decision 13 (docs/decisions) says what is left of the distance to the target.`,
     rows: [
       { what: `argon2id alone, ${cores} threads`, value: `${whole(median(bare))} hashes/s` },
       { what: 'Hushbox, 2 hashes a pair', value: `${whole(median(ours))} hashes/s` },

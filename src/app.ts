@@ -1,10 +1,18 @@
 import type { IncomingMessage } from 'node:http';
 import Koa from 'koa';
+import { type AccountRouteParts, accountRoutes } from './auth/accounts/routes.ts';
 import { type BrowserRouteParts, browserRoutes } from './auth/sessions/browser-routes.ts';
 import { type SessionRouteParts, sessionRoutes, validationRoute } from './auth/sessions/routes.ts';
 import { type BusinessParts, businessRoutes } from './business/routes.ts';
 import { basic, bearer, requireToken } from './http/bearer.ts';
-import { type Admit, createAdmission, createBaseFinder, createCookieAdmission, type Site } from './http/origin.ts';
+import {
+  type Admit,
+  createAdmission,
+  createBaseFinder,
+  createCookieAdmission,
+  createMailBaseFinder,
+  type Site,
+} from './http/origin.ts';
 import { createResponder, type ErrorPage, type RequestLog } from './http/respond.ts';
 import { createRouting, type Handler, type Route } from './http/routing.ts';
 import { createDocument, type Served } from './openapi.ts';
@@ -18,6 +26,7 @@ import type { Secrets } from './secrets/secrets.ts';
 import { sinkRoutes } from './sink/routes.ts';
 import type { Sink } from './sink/sink.ts';
 import { VERSION } from './version.ts';
+import type { AccountPagesParts } from './web/account-pages.ts';
 import { createWeb } from './web/routes.ts';
 
 export type AppParts = HealthParts & {
@@ -36,7 +45,7 @@ export type AppParts = HealthParts & {
   /** Undefined where that is not served. */
   business: Omit<BusinessParts, 'baseOf'> | undefined;
   /** Log-ins and sessions; undefined where they are not served. */
-  auth: Omit<SessionRouteParts & BrowserRouteParts, 'baseOf' | 'admitCookies'> | undefined;
+  auth: AuthParts | undefined;
   isProduction: boolean;
   readStatus(): Promise<Status>;
   requestLog: RequestLog;
@@ -50,6 +59,11 @@ export function createApp(parts: AppParts): Koa {
   const routing = createRouting(routes, admit);
   return compose((ctx) => forward(ctx) ?? routing(ctx), { ...parts, pageOfNoRoute });
 }
+
+type AuthParts = Omit<
+  SessionRouteParts & BrowserRouteParts & AccountRouteParts & AccountPagesParts,
+  'baseOf' | 'mailBaseOf' | 'admitCookies' | 'activationPage'
+>;
 
 export type InternalAppParts = HealthParts & {
   site: Site;
@@ -109,13 +123,15 @@ export function createRoutes(parts: Omit<AppParts, 'requestLog'>): { routes: Rou
     ? [requireToken(proxyToken, { headers: ['authorization', 'proxy-authorization'] })]
     : [];
   const proxyGuards = proxyToken === undefined ? [] : [requireToken(proxyToken, PROXY_AUTHENTICATION)];
-  const web = createWeb({ limits, publicUrl, needsToken, accounts: auth && { canRegister: true } });
+  const web = createWeb({ limits, publicUrl, needsToken, accounts: auth });
   const baseOf = createBaseFinder(site);
   const admitCookies = createCookieAdmission(site);
+  const ofAccounts = { baseOf, admitCookies, mailBaseOf: createMailBaseFinder(site) };
   const routes = [
     ...(secrets ? secretRoutes({ secrets, limits, guards: createGuards, identify, baseOf, pages: web }) : []),
     ...(auth ? sessionRoutes({ ...auth, baseOf, admitCookies }) : []),
     ...(auth ? browserRoutes({ ...auth, baseOf, admitCookies }) : []),
+    ...(auth ? accountRoutes({ ...auth, ...ofAccounts, activationPage: web.activationPage }) : []),
     ...(sink ? sinkRoutes(sink, sinkGuards) : []),
     ...(sink && proxy ? [proxyRoute({ ...proxy, guards: proxyGuards, receive: sink.receive })] : []),
     ...(secrets ? web.createRoutes : []),

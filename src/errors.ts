@@ -14,6 +14,8 @@ export const ERRORS = {
   FOREIGN_ORIGIN: { status: 403, title: 'Pages of other websites may not send requests to this server' },
   HTTPS_REQUIRED: { status: 403, title: 'This needs HTTPS' },
   DESTINATION_FORBIDDEN: { status: 403, title: 'Requests to this destination are not allowed' },
+  REGISTRATION_OFF: { status: 403, title: 'Nobody can register this address here' },
+  MAIL_OFF: { status: 403, title: 'This server sends no mail' },
   NOTIFY_FORBIDDEN: {
     status: 403,
     title: 'This server does not accept `notify`, because anyone can create secrets on it',
@@ -26,6 +28,7 @@ export const ERRORS = {
   REQUEST_TIMEOUT: { status: 408, title: 'The request took too long to arrive' },
   NOT_WAITING: { status: 409, title: 'This secret is no longer waiting' },
   TOKEN_REPLAYED: { status: 409, title: 'This token was already used' },
+  LINK_GONE: { status: 410, title: 'This link was used before, has expired, or never existed' },
   TOO_LARGE: { status: 413, title: 'The request is too large' },
   UNSUPPORTED_ENCODING: { status: 415, title: 'Compressed request bodies are not supported' },
   EXPECTATION_FAILED: { status: 417, title: 'The only supported expectation is 100-continue' },

@@ -1,3 +1,4 @@
+import { accountsApi } from './auth/accounts/operations.ts';
 import { browserApi } from './auth/sessions/browser-operations.ts';
 import { sessionsApi } from './auth/sessions/operations.ts';
 import { businessApi } from './business/operations.ts';
@@ -38,7 +39,7 @@ export const EVERYTHING: Served = { secrets: true, auth: true, sink: true, proxy
 export function createDocument({ limits, needsToken, publicUrl, served }: ApiOptions) {
   const parts = [
     ...(served.secrets ? [secretsApi(limits, needsToken), webhooksApi] : []),
-    ...(served.auth ? [sessionsApi, browserApi] : []),
+    ...(served.auth ? [sessionsApi, browserApi, accountsApi] : []),
     ...(served.business ? [businessApi] : []),
     ...(served.proxy ? [proxyApi] : []),
     ...(served.sink ? [sinkApi] : []),

@@ -22,6 +22,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'http',
     'keys',
     'limits',
+    'mail',
     'ops',
     'outbox',
     'proxy',
@@ -45,28 +46,30 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'secrets',
     'storage',
     'version',
+    'tokens',
   ],
   setup: ['files', 'keys', 'ops', 'quiet'],
   app: ['auth', 'business', 'http', 'openapi', 'ops', 'proxy', 'secrets', 'sink', 'version', 'web'],
   openapi: ['auth', 'business', 'http', 'ops', 'proxy', 'secrets', 'sink', 'version', 'web', 'webhooks'],
   secrets: ['clock', 'errors', 'http', 'limits', 'sealing'],
   webhooks: ['clock', 'egress', 'errors', 'http', 'outbox', 'sealing', 'tokens'],
-  auth: ['clock', 'errors', 'hashing', 'http', 'limits', 'sealing', 'tokens'],
+  auth: ['clock', 'errors', 'hashing', 'http', 'limits', 'mail', 'network', 'sealing', 'tokens'],
+  mail: ['clock', 'errors', 'network', 'outbox', 'sealing'],
   business: ['clock', 'errors', 'http', 'limits', 'sealing'],
   proxy: ['egress', 'errors', 'http'],
   sink: ['clock', 'errors', 'http', 'limits'],
   web: ['http'],
   ops: ['clock', 'errors', 'http'],
   storage: [
-    ...['auth', 'business', 'clock', 'config', 'errors', 'fence', 'files', 'limits', 'outbox', 'sealing', 'secrets'],
-    ...['sink', 'tokens', 'webhooks'],
+    ...['auth', 'business', 'clock', 'config', 'errors', 'fence', 'files', 'limits', 'mail', 'outbox'],
+    ...['sealing', 'secrets', 'sink', 'tokens', 'webhooks'],
   ],
   outbox: ['clock'],
   fence: ['clock', 'errors', 'files'],
   hashing: ['errors'],
   limits: ['errors', 'sealing'],
   egress: ['errors', 'network'],
-  tokens: ['clock', 'sealing'],
+  tokens: ['clock', 'errors', 'sealing'],
   http: ['errors', 'files', 'network'],
   config: ['keys', 'network'],
   keys: ['files'],
@@ -88,6 +91,7 @@ const HOME_OF_PACKAGE: Readonly<Record<string, RegExp>> = {
   '@koa/router': /^http\/routing\.ts$/,
   '@node-rs/argon2': /^hashing\/argon2\.ts$/,
   koa: /^app\.ts$/,
+  nodemailer: /^mail\/smtp\.ts$/,
   mongodb: /^(storage\/mongo|setup)\//,
   'node:cluster': /^(main|quiet|processes\/primary\/children)\.ts$/,
   'ipaddr.js': /^network\/addresses\.ts$/,
@@ -101,6 +105,7 @@ const RULES = [
   ...[
     'auth',
     'business',
+    'mail',
     'secrets',
     'outbox',
     'tokens',
@@ -163,7 +168,7 @@ function faultsOf(file: File): string[] {
 
 /** What an engine needs of others: each module's port, and what belongs to no module. */
 const KNOWN_TO_STORAGE =
-  /^([a-z]+\/store|auth\/[a-z]+\/store|secrets\/(records|keys|budget)|limits\/limits|sealing\/head|config\/config|files\/[a-z-]+|clock|errors)\.ts$/;
+  /^([a-z]+\/store|(auth|tokens)\/[a-z]+\/store|secrets\/(records|keys|budget)|limits\/limits|sealing\/head|config\/config|files\/[a-z-]+|clock|errors)\.ts$/;
 
 function faultOfOurs(file: File, found: Import): string | undefined {
   if (!found.from.endsWith('.ts')) return 'does not end in .ts';

@@ -50,7 +50,14 @@ const SECRETS_AND_CALLS = ['CREATE_TOKEN', 'CREATES_PER_MINUTE', 'CLIENT_MAX_SEC
 const USELESS: Readonly<Record<string, readonly string[]>> = {
   // Its internal listener is a socket and has to stay one: that is where the others ask.
   auth: [...SECRETS_AND_CALLS, 'AUTH_URL', 'INTERNAL_PORT', 'INTERNAL_HOST', 'INTERNAL_TOKEN'],
-  business: [...SECRETS_AND_CALLS, 'MASTER_KEY', 'SESSION_IDLE_SECONDS', 'SESSION_MAX_SECONDS', 'SINGLE_SESSION'],
+  business: [
+    ...SECRETS_AND_CALLS,
+    'MASTER_KEY',
+    'SESSION_IDLE_SECONDS',
+    'BROWSER_IDLE_SECONDS',
+    'SESSION_MAX_SECONDS',
+    'SINGLE_SESSION',
+  ],
 };
 
 for (const [name, useless] of Object.entries(USELESS)) {

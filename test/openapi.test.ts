@@ -235,6 +235,7 @@ async function* reachSessions(server: TestServer): AsyncGenerator<[name: string,
   yield ['logOut', await request('DELETE', '/logout', undefined, { ...third, ...FOREIGN })];
   yield ['logOut', await request('DELETE', '/logout', undefined, third)];
 
+  yield* reachBrowsers(server);
   const bad = { token: 'bad' };
   for (let left = 301; left > 0; left--) {
     yield ['listSessions', await get('/sessions', bad)];
@@ -245,6 +246,60 @@ async function* reachSessions(server: TestServer): AsyncGenerator<[name: string,
     yield ['endSession', await request('DELETE', '/sessions/x', undefined, bad)];
   }
   for (let left = 20; left > 0; left--) yield ['logIn', await logIn({ username, password: `another ${left}` })];
+  yield* reachRefusedBrowsers(server);
+}
+
+/** The same of browsers, and of tokens that others verify. */
+async function* reachBrowsers(server: TestServer): AsyncGenerator<[name: string, response: Response]> {
+  const { get, post } = server;
+  const [email, password] = ['owner@example.com', 'a password of its owner'];
+  const https = { 'x-forwarded-proto': 'https' };
+  const plain = { 'x-forwarded-host': 'hush.example' };
+  const signInWith = (body: unknown, headers = {}): Promise<Response> =>
+    post('/api/v1/login/', body, { ...https, ...headers });
+
+  const signedIn = await signInWith({ email, password });
+  const cookies = signedIn.headers.getSetCookie().map((header) => header.split(';')[0] ?? '');
+  const [access = '', refresh = '', csrf = ''] = cookies;
+  const browser = { ...https, cookie: cookies.join('; '), 'x-csrftoken': csrf.slice(csrf.indexOf('=') + 1) };
+  yield ['signIn', signedIn];
+  yield ['signIn', await signInWith({ email, password: 'another password' })];
+  yield ['signIn', await signInWith({ email, password }, FOREIGN)];
+  yield ['signIn', await signInWith('x'.repeat(70_000))];
+  yield ['signIn', await signInWith('x', { 'content-encoding': 'gzip' })];
+  yield ['getJwks', await get('/.well-known/jwks.json')];
+  for (const name of ['testSession', 'signOut'] as const) {
+    const path = name === 'signOut' ? '/api/v1/logout' : '/api/v1/test';
+    yield [name, await post(path, undefined, { ...https, cookie: access })];
+    yield [name, await post(path, undefined, https)];
+    yield [name, await post(path, undefined, { ...browser, ...FOREIGN })];
+  }
+  yield ['testSession', await post('/api/v1/test', undefined, browser)];
+  for (const path of ['/data', '/customers', '/sessions']) {
+    const name = { '/data': 'getData', '/customers': 'listCustomers', '/sessions': 'listSessions' }[path] as string;
+    yield [name, await get(path, { ...plain, cookie: access })];
+  }
+  const token = access.slice(access.indexOf('=') + 1);
+  yield ['verifyToken', await post('/api/v1/verify', { token })];
+  yield ['verifyToken', await post('/api/v1/verify', { token: 'x'.repeat(70_000) })];
+  yield ['verifyToken', await post('/api/v1/verify', 'x', { 'content-encoding': 'gzip' })];
+  yield ['verifyToken', await post('/api/v1/verify', { token }, FOREIGN)];
+  yield ['refreshSession', await post('/api/v1/login/refresh', undefined, { ...https, cookie: refresh })];
+  yield ['refreshSession', await post('/api/v1/login/refresh', undefined, { ...plain, cookie: refresh })];
+  for (let left = 301; left > 0; left--) {
+    yield ['refreshSession', await post('/api/v1/login/refresh', undefined, { ...https, cookie: `${refresh}x` })];
+    yield ['verifyToken', await post('/api/v1/verify', { token: 'x' })];
+  }
+  yield ['signOut', await post('/api/v1/logout', undefined, browser)];
+}
+
+/** After so many bad tokens and log-ins that the next one is refused. */
+async function* reachRefusedBrowsers({ post }: TestServer): AsyncGenerator<[name: string, response: Response]> {
+  const https = { 'x-forwarded-proto': 'https' };
+  const bad = { ...https, cookie: '__Host-access_token=x' };
+  yield ['testSession', await post('/api/v1/test', undefined, bad)];
+  yield ['signOut', await post('/api/v1/logout', undefined, bad)];
+  yield ['signIn', await post('/api/v1/login/', { email: 'owner@example.com', password: 'x' }, https)];
 }
 
 const CUSTOMER = { name: 'somebody', dob: '1999-12-31' };

@@ -9,6 +9,7 @@ export type Command =
   | { name: 'demo-data' }
   | { name: 'fence-lift' | 'fence-refuse'; isConfirmed: boolean }
   | { name: 'rotate'; out: string | undefined }
+  | { name: 'rotate-signing-key'; isRevoking: boolean }
   | { name: 'key-status' }
   | { name: 'prune' };
 export type AccountCommand = {
@@ -45,6 +46,7 @@ Run it where the service runs, as the same user: it reads the same environment v
   fence lift             accept secrets again that are refused because the database was restored
   demo-data              make the account and the customers of the demonstration, for trials
   rotate-master-key      make a new master key, and keep the old one for reading
+  rotate-signing-key     make a new key for access tokens; with --revoke, end those of before
   help COMMAND           show the options of a command, with examples
   --version              show the version
 
@@ -135,6 +137,19 @@ Examples:
   hushbox rotate-master-key
   hushbox rotate-master-key --status
 `,
+  'rotate-signing-key': `Usage: hushbox rotate-signing-key [--revoke]
+
+Makes a new key that access tokens are signed with. It is in /.well-known/jwks.json at once and signs after ten minutes,
+when every service that keeps a copy of that list has it; the old one stays until its last token has expired. A running
+service does this by itself once a month. All hosts use the same keys.
+
+  --revoke               remove the old keys now, and sign with the new one: for a key that others may know. Access
+                         tokens of before are refused at once; browsers get new ones without a new sign-in
+
+Examples:
+  hushbox rotate-signing-key
+  hushbox rotate-signing-key --revoke
+`,
 } as const;
 
 const OPTIONS_OF_VERB = {
@@ -153,6 +168,7 @@ const OPTIONS = {
   version: { type: 'boolean' },
   json: { type: 'boolean' },
   out: { type: 'string' },
+  revoke: { type: 'boolean' },
   status: { type: 'boolean' },
   prune: { type: 'boolean' },
   yes: { type: 'boolean' },
@@ -183,6 +199,10 @@ export function parseArguments(args: readonly string[]): Command {
   if (topic === 'demo-data') {
     check(topic, given, [], operands, 0);
     return { name: topic };
+  }
+  if (topic === 'rotate-signing-key') {
+    check(topic, given, ['revoke'], operands, 0);
+    return { name: topic, isRevoking: options.revoke ?? false };
   }
   if (topic === 'fence') return fenceCommand(given, operands, options.yes ?? false);
   check(topic, given, ['out', 'status', 'prune'], operands, 0);

@@ -64,6 +64,8 @@ async function runCommand(command: Command): Promise<Exit> {
   const config = values as Config;
   if (command.name === 'account') return (await import('./operator/account.ts')).runAccount(terminal, config, command);
   if (command.name === 'demo-data') return (await import('./operator/demo.ts')).makeDemoData(terminal, config);
+  if (command.name === 'rotate-signing-key')
+    return (await import('./operator/signing-key.ts')).rotateSigningKey(terminal, config, command);
   if (command.name === 'backup') return (await import('./operator/backup.ts')).backUp(terminal, config, command);
   if (command.name === 'fence-lift') return (await import('./operator/fence.ts')).lift(terminal, config, command);
   if (command.name === 'fence-refuse')

@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import type { z } from 'zod';
 import { whyUnsafe } from '../keys/token-key.ts';
 import { findMisspelt } from './misspelt.ts';
-import { Env, SECRET_BEARING, type SecretBearing, SQLITE_PREFIX, type Values } from './schema.ts';
+import { Env, type Registration, SECRET_BEARING, type SecretBearing, SQLITE_PREFIX, type Values } from './schema.ts';
 
 /** The path of a socket has 107 bytes; the first name of the internal socket takes 19 of them, with the slash. */
 const DATA_DIR_MAX_BYTES = 88;
@@ -17,7 +17,8 @@ const NO_AUTH =
 const LOOPBACK = /^(?:localhost|::1|127(?:\.\d{1,3}){3})$/i;
 
 export type Config = Readonly<
-  Omit<Values, 'DATA_DIR' | 'FENCE_FILE' | 'MASTER_KEY'> & {
+  Omit<Values, 'DATA_DIR' | 'FENCE_FILE' | 'MASTER_KEY' | 'REGISTRATION'> & {
+    REGISTRATION: Registration;
     DATA_DIR: string;
     FENCE_FILE: string;
     /** The key that seals; older ones given with it are in `MASTER_KEY_PREVIOUS`. */
@@ -65,7 +66,7 @@ export function parseEnvironment(env: Readonly<Record<string, string | undefined
   const files = Object.fromEntries([...fromFile].map((name) => [name, resolve(given[`${name}_FILE`] as string)]));
   const complete = { ...refine(values as Partial<Values>), files };
   for (const problem of findInternalProblems(complete, given)) problems.add(problem);
-  for (const problem of findMailProblems(given)) problems.add(problem);
+  for (const problem of findMailProblems(given, complete)) problems.add(problem);
   return { values: Object.freeze(complete), problems: [...problems], warnings: findWarnings(complete, given) };
 }
 
@@ -87,10 +88,14 @@ function findWarnings({ NODE_ENV, HOST = '', SOCKET_DIR, SERVICES }: Partial<Con
 }
 
 /** Mail without a sender or without the base of its links would reach nobody. */
-function findMailProblems(given: Given['given']): string[] {
-  if (given.NODE_ENV !== 'production' || !(given.SMTP_URL || given.SMTP_URL_FILE)) return [];
+function findMailProblems(given: Given['given'], { REGISTRATION }: Partial<Config>): string[] {
+  if (given.NODE_ENV !== 'production') return [];
+  const canMail = !!(given.SMTP_URL || given.SMTP_URL_FILE);
+  const canRegister = REGISTRATION !== undefined && REGISTRATION !== 'off';
+  if (!canMail && !canRegister) return [];
+  const reason = canMail ? 'where SMTP_URL is' : 'where REGISTRATION is not off';
   const missing = ['PUBLIC_URL', 'MAIL_FROM'].filter((name) => !given[name]);
-  return missing.map((name) => `${name} must be set in production where SMTP_URL is`);
+  return [...(canMail ? [] : ['SMTP_URL']), ...missing].map((name) => `${name} must be set in production ${reason}`);
 }
 
 /** Problems of the internal listener that come from two variables together. */
@@ -136,6 +141,7 @@ function refine(values: Partial<Values>): Partial<Config> {
   const previous = others.MASTER_KEY_PREVIOUS;
   return {
     ...others,
+    REGISTRATION: others.REGISTRATION ?? (others.NODE_ENV === 'production' ? 'off' : 'open'),
     ...(dataDir && { DATA_DIR: resolve(dataDir) }),
     ...(fenceFile && { FENCE_FILE: resolve(fenceFile) }),
     ...(current && { MASTER_KEY: current }),

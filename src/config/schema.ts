@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { decodeJwtKey, decodeKey, decodeKeys } from '../keys/formats.ts';
 import { parseRange } from '../network/addresses.ts';
 import { parseAllowList, parseServers } from '../network/allow-list.ts';
+import { parseEmail } from '../network/email.ts';
 import { parseMailAddress, parseSmtpUrl } from '../network/mail-server.ts';
 import { faultOfSqlitePath } from './sqlite-path.ts';
 
@@ -40,6 +41,7 @@ const SERVICES_FORM = `must be a list of ${SERVICES.join(', ')}, separated by co
 const AUTH_URL_FORM = 'must be http://host:port, https://host:port or unix:/path';
 const SMTP_URL_FORM =
   'must be smtp://host:port or smtps://host:port, with or without user:password@ (percent-encoded) before the host';
+const REGISTRATION_FORM = 'must be open, off, or a list of domains, separated by commas';
 const MAIL_FROM_FORM = 'must be an address, or Name <address>';
 export const SQLITE_PREFIX = 'sqlite:';
 /** The path of a socket ends with a zero, which is the 108th byte. */
@@ -212,6 +214,13 @@ export const Env = z.object({
     .enum(['true', 'false'], { error: 'must be true or false' })
     .default('false')
     .describe('`true` lets a log-in end all other sessions of its account'),
+  REGISTRATION: z
+    .string()
+    .transform((text, context) => parseRegistration(text) ?? reject(context, REGISTRATION_FORM))
+    .optional()
+    .describe(
+      'Who can register: `open`, `off`, or a comma-separated list of the domains of addresses that can. Default: `open` in development, `off` in production, where all but `off` needs `SMTP_URL`, `MAIL_FROM` and `PUBLIC_URL`',
+    ),
   SMTP_URL: z
     .string()
     .transform((text, context) => parseSmtpUrl(text) ?? reject(context, SMTP_URL_FORM))
@@ -270,6 +279,17 @@ function parseServices(text: string): Service[] | undefined {
   const names = new Set(text.split(',').map((name) => name.trim()));
   const known = SERVICES.filter((name) => names.has(name));
   return known.length === names.size ? known : undefined;
+}
+
+/** Who can register: the domains of their addresses, in the form of `parseEmail`. */
+export type Registration = 'open' | 'off' | readonly string[];
+
+function parseRegistration(text: string): Registration | undefined {
+  const trimmed = text.trim();
+  if (trimmed === 'open' || trimmed === 'off') return trimmed;
+  const domains = trimmed.split(',').map((name) => parseEmail(`x@${name.trim()}`)?.slice(2));
+  const isList = domains.every((domain) => domain !== undefined && domain !== 'open' && domain !== 'off');
+  return isList ? (domains as string[]) : undefined;
 }
 
 /** Where the service is that knows tokens. */

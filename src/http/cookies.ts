@@ -13,7 +13,12 @@ const HOST_OF_LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 export function cookieModeOf(base: string): 'secure' | 'plain' | 'none' {
   const { protocol, hostname } = new URL(base);
   if (protocol === 'https:') return 'secure';
-  return HOST_OF_LOOPBACK.test(hostname) ? 'plain' : 'none';
+  return isLoopbackName(hostname) ? 'plain' : 'none';
+}
+
+/** @param hostname as a URL has it. */
+export function isLoopbackName(hostname: string): boolean {
+  return HOST_OF_LOOPBACK.test(hostname);
 }
 
 /** The pairs of a `Cookie` header, as they were sent. */

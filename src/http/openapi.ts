@@ -257,9 +257,12 @@ function describeAnswer({ answer, isPageToo, asText, links }: Operation, toSchem
 
 /** The operation's own errors by status, and references to those that any request can get. */
 function describeErrorAnswers(operation: Operation, toSchema: Converter): DescribedOperation['responses'] {
-  const { method, body, errors, errorMembers = {}, isPageToo, asText } = operation;
-  const ofMethod = method === 'GET' ? [] : (['FOREIGN_ORIGIN'] as const);
-  const codes = ['INVALID_REQUEST', ...ofMethod, ...(body ? BODY_ERRORS : []), ...errors] as const;
+  const { method, body, security, errors, errorMembers = {}, isPageToo, asText } = operation;
+  const isChange = method !== 'GET';
+  const takesCookies = security?.includes('sessionCookie') === true;
+  const ofMethod = isChange ? (['FOREIGN_ORIGIN'] as const) : [];
+  const ofCookies = takesCookies ? (['HTTPS_REQUIRED', ...(isChange ? (['CSRF_FAILED'] as const) : [])] as const) : [];
+  const codes = ['INVALID_REQUEST', ...ofMethod, ...ofCookies, ...(body ? BODY_ERRORS : []), ...errors] as const;
   const byStatus = Map.groupBy(codes, (code) => ERRORS[code].status);
   const own = [...byStatus].map(([status, codes]): [number, Answer] => {
     const answer = describeErrors(codes, errorMembers, toSchema);

@@ -78,7 +78,7 @@ export type Operation<
 };
 
 type SuccessAnswer<T extends z.ZodType> = {
-  status: 200 | 201 | 204;
+  status: 200 | 201 | 202 | 204;
   description: string;
   /** Of JSON. */
   schema?: T;
@@ -88,7 +88,7 @@ type SuccessAnswer<T extends z.ZodType> = {
 };
 
 export function json<T extends z.ZodType>(
-  status: 200 | 201,
+  status: 200 | 201 | 202,
   description: string,
   schema: T,
   example: z.input<T>,

@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import type { Context } from 'koa';
 import { AppError } from '../errors.ts';
 import { isUnspecified } from '../network/addresses.ts';
+import { isLoopbackName } from './cookies.ts';
 import { addHeaders, varyOn } from './respond.ts';
 import { HOST } from './server.ts';
 
@@ -130,6 +131,20 @@ export function createBaseFinder({ publicUrl, isProxy }: Site): (request: Incomi
     const [name] = isForwarded ? forwarded(request, 'x-forwarded-host') : [];
     const host = name !== undefined && HOST.test(name) ? name : (request.headers.host ?? ownHost(request));
     return `${scheme?.toLowerCase() === 'https' ? 'https' : 'http'}://${host}`;
+  };
+}
+
+/**
+ * The base of links that somebody else gets in a mail: `PUBLIC_URL`, or an address of this server. Without `PUBLIC_URL`,
+ * what the client wrote into `Host` counts only if it names this machine: another name could be a trap.
+ */
+export function createMailBaseFinder(site: Site): (request: IncomingMessage) => string {
+  const baseOf = createBaseFinder(site);
+  const publicBase = site.publicUrl === undefined ? undefined : new URL(site.publicUrl).href.replace(/\/$/, ''); // in ASCII
+  return (request) => {
+    if (publicBase !== undefined) return publicBase;
+    const base = baseOf(request);
+    return isLoopbackName(URL.parse(base)?.hostname ?? '') ? base : `http://${ownHost(request)}`;
   };
 }
 

@@ -42,9 +42,11 @@ function shapeAt(schema: z.ZodObject, path: readonly PropertyKey[]): Record<stri
   return shape;
 }
 
-/** The object inside of optional and transform. */
+type Wrapper = { def: { type: string; innerType?: unknown; in?: Wrapper; out?: unknown } };
+
+/** The object inside of optional, transform and preprocess. */
 function unwrap(type: unknown): z.ZodObject {
-  const { def } = type as { def: { innerType?: unknown; in?: unknown } };
-  const inner = def.innerType ?? def.in;
+  const { def } = type as Wrapper;
+  const inner = def.innerType ?? (def.in?.def.type === 'transform' ? def.out : def.in);
   return inner ? unwrap(inner) : (type as z.ZodObject);
 }

@@ -1,4 +1,5 @@
-import { type Mailer, refuseUnfit } from './mailer.ts';
+import type { Mailer } from './mailer.ts';
+import { refuseUnfit } from './outbox.ts';
 
 /** Without a mail server, in development: hands the link to the person at the terminal. */
 export function createPrinter(print: (line: string) => void): Mailer {

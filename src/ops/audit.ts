@@ -2,12 +2,18 @@ import type { Log } from './log.ts';
 
 /** Events that an operator may have to account for. */
 export type AuditEvent =
+  | 'account.activated'
+  | 'account.deleted'
+  | 'account.registered'
   | 'customer.created'
   | 'customer.deleted'
   | 'customer.updated'
+  | 'email.changed'
   | 'fence.lifted'
   | 'login.refused'
   | 'mail.given_up'
+  | 'password.changed'
+  | 'password.reset'
   | 'secret.burned'
   | 'secret.tries_exhausted'
   | 'session.created'

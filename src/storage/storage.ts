@@ -40,6 +40,8 @@ export type StorageAddress = Pick<Config, 'sqlitePath' | 'STORAGE_URL'>;
 export type Records = SecretRecords & {
   /** What the fence has stored; undefined where nothing was ever marked. */
   findMark(): Promise<FenceState | undefined>;
+  /** The record of the signing keys, see src/tokens/access/store.ts. */
+  readSigningKeys(): Promise<Uint8Array | undefined>;
   close(): Promise<void>;
 };
 

@@ -6,6 +6,7 @@ import type { Page } from '../http/page.ts';
 import type { ErrorPage } from '../http/respond.ts';
 import type { Route } from '../http/routing.ts';
 import { type AccountPagesParts, accountOperations, accountRoutes } from './account-pages.ts';
+import { type ActivationPage, createActivationPage } from './activation-page.ts';
 import { createPageOf, HTML, readPageFile, readTemplate, send } from './show.ts';
 import { fill, type Values } from './template.ts';
 
@@ -53,6 +54,7 @@ export type Web = {
   createRoutes: Route[];
   /** Sign in, register, and what belongs to an account. */
   accountRoutes: Route[];
+  activationPage: ActivationPage;
   /** The files that pages load. */
   assetRoutes: Route[];
   /** For a browser that opens a link: asks before it reads, or says why there is nothing to read. */
@@ -122,6 +124,7 @@ export function createWeb({ limits, publicUrl, needsToken, accounts }: WebParts)
   return {
     createRoutes: [showCreatePage],
     accountRoutes: accounts ? accountRoutes(accounts, fixed) : [],
+    activationPage: createActivationPage({ ...fixed, canRegister: accounts?.canRegister === true }),
     assetRoutes: assetRoutes(),
     secretPage: {
       show: (ctx, found) => show.secret(ctx, valuesOf(found)),

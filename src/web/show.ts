@@ -11,23 +11,32 @@ const CONTENT_SECURITY_POLICY = [
   "img-src 'self'",
   "connect-src 'self'",
   "base-uri 'none'",
-  "form-action 'none'", // a form sent before our script runs would put what was typed into an address
   "frame-ancestors 'none'",
   "require-trusted-types-for 'script'", // the browser itself refuses text as HTML
   "trusted-types 'none'",
 ].join('; ');
 
+/** A form sent before our script runs would put what was typed into an address. */
+const NO_FORMS = "form-action 'none'";
+
 /** Answers with a page, or with a file that pages load. */
-export function send(ctx: Context, type: string, content: string | Buffer): undefined {
-  ctx.set('content-security-policy', CONTENT_SECURITY_POLICY);
+export function send(ctx: Context, type: string, content: string | Buffer, forms = NO_FORMS): undefined {
+  ctx.set('content-security-policy', `${CONTENT_SECURITY_POLICY}; ${forms}`);
   ctx.set('content-type', type);
   ctx.body = content;
 }
 
-/** @param fixed what is the same for every request. */
-export function createPageOf(name: string, fixed: Values): (ctx: Context, values?: Values) => undefined {
+/**
+ * @param fixed what is the same for every request.
+ * @param forms the policy for forms that the browser itself sends.
+ */
+export function createPageOf(
+  name: string,
+  fixed: Values,
+  forms?: string,
+): (ctx: Context, values?: Values) => undefined {
   const template = readTemplate(name);
-  return (ctx, values = {}) => send(ctx, HTML, fill(template, { root: rootOf(ctx), ...fixed, ...values }));
+  return (ctx, values = {}) => send(ctx, HTML, fill(template, { root: rootOf(ctx), ...fixed, ...values }), forms);
 }
 
 /** Relative, so that pages also work behind a proxy that serves them under a path of its own. */

@@ -13,7 +13,7 @@ import { readFenceFile, writeFenceFile } from '../../src/fence/file.ts';
 import type { FenceDecision, FenceState } from '../../src/fence/store.ts';
 import { openFence, openStorage } from '../../src/storage/open.ts';
 import type { Storage } from '../../src/storage/storage.ts';
-import { createAccount, createSession, NOW } from '../storage/contract/accounts.ts';
+import { createAccount, createSession, MOST, NOW, newRegistration, newReset } from '../storage/contract/accounts.ts';
 import { createTraced } from '../storage/contract/world.ts';
 import { startMongoProxy } from '../storage/mongo/mongo-proxy.ts';
 import { createTestClock, type TestClock } from '../support/http/server.ts';
@@ -429,6 +429,8 @@ for (const engine of ENGINES) {
       await createSession(first.storage.sessions, account),
       await createSession(first.storage.sessions, account),
     ];
+    const [activation, reset] = [newRegistration(), newReset(account)];
+    for (const link of [activation, reset]) await first.storage.links.addLink(link, MOST);
     const putBack = await copyDatabase(t, world.place.url);
     t.true(await first.storage.sessions.end(ended));
     world.clock.advance({ minutes: 1 });
@@ -437,10 +439,14 @@ for (const engine of ENGINES) {
     await putBack();
 
     const { fence, storage } = await world.open();
-    const { accounts, sessions } = storage;
+    const { accounts, links, sessions } = storage;
     t.truthy(await sessions.find(ended.credentialHash, NOW), 'there again, so that the test can see it');
+    t.truthy(await links.findLink(activation.tokenHash, NOW));
     await fence.beat();
     const areGone = async (): Promise<void> => {
+      for (const { tokenHash } of [activation, reset]) t.is(await links.findLink(tokenHash, NOW), undefined);
+      t.is(await links.activate(activation.tokenHash, account.id, NOW), undefined);
+      t.false(await links.resetPassword(reset.tokenHash, account.passwordHash, NOW));
       for (const { credentialHash } of [ended, kept]) t.is(await sessions.find(credentialHash, NOW), undefined);
     };
     await areGone();

@@ -159,8 +159,6 @@ withNginx('the log has the pattern of every path that the program serves', async
   const nginx = await startNginx(t, { sockets, workers: 1 });
   for (const pattern of PATTERNS) await send(nginx.base, pattern.replace(/:\w+/, KEY));
   await until('the last line', () => nginx.requests().length >= PATTERNS.length); // it is written after the answer
-  t.deepEqual(
-    nginx.requests().map(({ route }) => route),
-    PATTERNS,
-  );
+  const routes = nginx.requests().map(({ route }) => route);
+  t.deepEqual(routes.sort(), PATTERNS.toSorted()); // each worker of nginx writes its own lines
 });

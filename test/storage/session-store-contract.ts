@@ -38,6 +38,7 @@ async function isOver(sessions: SessionStore, session: NewSession, now = NOW): P
   const list = await sessions.list(session.accountId, now);
   const changes = [
     await sessions.extend(session, now, EXPIRES_AT),
+    await sessions.rotate(session, 0, now, EXPIRES_AT),
     await sessions.offerCookie(session, randomBytes(32), now),
   ];
   return !found && !list.some(({ id }) => id === session.id) && !changes.includes(true);
@@ -123,6 +124,29 @@ function lifeContract(test: AuthTest): void {
     const other = await createAccount(accounts);
     t.false(await sessions.extend({ id: session.id, accountId: other.id }, NOW, EXPIRES_AT));
     t.false(await sessions.extend({ id: newAccount().id, accountId: account.id }, NOW, EXPIRES_AT));
+  });
+
+  test('a generation of refresh tokens is followed by one other, once, while the session lives', async (t, world) => {
+    const { accounts, sessions } = world;
+    const account = await createAccount(accounts);
+    const session = await createSession(sessions, account, { kind: 'browser' });
+    t.true(await sessions.rotate(session, 0, NOW + 1, EXPIRES_AT + 1));
+    const first = { generation: 1, rotatedAt: NOW + 1, usedAt: NOW + 1, expiresAt: EXPIRES_AT + 1, refreshes: 1 };
+    t.deepEqual(await sessions.find(session.credentialHash, NOW), asLiving(session, account, first));
+    for (const from of [0, 2, -1]) t.false(await sessions.rotate(session, from, NOW + 2, EXPIRES_AT));
+    t.deepEqual(await sessions.find(session.credentialHash, NOW), asLiving(session, account, first));
+    t.true(await sessions.extend(session, NOW + 3, EXPIRES_AT));
+    const extended = { ...first, usedAt: NOW + 3, expiresAt: EXPIRES_AT, refreshes: 2 };
+    t.deepEqual(await sessions.find(session.credentialHash, NOW), asLiving(session, account, extended));
+    t.false(await sessions.rotate(session, 1, EXPIRES_AT, EXPIRES_AT + MINUTE));
+    t.true(await sessions.rotate(session, 1, EXPIRES_AT - 1, ENDS_AT + 1));
+    t.like(await sessions.find(session.credentialHash, NOW), { generation: 2, expiresAt: ENDS_AT });
+    const won = await times(20, () => sessions.rotate(session, 2, NOW, EXPIRES_AT));
+    t.is(countOf(won, true), 1);
+    const other = await createAccount(accounts);
+    t.false(await sessions.rotate({ id: session.id, accountId: other.id }, 3, NOW, EXPIRES_AT));
+    await sessions.end(session);
+    t.true(await isOver(sessions, session));
   });
 
   test('of an account the newest stay; those that have expired take no place', async (t, { accounts, sessions }) => {
@@ -264,6 +288,30 @@ function raceContract(test: AuthTest): void {
       }
     });
     t.deepEqual(await one.list(account.id, NOW), []);
+  });
+
+  test('log-out and rotations: one successor at most, and what has ended never lives again', async (t, world) => {
+    const [one, other] = [world.sessions, (await world.open()).sessions];
+    const account = await createAccount(world.accounts);
+    let rotated = 0;
+    await inRounds(world.rounds, async (round) => {
+      const session = newSession(account, { kind: 'browser' });
+      if (!(await one.create(session, MOST))) return t.fail();
+      const [isEnded, ...wins] = await raceOf<[boolean, boolean, boolean, boolean]>(
+        round,
+        () => one.end(session),
+        () => one.rotate(session, 0, NOW, EXPIRES_AT),
+        () => other.rotate(session, 0, NOW, EXPIRES_AT),
+        () => other.extend(session, NOW, EXPIRES_AT),
+      );
+      const winners = Number(wins[0]) + Number(wins[1]);
+      rotated += winners;
+      const late = [await one.rotate(session, 0, NOW, ENDS_AT), await other.rotate(session, 1, NOW, ENDS_AT)];
+      const found = [await one.find(session.credentialHash, NOW), await other.find(session.credentialHash, NOW)];
+      if (!isEnded || winners > 1 || late.includes(true) || found.some(Boolean)) t.fail(`round ${round}`);
+    });
+    t.log(`${rotated} of ${world.rounds} were rotated before`);
+    t.pass();
   });
 
   const changes = {

@@ -16,9 +16,6 @@ export async function startScene(
 ): Promise<Scene> {
   const server = await startAuth(t, SQLITE, env);
   const page = await openPage(t, [server.base], view);
-  if ((await server.get('/api/v1/me')).status === 404) {
-    await page.context().route('**/api/v1/me/', (route) => route.fulfill({ json: { email: EMAIL, profile: {} } })); // STUB
-  }
   return { server, page };
 }
 

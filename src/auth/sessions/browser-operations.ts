@@ -37,7 +37,7 @@ export const signIn = operation('signIn', 'POST', '/api/v1/login', {
     isFormToo: true,
   },
   answer: json(200, 'Who signed in.', User, EXAMPLE_USER),
-  errors: ['INVALID_CREDENTIALS', 'FOREIGN_ORIGIN', 'HTTPS_REQUIRED', 'RATE_LIMITED', 'BUSY', 'STORAGE_UNAVAILABLE'],
+  errors: ['INVALID_CREDENTIALS', 'HTTPS_REQUIRED', 'RATE_LIMITED', 'BUSY', 'STORAGE_UNAVAILABLE'],
 });
 
 export const refreshSession = operation('refreshSession', 'POST', '/api/v1/login/refresh', {

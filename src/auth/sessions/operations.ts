@@ -45,15 +45,7 @@ const SessionItem = z
   .meta({ id: 'Session' });
 
 /** What a request that needs a session can be refused with. */
-export const UNAUTHORISED = [
-  'UNAUTHORIZED',
-  'REPLAY_DETECTED',
-  'CSRF_FAILED',
-  'FOREIGN_ORIGIN',
-  'HTTPS_REQUIRED',
-  'RATE_LIMITED',
-  'STORAGE_UNAVAILABLE',
-] as const;
+export const UNAUTHORISED = ['UNAUTHORIZED', 'REPLAY_DETECTED', 'RATE_LIMITED', 'STORAGE_UNAVAILABLE'] as const;
 
 export const logIn = operation('logIn', 'POST', '/login', {
   summary: 'Log in',

@@ -6,9 +6,10 @@ import { formatInstant } from '../../http/instant.ts';
 import { route } from '../../http/operation.ts';
 import { addHeaders } from '../../http/respond.ts';
 import type { Route } from '../../http/routing.ts';
+import type { Networks } from '../accounts/password-check.ts';
 import type { AuthenticateParts } from './authenticate.ts';
 import { createAuthenticate, urlOf } from './authenticate.ts';
-import type { LogIn, Networks } from './log-in.ts';
+import type { LogIn } from './log-in.ts';
 import { bindSession, endOtherSessions, endSession, listSessions, logIn, logOut, validateToken } from './operations.ts';
 import type { Sessions } from './sessions.ts';
 

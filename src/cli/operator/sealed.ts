@@ -1,7 +1,9 @@
 import { masterKeyIdIn } from '../../sealing/head.ts';
 import { masterKeyIdOf } from '../../sealing/key-ring.ts';
 import { REREAD_MS } from '../../secrets/reading.ts';
-import type { SealedRecord, SecretRecords } from '../../secrets/records.ts';
+import type { SealedRecord } from '../../secrets/records.ts';
+import type { Records } from '../../storage/storage.ts';
+import { masterKeysIn } from '../../tokens/access/signing-keys.ts';
 import { count, instant } from '../terminal.ts';
 
 const PAGE = 500;
@@ -12,6 +14,8 @@ export type Sealed = {
   copies: number;
   /** Webhooks and events that are not delivered yet. */
   notifying: number;
+  /** A running service seals them again soon after the master key was replaced. */
+  signingKeys: number;
   /** From then on nothing sealed with the key can be read, not even the copy of a read at the last instant. */
   neededUntil: number;
 };
@@ -24,11 +28,20 @@ export type SealedCount = {
   isComplete: boolean;
 };
 
-/** Counts secrets that can still be read and webhooks that can still be delivered, for at most `patienceMs`. */
-export async function countSealed(records: SecretRecords, now: number, patienceMs: number): Promise<SealedCount> {
+/**
+ * Counts secrets that can still be read, webhooks that can still be delivered and signing keys, for at most `patienceMs`.
+ */
+export async function countSealed(
+  records: Omit<Records, 'findMark' | 'close'>,
+  now: number,
+  patienceMs: number,
+): Promise<SealedCount> {
   const deadline = performance.now() + patienceMs;
   const byKey = new Map<string, Sealed>();
   let newestAt: number | undefined;
+  const signingKeys = await records.readSigningKeys();
+  for (const fingerprint of signingKeys ? masterKeysIn(signingKeys) : [])
+    sealedUnder(byKey, fingerprint).signingKeys += 1;
   // Webhooks last: if a secret ends meanwhile, its event is still found.
   for (const list of [records.listSealed, records.listNotifying]) {
     let after: Uint8Array | undefined;
@@ -47,10 +60,15 @@ export async function countSealed(records: SecretRecords, now: number, patienceM
 
 function add(byKey: Map<string, Sealed>, { state, visibleUntil, envelopeHead }: SealedRecord): void {
   const fingerprint = masterKeyIdIn(envelopeHead)?.toString('hex') ?? 'of an unknown format';
-  const sealed = byKey.get(fingerprint) ?? { waiting: 0, copies: 0, notifying: 0, neededUntil: 0 };
+  const sealed = sealedUnder(byKey, fingerprint);
   sealed[COUNTED_AS[state]] += 1;
   sealed.neededUntil = Math.max(sealed.neededUntil, visibleUntil + (state === 'waiting' ? REREAD_MS : 0));
+}
+
+function sealedUnder(byKey: Map<string, Sealed>, fingerprint: string): Sealed {
+  const sealed = byKey.get(fingerprint) ?? { waiting: 0, copies: 0, notifying: 0, signingKeys: 0, neededUntil: 0 };
   byKey.set(fingerprint, sealed);
+  return sealed;
 }
 
 const COUNTED_AS = { waiting: 'waiting', copy: 'copies', notifying: 'notifying' } as const;
@@ -61,11 +79,16 @@ export function fingerprintsOf(keys: readonly Buffer[]): string[] {
 
 export function describeSealed(sealed: Sealed | undefined): string {
   if (!sealed) return 'nothing is sealed with it';
-  const { waiting, copies, notifying, neededUntil } = sealed;
+  const { waiting, copies, notifying, signingKeys, neededUntil } = sealed;
   const what = [
     waiting > 0 && count(waiting, 'secret'),
     copies > 0 && `${copies} for rereading`,
     notifying > 0 && count(notifying, 'webhook'),
+    signingKeys > 0 && count(signingKeys, 'signing key'),
   ].filter(Boolean);
-  return `${what.join(' and ')} sealed with it, needed until ${instant(neededUntil)}`;
+  const until = [
+    neededUntil > 0 && `needed until ${instant(neededUntil)}`,
+    signingKeys > 0 && 'after a rotation a running service seals signing keys again within a minute',
+  ].filter(Boolean);
+  return `${what.join(' and ')} sealed with it, ${until.join('; ')}`;
 }

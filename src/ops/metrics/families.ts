@@ -94,6 +94,11 @@ export const FAMILIES = {
     'Requests that ended sessions: `ended` (log-out, or from the list), `others_ended`, `replayed` (without its cookie).',
     ['reason'],
   ),
+  hushbox_account_events_total: counter(
+    'What people did with accounts: `registered` (asked for a link), `activated`, `password_reset`, `password_changed`, ' +
+      '`email_changed`, `deleted`.',
+    ['event'],
+  ),
   hushbox_webhook_results_total: counter(
     'Results of attempts to deliver an event: `delivered`, `gone` (410), `refused` (another status), `unreachable`, ' +
       '`forbidden` (address not allowed), `damaged`, `later` (not tried), `cut` (handed back); and events `given_up`.',

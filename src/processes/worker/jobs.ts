@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { LinkStore } from '../../auth/accounts/links-store.ts';
 import type { SessionStore, SightingStore } from '../../auth/sessions/store.ts';
 import { type Clock, pulse } from '../../clock.ts';
 import type { MailStore } from '../../mail/store.ts';
@@ -19,12 +20,13 @@ export type JobParts = {
   sink: SinkStore;
   sessions: SessionStore;
   sightings: SightingStore;
+  links: LinkStore;
   mails: Pick<MailStore, 'sweepMails'>;
   clock: Clock;
   /** Secrets created at this instant or before have no event. @throws AppError STORAGE_UNAVAILABLE while unknown. */
   refusedUntil(): number;
-  /** Loads changed master keys. */
-  refreshKeys(): void;
+  /** Loads changed master keys, and seals again what must not need an older one. */
+  refreshKeys(): Promise<void>;
   /** @param count secrets that expired. */
   onExpired(count: number): void;
   /** @param count mails that are too old to send. */
@@ -46,7 +48,7 @@ export function startJobs(parts: JobParts): Jobs {
   const removals: Removal[] = [sink.sweepClaims, sessions.sweepSessions, sightings.sweepSightings, sweepMails];
   const done = (async () => {
     while (!signal.aborted) {
-      parts.refreshKeys();
+      await parts.refreshKeys().catch(parts.onError);
       await sweep(parts, signal).catch(parts.onError);
       for (const removal of removals) await removeAll(removal, parts, signal).catch(parts.onError);
       // Random, so that workers that start together do not sweep together.

@@ -1,7 +1,8 @@
 import type { Clock } from '../../clock.ts';
 import type { Config } from '../../config/config.ts';
 import { createMailDelivery } from '../../mail/delivery.ts';
-import { createMailer, type Mailer } from '../../mail/mailer.ts';
+import type { Mailer } from '../../mail/mailer.ts';
+import { createMailer } from '../../mail/outbox.ts';
 import { createPrinter } from '../../mail/printer.ts';
 import { createSmtp } from '../../mail/smtp.ts';
 import type { TakenMail } from '../../mail/store.ts';

@@ -24,6 +24,7 @@ import { randomBytes } from '../../sealing/random.ts';
 import { createSecrets } from '../../secrets/secrets.ts';
 import { createSink } from '../../sink/sink.ts';
 import type { Storage } from '../../storage/storage.ts';
+import type { SigningKeys } from '../../tokens/access/signing-keys.ts';
 import { createTokenKey } from '../../tokens/calls/key.ts';
 import { createCallClaims, signToken } from '../../tokens/calls/sign.ts';
 import { verifyToken } from '../../tokens/calls/verify.ts';
@@ -96,6 +97,9 @@ export function createService(parts: ServiceParts): Service {
           ...parts,
           ...{ ring, findNetwork: networkOf, idOf, limiter, onEvent: telemetry.sessionEvent },
           refusedUntil: fence.refusedUntil,
+          mailer: mail.mailer,
+          onAccountEvent: telemetry.accountEvent,
+          onMailError: (err) => log.warn({ err }, 'a mail to nobody was not removed, and will be tried in vain'),
         })
       : undefined;
   const business = openBusiness({ config, ring, storage, site, networkOf, limiter, telemetry, clock });
@@ -140,7 +144,7 @@ export function createService(parts: ServiceParts): Service {
     startJobs() {
       delivery?.start();
       mail.delivery?.start();
-      return startServiceJobs(parts, delivery, telemetry);
+      return startServiceJobs(parts, { delivery, signingKeys: auth?.keys, telemetry });
     },
     async stop(cut) {
       await Promise.all([delivery?.stop(cut), mail.delivery?.stop(cut)]);
@@ -261,26 +265,31 @@ function createIds({ ring }: ServiceParts): (name: string) => Uint8Array {
   return ring ? createClientIds(ring) : (name) => hash('sha256', name, 'buffer');
 }
 
+type JobsOf = Pick<Service, 'delivery'> & { signingKeys: SigningKeys | undefined; telemetry: Telemetry };
+
 function startServiceJobs(
   { storage, ring, fence, clock, meters, log }: ServiceParts,
-  delivery: Service['delivery'],
-  { mailResult }: Telemetry,
+  { delivery, signingKeys, telemetry }: JobsOf,
 ): Jobs {
   return startJobs({
     secrets: storage.secrets,
     sink: storage.sink,
     sessions: storage.sessions,
     sightings: storage.sightings,
+    links: storage.links,
     mails: storage.mails,
     clock,
     refusedUntil: fence.refusedUntil,
-    refreshKeys: () => ring?.refresh(),
+    async refreshKeys() {
+      ring?.refresh();
+      await signingKeys?.reseal();
+    },
     onExpired(count) {
       meters.count('hushbox_secrets_expired_total', '', count);
       delivery?.wake(); // some of them may have an event
     },
     onMailsOver(count) {
-      for (let left = count; left > 0; left--) mailResult('given_up');
+      for (let left = count; left > 0; left--) telemetry.mailResult('given_up');
     },
     onError: (err) => log.warn({ err }, 'a sweep failed and will be tried again'),
   });

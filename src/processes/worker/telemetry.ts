@@ -1,3 +1,4 @@
+import type { AccountEvent, OnAccountEvent } from '../../auth/accounts/events.ts';
 import type { OnSessionEvent, SessionEvent } from '../../auth/sessions/events.ts';
 import { AUTH_OUTCOMES, type AuthOutcome } from '../../business/auth-client.ts';
 import { type Change, CUSTOMER_EVENTS, type CustomerEvent } from '../../business/customers.ts';
@@ -23,6 +24,7 @@ export type Telemetry = {
   /** @param ms how long a question about a token took; undefined for one that was asked once more. */
   authCall(outcome: AuthOutcome, ms?: number): void;
   sessionEvent: OnSessionEvent;
+  accountEvent: OnAccountEvent;
   /** @param ageMs of the event. */
   webhookResult(result: DeliveryResult, ageMs: number): void;
   /** @param ageMs of the mail; undefined for one that was swept. */
@@ -65,6 +67,15 @@ const SESSION_AUDITS: Readonly<Partial<Record<SessionEventType, AuditEvent>>> = 
   refresh_reused: 'session.refresh_reused',
 };
 
+const ACCOUNT_AUDITS: Readonly<Record<AccountEvent['type'], AuditEvent>> = {
+  registered: 'account.registered',
+  activated: 'account.activated',
+  password_reset: 'password.reset',
+  password_changed: 'password.changed',
+  email_changed: 'email.changed',
+  deleted: 'account.deleted',
+};
+
 export function createTelemetry(meters: Meters, log: Log, isStarting: () => boolean): Telemetry {
   const audit = createAudit(log);
   for (const outcome of AUTH_OUTCOMES) meters.count('hushbox_auth_calls_total', outcome, 0);
@@ -72,6 +83,7 @@ export function createTelemetry(meters: Meters, log: Log, isStarting: () => bool
   for (const result of DELIVERY_RESULTS) meters.count('hushbox_webhook_results_total', result, 0);
   for (const result of MAIL_RESULTS) meters.count('hushbox_mail_results_total', result, 0);
   for (const [family, label] of Object.values(SESSION_COUNTS)) meters.count(family, label, 0);
+  for (const type of Object.keys(ACCOUNT_AUDITS)) meters.count('hushbox_account_events_total', type, 0);
   const common = {
     failed: createFailureLog(log, isStarting),
     broken: (err: unknown) => log.debug({ err }, 'connection broken'),
@@ -104,6 +116,11 @@ export function createTelemetry(meters: Meters, log: Log, isStarting: () => bool
       const audited = SESSION_AUDITS[event.type];
       const { accountId: account, sessionId: session } = { accountId: undefined, sessionId: undefined, ...event };
       if (audited) audit(audited, requestId, { account, session });
+    },
+    accountEvent(event, requestId) {
+      const { accountId: account } = { accountId: undefined, ...event };
+      meters.count('hushbox_account_events_total', event.type);
+      audit(ACCOUNT_AUDITS[event.type], requestId, { account });
     },
     webhookResult(result, ageMs) {
       meters.count('hushbox_webhook_results_total', result);

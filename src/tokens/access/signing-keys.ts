@@ -1,6 +1,8 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { calculateJwkThumbprint, type JWK } from 'jose';
 import type { Clock } from '../../clock.ts';
+import { AppError } from '../../errors.ts';
+import { masterKeyIdIn } from '../../sealing/head.ts';
 import type { KeyRing } from '../../sealing/key-ring.ts';
 import { openRecord, sealRecord } from '../../sealing/sealed.ts';
 import type { SigningKeyStore } from './store.ts';
@@ -17,6 +19,7 @@ export const ROTATION_MS = 30 * 24 * 60 * 60_000;
 const KEPT_MS = ACCESS_TOKEN_MS + 60_000;
 /** Each time, another process has replaced the keys. */
 const MAX_ATTEMPTS = 20;
+const NO_MASTER_KEY = 'This server does not have the master key that its signing key needs';
 const INFO = Buffer.from('hushbox v1 signing key');
 
 export type SigningKey = {
@@ -32,7 +35,7 @@ export type SigningKey = {
 /** In the order in which they sign. */
 export type KeySet = {
   all: readonly SigningKey[];
-  /** The one that signs at this instant. @throws Error if its master key is missing. */
+  /** The one that signs at this instant. @throws AppError MASTER_KEY_UNAVAILABLE. */
   signerAt(now: number): { kid: string; privateKey: KeyObject };
 };
 
@@ -51,7 +54,7 @@ export type SigningKeys = {
    * @returns the instant from which it signs.
    */
   rotate(isRevoking: boolean): Promise<number>;
-  /** Seals them under the current master key. @returns how many were sealed under another one. */
+  /** Seals those under the current master key that are sealed under another one. @returns how many; 0 if others were faster. */
   reseal(): Promise<number>;
 };
 
@@ -107,13 +110,11 @@ export function createSigningKeys({ store, ring, clock }: SigningKeyParts): Sign
     },
 
     async reseal() {
-      let count = 0;
-      await change(async (old) => {
-        const fresh = old.map((stored) => resealed(stored, ring));
-        count = fresh.filter((stored, index) => stored !== old[index]).length;
-        return count > 0 || old.length === 0 ? fresh : undefined;
-      });
-      return count;
+      const record = await store.read();
+      const old = record ? decode(record) : [];
+      const fresh = old.map((stored) => resealed(stored, ring));
+      const count = fresh.filter((stored, index) => stored !== old[index]).length;
+      return count > 0 && (await store.replace(record, encode(fresh))) ? count : 0;
     },
   };
 }
@@ -158,10 +159,18 @@ function openKey({ kid, sealed }: Stored, ring: Pick<KeyRing, 'find'>): Buffer |
   return openRecord(ring, INFO, Buffer.from(kid), Buffer.from(sealed, 'base64url'));
 }
 
+/** The ids of the master keys that the keys of a record are sealed under; one for each key. */
+export function masterKeysIn(record: Uint8Array): string[] {
+  return decode(record).flatMap((stored) => masterKeyOf(stored)?.toString('hex') ?? []);
+}
+
+function masterKeyOf({ sealed }: Stored): Buffer | undefined {
+  return masterKeyIdIn(Buffer.from(sealed, 'base64url'));
+}
+
 /** @returns the same, if it is sealed under the current master key, or cannot be opened. */
 function resealed(stored: Stored, ring: Pick<KeyRing, 'current' | 'find'>): Stored {
-  const isCurrent = Buffer.from(stored.sealed, 'base64url').subarray(2).indexOf(ring.current.id) === 0;
-  const plain = isCurrent ? undefined : openKey(stored, ring);
+  const plain = masterKeyOf(stored)?.equals(ring.current.id) ? undefined : openKey(stored, ring);
   if (!plain) return stored;
   const sealed = sealRecord(ring.current, INFO, Buffer.from(stored.kid), plain).toString('base64url');
   return { ...stored, sealed };
@@ -179,7 +188,7 @@ function createKeySet(stored: readonly Stored[], ring: Pick<KeyRing, 'find'>): K
       let privateKey = opened.get(signer.kid);
       if (!privateKey) {
         const key = openKey(signer, ring);
-        if (!key) throw new Error('this server does not have the master key that the signing key needs');
+        if (!key) throw new AppError('MASTER_KEY_UNAVAILABLE', { detail: NO_MASTER_KEY });
         privateKey = createPrivateKey({ key, format: 'der', type: 'pkcs8' });
         opened.set(signer.kid, privateKey);
       }

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import test, { type ExecutionContext } from 'ava';
 import {
   createRemoteJWKSet,
@@ -9,6 +9,7 @@ import {
   jwtVerify,
   SignJWT,
 } from 'jose';
+import { startServer } from '../../support/http/server.ts';
 import { ENGINES, SQLITE } from '../../support/storage/storage.ts';
 import { type Browser, codeOf, copyOf, createBrowser } from './browser-support.ts';
 import { type AuthServer, EMAIL, PASSWORD, startAuth } from './support.ts';
@@ -18,6 +19,9 @@ const ROUTES_OF_COOKIES = [
   ['GET', '/customers'],
   ['GET', '/sessions'],
 ] as const;
+
+/** Of 50 uses at once. Every third one with a reuse, every third one with a log-out. */
+const REFRESH_ROUNDS = Number(process.env.REFRESH_ROUNDS ?? 6);
 
 type World = AuthServer & { browser: Browser };
 
@@ -140,6 +144,40 @@ for (const engine of ENGINES) {
     t.deepEqual(new Set(responses.map(({ status }) => status)), new Set([200]));
     t.is(new Set(all.map(({ jar }) => jar.get('refresh_token'))).size, 1);
     t.is(((await (await server.browser.send('GET', '/sessions')).json()) as unknown[]).length, 1);
+  });
+
+  test(`${name}: uses, reuse and log-out on two hosts at once leave one successor, or none`, async (t) => {
+    const place = await engine.place(t);
+    const masterKeys = [randomBytes(32)] as const;
+    const hosts = [
+      await startAuth(t, { place: async () => place }, {}, { masterKeys }),
+      await startServer(t, { place, masterKeys }),
+    ] as const;
+    for (let round = 0; round < REFRESH_ROUNDS; round++) {
+      const browser = createBrowser(hosts[0]);
+      await browser.signIn();
+      const old = copyOf(hosts[0], browser);
+      if (round % 3 === 1) await browser.refresh();
+      const all = Array.from({ length: 50 }, (_, index) => copyOf(hosts[index % 2] as AuthServer, browser));
+      const other = copyOf(hosts[1], browser);
+      const work = all.map((one) => one.refresh());
+      if (round % 3 === 2) work.splice(round % 50, 0, other.send('POST', '/api/v1/logout/'));
+      const codes = (await Promise.all(work)).map(({ status }) => status);
+      if (round % 3 < 2) {
+        t.deepEqual(new Set(codes), new Set([200]), `round ${round}`);
+        t.is(new Set(all.map(({ jar }) => jar.get('refresh_token'))).size, 1, `round ${round}`);
+      }
+      if (round % 3 === 1) {
+        const [last = browser] = all;
+        t.is((await last.refresh()).status, 200);
+        t.is(await codeOf(await old.refresh()), '401 REPLAY_DETECTED');
+      }
+      if (round % 3 === 0) continue;
+      for (const one of [...all.slice(0, 4), other]) {
+        t.is(await codeOf(await one.refresh()), '401 UNAUTHORIZED', `round ${round}: nothing lives`);
+        t.is(await verify(hosts[1] as AuthServer, access(one) ?? 'x'), '401 UNAUTHORIZED');
+      }
+    }
   });
 
   test(`${name}: an unknown refresh token ends nothing`, async (t) => {

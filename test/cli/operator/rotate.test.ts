@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { SETTLED_MS } from '../../../src/cli/operator/rotate.ts';
-import { masterKeyIdOf } from '../../../src/sealing/key-ring.ts';
+import { createKeyRing, masterKeyIdOf } from '../../../src/sealing/key-ring.ts';
 import { createSecretKey } from '../../../src/secrets/keys.ts';
+import { createSigningKeys } from '../../../src/tokens/access/signing-keys.ts';
 import { secretsAt } from '../../fixtures/fixture.ts';
 import { hushbox } from '../../support/process/hushbox.ts';
 import { remember } from '../../support/process/leaks.ts';
@@ -285,3 +286,30 @@ withMounts.serial(
     t.deepEqual(keysIn(path('master.key')), keys);
   },
 );
+
+for (const engine of ENGINES) {
+  engine.test(`${engine.name}: a signing key needs its master key until a service has sealed it again`, async (t) => {
+    const { place, env, path } = await world(t, engine);
+    const [old, fresh] = [newKey(), newKey()];
+    await store(place, [old]);
+    writeFileSync(path('master'), old, { mode: 0o600 });
+    const settings = { ...env, MASTER_KEY_FILE: path('master') };
+    t.regex((await hushbox(['rotate-signing-key'], settings)).stdout, /is served from now on, and signs from/);
+    writeFileSync(path('master'), `${fresh}\n${old}`, { mode: 0o600 });
+    settle(path('master'));
+    const status = await hushbox(['rotate-master-key', '--status'], settings);
+    t.regex(
+      status.stdout,
+      new RegExp(
+        `${fingerprint(old)} {2}reads: .*1 signing key .*after a rotation a running service seals signing keys again`,
+      ),
+    );
+    const { signingKeys, close } = await place.open();
+    const ring = createKeyRing([Buffer.from(fresh, 'hex'), Buffer.from(old, 'hex')]);
+    const keys = createSigningKeys({ store: signingKeys, ring, clock: Date.now });
+    t.is(await keys.reseal(), 1);
+    await close();
+    t.notRegex((await hushbox(['rotate-master-key', '--status'], settings)).stdout, /^\w+ {2}reads: .*signing key/m);
+    t.regex((await hushbox(['rotate-signing-key', '--revoke'], settings)).stdout, /signs from now on/);
+  });
+}

@@ -74,9 +74,10 @@ for (const { name, test, place } of ENGINES) {
         ...{ secrets, sink, sessions, sightings },
         clock: () => server.clock.now,
         refusedUntil: () => 0,
-        refreshKeys: () => {},
+        refreshKeys: async () => {},
         onExpired: resolve,
-        mails: server.storage.mails,
+        links: storage.links,
+        mails: storage.mails,
         onMailsOver: () => {},
       };
       const jobs = startJobs({ ...parts, onError: (error) => t.fail(String(error)) });

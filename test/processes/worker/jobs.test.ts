@@ -1,4 +1,5 @@
 import test from 'ava';
+import type { LinkStore } from '../../../src/auth/accounts/links-store.ts';
 import type { SessionStore, SightingStore } from '../../../src/auth/sessions/store.ts';
 import { startJobs } from '../../../src/processes/worker/jobs.ts';
 import type { SecretStore } from '../../../src/secrets/store.ts';
@@ -39,10 +40,11 @@ test('a round takes new master keys and sweeps, until nothing is left', async (t
     sink,
     sessions,
     sightings,
+    links: { sweepLinks: async () => 0 } as unknown as LinkStore,
     mails: { sweepMails: async () => 0 },
     clock: () => 0,
     refusedUntil: () => 0,
-    refreshKeys: () => void steps.push('keys'),
+    refreshKeys: async () => void steps.push('keys'),
     onExpired: (count) => void steps.push(`${count} expired`),
     onMailsOver: () => {},
     onError: (error) => t.fail(String(error)),

@@ -36,6 +36,7 @@ import {
 import { customerStoreContract, customerVerbsOn, newCustomer } from '../customer-store-contract.ts';
 import { fenceStoreContract, fenceVerbsOn } from '../fence-store-contract.ts';
 import { limitStoreContract } from '../limit-store-contract.ts';
+import { linkStoreContract } from '../link-store-contract.ts';
 import { mailStoreContract } from '../mail-store-contract.ts';
 import { secretStoreContract } from '../secret-store-contract.ts';
 import { sessionStoreContract } from '../session-store-contract.ts';
@@ -57,13 +58,9 @@ secretStoreContract(MONGODB, async (url) => {
   return documents.map((document) => Buffer.from(BSON.serialize(document)));
 });
 
-accountStoreContract(MONGODB, async (url) => {
-  const found = await withClient(url, async (client) => {
-    const collections = await client.db().collections();
-    return Promise.all(collections.map((collection) => collection.find().toArray()));
-  });
-  return found.flat().map((document) => Buffer.from(BSON.serialize(document)));
-});
+accountStoreContract(MONGODB, documentsIn);
+
+linkStoreContract(MONGODB, documentsIn);
 
 sessionStoreContract(MONGODB);
 
@@ -73,7 +70,9 @@ signingKeyStoreContract(MONGODB);
 
 /** What only looks; and what writes nothing when there is nothing to sweep or to arm. */
 const AUTH_READS: ReadonlySet<string> = new Set([
-  ...['accounts.findByEmail', 'accounts.list', 'sessions.find', 'sessions.list', 'sightings.has'],
+  ...['links.findLink', 'links.newestRegistration', 'links.sweepLinks'],
+  ...['links.activate', 'links.resetPassword', 'links.changeEmail'],
+  ...['accounts.find', 'accounts.findByEmail', 'accounts.list', 'sessions.find', 'sessions.list', 'sightings.has'],
   ...['sessions.sweepSessions', 'sightings.sweepSightings', 'sessions.armCookie'],
 ]);
 const MAJORITY = { w: 'majority', j: true, wtimeout: 3_000 };
@@ -599,4 +598,13 @@ async function eventually(isSo: () => Promise<unknown>): Promise<void> {
     if (looks === 200) throw new Error('it never was so', { cause: outcome });
     await sleep(100);
   }
+}
+
+/** Of all collections. */
+async function documentsIn(url: string): Promise<Buffer[]> {
+  const found = await withClient(url, async (client) => {
+    const collections = await client.db().collections();
+    return Promise.all(collections.map((collection) => collection.find().toArray()));
+  });
+  return found.flat().map((document) => Buffer.from(BSON.serialize(document)));
 }

@@ -20,7 +20,7 @@ import { until } from '../../support/process/program.ts';
 import { withMounts } from '../../support/process/tools.ts';
 import { SQLITE, temporaryFolder } from '../../support/storage/storage.ts';
 import { accountStoreContract } from '../account-store-contract.ts';
-import { authVerbsOn, createAccount, newAccount } from '../contract/accounts.ts';
+import { authVerbsOn, createAccount, newAccount, newMove, newRegistration, newReset } from '../contract/accounts.ts';
 import { areUnavailable, verbsOn } from '../contract/failures.ts';
 import { openInProcess } from '../contract/store-process.ts';
 import {
@@ -46,6 +46,7 @@ import {
 } from '../contract/world.ts';
 import { fenceStoreContract } from '../fence-store-contract.ts';
 import { limitStoreContract } from '../limit-store-contract.ts';
+import { linkStoreContract } from '../link-store-contract.ts';
 import { secretStoreContract } from '../secret-store-contract.ts';
 import { sinkStoreContract } from '../sink-store-contract.ts';
 
@@ -58,6 +59,8 @@ limitStoreContract(SQLITE);
 secretStoreContract(SQLITE, rowsIn);
 
 accountStoreContract(SQLITE, rowsIn);
+
+linkStoreContract(SQLITE, rowsIn);
 
 test('the youngest customers, and a page of them, are read from an index, without sorting', async (t) => {
   const { url, open } = await SQLITE.place(t);
@@ -92,7 +95,7 @@ test('a write lock that is held too long is told, nothing was done, and writing 
   const { secrets: store } = storage;
   const secret = await createTraced(store);
   const auth = Object.entries(await authVerbsOn(storage));
-  const authWrites = auth.filter(([name]) => !/\.(find|findByEmail|list|has)$/.test(name));
+  const authWrites = auth.filter(([name]) => !/\.(find|findByEmail|findLink|newestRegistration|list|has)$/.test(name));
   const unlock = await lockInProcess(t, pathOf(url));
   const startedAt = performance.now();
   const { find: _, findReceipt: __, ...writes } = verbsOn(store, secret);
@@ -382,16 +385,30 @@ test('the sums are those of the tables, whatever happened and in whatever order'
 
 test('the sums are those of the tables whatever happens to accounts', async (t) => {
   const { url, open } = await SQLITE.place(t);
-  const { accounts } = await open();
-  const all = await times(20, (n) =>
-    createAccount(accounts, { profile: JSON.stringify({ name: 'ж'.repeat(40 * n) }) }),
-  );
+  const { accounts, links } = await open();
+  const profileOf = (n: number): string => JSON.stringify({ name: 'ж'.repeat(40 * n) });
+  const registered = await times(20, async (n) => {
+    const link = newRegistration({ profile: profileOf(n) });
+    for (const one of [link, newRegistration({ email: link.email })]) await links.addLink(one, 20);
+    if (n < 15) await links.activate(link.tokenHash, newAccount().id, CREATED_AT);
+    return link;
+  });
+  const all = await times(20, (n) => createAccount(accounts, { profile: profileOf(n) }));
+  for (const [n, account] of all.entries()) {
+    const move = newMove(account, `ж${n}@example.com`);
+    for (const link of [newReset(account), newReset(account), move]) await links.addLink(link, 1);
+    if (n % 2) t.true(await links.changeEmail(move.tokenHash, CREATED_AT));
+    else t.is(await accounts.setProfile(account.id, account.profile, profileOf(60 - n)), 'set');
+  }
+  t.deepEqual(sumsIn(url), sumsOfTables(url));
   await times(20, (n) => accounts.create(newAccount({ email: all[n]?.email as string })));
   for (const { id } of all.slice(5)) t.true(await accounts.setPassword(id, 'another'));
   for (const { id } of [...all.slice(10), ...all.slice(15)]) await accounts.delete(id);
   t.deepEqual(sumsIn(url), sumsOfTables(url));
   t.true(sumsIn(url).stored > 10 * storedBytes(0));
-  for (const { id } of all) await accounts.delete(id);
+  for (const { id } of await accounts.list(undefined, 100)) await accounts.delete(id);
+  t.deepEqual(sumsIn(url), sumsOfTables(url));
+  t.is(await links.sweepLinks(registered[0]?.expiresAt as number, 100), 10);
   t.is(sumsIn(url).stored, 0);
 });
 
@@ -522,7 +539,8 @@ function sumsOfTables(url: string): Sums {
          SELECT ${waitingLength} AS length FROM waiting
          UNION ALL SELECT coalesce(length(envelope), 0) FROM ended
          UNION ALL SELECT length(notify) + length(destination) FROM events
-         UNION ALL SELECT octet_length(email) + octet_length(profile) FROM accounts)`,
+         UNION ALL SELECT octet_length(email) + octet_length(profile) FROM accounts
+         UNION ALL SELECT octet_length(email) + octet_length(coalesce(profile, '')) FROM links)`,
     )
     .get()?.bytes as number;
   const clients = database

@@ -102,6 +102,7 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
     ...(options.proxy && { proxy: options.proxy }),
   });
   service.delivery?.start();
+  service.mail.delivery?.start();
   const server = createHttpServer(service.app.callback(), service.onRefused);
   const internal = createHttpServer(service.internalApp.callback());
   const auth = createHttpServer(service.internalApp.callback());

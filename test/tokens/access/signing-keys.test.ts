@@ -95,7 +95,7 @@ test('keys stay when the master key is replaced, and are sealed under the new on
   const only = createHost(store, clock, [KEYS[1]]);
   t.truthy(await only.tokens.verify(await only.issue()));
   t.truthy(await only.tokens.verify(token));
-  await t.throwsAsync(createHost(store, clock).issue(), { message: /master key/ });
+  await t.throwsAsync(createHost(store, clock).issue(), { code: 'MASTER_KEY_UNAVAILABLE' });
 });
 
 test('no token outlives its session, and a clock that was set back still signs', async (t) => {

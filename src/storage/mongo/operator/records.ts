@@ -3,10 +3,11 @@ import { HEAD_BYTES } from '../../../sealing/head.ts';
 import type { SealedRecord, SecretRecords } from '../../../secrets/records.ts';
 import type { Notify } from '../../../secrets/store.ts';
 import type { Records } from '../../storage.ts';
-import { SECRETS, type SecretDocument } from '../collections.ts';
+import { SECRETS, type SecretDocument, SIGNING_KEYS } from '../collections.ts';
 import { connectPatiently, keepConnection } from '../engine/connection.ts';
 import { translateFailures } from '../engine/unavailable.ts';
 import { createMongoFenceStore } from '../fence.ts';
+import { createMongoSigningKeyStore } from '../signing-keys.ts';
 
 /** @throws AppError STORAGE_UNAVAILABLE when there is no server; Error when the URL is not valid. */
 export async function openMongoRecords(url: string): Promise<Records> {
@@ -21,7 +22,8 @@ export async function openMongoRecords(url: string): Promise<Records> {
     throw error;
   }
   const { look } = createMongoFenceStore(() => current().database);
-  return { ...records, findMark: look, close };
+  const { read } = createMongoSigningKeyStore(() => SIGNING_KEYS.in(current().database));
+  return { ...records, findMark: look, readSigningKeys: read, close };
 }
 
 function createMongoRecords(secrets: () => Collection<SecretDocument>): SecretRecords {

@@ -52,6 +52,11 @@ export async function openSqliteRecords(path: string): Promise<Records> {
       return row && stateOf([row.database_id, row.mark, row.refused_until] as Value[]);
     },
 
+    async readSigningKeys() {
+      const [row] = isTable(looker, 'signing_keys') ? looker.all('SELECT record FROM signing_keys', {}) : [];
+      return row?.record as Uint8Array | undefined;
+    },
+
     async close() {
       looker.close();
     },
@@ -64,7 +69,7 @@ type Looker = {
 };
 
 /** Older versions lack some tables. */
-function isTable(looker: Looker, name: 'fence' | 'events'): boolean {
+function isTable(looker: Looker, name: 'fence' | 'events' | 'signing_keys'): boolean {
   return looker.all(`SELECT 1 FROM sqlite_schema WHERE name = '${name}'`, {}).length > 0;
 }
 

@@ -1,0 +1,103 @@
+import type { Clock } from '../../clock.ts';
+import { AppError } from '../../errors.ts';
+import { type Limiter, per } from '../../limits/limiter.ts';
+import { FULL_RETRY_MS } from '../../limits/limits.ts';
+import type { Mail, Mailer, MailLanguage } from '../../mail/mailer.ts';
+import { createLinkToken, hashLinkToken } from './link-tokens.ts';
+import type { LinkStore, NewLink } from './links-store.ts';
+import { nameOf } from './password-check.ts';
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+/** How long a link can be used. */
+export const LINK_MS = DAY_MS;
+const MAILS_AN_HOUR = per(HOUR_MS, 3);
+const MAILS_A_DAY = per(DAY_MS, 10);
+/** More than the limits of mails let through in a day, so that nobody pushes out another person's link. */
+const MOST_LINKS = 20;
+/** RFC 2606: nobody has an address there. */
+const NOBODY = 'nobody@example.invalid';
+
+export type MailLinkParts = {
+  links: Pick<LinkStore, 'addLink'>;
+  mailer: Mailer;
+  limiter: Limiter;
+  clock: Clock;
+  /** Links made at this instant or before are refused. @throws AppError STORAGE_UNAVAILABLE while it is unknown. */
+  refusedUntil(): number;
+  /** A mail that nobody should get could not be removed. */
+  onError(error: unknown): void;
+};
+
+type WithoutTimes<Kind> = Kind extends NewLink ? Omit<Kind, 'tokenHash' | 'createdAt' | 'expiresAt'> : never;
+export type LinkWish = WithoutTimes<NewLink>;
+
+export type LinkMail = {
+  link: LinkWish;
+  /** The address that the limits of mails are about. */
+  to: string;
+  kind: Mail['kind'];
+  language: MailLanguage;
+  /** The URL in the mail. */
+  urlOf(token: string): string;
+  /**
+   * `sent`; `dead`: the mail is sent, but its link is none that works; `nobody`: neither. It is the same work, and the
+   * client gets the same answer.
+   */
+  as: 'sent' | 'dead' | 'nobody';
+};
+
+/**
+ * Adds a link, and writes a mail with it. Nothing is done when an address has got too many mails.
+ * @throws AppError STORAGE_FULL, STORAGE_UNAVAILABLE.
+ */
+export type SendLink = (mail: LinkMail) => Promise<void>;
+
+export function createSendLink(parts: MailLinkParts): SendLink {
+  const { links, mailer, limiter, clock, onError } = parts;
+
+  async function add(wish: LinkWish, isGood: boolean): Promise<string> {
+    const token = createLinkToken();
+    const now = clock();
+    const createdAt = Math.max(now, parts.refusedUntil() + 1); // the clock may be behind the last refused instant
+    const times = { createdAt, expiresAt: isGood ? now + LINK_MS : now };
+    const link = { ...wish, ...times, tokenHash: hashLinkToken(token) } as NewLink;
+    if ((await links.addLink(link, MOST_LINKS)) === 'full') {
+      throw new AppError('STORAGE_FULL', { retryAfterSeconds: FULL_RETRY_MS / 1000 });
+    }
+    return token;
+  }
+
+  return async ({ link, to, kind, language, urlOf, as }) => {
+    const name = nameOf(to);
+    const reserved = await limiter.reserve([
+      { name: `mails in an hour to ${name}`, limit: MAILS_AN_HOUR },
+      { name: `mails in a day to ${name}`, limit: MAILS_A_DAY },
+    ]);
+    if ('retryAfterMs' in reserved) return;
+    const token = await add(link, as === 'sent');
+    const held = await mailer.hold({
+      to: as === 'nobody' ? NOBODY : to,
+      ...{ kind, language, values: { link: urlOf(token) } },
+    });
+    if (as === 'nobody')
+      void held.drop().catch(onError); // behind the answer: the others do not wait for a removal
+    else held.release();
+  };
+}
+
+/**
+ * Makes a change that its account is told of by mail: the mail is written before, and sent after it.
+ * @returns whether the change was made.
+ */
+export async function withNotice(mailer: Mailer, mail: Mail, change: () => Promise<boolean>): Promise<boolean> {
+  const held = await mailer.hold(mail);
+  let isMade = true; // or may be, if this fails
+  try {
+    isMade = await change();
+    return isMade;
+  } finally {
+    if (isMade) held.release();
+    else await held.drop();
+  }
+}
