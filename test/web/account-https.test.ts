@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { openPage } from '../support/browser/browser.ts';
+import { button, cookieNames, dropAccessToken, heading, link, signIn } from '../support/browser/people.ts';
 import { startPassingProxy } from '../support/http/passing-proxy.ts';
 import { makeCertificate } from '../support/nginx/certificate.ts';
 import { startNginx, withNginx } from '../support/nginx/nginx.ts';
@@ -10,7 +11,6 @@ import { hushbox } from '../support/process/hushbox.ts';
 import { remember } from '../support/process/leaks.ts';
 import { start } from '../support/process/program.ts';
 import { temporaryFolder } from '../support/storage/storage.ts';
-import { button, cookieNames, dropAccessToken, heading, link, signIn } from './account-support.ts';
 
 const EMAIL = 'owner@example.com';
 const PASSWORD = 'a password of its owner';

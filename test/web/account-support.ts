@@ -1,9 +1,8 @@
 import type { ExecutionContext } from 'ava';
-import type { BrowserContextOptions, Locator, Page } from 'playwright-core';
+import type { BrowserContextOptions, Page } from 'playwright-core';
 import { type AuthServer, EMAIL, PASSWORD, startAuth } from '../auth/sessions/support.ts';
 import { openPage } from '../support/browser/browser.ts';
-import { remember } from '../support/process/leaks.ts';
-import { until } from '../support/process/program.ts';
+import * as people from '../support/browser/people.ts';
 import { SQLITE } from '../support/storage/storage.ts';
 
 export type Scene = { server: AuthServer; page: Page };
@@ -19,64 +18,12 @@ export async function startScene(
   return { server, page };
 }
 
-export const button = (page: Page, name: string | RegExp): Locator => page.getByRole('button', { name, exact: true });
-export const heading = (page: Page, name: string): Locator => page.getByRole('heading', { name, exact: true });
-export const link = (page: Page, name: string): Locator => page.getByRole('link', { name, exact: true });
-/** The page of the account, once it has come. */
-export const accountOn = (page: Page): Locator =>
-  page.locator('#account').getByRole('heading', { name: 'Your account' });
-/** A field is found as a screen reader does: by its label. */
-export const field = (page: Page, name: string): Locator => page.getByRole('textbox', { name, exact: true });
-
-export async function fillSignIn(page: Page, email = EMAIL, password = PASSWORD): Promise<void> {
-  await field(page, 'Email address').fill(email);
-  await field(page, 'Password').fill(password);
-  await button(page, 'Sign in').click();
+/** As the owner of the server's account, by default. */
+export function fillSignIn(page: Page, email = EMAIL, password = PASSWORD): Promise<void> {
+  return people.fillSignIn(page, email, password);
 }
 
 /** Ends on the page of the account. */
-export async function signIn(page: Page, base: string, email = EMAIL, password = PASSWORD): Promise<void> {
-  await page.goto(`${base}/signin`);
-  await fillSignIn(page, email, password);
-  await accountOn(page).waitFor();
-}
-
-/** What is written beside a field, and read out with it. */
-export async function errorOf(locator: Locator): Promise<string> {
-  const isInvalid = (await locator.getAttribute('aria-invalid')) === 'true';
-  const ids = ((await locator.getAttribute('aria-describedby')) ?? '').split(' ').filter((id) => id.endsWith('-error'));
-  const texts = await Promise.all(ids.map((id) => locator.page().locator(`#${id}`).textContent()));
-  const text = texts.join('');
-  if (isInvalid !== (text !== '')) throw new Error(`aria-invalid is ${isInvalid}, and the error is “${text}”`);
-  return text;
-}
-
-/** Waits for a message that matches. */
-export async function messageOf(page: Page, wanted: RegExp): Promise<string> {
-  return (await page.getByRole('alert').filter({ hasText: wanted }).textContent()) ?? '';
-}
-
-/** The link of the newest mail of this kind, which the server printed. */
-export async function mailedLink(server: AuthServer, kind: string, seen = 0): Promise<string> {
-  const found = (): string[] =>
-    [...server.logged().matchAll(new RegExp(`\\(${kind}\\), not sent without SMTP_URL: ([^\\s"]+)`, 'g'))].map(
-      ([, address = '']) => address,
-    );
-  await until(`a mail of kind ${kind}`, () => found().length > seen);
-  return found().at(-1) ?? '';
-}
-
-export function isFocused(locator: Locator): Promise<boolean> {
-  return locator.evaluate((element) => element.matches(':focus'));
-}
-
-/** The access token has expired, as the browser sees it. */
-export async function dropAccessToken(page: Page): Promise<void> {
-  await page.context().clearCookies({ name: /access_token$/ });
-}
-
-export async function cookieNames(page: Page): Promise<string[]> {
-  const cookies = await page.context().cookies();
-  for (const { value } of cookies) remember(value);
-  return cookies.map(({ name }) => name).sort();
+export function signIn(page: Page, base: string, email = EMAIL, password = PASSWORD): Promise<void> {
+  return people.signIn(page, base, email, password);
 }

@@ -1,21 +1,19 @@
 import { EMAIL, PASSWORD } from '../auth/sessions/support.ts';
 import { browserTest, openPage } from '../support/browser/browser.ts';
-import { remember } from '../support/process/leaks.ts';
 import {
   accountOn,
   button,
   cookieNames,
   errorOf,
   field,
-  fillSignIn,
   heading,
   isFocused,
   link,
   mailedLink,
   messageOf,
-  signIn,
-  startScene,
-} from './account-support.ts';
+} from '../support/browser/people.ts';
+import { remember } from '../support/process/leaks.ts';
+import { fillSignIn, signIn, startScene } from './account-support.ts';
 
 const NEW_EMAIL = 'somebody.new@example.com';
 const FIRST_PASSWORD = 'the first password';
@@ -104,7 +102,6 @@ browserTest('the token of a reset leaves the address at once, is in the POST alo
   await button(page, 'Send the mail').click();
   const address = await mailedLink(server, 'reset');
   const token = new URL(address).searchParams.get('token') ?? '';
-  remember(token);
   const requests: string[] = [];
   page.on('request', (request) => {
     if (JSON.stringify([request.url(), request.headers(), request.postData()]).includes(token)) {

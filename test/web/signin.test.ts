@@ -2,7 +2,6 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { EMAIL, PASSWORD } from '../auth/sessions/support.ts';
 import { browserTest, decidePosts, openPage } from '../support/browser/browser.ts';
-import { startPassingProxy } from '../support/http/passing-proxy.ts';
 import {
   accountOn,
   button,
@@ -10,14 +9,13 @@ import {
   dropAccessToken,
   errorOf,
   field,
-  fillSignIn,
   heading,
   isFocused,
   link,
   messageOf,
-  signIn,
-  startScene,
-} from './account-support.ts';
+} from '../support/browser/people.ts';
+import { startPassingProxy } from '../support/http/passing-proxy.ts';
+import { fillSignIn, signIn, startScene } from './account-support.ts';
 
 const COOKIES = ['access_token', 'csrftoken', 'refresh_token'];
 

@@ -4,7 +4,7 @@ import { find, formatInstant, TOO_OLD } from './page.js';
 
 /** @typedef {import('./page.js').Answer} Answer */
 
-find('.no-script', HTMLElement).hidden = true;
+for (const hint of document.querySelectorAll('.no-script')) hint.remove();
 for (const button of document.querySelectorAll('button.show')) button.addEventListener('click', () => toggle(button));
 
 /**
