@@ -54,7 +54,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   secrets: ['clock', 'errors', 'http', 'limits', 'sealing'],
   webhooks: ['clock', 'egress', 'errors', 'http', 'outbox', 'sealing', 'tokens'],
   auth: ['clock', 'errors', 'hashing', 'http', 'limits', 'mail', 'network', 'sealing', 'tokens'],
-  mail: ['clock', 'errors', 'network', 'outbox', 'sealing'],
+  mail: ['clock', 'errors', 'limits', 'network', 'outbox', 'sealing'],
   business: ['clock', 'errors', 'http', 'limits', 'sealing'],
   proxy: ['egress', 'errors', 'http'],
   sink: ['clock', 'errors', 'http', 'limits'],
@@ -168,7 +168,7 @@ function faultsOf(file: File): string[] {
 
 /** What an engine needs of others: each module's port, and what belongs to no module. */
 const KNOWN_TO_STORAGE =
-  /^([a-z]+\/store|(auth|tokens)\/[a-z]+\/store|secrets\/(records|keys|budget)|limits\/limits|sealing\/head|config\/config|files\/[a-z-]+|clock|errors)\.ts$/;
+  /^([a-z]+\/store|(auth|tokens)\/[a-z]+\/([a-z]+-)?store|secrets\/(records|keys|budget)|limits\/limits|sealing\/head|config\/config|files\/[a-z-]+|clock|errors)\.ts$/;
 
 function faultOfOurs(file: File, found: Import): string | undefined {
   if (!found.from.endsWith('.ts')) return 'does not end in .ts';

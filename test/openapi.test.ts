@@ -12,6 +12,7 @@ import { createDocument, EVERYTHING } from '../src/openapi.ts';
 import { ownNameOf } from '../src/proxy/own-name.ts';
 import { createTokenKey } from '../src/tokens/calls/key.ts';
 import { signToken } from '../src/tokens/calls/sign.ts';
+import { reachAccounts } from './auth/accounts/reach.ts';
 import { logInAt } from './support/auth/log-in.ts';
 import type { Created } from './support/http/api.ts';
 import { send } from './support/http/client.ts';
@@ -460,7 +461,7 @@ test('a healthy server gives the documented answers: each of them, and no others
     storeLimits: { clientMaxSecrets: 50, maxBytes: 200_000 },
   });
   const seen = new Set<string>();
-  for await (const [name, response] of reachAnswers(server)) {
+  for await (const [name, response] of both(reachAnswers(server), reachAccounts(t))) {
     const found = operations.find(({ operation }) => operation.operationId === name);
     if (!found) throw new Error(`${name} is not documented`);
     await holdAgainst(t, found.operation, response);
@@ -473,6 +474,10 @@ test('a healthy server gives the documented answers: each of them, and no others
   );
   t.deepEqual([...seen].sort(), documented.filter((answer) => !others.test(answer)).sort());
 });
+
+async function* both<T>(...all: AsyncGenerator<T>[]): AsyncGenerator<T> {
+  for (const one of all) yield* one;
+}
 
 /** Ends a secret in one of three ways. */
 const ENDS: Readonly<Record<string, (server: TestServer, created: Created) => Promise<unknown>>> = {

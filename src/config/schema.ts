@@ -288,7 +288,8 @@ function parseRegistration(text: string): Registration | undefined {
   const trimmed = text.trim();
   if (trimmed === 'open' || trimmed === 'off') return trimmed;
   const domains = trimmed.split(',').map((name) => parseEmail(`x@${name.trim()}`)?.slice(2));
-  const isList = domains.every((domain) => domain !== undefined && domain !== 'open' && domain !== 'off');
+  // With a point: a mistyped word is no domain.
+  const isList = domains.every((domain) => domain?.includes('.'));
   return isList ? (domains as string[]) : undefined;
 }
 

@@ -25,7 +25,7 @@ export type Page = {
 
 export type SealedRecord = {
   id: Uint8Array;
-  state: 'waiting' | 'copy' | 'notifying';
+  state: 'waiting' | 'copy' | 'notifying' | 'mail';
   createdAt: number;
   /** From this instant on it is invisible, or given up. */
   visibleUntil: number;

@@ -6,7 +6,7 @@ import type { Config } from '../config/config.ts';
 import type { FenceState, FenceStore } from '../fence/store.ts';
 import type { LimitStore } from '../limits/store.ts';
 import type { MailStore } from '../mail/store.ts';
-import type { SecretRecords } from '../secrets/records.ts';
+import type { Page, SealedRecord, SecretRecords } from '../secrets/records.ts';
 import type { SecretStore } from '../secrets/store.ts';
 import type { SinkStore } from '../sink/store.ts';
 import type { SigningKeyStore } from '../tokens/access/store.ts';
@@ -38,6 +38,8 @@ export type StorageAddress = Pick<Config, 'sqlitePath' | 'STORAGE_URL'>;
 
 /** What the operator's commands look through. */
 export type Records = SecretRecords & {
+  /** Waiting mail, ordered by id. Empty in a storage that an older version wrote. */
+  listMails(page: Page): Promise<readonly SealedRecord[]>;
   /** What the fence has stored; undefined where nothing was ever marked. */
   findMark(): Promise<FenceState | undefined>;
   /** The record of the signing keys, see src/tokens/access/store.ts. */

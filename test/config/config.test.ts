@@ -36,6 +36,7 @@ test('an empty environment gives the documented defaults', (t) => {
     EGRESS_ALLOW: [],
     EGRESS_DNS: [],
     PROXY_USER: 'username',
+    REGISTRATION: 'open',
     PROXY_OPEN: 'false',
     SERVICES: ['secrets', 'proxy', 'auth', 'business'],
     SECRET_MAX_BYTES: 65_536,
@@ -358,6 +359,7 @@ const VALUES_OF_SECRETS = {
   INTERNAL_TOKEN: 'a token of the tests'.replaceAll(' ', '-'),
   JWT_HEX_SECRET: 'a7'.repeat(64),
   PROXY_TOKEN: 'a token of the tests'.replaceAll(' ', '-'),
+  SMTP_URL: 'smtps://user:password@mail.example.com',
 } as const;
 
 const DEMO_JWT_KEY =
@@ -532,6 +534,51 @@ test('business alone needs no master key in production; whatever else is served 
   t.deepEqual(problems('business'), []);
   for (const services of ['secrets', 'auth', 'proxy', 'business,auth', '']) {
     t.deepEqual(problems(services), ['MASTER_KEY must be set in production (openssl rand -hex 32)'], services);
+  }
+});
+
+test('production refuses a mail server without a sender, or without the base of the links; development does not', (t) => {
+  const SMTP_URL = 'smtps://user:sesame-open@mail.example.com';
+  const production = { NODE_ENV: 'production', MASTER_KEY: 'ab'.repeat(32), SMTP_URL };
+  t.deepEqual(parseEnvironment(production).problems, [
+    'PUBLIC_URL must be set in production where SMTP_URL is',
+    'MAIL_FROM must be set in production where SMTP_URL is',
+  ]);
+  const whole = { ...production, PUBLIC_URL: 'https://hushbox.example', MAIL_FROM: 'Hushbox <a@hushbox.example>' };
+  t.deepEqual(parseEnvironment(whole).problems, []);
+  t.deepEqual(parseEnvironment({ SMTP_URL }).problems, []);
+  const bad = parseEnvironment({ SMTP_URL: 'smtps://user:sesame/open@mail', MAIL_FROM: 'sesame' });
+  t.deepEqual(bad.problems, [
+    'SMTP_URL must be smtp://host:port or smtps://host:port, with or without user:password@ (percent-encoded) before the host',
+    'MAIL_FROM must be an address, or Name <address>',
+  ]);
+});
+
+test('registration is open in development and off in production, where it needs mail', (t) => {
+  const production = { NODE_ENV: 'production', MASTER_KEY: 'ab'.repeat(32) };
+  t.is(readConfig({}).REGISTRATION, 'open');
+  t.is(readConfig(production).REGISTRATION, 'off');
+  t.is(readConfig({ ...production, REGISTRATION: 'off' }).REGISTRATION, 'off');
+  t.deepEqual(readConfig({ REGISTRATION: 'Example.com, кто.рф' }).REGISTRATION, ['example.com', 'xn--j1ail.xn--p1ai']);
+  for (const REGISTRATION of ['open', 'example.com']) {
+    t.deepEqual(parseEnvironment({ ...production, REGISTRATION }).problems, [
+      'SMTP_URL must be set in production where REGISTRATION is not off',
+      'PUBLIC_URL must be set in production where REGISTRATION is not off',
+      'MAIL_FROM must be set in production where REGISTRATION is not off',
+    ]);
+    const mail = { SMTP_URL: 'smtps://mail', MAIL_FROM: 'a@b.example', PUBLIC_URL: 'https://hushbox.example' };
+    t.deepEqual(parseEnvironment({ ...production, ...mail, REGISTRATION }).problems, []);
+  }
+  for (const REGISTRATION of [
+    'on',
+    'open,example.com',
+    'example.com,',
+    'a@example.com',
+    'https://example.com',
+    '1.2.3.4',
+  ]) {
+    const { problems } = parseEnvironment({ REGISTRATION });
+    t.deepEqual(problems, ['REGISTRATION must be open, off, or a list of domains, separated by commas']);
   }
 });
 

@@ -15,6 +15,7 @@ import { openFence, openStorage } from '../../src/storage/open.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { createAccount, createSession, MOST, NOW, newRegistration, newReset } from '../storage/contract/accounts.ts';
 import { createTraced } from '../storage/contract/world.ts';
+import { newMail } from '../storage/mail-store-contract.ts';
 import { startMongoProxy } from '../storage/mongo/mongo-proxy.ts';
 import { createTestClock, type TestClock } from '../support/http/server.ts';
 import { until } from '../support/process/program.ts';
@@ -431,6 +432,7 @@ for (const engine of ENGINES) {
     ];
     const [activation, reset] = [newRegistration(), newReset(account)];
     for (const link of [activation, reset]) await first.storage.links.addLink(link, MOST);
+    await first.storage.mails.add(newMail());
     const putBack = await copyDatabase(t, world.place.url);
     t.true(await first.storage.sessions.end(ended));
     world.clock.advance({ minutes: 1 });
@@ -442,7 +444,9 @@ for (const engine of ENGINES) {
     const { accounts, links, sessions } = storage;
     t.truthy(await sessions.find(ended.credentialHash, NOW), 'there again, so that the test can see it');
     t.truthy(await links.findLink(activation.tokenHash, NOW));
+    t.is((await storage.mails.countWaiting()).events, 1);
     await fence.beat();
+    t.is((await storage.mails.countWaiting()).events, 0);
     const areGone = async (): Promise<void> => {
       for (const { tokenHash } of [activation, reset]) t.is(await links.findLink(tokenHash, NOW), undefined);
       t.is(await links.activate(activation.tokenHash, account.id, NOW), undefined);
@@ -464,12 +468,14 @@ for (const engine of ENGINES) {
       const { fence, storage } = await world.open();
       await fence.beat();
       const session = await createSession(storage.sessions, await createAccount(storage.accounts));
+      await storage.mails.add(newMail());
       const [{ databaseId = '', mark = 0 } = {}] = readFenceFile(world.path) ?? [];
       await storage.close();
       await writeFenceFile(world.path, [{ databaseId, mark: mark + 10_000 }]);
       await decide(world, decision);
       const next = await world.open();
       t.is(await next.storage.sessions.find(session.credentialHash, NOW), undefined);
+      t.is((await next.storage.mails.countWaiting()).events, 0);
     });
   }
 

@@ -256,6 +256,28 @@ test('TLS is used where it is offered, by STARTTLS and by smtps; a foreign certi
   t.deepEqual([third.results[0], smtps.mails.length], ['unreachable', 0]);
 });
 
+test('a password goes to another machine only through TLS with a good certificate', async (t) => {
+  const options = { credentials: { user: 'hushbox', password: 'sesame-open' } };
+  const [plain, untrusted] = [
+    await startMailServer(t, { ...options, disabledCommands: ['STARTTLS'] }),
+    await startMailServer(t, options),
+  ];
+  for (const server of [plain, untrusted]) {
+    let logIns = 0;
+    server.answer = (step) => {
+      if (step === 'auth') logIns += 1;
+      return undefined;
+    };
+    // An address of this machine that does not look like one.
+    const { send, results, stop } = await startMailWorker(t, server.url.replace('127.0.0.1', '0.0.0.0'));
+    await send(newMailTo('anna@example.org'));
+    await until('a failure', () => results.length > 0);
+    t.deepEqual([results[0], logIns, server.asked.length], ['unreachable', 0, 0]);
+    t.is(server.connections(), 1);
+    await stop();
+  }
+});
+
 test('nothing of a waiting mail can be read in the database', async (t) => {
   const server = await startMailServer(t);
   const place = await SQLITE.place(t);

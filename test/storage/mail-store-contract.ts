@@ -23,15 +23,15 @@ function take(mails: MailStore, now: number, options: Partial<TakeOptions> = {})
 }
 
 /** Every verb, of a mail that is there. */
-export function mailVerbsOn(mails: MailStore, { id }: NewMail): Record<string, () => Promise<unknown>> {
+export function mailVerbsOn(mails: MailStore, { id }: NewMail): Record<keyof MailStore, () => Promise<unknown>> {
   return {
-    'mails.add': () => mails.add(newMail()),
-    'mails.takeDue': () => take(mails, CREATED_AT),
-    'mails.finish': () => mails.finish([id]),
-    'mails.postpone': () => mails.postpone({ id, dueAt: CREATED_AT }, { dueAt: CREATED_AT + 1, attempts: 1 }),
-    'mails.hasDue': () => mails.hasDue(CREATED_AT),
-    'mails.countWaiting': () => mails.countWaiting(),
-    'mails.sweepMails': () => mails.sweepMails(CREATED_AT + MAIL_KEPT_MS, 10),
+    add: () => mails.add(newMail()),
+    takeDue: () => take(mails, CREATED_AT),
+    finish: () => mails.finish([id]),
+    postpone: () => mails.postpone({ id, dueAt: CREATED_AT }, { dueAt: CREATED_AT + 1, attempts: 1 }),
+    hasDue: () => mails.hasDue(CREATED_AT),
+    countWaiting: () => mails.countWaiting(),
+    sweepMails: () => mails.sweepMails(CREATED_AT + MAIL_KEPT_MS, 10),
   };
 }
 

@@ -39,8 +39,8 @@ function judgeSealed(held: readonly string[], { byKey, isComplete }: SealedCount
     ok(`${count(total, 'secret')} waiting.`),
     ...missing.map(([fingerprint, sealed]) =>
       problem(
-        `The master key ${fingerprint} is not here: ${describeSealed(sealed)}. Reading such a secret gives 503, and webhooks wait.`,
-        'Put it into MASTER_KEY_PREVIOUS. Without it these secrets are lost, and nothing else is.',
+        `The master key ${fingerprint} is not here: ${describeSealed(sealed)}. Reading such a secret gives 503, and webhooks and mail wait.`,
+        'Put it into MASTER_KEY_PREVIOUS. Without it what is sealed with it is lost, and nothing else is.',
       ),
     ),
     ...(isComplete ? free : []).map((fingerprint) =>

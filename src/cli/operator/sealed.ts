@@ -14,6 +14,8 @@ export type Sealed = {
   copies: number;
   /** Webhooks and events that are not delivered yet. */
   notifying: number;
+  /** Mails that are not delivered yet. */
+  mails: number;
   /** A running service seals them again soon after the master key was replaced. */
   signingKeys: number;
   /** From then on nothing sealed with the key can be read, not even the copy of a read at the last instant. */
@@ -29,7 +31,7 @@ export type SealedCount = {
 };
 
 /**
- * Counts secrets that can still be read, webhooks that can still be delivered and signing keys, for at most `patienceMs`.
+ * Counts secrets that can still be read, webhooks and mails that can still be delivered and signing keys, for at most `patienceMs`.
  */
 export async function countSealed(
   records: Omit<Records, 'findMark' | 'close'>,
@@ -43,7 +45,7 @@ export async function countSealed(
   for (const fingerprint of signingKeys ? masterKeysIn(signingKeys) : [])
     sealedUnder(byKey, fingerprint).signingKeys += 1;
   // Webhooks last: if a secret ends meanwhile, its event is still found.
-  for (const list of [records.listSealed, records.listNotifying]) {
+  for (const list of [records.listSealed, records.listNotifying, records.listMails]) {
     let after: Uint8Array | undefined;
     for (let page = await list({ now, after, limit: PAGE }); ; page = await list({ now, after, limit: PAGE })) {
       for (const record of page) {
@@ -66,12 +68,19 @@ function add(byKey: Map<string, Sealed>, { state, visibleUntil, envelopeHead }: 
 }
 
 function sealedUnder(byKey: Map<string, Sealed>, fingerprint: string): Sealed {
-  const sealed = byKey.get(fingerprint) ?? { waiting: 0, copies: 0, notifying: 0, signingKeys: 0, neededUntil: 0 };
+  const sealed = byKey.get(fingerprint) ?? {
+    waiting: 0,
+    copies: 0,
+    notifying: 0,
+    mails: 0,
+    signingKeys: 0,
+    neededUntil: 0,
+  };
   byKey.set(fingerprint, sealed);
   return sealed;
 }
 
-const COUNTED_AS = { waiting: 'waiting', copy: 'copies', notifying: 'notifying' } as const;
+const COUNTED_AS = { waiting: 'waiting', copy: 'copies', notifying: 'notifying', mail: 'mails' } as const;
 
 export function fingerprintsOf(keys: readonly Buffer[]): string[] {
   return keys.map((key) => masterKeyIdOf(key).toString('hex'));
@@ -79,11 +88,12 @@ export function fingerprintsOf(keys: readonly Buffer[]): string[] {
 
 export function describeSealed(sealed: Sealed | undefined): string {
   if (!sealed) return 'nothing is sealed with it';
-  const { waiting, copies, notifying, signingKeys, neededUntil } = sealed;
+  const { waiting, copies, notifying, mails, signingKeys, neededUntil } = sealed;
   const what = [
     waiting > 0 && count(waiting, 'secret'),
     copies > 0 && `${copies} for rereading`,
     notifying > 0 && count(notifying, 'webhook'),
+    mails > 0 && count(mails, 'mail'),
     signingKeys > 0 && count(signingKeys, 'signing key'),
   ].filter(Boolean);
   const until = [

@@ -1,5 +1,5 @@
+import { randomBytes } from 'node:crypto';
 import type { Collection, Filter } from 'mongodb';
-import { randomBytes } from '../../sealing/random.ts';
 import type { AccountDocument, AddressDocument } from './collections.ts';
 import { DUPLICATE_KEY, hasCode } from './engine/error-codes.ts';
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { SETTLED_MS } from '../../../src/cli/operator/rotate.ts';
+import { sealMail } from '../../../src/mail/sealed.ts';
 import { createKeyRing, masterKeyIdOf } from '../../../src/sealing/key-ring.ts';
 import { createSecretKey } from '../../../src/secrets/keys.ts';
 import { createSigningKeys } from '../../../src/tokens/access/signing-keys.ts';
@@ -288,6 +289,26 @@ withMounts.serial(
 );
 
 for (const engine of ENGINES) {
+  engine.test(`${engine.name}: waiting mail needs its master key until it is sent or given up`, async (t) => {
+    const { place, env, path } = await world(t, engine);
+    const [old, fresh] = [newKey(), newKey()];
+    const { mails, fence, close } = await place.open();
+    await fence.advance(Date.now(), []); // as a service does
+    const id = randomBytes(32);
+    const mail = { to: 'anna@example.org', kind: 'activate', language: 'en', values: {} } as const;
+    const sealed = sealMail(createKeyRing([Buffer.from(old, 'hex')]).current, id, mail);
+    await mails.add({ id, sealed, occurredAt: Date.now(), dueAt: Date.now() });
+    writeFileSync(path('master'), `${fresh}\n${old}`, { mode: 0o600 });
+    settle(path('master'));
+    const settings = { ...env, MASTER_KEY_FILE: path('master') };
+    const status = await hushbox(['rotate-master-key', '--status'], settings);
+    t.regex(status.stdout, new RegExp(`${fingerprint(old)} {2}reads: 1 mail sealed with it, needed until `));
+    t.regex((await hushbox(['rotate-master-key', '--prune'], settings)).stdout, /Every key is needed/);
+    await mails.finish([id]);
+    await close();
+    t.regex((await hushbox(['rotate-master-key', '--prune'], settings)).stdout, /is gone/);
+  });
+
   engine.test(`${engine.name}: a signing key needs its master key until a service has sealed it again`, async (t) => {
     const { place, env, path } = await world(t, engine);
     const [old, fresh] = [newKey(), newKey()];

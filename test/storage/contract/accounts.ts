@@ -7,6 +7,7 @@ import type { NewSession, Session, SessionStore, SightingStore } from '../../../
 import type { StoreLimits } from '../../../src/limits/limits.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
 import type { Engine } from '../../support/storage/storage.ts';
+import { mailVerbsOn, newMail } from '../mail-store-contract.ts';
 import { CREATED_AT, HOUR, MINUTE, type RawRecords } from './world.ts';
 
 /** An empty storage, open, and ways to look at it from outside. */
@@ -177,9 +178,11 @@ export function plainly(session: Session | undefined): Session | undefined {
 
 /** Every verb, on an account and a session that are there. */
 export async function authVerbsOn(
-  storage: Pick<Storage, 'accounts' | 'links' | 'sessions' | 'sightings'>,
+  storage: Pick<Storage, 'accounts' | 'links' | 'sessions' | 'sightings' | 'mails'>,
 ): Promise<Record<string, () => Promise<unknown>>> {
-  const { accounts, links, sessions, sightings } = storage;
+  const { accounts, links, sessions, sightings, mails } = storage;
+  const mail = newMail();
+  await mails.add(mail);
   const account = await createAccount(accounts);
   const session = await createSession(sessions, account);
   return {
@@ -222,6 +225,7 @@ export async function authVerbsOn(
       has: () => sightings.has(randomBytes(32), NOW),
       sweepSightings: () => sightings.sweepSightings(NOW, 100),
     } satisfies Record<keyof SightingStore, unknown>),
+    ...named('mails', mailVerbsOn(mails, mail)),
   };
 }
 

@@ -73,6 +73,7 @@ const AUTH_READS: ReadonlySet<string> = new Set([
   ...['links.findLink', 'links.newestRegistration', 'links.sweepLinks'],
   ...['links.activate', 'links.resetPassword', 'links.changeEmail'],
   ...['accounts.find', 'accounts.findByEmail', 'accounts.list', 'sessions.find', 'sessions.list', 'sightings.has'],
+  ...['mails.hasDue', 'mails.countWaiting', 'mails.sweepMails'],
   ...['sessions.sweepSessions', 'sightings.sweepSightings', 'sessions.armCookie'],
 ]);
 const MAJORITY = { w: 'majority', j: true, wtimeout: 3_000 };

@@ -13,6 +13,7 @@ import { PAGE, YOUNGEST } from '../../../src/storage/sqlite/customers/store.ts';
 import { openReader } from '../../../src/storage/sqlite/engine/database.ts';
 import { createReader } from '../../../src/storage/sqlite/engine/reader.ts';
 import { openSqlite } from '../../../src/storage/sqlite/open.ts';
+import { openSqliteFence } from '../../../src/storage/sqlite/operator/fence.ts';
 import { MIGRATIONS } from '../../../src/storage/sqlite/schema.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
 import { storedBytes } from '../../../src/storage/usage.ts';
@@ -47,6 +48,7 @@ import {
 import { fenceStoreContract } from '../fence-store-contract.ts';
 import { limitStoreContract } from '../limit-store-contract.ts';
 import { linkStoreContract } from '../link-store-contract.ts';
+import { newMail } from '../mail-store-contract.ts';
 import { secretStoreContract } from '../secret-store-contract.ts';
 import { sinkStoreContract } from '../sink-store-contract.ts';
 
@@ -95,7 +97,8 @@ test('a write lock that is held too long is told, nothing was done, and writing 
   const { secrets: store } = storage;
   const secret = await createTraced(store);
   const auth = Object.entries(await authVerbsOn(storage));
-  const authWrites = auth.filter(([name]) => !/\.(find|findByEmail|findLink|newestRegistration|list|has)$/.test(name));
+  const isRead = /\.(find|findByEmail|findLink|newestRegistration|list|has|hasDue|countWaiting)$/;
+  const authWrites = auth.filter(([name]) => !isRead.test(name));
   const unlock = await lockInProcess(t, pathOf(url));
   const startedAt = performance.now();
   const { find: _, findReceipt: __, ...writes } = verbsOn(store, secret);
@@ -412,6 +415,29 @@ test('the sums are those of the tables whatever happens to accounts', async (t) 
   t.is(sumsIn(url).stored, 0);
 });
 
+test('the sums are those of the tables whatever happens to mail, also where a restore removes it', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  const { mails, fence } = await open();
+  const all = [1, 64, 768, 769, 5_000, 70_000].map((bytes) => newMail({ sealed: randomBytes(bytes) }));
+  for (const mail of all) t.is(await mails.add(mail), 'added');
+  await mails.finish(all.slice(0, 2).map(({ id }) => id));
+  await mails.finish(all.slice(0, 1).map(({ id }) => id));
+  t.deepEqual(sumsIn(url), sumsOfTables(url));
+  t.true(sumsIn(url).stored > 70_000);
+  const { databaseId } = await fence.advance(CREATED_AT, []);
+  const restored = [{ databaseId, mark: CREATED_AT + HOUR }];
+  await Promise.all([mails.add(newMail()), fence.advance(CREATED_AT + 1, restored), mails.add(newMail())]);
+  t.deepEqual(sumsIn(url), sumsOfTables(url));
+  await fence.advance(CREATED_AT + 2, [{ databaseId, mark: CREATED_AT + 9 * HOUR }]);
+  t.deepEqual([sumsIn(url).stored, (await mails.countWaiting()).events], [0, 0]);
+
+  for (const mail of all) await mails.add(mail);
+  const operator = await openSqliteFence(pathOf(url));
+  await operator.decide('refuse all', CREATED_AT + 3, []);
+  await operator.close();
+  t.deepEqual([sumsIn(url).stored, (await mails.countWaiting()).events], [0, 0]);
+});
+
 test('a file of the first version is counted when it is opened', async (t) => {
   const { url, open } = await SQLITE.place(t);
   copyFileSync(fileURLToPath(new URL('../../fixtures/sqlite-v1.db', import.meta.url)), pathOf(url));
@@ -539,6 +565,7 @@ function sumsOfTables(url: string): Sums {
          SELECT ${waitingLength} AS length FROM waiting
          UNION ALL SELECT coalesce(length(envelope), 0) FROM ended
          UNION ALL SELECT length(notify) + length(destination) FROM events
+         UNION ALL SELECT length(sealed) FROM mails
          UNION ALL SELECT octet_length(email) + octet_length(profile) FROM accounts
          UNION ALL SELECT octet_length(email) + octet_length(coalesce(profile, '')) FROM links)`,
     )

@@ -94,10 +94,14 @@ const STATES: Readonly<Record<string, State>> = {
     await page.goto(await mailedLink(server, 'activate'));
   },
   async 'activate: done'({ page }) {
-    await page.getByRole('main').getByRole('button').click();
-    await page.waitForTimeout(300);
+    await button(page, 'Confirm the address').click();
+    await heading(page, 'Your address is confirmed').waitFor();
   },
-  'activate: used up': async ({ page, server }) => page.goto(await mailedLink(server, 'activate')),
+  async 'activate: used up'({ page, server }) {
+    await page.goto(await mailedLink(server, 'activate'));
+    await button(page, 'Confirm the address').click();
+    await heading(page, 'This link no longer works').waitFor();
+  },
   forgotten: ({ page, server }) => page.goto(`${server.base}/forgotten`),
   async 'forgotten: done'({ page }) {
     await field(page, 'Email address').fill(NEW_EMAIL);

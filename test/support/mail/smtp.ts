@@ -113,7 +113,8 @@ export async function startMailServer(t: ExecutionContext, options: MailServerOp
     async onData(stream, session, done) {
       const { mailFrom, rcptTo } = session.envelope;
       const to = rcptTo[0]?.address ?? '';
-      const raw = await text(stream);
+      const raw = await text(stream).catch(() => undefined);
+      if (raw === undefined) return; // broken off
       const refusal = await reach('data', session.remotePort, to);
       if (refusal) return done(refusal);
       isSecure = session.secure;

@@ -3,7 +3,7 @@ import { HEAD_BYTES } from '../../../sealing/head.ts';
 import type { SealedRecord, SecretRecords } from '../../../secrets/records.ts';
 import type { Notify } from '../../../secrets/store.ts';
 import type { Records } from '../../storage.ts';
-import { SECRETS, type SecretDocument, SIGNING_KEYS } from '../collections.ts';
+import { MAILS, type MailDocument, SECRETS, type SecretDocument, SIGNING_KEYS } from '../collections.ts';
 import { connectPatiently, keepConnection } from '../engine/connection.ts';
 import { translateFailures } from '../engine/unavailable.ts';
 import { createMongoFenceStore } from '../fence.ts';
@@ -13,7 +13,10 @@ import { createMongoSigningKeyStore } from '../signing-keys.ts';
 export async function openMongoRecords(url: string): Promise<Records> {
   const connection = keepConnection(url);
   const { current, close } = connection;
-  const records = createMongoRecords(() => SECRETS.in(current().database));
+  const records = createMongoRecords(
+    () => SECRETS.in(current().database),
+    () => MAILS.in(current().database),
+  );
   const { connect } = translateFailures({ connect: () => connectPatiently(connection) });
   try {
     await connect();
@@ -26,7 +29,10 @@ export async function openMongoRecords(url: string): Promise<Records> {
   return { ...records, findMark: look, readSigningKeys: read, close };
 }
 
-function createMongoRecords(secrets: () => Collection<SecretDocument>): SecretRecords {
+function createMongoRecords(
+  secrets: () => Collection<SecretDocument>,
+  mails: () => Collection<MailDocument>,
+): SecretRecords & Pick<Records, 'listMails'> {
   return translateFailures({
     async listSealed({ now, after, limit }) {
       const filter = { ...laterThan(after), visibleUntil: { $gt: now } };
@@ -47,7 +53,15 @@ function createMongoRecords(secrets: () => Collection<SecretDocument>): SecretRe
         .map(notifyingOf)
         .toArray();
     },
-  } satisfies SecretRecords);
+
+    async listMails({ now, after, limit }) {
+      const filter = { ...(after && { _id: { $gt: after } }), removeAt: { $gt: new Date(now) } };
+      return mails()
+        .find(filter, { limit, sort: { _id: 1 } })
+        .map(mailOf)
+        .toArray();
+    },
+  } satisfies SecretRecords & Pick<Records, 'listMails'>);
 }
 
 function laterThan(id: Uint8Array | undefined): Filter<SecretDocument> {
@@ -71,5 +85,15 @@ function notifyingOf({ _id, createdAt, removeAt, notify }: SecretDocument): Seal
     createdAt,
     visibleUntil: removeAt.getTime(),
     envelopeHead: (notify as Notify).sealed.slice(0, HEAD_BYTES),
+  };
+}
+
+function mailOf({ _id, occurredAt, removeAt, sealed }: MailDocument): SealedRecord {
+  return {
+    id: _id,
+    state: 'mail',
+    createdAt: occurredAt,
+    visibleUntil: removeAt.getTime(),
+    envelopeHead: sealed.slice(0, HEAD_BYTES),
   };
 }

@@ -1,5 +1,6 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { AppError } from '../../../errors.ts';
+import { MAIL_KEPT_MS } from '../../../mail/store.ts';
 import { HEAD_BYTES } from '../../../sealing/head.ts';
 import type { SealedRecord } from '../../../secrets/records.ts';
 import { RECEIPT_MS } from '../../../secrets/store.ts';
@@ -31,6 +32,10 @@ const NOTIFYING = `
     SELECT id, 'notifying', occurred_at, occurred_at + ${RECEIPT_MS}, substr(notify, 1, ${HEAD_BYTES})
     FROM events WHERE id > :after AND occurred_at + ${RECEIPT_MS} > :now ORDER BY id LIMIT :limit)
   ORDER BY id LIMIT :limit`;
+const MAILS = `
+  SELECT id, 'mail' AS state, occurred_at AS created_at, occurred_at + ${MAIL_KEPT_MS} AS visible_until,
+    substr(sealed, 1, ${HEAD_BYTES}) AS head
+  FROM mails WHERE id > :after AND occurred_at + ${MAIL_KEPT_MS} > :now ORDER BY id LIMIT :limit`;
 type Row = Record<string, SQLOutputValue>;
 
 /** Reads block the thread: for the operator's commands, not for the service. */
@@ -43,6 +48,10 @@ export async function openSqliteRecords(path: string): Promise<Records> {
 
     async listNotifying({ now, after = FIRST, limit }) {
       return isTable(looker, 'events') ? looker.all(NOTIFYING, { now, after, limit }).map(sealedOf) : [];
+    },
+
+    async listMails({ now, after = FIRST, limit }) {
+      return isTable(looker, 'mails') ? looker.all(MAILS, { now, after, limit }).map(sealedOf) : [];
     },
 
     async findMark() {
@@ -69,7 +78,7 @@ type Looker = {
 };
 
 /** Older versions lack some tables. */
-function isTable(looker: Looker, name: 'fence' | 'events' | 'signing_keys'): boolean {
+function isTable(looker: Looker, name: 'fence' | 'events' | 'mails' | 'signing_keys'): boolean {
   return looker.all(`SELECT 1 FROM sqlite_schema WHERE name = '${name}'`, {}).length > 0;
 }
 
