@@ -45,7 +45,7 @@ function rootOf({ path }: Context): string {
 }
 
 export function readTemplate(name: string): string {
-  return include(readPageFile(name).toString(), (part) => readPageFile(`parts/${part}.html`).toString().trimEnd());
+  return include(readPageFile(name).toString(), (part) => readPageFile(`${part}.html`).toString().trimEnd());
 }
 
 export function readPageFile(name: string): Buffer {

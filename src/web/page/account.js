@@ -26,7 +26,7 @@ async function start() {
   if (isOver(me)) return;
   const sessions = me.status === 200 ? await askSignedIn('GET', 'sessions') : me;
   if (isOver(sessions)) return;
-  if (sessions.status !== 200) return showFailure(sessions);
+  if (sessions.status !== 200) return showSection('failed');
   showAccount(me.body);
   showSessions(/** @type {any} */ (sessions.body));
   showSection('account');
@@ -41,12 +41,6 @@ function isOver({ body }) {
   showWho(undefined);
   showSection('out');
   return true;
-}
-
-/** @param {Answer} answer */
-function showFailure(answer) {
-  find('#failed .message', HTMLElement).textContent = explain(answer);
-  showSection('failed');
 }
 
 /** @param {Record<string, any>} me */
