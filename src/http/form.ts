@@ -18,8 +18,16 @@ export async function readFields(request: IncomingMessage, limitBytes: number): 
   const [kind = ''] = type.split(';');
   const form = FORM_TYPES.find((one) => one === kind.trim().toLowerCase());
   if (!form || (form === URL_ENCODED && /^\s*(?:\{|$)/.test(bytes.toString('utf8', 0, 64)))) return parseObject(bytes);
-  if (!isUtf8(bytes)) throw new AppError('INVALID_REQUEST', { detail: 'The body is not valid UTF-8' });
+  if (!isUtf8(bytes) || (form === URL_ENCODED && !isUtf8Encoded(bytes.toString()))) {
+    throw new AppError('INVALID_REQUEST', { detail: 'The body is not valid UTF-8' });
+  }
   return fieldsOf(await parseForm(bytes, type));
+}
+
+/** Whether what is written as octets is UTF-8: the parser would put other characters in their place. */
+function isUtf8Encoded(text: string): boolean {
+  const runs = text.match(/(?:%[0-9a-f]{2})+/gi) ?? [];
+  return runs.every((run) => isUtf8(Buffer.from(run.replaceAll('%', ''), 'hex')));
 }
 
 /** By Node's own parser of the Fetch standard ("Body.formData"): in memory, and without files on the disk. */

@@ -1,7 +1,9 @@
 import test from 'ava';
 import { createAudit } from '../../src/ops/audit.ts';
 import { createLog } from '../../src/ops/log.ts';
+import { newMailTo } from '../mail/support.ts';
 import { startServer } from '../support/http/server.ts';
+import { startMailServer } from '../support/mail/smtp.ts';
 import { until } from '../support/process/program.ts';
 import { ENGINES } from '../support/storage/storage.ts';
 import { startReceiver } from '../support/webhooks/receiver.ts';
@@ -81,5 +83,23 @@ for (const { name, test, place } of ENGINES) {
     t.deepEqual(others, []);
     t.is(receiver.calls.length, 2);
     t.true(server.metrics().includes('hushbox_webhook_results_total{result="given_up"} 1'));
+  });
+  test(`${name}: a mail that is given up is an event, without its address`, async (t) => {
+    const mailServer = await startMailServer(t);
+    const server = await startServer(t, { place: await place(t), env: { SMTP_URL: mailServer.url } });
+    const { mailer, storage, clock, wake, logged } = server;
+    mailServer.answer = (step) => (step === 'rcpt' ? '451 Not now, anna@example.org' : undefined);
+    (await mailer?.hold(newMailTo('anna@example.org')))?.release();
+    await until('a first failure', () => storage.mails.hasDue(clock.now + 5_000)); // no more held, but postponed
+    t.deepEqual(auditLines(logged()), []);
+    clock.advance({ hours: 24 });
+    wake();
+    await until('the end', async () => (await storage.mails.countWaiting()).events === 0);
+    const [event, ...others] = auditLines(logged());
+    t.deepEqual(Object.keys(event ?? {}).sort(), ['audit', 'level', 'pid', 'time']);
+    t.deepEqual([event?.audit, others], ['mail.given_up', []]);
+    t.false(logged().includes('anna'));
+    t.true(logged().includes('"mail":{"code":"EENVELOPE","command":"RCPT TO","status":451}'));
+    t.true(server.metrics().includes('hushbox_mail_results_total{result="given_up"} 1'));
   });
 }

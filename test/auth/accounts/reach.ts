@@ -24,7 +24,12 @@ const OWN = {
 
 /** Every answer that a server with accounts gives, with the name of its operation. */
 export async function* reachAccounts(t: ExecutionContext): AsyncGenerator<[string, Response]> {
-  const server = await startAccounts(t, SQLITE, { LIMITS: 'on' }, { storeLimits: { maxBytes: 200_000 } });
+  const server = await startAccounts(
+    t,
+    SQLITE,
+    { LIMITS: 'on', TRUSTED_PROXIES: '127.0.0.1' },
+    { storeLimits: { maxBytes: 200_000 } },
+  );
   const { post, storage } = server;
   yield ['register', await server.register()];
   yield ['resendLink', await post(POSTS.resendLink, { email: ADDRESS })];
@@ -35,6 +40,8 @@ export async function* reachAccounts(t: ExecutionContext): AsyncGenerator<[strin
   yield ['activate', await post(POSTS.activate, { token }, { accept: 'text/html' })];
   yield ['resetPassword', await post(POSTS.resetPassword, { token, password: OTHER })];
   yield ['forgetPassword', await post(POSTS.forgetPassword, { email: ADDRESS })];
+  const forgotten = await server.tokenNumber(3);
+  yield ['resetPassword', await post(POSTS.resetPassword, { token: forgotten, password: SECRET })];
   const { browser } = await server.signIn();
   for (const [name, [method, path, body]] of Object.entries(OWN)) {
     if (name !== 'deleteMe') yield [name, await browser.send(method, path, body)];
@@ -49,7 +56,7 @@ export async function* reachAccounts(t: ExecutionContext): AsyncGenerator<[strin
     yield [name, await post(path, 'x'.repeat(70_000))];
     yield [name, await post(path, 'x', { 'content-encoding': 'gzip' })];
   }
-  yield ['getMe', await browser.send('GET', '/api/v1/me', undefined, { host: '203.0.113.7' })];
+  yield ['getMe', await browser.send('GET', '/api/v1/me', undefined, { 'x-forwarded-host': '203.0.113.7' })];
 
   await browser.send('POST', '/api/v1/email/change', { current: SECRET, email: NEXT });
   const move = await server.tokenNumber(2, NEXT);

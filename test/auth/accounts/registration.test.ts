@@ -1,4 +1,5 @@
 import test from 'ava';
+import { converse } from '../../support/http/raw.ts';
 import { ENGINES, SQLITE } from '../../support/storage/storage.ts';
 import { codeOf } from '../sessions/browser-support.ts';
 import { EMAIL } from '../sessions/support.ts';
@@ -236,9 +237,14 @@ test('a token in the query of a POST is as good as one in its body', async (t) =
 
 test('links in mails never have a name that a client made up', async (t) => {
   const server = await startAccounts(t, SQLITE, { HOST: '0.0.0.0' });
-  await server.register({}, { host: 'evil.example' });
-  await server.register({}, { host: '203.0.113.7' });
-  await server.register({}, { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' });
+  const conversation = await converse({ port: server.port });
+  const body = JSON.stringify({ email: ADDRESS, password: SECRET });
+  for (const headers of ['Host: evil.example', 'Host: 203.0.113.7', 'Host: x\r\nX-Forwarded-Host: evil.example']) {
+    conversation.send(`POST /api/v1/register/ HTTP/1.1\r\n${headers}\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+  }
+  await conversation.untilAnswered(3);
+  for (const { status } of conversation.answers()) t.is(status, 201);
+  conversation.close();
   for (const count of [1, 2, 3]) t.is(new URL((await server.mailNumber(count)).link ?? '').origin, server.base);
   const known = await startAccounts(t, SQLITE, { PUBLIC_URL: 'https://хаш.example/box/' });
   await known.register();

@@ -9,6 +9,10 @@ import {
   jwtVerify,
   SignJWT,
 } from 'jose';
+import { formatRefreshToken, parseRefreshToken, type RefreshToken } from '../../../src/auth/sessions/browser-tokens.ts';
+import { createKeyRing } from '../../../src/sealing/key-ring.ts';
+import { createSigningKeys } from '../../../src/tokens/access/signing-keys.ts';
+import { logInAt } from '../../support/auth/log-in.ts';
 import { startServer } from '../../support/http/server.ts';
 import { ENGINES, SQLITE } from '../../support/storage/storage.ts';
 import { type Browser, codeOf, copyOf, createBrowser } from './browser-support.ts';
@@ -86,6 +90,8 @@ for (const engine of ENGINES) {
     const asAccess = copyOf(server, server.browser);
     asAccess.jar.set('access_token', refreshToken);
     t.is(await codeOf(await asAccess.send('GET', '/data')), '401 UNAUTHORIZED');
+    asAccess.jar.set('access_token', await server.logIn());
+    t.is(await codeOf(await asAccess.send('GET', '/data')), '401 UNAUTHORIZED', 'a token of another kind');
     asAccess.jar.set('refresh_token', token);
     t.is(await codeOf(await asAccess.refresh()), '401 UNAUTHORIZED');
   });
@@ -248,6 +254,7 @@ test('what a cookie authenticates needs the token of our own pages, bound to the
     { 'x-csrftoken': `${own}x` },
     { 'x-csrftoken': foreign },
     { 'x-csrftoken': foreign, cookie: cookies(foreign) },
+    { 'x-csrftoken': own, cookie: cookies(foreign) },
     { 'x-csrftoken': 'self-made', cookie: cookies('self-made') },
     { cookie: `access_token=${access(browser)}` },
     { cookie: `${cookies(own)}; csrftoken=${own}` },
@@ -363,7 +370,10 @@ test('two cookies of one name: somebody else has set one', async (t) => {
 
 test('signing in takes forms as well as JSON, and no files', async (t) => {
   const server = await startAuth(t, SQLITE);
-  const post = async (body: string | FormData | URLSearchParams, type?: string): Promise<string> => {
+  const URL_ENCODED = 'application/x-www-form-urlencoded';
+  type Body = string | FormData | URLSearchParams | Buffer;
+  const post = async (given: Body, type?: string): Promise<string> => {
+    const body = Buffer.isBuffer(given) ? new Uint8Array(given) : given;
     const request = new Request(`${server.base}/api/v1/login/`, {
       method: 'POST',
       body,
@@ -388,9 +398,14 @@ test('signing in takes forms as well as JSON, and no files', async (t) => {
     t.is(await post(` \n${JSON.stringify(fields)}`, type), '200', type);
     t.is(await post(`\uFEFF${JSON.stringify(fields)}`, type), '200', `${type} with a mark`);
   }
-  const bad: [string, FormData | URLSearchParams | string, string?][] = [
+  const bad: [string, Body, string?][] = [
     ['a field twice', new URLSearchParams([...Object.entries(fields), ['email', EMAIL]])],
-    ['not UTF-8', 'email=%ff', 'application/x-www-form-urlencoded'],
+    ['octets that are not UTF-8', `${new URLSearchParams(fields)}%ff`, URL_ENCODED],
+    [
+      'bytes that are not UTF-8',
+      Buffer.concat([Buffer.from(`${new URLSearchParams(fields)}`), Buffer.of(255)]),
+      URL_ENCODED,
+    ],
     ['no form', 'x', 'multipart/form-data; boundary=b'],
     ['no boundary', 'x', 'multipart/form-data'],
     ['an unknown field', new URLSearchParams({ ...fields, role: 'admin' })],
@@ -399,8 +414,8 @@ test('signing in takes forms as well as JSON, and no files', async (t) => {
     ['an object', JSON.stringify({ email: { $ne: '' }, password: { $ne: '' } })],
   ];
   const withFile = new FormData();
-  withFile.set('email', EMAIL);
-  withFile.set('password', new Blob([PASSWORD]), 'a.txt');
+  for (const [name, value] of Object.entries(fields)) withFile.set(name, value);
+  withFile.set('photo', new Blob([PASSWORD]), 'a.txt');
   bad.push(['a file', withFile]);
   const twice = new FormData();
   twice.append('email', EMAIL);
@@ -478,6 +493,73 @@ test('a forged, foreign or spoilt access token is not good', async (t) => {
   t.is(await verify(server, good), '200');
   server.clock.advance({ seconds: 300 });
   t.is(await verify(server, good), '401 UNAUTHORIZED', 'to the millisecond');
+});
+
+test('a token that our own key signed is good only if every claim is right', async (t) => {
+  const masterKeys = [randomBytes(32)] as const;
+  const server = await startAuth(t, SQLITE, {}, { masterKeys });
+  const [browser, other] = [createBrowser(server), createBrowser(server)];
+  await server.addAccount('other@example.com');
+  await browser.signIn();
+  await other.send('POST', '/api/v1/login/', { email: 'other@example.com', password: PASSWORD });
+  const ring = createKeyRing(masterKeys);
+  const { storage, clock } = server;
+  const keys = await createSigningKeys({ store: storage.signingKeys, ring, clock: () => clock.now }).load();
+  const { kid, privateKey } = keys.signerAt(clock.now);
+  const claims = decodeJwt(access(browser));
+  const sign = (changes: object, typ = 'at+jwt'): Promise<string> =>
+    new SignJWT({ ...claims, ...changes }).setProtectedHeader({ alg: 'ES256', typ, kid }).sign(privateKey);
+  t.is(await verify(server, await sign({})), '200');
+  const wrong: Record<string, string> = {
+    audience: await sign({ aud: 'somebody else' }),
+    issuer: await sign({ iss: 'https://other.example' }),
+    type: await sign({}, 'JWT'),
+    account: await sign({ sub: decodeJwt(access(other)).sub }),
+    session: await sign({ sid: decodeJwt(access(other)).sid }),
+    'no session': await sign({ sid: undefined }),
+    'no end': await sign({ exp: undefined }),
+  };
+  for (const [title, token] of Object.entries(wrong)) t.is(await verify(server, token), '401 UNAUTHORIZED', title);
+});
+
+test('a refresh token of a generation that is not there yet is unknown, and ends nothing', async (t) => {
+  const masterKeys = [randomBytes(32)] as const;
+  const server = await startAuth(t, SQLITE, {}, { masterKeys });
+  const browser = createBrowser(server);
+  await browser.signIn();
+  const token = parseRefreshToken(createKeyRing(masterKeys), browser.jar.get('refresh_token') as string);
+  const ahead = createBrowser(server);
+  ahead.jar.set('refresh_token', formatRefreshToken({ ...(token as RefreshToken), generation: 1 }));
+  t.is(await codeOf(await ahead.refresh()), '401 UNAUTHORIZED', 'as after a restore');
+  t.is((await browser.refresh()).status, 200);
+});
+
+test('a token that needs a proof or a cookie is not good for somebody else, who ends nothing by asking', async (t) => {
+  const server = await startAuth(t, SQLITE);
+  const bound = await logInAt(server.storage, server.clock.now, { keyThumbprint: 'x'.repeat(43) });
+  t.is(await verify(server, bound.token), '401 UNAUTHORIZED');
+  const token = await server.logIn();
+  const cookie =
+    (await server.get('/session_cookie_experiment', { token })).headers.get('set-cookie')?.split(';')[0] ?? '';
+  t.is(await verify(server, token), '200', 'not armed yet');
+  t.is((await server.get('/data', { token, cookie })).status, 200);
+  t.is(await verify(server, token), '401 UNAUTHORIZED');
+  t.is((await server.get('/data', { token, cookie })).status, 200);
+});
+
+test('sessions and refresh tokens survive another master key as long as the old one is there', async (t) => {
+  const [old, fresh] = [randomBytes(32), randomBytes(32)];
+  const place = await SQLITE.place(t);
+  const before = await startAuth(t, { place: async () => place }, {}, { masterKeys: [old] });
+  const browser = createBrowser(before);
+  await browser.signIn();
+  const csrf = browser.jar.get('csrftoken');
+  const after = copyOf(await startServer(t, { place, masterKeys: [fresh, old] }), browser);
+  t.is((await after.refresh()).status, 200);
+  t.is(after.jar.get('csrftoken'), csrf, 'it keeps its value');
+  t.is((await after.send('POST', '/api/v1/test/')).status, 200);
+  const without = copyOf(await startServer(t, { place, masterKeys: [fresh] }), after);
+  t.is(await codeOf(await without.refresh()), '401 UNAUTHORIZED');
 });
 
 test('at the proxy a JWT of another issuer is foreign, and a browser is its account', async (t) => {

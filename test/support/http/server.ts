@@ -7,6 +7,7 @@ import { createHashing } from '../../../src/hashing/hashing.ts';
 import { listen } from '../../../src/http/listen.ts';
 import { createHttpServer } from '../../../src/http/server.ts';
 import type { StoreLimits } from '../../../src/limits/limits.ts';
+import type { Mailer } from '../../../src/mail/mailer.ts';
 import { createLog } from '../../../src/ops/log.ts';
 import { writeExposition } from '../../../src/ops/metrics/exposition.ts';
 import type { Samples } from '../../../src/ops/metrics/families.ts';
@@ -52,7 +53,9 @@ export type TestServer = Api & {
   internal: Api;
   clock: TestClock;
   storage: Storage;
-  /** Looks for events that are due. */
+  /** Undefined where no mail can be sent. */
+  mailer: Mailer | undefined;
+  /** Looks for events and mail that are due. */
   wake(): void;
   /** Delivers no more events; other servers on the same store still do. */
   stopDelivery(): Promise<void>;
@@ -127,7 +130,11 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
     internal: createApi(`http://127.0.0.1:${internalPort}`),
     clock,
     storage,
-    wake: () => service.delivery?.wake(),
+    mailer: service.mail.mailer,
+    wake() {
+      service.delivery?.wake();
+      service.mail.delivery?.wake();
+    },
     stopDelivery: async () => service.delivery?.stop(AbortSignal.abort()),
     logged: () => lines.join(''),
     metrics,
