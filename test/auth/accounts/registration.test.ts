@@ -221,7 +221,7 @@ test('the page of a link uses nothing up, is the same for every token, and its f
   );
   const done = await server.post('/api/v1/activate/', form, fromPage);
   t.is(done.status, 200);
-  t.regex(await done.text(), /The address of your account is some@email\.ee/);
+  t.regex(await done.text(), /The address of your account is <b class="address">some@email\.ee</);
   const gone = await server.post('/api/v1/activate/', form, fromPage);
   t.is(gone.status, 410);
   t.regex(await gone.text(), /This link no longer works/);
