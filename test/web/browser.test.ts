@@ -119,7 +119,7 @@ browserTest('a secret can be created and read with the keyboard alone', async (t
   t.true(await isFocused(textBox(page, 'Your link is ready')));
 
   await page.goto(link);
-  for (const _stop of ['the name at the top', 'the button']) await page.keyboard.press('Tab');
+  for (const _stop of ['the name at the top', 'the link to sign in', 'the button']) await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');
   t.is(await textBox(page, 'Your secret').inputValue(), 'typed');
 });
