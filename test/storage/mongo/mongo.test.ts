@@ -13,7 +13,14 @@ import { openMongo } from '../../../src/storage/mongo/open.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
 import { MONGODB } from '../../support/storage/storage.ts';
 import { accountStoreContract } from '../account-store-contract.ts';
-import { authVerbsOn, createAccount, createSession, newAccount } from '../contract/accounts.ts';
+import {
+  authVerbsOn,
+  createAccount,
+  createSession,
+  newAccount,
+  newMove,
+  newRegistration,
+} from '../contract/accounts.ts';
 import { areUnavailable, eventVerbsOn, verbsOn } from '../contract/failures.ts';
 import {
   asWaiting,
@@ -412,6 +419,77 @@ testMongo('an account whose creation a crash broke off is not there, and its add
   t.is(await accounts.create(newAccount({ email: second.email })), 'created');
 });
 
+type IsLast = (command: BSON.Document) => boolean;
+
+/** Who takes an address is given up then. */
+const GIVEN_UP = CREATED_AT + 10_000;
+
+/** Runs something whose last step is done, but not answered. */
+async function breakOff(t: ExecutionContext, world: ThroughProxy, isLast: IsLast, run: () => Promise<unknown>) {
+  world.proxy.swallowAnswers(isLast);
+  await areUnavailable(t, { run });
+  await world.proxy.heal();
+  await eventually(world.ping);
+}
+
+const STEPS_OF_ACTIVATION: Record<string, IsLast> = {
+  'the account': ({ insert }) => insert === 'accounts',
+  'its address': ({ insert }) => insert === 'addresses',
+  'its end': ({ update }) => update === 'accounts',
+  'the end of links': (command) => command.delete === 'links',
+};
+for (const [step, isLast] of Object.entries(STEPS_OF_ACTIVATION)) {
+  testMongo(`an activation that a crash broke off after ${step} can be repeated, or was done`, async (t, url) => {
+    const world = await openThroughProxy(t, url);
+    const { accounts, links } = world;
+    const link = newRegistration();
+    await links.addLink(link, 20);
+    await breakOff(t, world, isLast, () => links.activate(link.tokenHash, newAccount().id, CREATED_AT));
+    const isUsed = (await accounts.findByEmail(link.email)) !== undefined;
+    t.is((await links.findLink(link.tokenHash, GIVEN_UP)) === undefined, isUsed);
+    t.is((await links.activate(link.tokenHash, newAccount().id, GIVEN_UP)) === undefined, isUsed);
+    t.is((await accounts.findByEmail(link.email))?.passwordHash, link.passwordHash);
+  });
+}
+
+const STEPS_OF_CHANGE: Record<string, IsLast> = {
+  'its beginning': ({ findAndModify }) => findAndModify === 'accounts',
+  'the new address': ({ insert }) => insert === 'addresses',
+  'the end of links': (command) => command.delete === 'links',
+  'the account': ({ update }) => update === 'accounts',
+  'the old address': (command) => command.delete === 'addresses',
+};
+for (const [step, isLast] of Object.entries(STEPS_OF_CHANGE)) {
+  testMongo(`a change of address that a crash broke off after ${step} can be repeated, or was done`, async (t, url) => {
+    const world = await openThroughProxy(t, url);
+    const { accounts, links } = world;
+    const account = await createAccount(accounts);
+    const move = newMove(account, newAccount().email);
+    for (const link of [move, newRegistration({ email: move.email })]) await links.addLink(link, 20);
+    await breakOff(t, world, isLast, () => links.changeEmail(move.tokenHash, CREATED_AT));
+    const isMoved = (await accounts.find(account.id))?.email === move.email;
+    t.is(await links.changeEmail(move.tokenHash, GIVEN_UP), !isMoved);
+    t.is((await accounts.findByEmail(move.email))?.id, account.id);
+    t.is(await accounts.findByEmail(account.email), undefined);
+    t.is(await accounts.create(newAccount({ email: account.email, createdAt: GIVEN_UP })), 'created');
+    t.is(await accounts.create(newAccount({ email: move.email, createdAt: GIVEN_UP })), 'taken');
+  });
+}
+
+testMongo('an address that was not taken to the end because of a crash is free after a while', async (t, url) => {
+  const world = await openThroughProxy(t, url);
+  const { accounts, links } = world;
+  const [account, wanted] = [await createAccount(accounts), newAccount()];
+  const move = newMove(account, wanted.email);
+  await links.addLink(move, 20);
+  const isLast: IsLast = ({ insert }) => insert === 'addresses';
+  await breakOff(t, world, isLast, () => links.changeEmail(move.tokenHash, CREATED_AT));
+  t.is(await accounts.create({ ...wanted, createdAt: GIVEN_UP - 1 }), 'taken', 'its account may still take it');
+  t.is(await accounts.create({ ...wanted, createdAt: GIVEN_UP }), 'created');
+  t.false(await links.changeEmail(move.tokenHash, GIVEN_UP));
+  t.is((await accounts.findByEmail(account.email))?.id, account.id);
+});
+
 testMongo('what a crash leaves of a deletion is removed by the next look at that address', async (t, url) => {
   const { proxy, accounts, sessions, ping } = await openThroughProxy(t, url);
   const account = await createAccount(accounts);
@@ -567,11 +645,13 @@ async function openAt(
   return storage;
 }
 
+type ThroughProxy = { proxy: MongoProxy; store: Storage['secrets'] } & Omit<Storage, 'secrets'>;
+
 async function openThroughProxy(
   t: ExecutionContext,
   url: string,
   limits?: Partial<StoreLimits>,
-): Promise<{ proxy: MongoProxy; store: Storage['secrets'] } & Omit<Storage, 'secrets'>> {
+): Promise<ThroughProxy> {
   const proxy = await startMongoProxy(t, url);
   const { secrets: store, ...others } = await openAt(t, proxy.url, undefined, limits);
   await eventually(others.ping);
