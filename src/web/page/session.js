@@ -9,6 +9,7 @@ const SIGNED_OUT = { status: 401, body: { code: 'SIGNED_OUT' }, retryAfterSecond
 
 /** Of all requests that find the access token expired at the same time. @type {Promise<Answer> | undefined} */
 let refreshing;
+let renewals = 0;
 
 /** @typedef {import('./page.js').Answer} Answer */
 
@@ -26,17 +27,33 @@ export function isSignedIn() {
  */
 export async function askSignedIn(method, path, json) {
   if (!isSignedIn()) return SIGNED_OUT;
+  const before = renewals;
   const first = await send(method, path, json);
   if (!isRefused(first)) return first;
   const used = readCsrfToken();
-  refreshing ??= send('POST', 'api/v1/login/refresh/').finally(() => {
-    refreshing = undefined;
-  });
-  const renewed = await refreshing;
-  const last = renewed.status === 200 ? await send(method, path, json) : renewed;
-  if (!isRefused(last)) return last;
-  if (readCsrfToken() === used) forget(); // otherwise another tab has just signed in
+  if (renewals === before) {
+    refreshing ??= refresh();
+    const renewed = await refreshing;
+    if (renewed.status !== 200) return isRefused(renewed) ? giveUp(used) : renewed;
+  } // otherwise it was renewed while this request was on its way
+  const last = await send(method, path, json);
+  return isRefused(last) ? giveUp(used) : last;
+}
+
+/** @param {string | undefined} used the CSRF token; if there is another one by now, another tab has just signed in */
+function giveUp(used) {
+  if (readCsrfToken() === used) forget();
   return SIGNED_OUT;
+}
+
+async function refresh() {
+  try {
+    const answer = await send('POST', 'api/v1/login/refresh/');
+    if (answer.status === 200) renewals += 1;
+    return answer;
+  } finally {
+    refreshing = undefined;
+  }
 }
 
 /** Who is signed in: asked once for a page. @type {Promise<Answer> | undefined} */
