@@ -39,10 +39,20 @@ async function startServer(folder: string): Promise<Server> {
   return { base: READY.exec(output)?.[1] ?? '', output: () => output, child };
 }
 
-async function takePictures(browser: Browser, { width, colorScheme }: (typeof VIEWS)[number]): Promise<void> {
+async function withServer(task: (server: Server) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'hushbox-pictures-'));
-  const { base, output, child } = await startServer(folder);
+  const server = await startServer(folder);
   try {
+    await task(server);
+  } finally {
+    server.child.kill();
+    await once(server.child, 'exit');
+    rmSync(folder, { recursive: true });
+  }
+}
+
+async function takePictures(browser: Browser, { width, colorScheme }: (typeof VIEWS)[number]): Promise<void> {
+  await withServer(async ({ base, output }) => {
     const view = { viewport: { width, height: 800 }, colorScheme, reducedMotion: 'reduce', locale: 'en-GB' } as const;
     const page = await browser.newPage(view);
     page.setDefaultTimeout(15_000);
@@ -52,11 +62,21 @@ async function takePictures(browser: Browser, { width, colorScheme }: (typeof VI
       await page.screenshot({ path: `${FOLDER}/${file}-${width}-${colorScheme}.png`, fullPage: true });
     });
     await page.close();
-  } finally {
-    child.kill();
-    await once(child, 'exit');
-    rmSync(folder, { recursive: true });
-  }
+  });
+}
+
+/** The one that README.md shows. */
+async function takeDocumentPicture(browser: Browser): Promise<void> {
+  await withServer(async ({ base }) => {
+    const page = await browser.newPage({
+      viewport: { width: 720, height: 400 },
+      deviceScaleFactor: 1.5,
+      locale: 'en-GB',
+    });
+    await page.goto(`${base}/`);
+    await page.screenshot({ path: 'docs/page.png', fullPage: true });
+    await page.close();
+  });
 }
 
 if (!CHROMIUM) throw new Error('pictures need Chromium: set CHROMIUM_PATH');
@@ -65,6 +85,7 @@ mkdirSync(FOLDER);
 const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
 try {
   for (const view of VIEWS) await takePictures(browser, view);
+  await takeDocumentPicture(browser);
 } finally {
   await browser.close();
 }
