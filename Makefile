@@ -9,7 +9,7 @@ NPM := npm --cache "$(NPM_CACHE)" --no-audit --no-fund --no-update-notifier --lo
 # `docker compose`, or `docker-compose` if only that is installed. COMPOSE=… sets another program.
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
-.PHONY: help build run demo up down logs test check bench docs clean
+.PHONY: help build run demo up down logs test check bench docs pictures clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,8 +51,11 @@ bench: build ## measure, and write docs/benchmarks*.md and .svg
 docs: build ## regenerate docs/configuration.md and docs/openapi.json
 	@$(NODE) scripts/generate-docs.ts
 
+pictures: build ## take screenshots of every page into pictures/, with Chromium
+	@$(NODE) scripts/pictures.ts
+
 clean: ## remove dependencies and coverage, not the data
-	@rm -rf node_modules .node coverage
+	@rm -rf node_modules .node coverage pictures
 
 .PHONY: node
 node:

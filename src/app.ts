@@ -26,7 +26,7 @@ import type { Secrets } from './secrets/secrets.ts';
 import { sinkRoutes } from './sink/routes.ts';
 import type { Sink } from './sink/sink.ts';
 import { VERSION } from './version.ts';
-import { createActivationPage } from './web/activation-page.ts';
+import type { AccountPagesParts } from './web/account-pages.ts';
 import { createWeb } from './web/routes.ts';
 
 export type AppParts = HealthParts & {
@@ -61,7 +61,7 @@ export function createApp(parts: AppParts): Koa {
 }
 
 type AuthParts = Omit<
-  SessionRouteParts & BrowserRouteParts & AccountRouteParts,
+  SessionRouteParts & BrowserRouteParts & AccountRouteParts & AccountPagesParts,
   'baseOf' | 'mailBaseOf' | 'admitCookies' | 'activationPage'
 >;
 
@@ -123,7 +123,7 @@ export function createRoutes(parts: Omit<AppParts, 'requestLog'>): { routes: Rou
     ? [requireToken(proxyToken, { headers: ['authorization', 'proxy-authorization'] })]
     : [];
   const proxyGuards = proxyToken === undefined ? [] : [requireToken(proxyToken, PROXY_AUTHENTICATION)];
-  const web = createWeb({ limits, publicUrl, needsToken });
+  const web = createWeb({ limits, publicUrl, needsToken, accounts: auth });
   const baseOf = createBaseFinder(site);
   const admitCookies = createCookieAdmission(site);
   const ofAccounts = { baseOf, admitCookies, mailBaseOf: createMailBaseFinder(site) };
@@ -131,10 +131,11 @@ export function createRoutes(parts: Omit<AppParts, 'requestLog'>): { routes: Rou
     ...(secrets ? secretRoutes({ secrets, limits, guards: createGuards, identify, baseOf, pages: web }) : []),
     ...(auth ? sessionRoutes({ ...auth, baseOf, admitCookies }) : []),
     ...(auth ? browserRoutes({ ...auth, baseOf, admitCookies }) : []),
-    ...(auth ? accountRoutes({ ...auth, ...ofAccounts, activationPage: createActivationPage() }) : []),
+    ...(auth ? accountRoutes({ ...auth, ...ofAccounts, activationPage: web.activationPage }) : []),
     ...(sink ? sinkRoutes(sink, sinkGuards) : []),
     ...(sink && proxy ? [proxyRoute({ ...proxy, guards: proxyGuards, receive: sink.receive })] : []),
     ...(secrets ? web.createRoutes : []),
+    ...web.accountRoutes,
     ...web.assetRoutes,
     ...(business ? businessRoutes({ ...business, baseOf }) : []),
     ...healthRoutes(parts),

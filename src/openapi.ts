@@ -43,7 +43,7 @@ export function createDocument({ limits, needsToken, publicUrl, served }: ApiOpt
     ...(served.business ? [businessApi] : []),
     ...(served.proxy ? [proxyApi] : []),
     ...(served.sink ? [sinkApi] : []),
-    ...(served.secrets ? [webApi] : []),
+    ...(served.secrets || served.auth ? [webApi(served)] : []),
     opsApi,
   ];
   const { components, ...described } = describeApi(parts);

@@ -433,6 +433,11 @@ async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, 
   yield ['updateCustomer', await post('/customers/update', { id, name: '🔑'.repeat(200) }, { token })];
 
   yield ['getCreatePage', await get('/')];
+  yield ['getSignInPage', await get('/signin')];
+  yield ['getRegisterPage', await get('/register')];
+  yield ['getForgottenPage', await get('/forgotten')];
+  yield ['getResetPage', await get('/reset')];
+  yield ['getAccountPage', await get('/account')];
   yield ['getStatus', await get('/status')];
   yield ['getStatus', await get('/status', { accept: 'text/html' })];
   yield ['isLive', await get('/health/live')];

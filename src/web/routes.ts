@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type { Context } from 'koa';
 import { formatInstant } from '../http/instant.ts';
 import type { ApiPart } from '../http/openapi.ts';
@@ -6,6 +5,9 @@ import { operation, route } from '../http/operation.ts';
 import type { Page } from '../http/page.ts';
 import type { ErrorPage } from '../http/respond.ts';
 import type { Route } from '../http/routing.ts';
+import { type AccountPagesParts, accountOperations, accountRoutes } from './account-pages.ts';
+import { type ActivationPage, createActivationPage } from './activation-page.ts';
+import { createPageOf, HTML, readPageFile, readTemplate, send } from './show.ts';
 import { fill, type Values } from './template.ts';
 
 /** The page that opens a link is an answer of `/secrets/:key`. */
@@ -15,10 +17,13 @@ const getCreatePage = operation('getCreatePage', 'GET', '/', {
   errors: [],
 });
 
-export const webApi: ApiPart = {
-  tag: { name: 'pages', description: 'For browsers. The files that the pages load are not part of the interface.' },
-  operations: [getCreatePage],
-};
+/** @param served what the pages belong to. */
+export function webApi({ secrets, auth }: { secrets: boolean; auth: boolean }): ApiPart {
+  return {
+    tag: { name: 'pages', description: 'For browsers. The files that the pages load are not part of the interface.' },
+    operations: [...(secrets ? [getCreatePage] : []), ...(auth ? accountOperations : [])],
+  };
+}
 
 export type WebParts = {
   limits: { secretMaxBytes: number; ttlMaxSeconds: number };
@@ -26,6 +31,8 @@ export type WebParts = {
   publicUrl: string | undefined;
   /** Whether creating a secret needs a token. */
   needsToken: boolean;
+  /** Undefined where accounts are not served. */
+  accounts: AccountPagesParts | undefined;
 };
 
 /** What a page may show of a secret before it is read. */
@@ -45,6 +52,9 @@ type Status = { startedAt: number; uptimeSeconds: number; requests: number };
 export type Web = {
   /** `GET /`, the page to create a secret. */
   createRoutes: Route[];
+  /** Sign in, register, and what belongs to an account. */
+  accountRoutes: Route[];
+  activationPage: ActivationPage;
   /** The files that pages load. */
   assetRoutes: Route[];
   /** For a browser that opens a link: asks before it reads, or says why there is nothing to read. */
@@ -55,13 +65,21 @@ export type Web = {
   showNoRoute: ErrorPage;
 };
 
-const HTML = 'text/html; charset=utf-8';
 const ASSETS = {
   'page.css': 'text/css; charset=utf-8',
+  'account.css': 'text/css; charset=utf-8',
   'page.js': 'text/javascript; charset=utf-8',
   'create.js': 'text/javascript; charset=utf-8',
   'secret.js': 'text/javascript; charset=utf-8',
   'status.js': 'text/javascript; charset=utf-8',
+  'session.js': 'text/javascript; charset=utf-8',
+  'who.js': 'text/javascript; charset=utf-8',
+  'form.js': 'text/javascript; charset=utf-8',
+  'signin.js': 'text/javascript; charset=utf-8',
+  'register.js': 'text/javascript; charset=utf-8',
+  'forgotten.js': 'text/javascript; charset=utf-8',
+  'reset.js': 'text/javascript; charset=utf-8',
+  'account.js': 'text/javascript; charset=utf-8',
   'icon.svg': 'image/svg+xml',
 } as const;
 
@@ -82,22 +100,12 @@ type ErrorPart = keyof typeof NO_PARTS;
 
 const CANNOT_ANSWER = 'Hushbox cannot answer right now';
 
-const CONTENT_SECURITY_POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self'",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'", // a form sent before our script runs would put what was typed into an address
-  "frame-ancestors 'none'",
-  "require-trusted-types-for 'script'", // the browser itself refuses text as HTML
-  "trusted-types 'none'",
-].join('; ');
-
 /** The pages for browsers, read from disk once. */
-export function createWeb({ limits, publicUrl, needsToken }: WebParts): Web {
-  const createPage = fill(readPageFile('create.html').toString(), {
+export function createWeb({ limits, publicUrl, needsToken, accounts }: WebParts): Web {
+  const fixed = { hasAccounts: accounts !== undefined };
+  const createPage = fill(readTemplate('create.html'), {
+    root: './',
+    ...fixed,
     needsToken,
     publicUrl: publicUrl ?? '',
     secretMaxBytes: String(limits.secretMaxBytes),
@@ -105,16 +113,18 @@ export function createWeb({ limits, publicUrl, needsToken }: WebParts): Web {
   });
   const showCreatePage = route(getCreatePage, [], ({ ctx }) => send(ctx, HTML, createPage));
   const show = {
-    secret: createPageOf('secret.html'),
-    receipt: createPageOf('receipt.html'),
-    status: createPageOf('status.html'),
-    error: createPageOf('error.html'),
+    secret: createPageOf('secret.html', fixed),
+    receipt: createPageOf('receipt.html', fixed),
+    status: createPageOf('status.html', fixed),
+    error: createPageOf('error.html', fixed),
   };
   const showError = (ctx: Context, title: string, ...parts: ErrorPart[]): void =>
     show.error(ctx, { title, ...NO_PARTS, ...Object.fromEntries(parts.map((part) => [part, true])) });
 
   return {
     createRoutes: [showCreatePage],
+    accountRoutes: accounts ? accountRoutes(accounts, fixed) : [],
+    activationPage: createActivationPage({ ...fixed, canRegister: accounts?.canRegister === true }),
     assetRoutes: assetRoutes(),
     secretPage: {
       show: (ctx, found) => show.secret(ctx, valuesOf(found)),
@@ -157,16 +167,6 @@ function assetRoutes(): Route[] {
   });
 }
 
-function createPageOf(name: string): (ctx: Context, values: Values) => void {
-  const template = readPageFile(name).toString();
-  return (ctx, values) => void send(ctx, HTML, fill(template, { root: rootOf(ctx), ...values }));
-}
-
-/** Relative, so that pages also work behind a proxy that serves them under a path of its own. */
-function rootOf({ path }: Context): string {
-  return '../'.repeat(path.split('/').length - 2) || './';
-}
-
 /** The same as in page/status.js. */
 function durationText(seconds: number): string {
   const days = Math.floor(seconds / 86_400);
@@ -205,14 +205,4 @@ function valuesOfReceipt({ state, createdAt, expiresAt, endedAt, wrongTries, rea
     wrongTries: String(wrongTries),
     reads: String(reads),
   };
-}
-
-function send(ctx: Context, type: string, content: string | Buffer): undefined {
-  ctx.set('content-security-policy', CONTENT_SECURITY_POLICY);
-  ctx.set('content-type', type);
-  ctx.body = content;
-}
-
-function readPageFile(name: string): Buffer {
-  return readFileSync(new URL(`page/${name}`, import.meta.url));
 }

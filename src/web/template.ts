@@ -11,6 +11,11 @@ export function fill(template: string, values: Values): string {
   );
 }
 
+/** Puts what pages share in the place of `{{>name}}`. */
+export function include(template: string, readPart: (name: string) => string): string {
+  return template.replace(/\{\{>(\w+)\}\}/g, (_place, name: string) => readPart(name));
+}
+
 function keepParts(template: string, values: Values): string {
   return template.replace(/\{\{#(\w+)\}\}(.*?)\{\{\/\1\}\}/gs, (_part, name: string, inner: string) =>
     lookUp(values, name) === true ? keepParts(inner, values) : '',

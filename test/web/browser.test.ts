@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import type { ExecutionContext } from 'ava';
 import type { BrowserContextOptions, Locator, Page } from 'playwright-core';
 import { browserTest, decidePosts, openPage, PLAIN_HTTP_HOST } from '../support/browser/browser.ts';
+import { startPassingProxy } from '../support/http/passing-proxy.ts';
 import { startServer, type TestServer, type TestServerOptions } from '../support/http/server.ts';
 import { SQLITE } from '../support/storage/storage.ts';
 
@@ -118,7 +119,7 @@ browserTest('a secret can be created and read with the keyboard alone', async (t
   t.true(await isFocused(textBox(page, 'Your link is ready')));
 
   await page.goto(link);
-  for (const _stop of ['the name at the top', 'the button']) await page.keyboard.press('Tab');
+  for (const _stop of ['the name at the top', 'the link to sign in', 'the button']) await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');
   t.is(await textBox(page, 'Your secret').inputValue(), 'typed');
 });
@@ -451,19 +452,8 @@ browserTest('a wrong token is reported and what was typed stays; the right one c
 
 browserTest('pages work behind a proxy that gives the service a path of its own', async (t) => {
   const { server } = await start(t);
-  const proxy = createServer((incoming, outgoing) => {
-    const { method, headers } = incoming;
-    const options = { port: server.port, path: incoming.url?.replace(/^\/box(?=\/)/, ''), method, headers };
-    const forwarded = sendRequest(options, (answer) => {
-      outgoing.writeHead(answer.statusCode as number, answer.headers);
-      answer.pipe(outgoing);
-    });
-    forwarded.on('error', () => outgoing.destroy());
-    incoming.pipe(forwarded);
-  });
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
-  t.teardown(() => proxy.close().closeAllConnections());
-  const base = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}/box`;
+  const port = await startPassingProxy(t, { port: server.port, prefix: '/box' });
+  const base = `http://127.0.0.1:${port}/box`;
   const page = await openPage(t, [base]);
 
   await page.goto(`${base}/`);

@@ -11,8 +11,18 @@ const ASSETS = {
   '/assets/create.js': 'text/javascript; charset=utf-8',
   '/assets/secret.js': 'text/javascript; charset=utf-8',
   '/assets/status.js': 'text/javascript; charset=utf-8',
+  '/assets/account.css': 'text/css; charset=utf-8',
+  '/assets/session.js': 'text/javascript; charset=utf-8',
+  '/assets/who.js': 'text/javascript; charset=utf-8',
+  '/assets/form.js': 'text/javascript; charset=utf-8',
+  '/assets/signin.js': 'text/javascript; charset=utf-8',
+  '/assets/register.js': 'text/javascript; charset=utf-8',
+  '/assets/forgotten.js': 'text/javascript; charset=utf-8',
+  '/assets/reset.js': 'text/javascript; charset=utf-8',
+  '/assets/account.js': 'text/javascript; charset=utf-8',
   '/assets/icon.svg': 'image/svg+xml',
 };
+const ACCOUNT_PAGES = ['/signin', '/register', '/forgotten', '/reset', '/account'];
 
 async function start(t: ExecutionContext, options: Omit<TestServerOptions, 'place'> = {}): Promise<TestServer> {
   if (!sqlite) throw new TypeError('no engine');
@@ -216,6 +226,20 @@ test('what pages load is served, with its type and nothing to cache', async (t) 
   }
 });
 
+test('the pages of an account are there where accounts are served, and other pages name them only then', async (t) => {
+  const full = await start(t);
+  for (const path of ACCOUNT_PAGES) {
+    for (const accept of ['*/*', BROWSER.accept]) t.true(isHtml(await full.get(path, { accept })), path);
+    t.is((await full.post(path)).status, 405);
+  }
+  t.true((await (await full.get('/')).text()).includes('href="./signin"'));
+  const without = await start(t, { env: { SERVICES: 'secrets' } });
+  for (const path of ACCOUNT_PAGES) t.is((await without.get(path)).status, 404, path);
+  for (const path of ['/', '/status', '/nowhere']) {
+    t.false(/signin|who\.js/.test(await (await without.get(path, BROWSER)).text()), path);
+  }
+});
+
 test('nothing else of the disk is served', async (t) => {
   const { get, post } = await start(t);
   for (const path of ['', '/', '/create.html', '/page.js.map', '/..%2froutes.ts', '/%2e%2e/routes.ts']) {
@@ -231,7 +255,8 @@ test('nothing else of the disk is served', async (t) => {
 test('HEAD answers as GET does, without the body', async (t) => {
   const { get, request, create } = await start(t);
   const { secret_key } = await create({ secret: 'hello' });
-  for (const path of ['/', '/status', `/secrets/${secret_key}`, `/secrets/${UNKNOWN_KEY}`, ...Object.keys(ASSETS)]) {
+  const links = [`/secrets/${secret_key}`, `/secrets/${UNKNOWN_KEY}`];
+  for (const path of ['/', '/status', ...ACCOUNT_PAGES, ...links, ...Object.keys(ASSETS)]) {
     const [got, head] = await Promise.all([get(path, BROWSER), request('HEAD', path, undefined, BROWSER)]);
     t.is(head.status, got.status, path);
     for (const name of ['content-type', 'content-length', 'content-security-policy', 'cache-control', 'vary']) {
@@ -246,7 +271,7 @@ test('a page runs and loads only what this server serves as a file', async (t) =
   const { get, create } = await start(t);
   const { secret_key } = await create({ secret: 'hello', phrase: 'blue' });
   const links = [`/secrets/${secret_key}`, `/secrets/${secret_key}/`, `/secrets/${UNKNOWN_KEY}`];
-  for (const path of ['/', '/status', '/status/', ...links]) {
+  for (const path of ['/', '/status', '/status/', ...ACCOUNT_PAGES, '/signin/', ...links]) {
     const response = await get(path, BROWSER);
     const policy = new Map(
       (response.headers.get('content-security-policy') ?? '').split('; ').map((directive) => {

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { fill } from '../../src/web/template.ts';
+import { fill, include } from '../../src/web/template.ts';
 
 test('text cannot leave the place it is put into', (t) => {
   const text = `"'><script>alert(1)</script>&amp;`;
@@ -23,4 +23,15 @@ test('a part is kept or dropped, parts within it too', (t) => {
 test('a placeholder that nothing fills is our mistake', (t) => {
   t.throws(() => fill('{{missing}}', {}), { instanceOf: TypeError });
   t.throws(() => fill('{{#missing}}x{{/missing}}', {}), { instanceOf: TypeError });
+});
+
+test('what pages share is put in the place of its name', (t) => {
+  const parts: Record<string, string> = { top: '<p>{{name}}</p>' };
+  t.is(
+    fill(
+      include('{{>top}}!{{>top}}', (name) => parts[name] ?? ''),
+      { name: '<' },
+    ),
+    '<p>&#60;</p>!<p>&#60;</p>',
+  );
 });

@@ -89,6 +89,7 @@ function createAccountParts(parts: AuthParts, checkPassword: PasswordCheck) {
   };
   const sending = { ...common, sendLink: sendLink ?? (async () => {}) };
   return {
+    canRegister: config.REGISTRATION !== 'off',
     registrations: createRegistrations(sending),
     resets: createPasswordResets(sending),
     ownAccount: createOwnAccount({ ...common, checkPassword, sendLink, onSessionEvent: parts.onEvent }),

@@ -205,7 +205,7 @@ test('the page of a link uses nothing up, is the same for every token, and its f
     t.is(response.headers.get('referrer-policy'), 'no-referrer');
     t.regex(response.headers.get('content-security-policy') ?? '', /default-src 'none';.*form-action 'self'/);
     const page = await response.text();
-    t.false(page.includes('<script'));
+    t.notRegex(page, /<script(?! type="module" src=")|"><script/);
     pages.push(page.replace(/value="[^"]*"/, ''));
   }
   t.is(new Set(pages).size, 1);
@@ -221,10 +221,10 @@ test('the page of a link uses nothing up, is the same for every token, and its f
   );
   const done = await server.post('/api/v1/activate/', form, fromPage);
   t.is(done.status, 200);
-  t.regex(await done.text(), /The address of your account is some@email\.ee/);
+  t.regex(await done.text(), /The address of your account is <b class="address">some@email\.ee</);
   const gone = await server.post('/api/v1/activate/', form, fromPage);
   t.is(gone.status, 410);
-  t.regex(await gone.text(), /does not work any more/);
+  t.regex(await gone.text(), /This link no longer works/);
   t.is(await codeOf(await server.post(new URL(link).pathname + new URL(link).search)), '410 LINK_GONE');
 });
 

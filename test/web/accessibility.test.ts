@@ -1,0 +1,31 @@
+import { readFileSync } from 'node:fs';
+import type { ExecutionContext } from 'ava';
+import type { AxeResults } from 'axe-core';
+import type { BrowserContextOptions } from 'playwright-core';
+import { browserTest } from '../support/browser/browser.ts';
+import { visitStates } from '../support/browser/states.ts';
+import { type Scene, startScene } from './account-support.ts';
+
+const AXE = readFileSync('node_modules/axe-core/axe.min.js', 'utf8');
+
+async function judge(t: ExecutionContext, { page }: Scene, name: string): Promise<void> {
+  await page.evaluate(AXE);
+  const { violations, passes } = (await page.evaluate('axe.run()')) as AxeResults;
+  t.true(passes.length > 10, name);
+  t.deepEqual(
+    violations.map(({ id, nodes }) => `${name}: ${id}: ${nodes.map(({ html }) => html).join(' ')}`),
+    [],
+  );
+  t.true(await page.evaluate('document.documentElement.scrollWidth <= innerWidth'), `${name} fits`);
+}
+
+for (const width of [390, 1280]) {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    browserTest(`axe finds nothing on any page, in any state, at ${width} px, ${colorScheme}`, async (t) => {
+      t.timeout(180_000);
+      const view: BrowserContextOptions = { viewport: { width, height: 800 }, colorScheme, reducedMotion: 'reduce' };
+      const scene = await startScene(t, {}, view);
+      await visitStates(scene, (name) => judge(t, scene, name));
+    });
+  }
+}
