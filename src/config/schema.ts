@@ -233,7 +233,7 @@ export const Env = z.object({
     .transform((text, context) => parseRegistration(text) ?? reject(context, REGISTRATION_FORM))
     .optional()
     .describe(
-      'Who can register: `open`, `off`, or a comma-separated list of the domains of addresses that can. Default: `open` in development, `off` in production, where all but `off` needs `SMTP_URL`, `MAIL_FROM` and `PUBLIC_URL`',
+      'Which addresses can register: `open`, `off`, or a comma-separated list of the domains of addresses that can. Default: `open` in development, `off` in production, where all but `off` needs `SMTP_URL`, `MAIL_FROM` and `PUBLIC_URL`',
     ),
   SMTP_URL: z
     .string()
@@ -295,7 +295,7 @@ function parseServices(text: string): Service[] | undefined {
   return known.length === names.size ? known : undefined;
 }
 
-/** Who can register: the domains of their addresses, in the form of `parseEmail`. */
+/** The domains of their addresses, in the form of `parseEmail`. */
 export type Registration = 'open' | 'off' | readonly string[];
 
 function parseRegistration(text: string): Registration | undefined {

@@ -8,7 +8,7 @@ const HOST_OF_LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
 /**
  * How cookies are set and read under this URL of the service: over HTTPS `secure`, on plain-HTTP loopback `plain`;
- * elsewhere there are none, because they could be read on the way.
+ * elsewhere no cookies, because they could be read on the way.
  */
 export function cookieModeOf(base: string): 'secure' | 'plain' | 'none' {
   const { protocol, hostname } = new URL(base);

@@ -18,7 +18,7 @@ const REQUEST_MS = REBALANCE_MS + 5_000;
 const CONNECT_MS = 5_000;
 const RETRIES = 2;
 const RETRY_MS = 250;
-/** How long the broker may wait for a message before it answers that there is none. */
+/** How long the broker may wait for a message before it answers without one. */
 const POLL_MS = 5_000;
 const CLOSE_MS = 2_000;
 

@@ -22,7 +22,7 @@ export type Mail = {
 export type HeldMail = {
   /** Lets the mail go: it is delivered now or, if there is no room for it in this worker, when its hold ends. */
   release(): void;
-  /** Removes the mail: what it tells of did not happen. */
+  /** Removes the mail: what it reports did not happen. */
   drop(): Promise<void>;
 };
 

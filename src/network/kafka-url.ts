@@ -14,7 +14,7 @@ const FORM =
   /^(?<scheme>kafkas?):\/\/(?:(?<username>[^\s:@/]+):(?<password>[^\s@/]+)@)?(?<brokers>[^\s@/?]+)\/?(?:\?sasl=(?<mechanism>[A-Z0-9-]+))?$/;
 const MOST_BROKERS = 100;
 
-/** What a wrong one is told; never its value, which may have a password. */
+/** The message about a wrong one; never its value, which may have a password. */
 export const KAFKA_URL_FORM =
   'must be kafka://host:port,host:port or kafkas://user:password@host:port (with TLS), with what is special in ' +
   `user and password percent-encoded, and at the end perhaps ?sasl= and one of ${MECHANISMS.join(', ')}`;

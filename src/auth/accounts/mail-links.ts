@@ -41,7 +41,7 @@ export type LinkMail = {
   /** The URL in the mail. */
   urlOf(token: string): string;
   /**
-   * `sent`; `dead`: the mail is sent, but its link is none that works; `nobody`: neither. It is the same work, and the
+   * `sent`; `dead`: the mail is sent, but its link does not work; `nobody`: neither. It is the same work, and the
    * client gets the same answer.
    */
   as: 'sent' | 'dead' | 'nobody';
@@ -89,7 +89,7 @@ export function createSendLink(parts: MailLinkParts): SendLink {
 }
 
 /**
- * Makes a change that its account is told of by mail: the mail is written before, and sent after it.
+ * Makes a change that is reported by mail: the mail is written before it and sent after it.
  * @returns whether the change was made.
  */
 export async function withNotice(mailer: Mailer, mail: Mail, change: () => Promise<boolean>): Promise<boolean> {

@@ -128,7 +128,7 @@ export const forgetPassword = operation('forgetPassword', 'POST', '/api/v1/passw
 
 export const resetPassword = operation('resetPassword', 'POST', '/api/v1/password/reset', {
   summary: 'Set a new password with the link of a mail',
-  description: 'Ends all sessions of the account and all its other links. A mail tells of it. Signs nobody in.',
+  description: 'Ends all sessions of the account and all its other links. A mail reports it. Signs nobody in.',
   body: form(z.strictObject({ token: Token, password: NewPassword }).meta({ id: 'PasswordReset' }), {
     token: TOKEN,
     password: PASSWORD,

@@ -28,7 +28,7 @@ export type RegistrationParts = {
   limiter: Limiter;
   mailer: Mailer;
   sendLink: SendLink;
-  /** Who can register: everybody, nobody, or addresses of these domains. */
+  /** Which addresses can register: all, none, or those of these domains. */
   policy: RegistrationPolicy;
   clock: Clock;
   refusedUntil(): number;

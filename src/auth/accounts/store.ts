@@ -38,7 +38,7 @@ export interface AccountStore {
   setDisabled(id: string, disabledAt: number | undefined): Promise<boolean>;
 
   /**
-   * Removes an account with everything of it, its sessions and links too.
+   * Removes an account, its sessions and its links.
    * @param version that it must still have, if given.
    * @returns false if there is no such account.
    */

@@ -86,7 +86,7 @@ export const testSession = operation('testSession', 'POST', '/api/v1/test', {
 
 export const signOut = operation('signOut', 'POST', '/api/v1/logout', {
   summary: 'Sign out',
-  description: 'Clears the cookies and ends the session, and with it every token of it.',
+  description: 'Clears the cookies and ends the session, and with it all its tokens.',
   security: COOKIE,
   answer: { status: 204, description: 'The session has ended.' },
   errors: UNAUTHORISED,

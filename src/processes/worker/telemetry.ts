@@ -41,7 +41,7 @@ const COUNTER_OF = {
   tries_exhausted: 'hushbox_exhausted_tries_total',
 } as const satisfies Record<SecretEvent, unknown>;
 
-/** An address that must not be called is none of ours. */
+/** Mail goes only to our own server, so no address is forbidden. */
 const MAIL_RESULTS = DELIVERY_RESULTS.filter((result) => result !== 'forbidden');
 
 type SessionEventType = SessionEvent['type'];

@@ -8,7 +8,7 @@ export const AUDIENCE = 'hushbox';
 /** RFC 9068 §2.1: a token of another kind, signed by the same key, does not pass for one of these. */
 const TYPE = 'at+jwt';
 const ALGORITHM = 'ES256';
-/** A longer one is none of ours. */
+/** No token of ours is longer. */
 const MAX_LENGTH = 2048;
 /** Signatures that were verified and need not be again; whether the session lives is asked each time. */
 const MAX_VERIFIED = 2_000;

@@ -6,6 +6,6 @@
 export interface SigningKeyStore {
   read(): Promise<Uint8Array | undefined>;
 
-  /** Replaces the record, if it still is `from`; undefined: if there is none. @returns whether it was. */
+  /** Replaces the record, if it still is `from`; undefined stands for no record. @returns whether it was. */
   replace(from: Uint8Array | undefined, to: Uint8Array): Promise<boolean>;
 }
