@@ -10,7 +10,10 @@ const COMPOSE = read('docker-compose.yml');
 const OVERLAY = read('docker-compose.services.yml');
 const OVERLAY_UPSTREAM = read('deploy/services/upstream.conf');
 const KAFKA = read('docker-compose.kafka.yml');
-const FILES = [COMPOSE, OVERLAY, KAFKA, read('docker-compose.dev.yml'), read('docker-compose.tls.yml')].join('\n');
+const MAIL = read('docker-compose.mail.yml');
+const FILES = [COMPOSE, OVERLAY, KAFKA, MAIL, read('docker-compose.dev.yml'), read('docker-compose.tls.yml')].join(
+  '\n',
+);
 const EXAMPLE = read('.env.example');
 const WEB = serviceOf(COMPOSE, 'web');
 
@@ -124,6 +127,14 @@ test('overlay with a broker: web verifies over it; its port is for this host alo
   t.is(KAFKA.match(/^ *ports: /gm)?.length, 1);
   t.regex(serviceOf(KAFKA, 'kafka'), /^ {4}ports: \["127\.0\.0\.1:[^"]*:9094"\]$/m);
   t.regex(serviceOf(KAFKA, 'kafka-topics'), /--config retention\.ms=600000 --config segment\.ms=300000$/m);
+});
+
+test('overlay: the mail catcher listens on loopback alone, and people can register', (t) => {
+  const web = serviceOf(MAIL, 'web');
+  t.regex(web, /^ {6}SMTP_URL: smtp:\/\/mail:1025$/m);
+  t.regex(web, /^ {6}REGISTRATION: \$\{REGISTRATION:-open\}$/m);
+  t.is(MAIL.match(/^ *ports: /gm)?.length, 1);
+  t.regex(serviceOf(MAIL, 'mail'), /^ {4}ports: \["127\.0\.0\.1:[^"]*:8025"\]$/m);
 });
 
 test('.env.example explains every variable that the files take, and no other; its defaults are the true ones', (t) => {
