@@ -91,7 +91,7 @@ export const FAMILIES = {
     ['result'],
   ),
   hushbox_session_ends_total: counter(
-    'Requests that ended sessions: `ended` (log-out, or from the list), `others_ended`, `replayed` (without its cookie).',
+    'Requests that ended sessions: `ended` (log-out, or from the list), `others_ended`, `replayed` (without its cookie), `refresh_reused` (an old refresh token).',
     ['reason'],
   ),
   hushbox_account_events_total: counter(
