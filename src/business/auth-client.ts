@@ -92,7 +92,7 @@ export function createAuthClient(parts: AuthClientParts): AuthClient {
         return validation.caller;
       }
       tell('refused');
-      throw new AppError(validation.code);
+      throw validation.isForeign ? new ForeignToken() : new AppError(validation.code);
     },
     close: () => agent.destroy(),
   };
@@ -108,6 +108,13 @@ function questionOf(credentials: Credentials, sent: Sent): object {
   if (scheme !== 'dpop') return { token, cookie };
   if (proof === undefined) throw new AppError('UNAUTHORIZED');
   return { token, cookie, dpop: { proof, ...sent } };
+}
+
+/** UNAUTHORIZED for a token that does not even claim to be one of those that `/validateToken` knows. */
+export class ForeignToken extends AppError {
+  constructor() {
+    super('UNAUTHORIZED');
+  }
 }
 
 /** It was answered, but not as the service that knows tokens answers. */
@@ -140,13 +147,14 @@ function hintOf(status: number | undefined): string {
 }
 
 const REFUSALS = ['UNAUTHORIZED', 'REPLAY_DETECTED', 'CSRF_FAILED', 'HTTPS_REQUIRED'] as const;
-type Validation = { caller: Caller } | { code: (typeof REFUSALS)[number] };
+type Validation = { caller: Caller } | { code: (typeof REFUSALS)[number]; isForeign: boolean };
 
 /** Only what is exactly a "yes" is one. */
 function parseValidation(text: string): Validation {
   const value = parseObject(text);
   if (value.authenticated === false) {
-    return { code: REFUSALS.find((code) => code === value.code) ?? 'UNAUTHORIZED' };
+    const code = REFUSALS.find((known) => known === value.code) ?? 'UNAUTHORIZED';
+    return { code, isForeign: value.is_ours === false };
   }
   const { user_id: userId, email, role, session_id: sessionId } = value;
   const isWhole = isText(userId) && isText(email) && isText(sessionId) && (role === 'admin' || role === 'member');

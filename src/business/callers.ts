@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
 import { AppError } from '../errors.ts';
-import { type Caller, type Credentials, readCredentials } from '../http/caller.ts';
+import { type Caller, type Credentials, type MayBeOurs, readCredentials } from '../http/caller.ts';
 import type { Admit } from '../http/origin.ts';
 import { countBadToken, type Limiter } from '../limits/limiter.ts';
-import type { AuthClient } from './auth-client.ts';
+import { type AuthClient, ForeignToken } from './auth-client.ts';
 
 export type CallersParts = {
   ask: AuthClient['ask'];
@@ -23,15 +23,16 @@ export type Callers = {
    */
   require(ctx: Context): Promise<Caller>;
   /**
-   * As `require`, but without a token of ours there is no caller.
-   * @param isOurs whether it is; others mean nothing here.
+   * As `require`, but without a token of ours there is no caller: tokens of others mean nothing here.
+   * @param mayBe whether a token may be one of ours; the service that knows tokens says whether it is.
    */
-  find(ctx: Context, isOurs: (token: string) => boolean): Promise<Caller | undefined>;
+  find(ctx: Context, mayBe: MayBeOurs): Promise<Caller | undefined>;
 };
 
 /** Who sends a request. */
 export function createCallers({ ask, limiter, networkOf, baseOf, admitCookies }: CallersParts): Callers {
-  async function check(ctx: Context, credentials: Credentials): Promise<Caller> {
+  /** @param isLenient for a token that is not one of ours there is no caller. */
+  async function check(ctx: Context, credentials: Credentials, isLenient: boolean): Promise<Caller | undefined> {
     const network = networkOf(ctx.req); // now: the connection may be gone later
     if (credentials.scheme === 'cookie') admitCookies(ctx);
     try {
@@ -39,6 +40,7 @@ export function createCallers({ ask, limiter, networkOf, baseOf, admitCookies }:
     } catch (error) {
       if (credentials.scheme === 'dpop') ctx.state.challenge = 'DPoP'; // RFC 9449 §7.1
       const isBad = error instanceof AppError && error.code === 'UNAUTHORIZED';
+      if (isLenient && error instanceof ForeignToken) return undefined;
       throw (isBad && (await countBadToken(limiter, network))) || error;
     }
   }
@@ -47,11 +49,11 @@ export function createCallers({ ask, limiter, networkOf, baseOf, admitCookies }:
     async require(ctx) {
       const credentials = readCredentials(ctx.req);
       if (!credentials) throw new AppError('UNAUTHORIZED');
-      return check(ctx, credentials);
+      return (await check(ctx, credentials, false)) as Caller;
     },
-    async find(ctx, isOurs) {
-      const credentials = readCredentials(ctx.req, isOurs);
-      return credentials && check(ctx, credentials);
+    async find(ctx, mayBe) {
+      const credentials = readCredentials(ctx.req, mayBe);
+      return credentials && check(ctx, credentials, true);
     },
   };
 }

@@ -26,6 +26,13 @@ export type CookieCredentials = {
   csrfToken: string | undefined;
 };
 
+/** What may be a token of ours, as far as that can be seen. */
+export type MayBeOurs = {
+  isToken(token: string): boolean;
+  /** Whether there is one somewhere in an `Authorization` of another form. */
+  isIn(text: string): boolean;
+};
+
 type Carried = Pick<TokenCredentials, 'token' | 'scheme'>;
 
 /** RFC 6750 §2.1, RFC 9449 §7.1. */
@@ -33,26 +40,24 @@ const AUTHORIZATION = /^(?<scheme>bearer|dpop) +(?<token>\S+)$/i;
 
 /**
  * A token in a header counts before cookies, which never replace it.
- * @param counts which tokens do; others are as if they were not there. By default all do, and so does an `Authorization`
- *   that carries none.
+ * @param mayBe which tokens count; others are as if they were not there. By default all do, and so does an
+ *   `Authorization` that carries none. Cookies always count.
  * @returns undefined without any.
  * @throws AppError UNAUTHORIZED when `token` and `Authorization` differ, or one of them is there twice and differs.
  */
-export function readCredentials(
-  request: IncomingMessage,
-  counts?: (token: string) => boolean,
-): Credentials | undefined {
+export function readCredentials(request: IncomingMessage, mayBe?: MayBeOurs): Credentials | undefined {
   const { headers } = request;
-  if (headers.token === undefined && headers.authorization === undefined) return readCookies(request, counts);
+  if (headers.token === undefined && headers.authorization === undefined) return readCookies(request);
   const { token = [], authorization = [] } = request.headersDistinct; // Node drops all but the first `Authorization`
-  if (authorization.some((text) => !AUTHORIZATION.test(text) && counts?.(text))) throw new AppError('UNAUTHORIZED');
+  const isHidden = authorization.some((text) => !AUTHORIZATION.test(text) && mayBe?.isIn(text));
+  if (isHidden) throw new AppError('UNAUTHORIZED');
   const carried = [
     ...token.filter((text) => text !== '').map((text): Carried => ({ token: text, scheme: 'token' })),
     ...authorization.filter((text) => text !== '').map(parseAuthorization),
-  ].filter((found) => !counts || counts(found.token));
+  ].filter((found) => !mayBe || mayBe.isToken(found.token));
   const last = carried.at(-1);
   if (carried.some((found) => found.token !== last?.token)) throw new AppError('UNAUTHORIZED');
-  if (!last) return readCookies(request, counts);
+  if (!last) return readCookies(request);
   if (!last.token) return undefined;
   return { ...last, cookie: headers.cookie, proof: headers.dpop as string | undefined };
 }
@@ -64,14 +69,9 @@ function parseAuthorization(text: string): Carried {
 }
 
 /** Which of the two names counts depends on how the client came: whoever knows tokens decides. */
-function readCookies(
-  { headers }: IncomingMessage,
-  counts: (token: string) => boolean = () => true,
-): CookieCredentials | undefined {
+function readCookies({ headers }: IncomingMessage): CookieCredentials | undefined {
   const names = [`${HOST_PREFIX}${ACCESS_COOKIE}=`, `${ACCESS_COOKIE}=`];
-  const isThere = pairsOf(headers.cookie).some((pair) =>
-    names.some((name) => pair.startsWith(name) && counts(pair.slice(name.length))),
-  );
+  const isThere = pairsOf(headers.cookie).some((pair) => names.some((name) => pair.startsWith(name)));
   if (!isThere) return undefined;
   return {
     scheme: 'cookie',

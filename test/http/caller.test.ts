@@ -2,16 +2,16 @@ import { createServer, type IncomingHttpHeaders } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import test, { type ExecutionContext } from 'ava';
 import type { AppError } from '../../src/errors.ts';
-import { readCredentials } from '../../src/http/caller.ts';
+import { type MayBeOurs, readCredentials } from '../../src/http/caller.ts';
 
 type Lines = readonly string[];
 
 /** Reads the credentials of a request as it comes over a connection. */
-async function read(t: ExecutionContext, lines: Lines, counts?: (token: string) => boolean): Promise<unknown> {
+async function read(t: ExecutionContext, lines: Lines, mayBe?: MayBeOurs): Promise<unknown> {
   const { promise, resolve } = Promise.withResolvers<unknown>();
   const server = createServer((request, response) => {
     try {
-      resolve(readCredentials(request, counts));
+      resolve(readCredentials(request, mayBe));
     } catch (error) {
       resolve((error as AppError).code);
     }
@@ -76,6 +76,8 @@ const OURS: readonly [title: string, lines: Lines, expected: unknown][] = [
 ];
 for (const [title, lines, expected] of OURS) {
   test(`credentials where only our tokens count: ${title}`, async (t) => {
-    t.deepEqual(await read(t, lines, (token) => token.startsWith('our-')), expected);
+    const isToken = (text: string): boolean => text.startsWith('our-');
+    const isIn = (text: string): boolean => text.split(' ').some(isToken);
+    t.deepEqual(await read(t, lines, { isToken, isIn }), expected);
   });
 }

@@ -20,6 +20,16 @@ export function signingKeyStoreContract({ name, test, place }: Engine): void {
     await again.close();
   });
 
+  test(`${name}: signing keys: the first name stays, also after the keys were replaced`, async (t) => {
+    const world = await place(t);
+    const opened = await Promise.all(Array.from({ length: 3 }, () => world.open()));
+    const given = await Promise.all(opened.map(({ signingKeys }, index) => signingKeys.nameOnce(`name ${index}`)));
+    t.is(new Set(given).size, 1);
+    await opened[0]?.signingKeys.replace(undefined, Buffer.from('keys'));
+    t.is(await opened[1]?.signingKeys.nameOnce('another'), given[0]);
+    for (const storage of opened) await storage.close();
+  });
+
   test(`${name}: signing keys: of N at once exactly one replaces the record`, async (t) => {
     const world = await place(t);
     const opened = await Promise.all(Array.from({ length: 3 }, () => world.open()));

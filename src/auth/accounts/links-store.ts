@@ -16,8 +16,12 @@ export interface LinkStore {
   /** A link that is good. */
   findLink(tokenHash: Uint8Array, now: number): Promise<Link | undefined>;
 
-  /** The newest registration of an address that waits for its link. */
-  newestRegistration(email: string, now: number): Promise<Registration | undefined>;
+  /**
+   * The registration of an address that waits for one of its links.
+   * @returns undefined also if there are several, told apart by the hash of their password: each stands alone, and one of
+   *   them may be somebody else's.
+   */
+  soleRegistration(email: string, now: number): Promise<Registration | undefined>;
 
   /**
    * Creates the account of a registration, with an id, and ends the other links of its address: one of N callers does,

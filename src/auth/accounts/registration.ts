@@ -95,12 +95,13 @@ function createAsking(parts: RegistrationParts): Pick<Registrations, 'register' 
 
     async resend(text, { base, language }) {
       const email = parseEmail(text);
-      const found = email === undefined ? undefined : await links.newestRegistration(email, clock());
+      const found = email === undefined ? undefined : await links.soleRegistration(email, clock());
       const isKnown = email === undefined || (await accounts.findByEmail(email)) !== undefined;
+      const mayRegister = email !== undefined && isAllowed(policy, email);
       await sendLink({
         link: { kind: 'activate', ...(found ?? { email: email ?? '', passwordHash: '', profile: '' }) },
         ...{ to: email ?? text, kind: 'activate', language, urlOf: activationUrl(base) },
-        as: found && !isKnown ? 'sent' : 'nobody',
+        as: found && !isKnown && mayRegister ? 'sent' : 'nobody',
       });
     },
   };
@@ -114,6 +115,7 @@ function createActivate(parts: RegistrationParts): Registrations['activate'] {
     const found = tokenHash && (await links.findLink(tokenHash, clock()));
     if (!found || found.createdAt <= refusedUntil) throw new AppError('LINK_GONE');
     if (found.kind === 'activate') {
+      if (!isAllowed(parts.policy, found.email)) throw new AppError('REGISTRATION_OFF'); // since it was asked for
       const account = await links.activate(tokenHash, randomBytes(ID_BYTES).toString('base64url'), clock());
       if (!account) throw new AppError('LINK_GONE');
       onEvent({ type: 'activated', accountId: account.id }, requestId);
@@ -136,6 +138,10 @@ export function activationUrl(base: string): (token: string) => string {
 
 /** @throws AppError REGISTRATION_OFF for an address of a domain that is not in the list. */
 export function refuseDomain(policy: RegistrationPolicy, email: string): void {
-  if (typeof policy === 'string') return;
-  if (!policy.includes(email.slice(email.lastIndexOf('@') + 1))) throw new AppError('REGISTRATION_OFF');
+  if (typeof policy !== 'string' && !isAllowed(policy, email)) throw new AppError('REGISTRATION_OFF');
+}
+
+function isAllowed(policy: RegistrationPolicy, email: string): boolean {
+  if (typeof policy === 'string') return policy === 'open';
+  return policy.includes(email.slice(email.lastIndexOf('@') + 1));
 }

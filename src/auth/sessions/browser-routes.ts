@@ -84,7 +84,7 @@ export function browserRoutes(parts: BrowserRouteParts): Route[] {
       const body = { keys: (await keys.load()).all.map(({ jwk }) => jwk) };
       const etag = `"${hash('sha256', JSON.stringify(body), 'base64url')}"`;
       addHeaders(ctx, { 'cache-control': `public, max-age=${JWKS_MAX_AGE_MS / 1000}`, etag });
-      if (request.headers['if-none-match'] !== etag) return body;
+      if (!hasTag(request.headers['if-none-match'], etag)) return body;
       ctx.status = 304;
       return undefined;
     }),
@@ -108,6 +108,12 @@ export function createRequireBrowser(parts: AuthenticateParts): Authenticate {
 function admitCookie(ctx: Context, baseOf: AuthenticateParts['baseOf'], admitCookies: Admit): boolean {
   admitCookies(ctx);
   return isSecureAt(baseOf(ctx.req));
+}
+
+/** RFC 9110 §13.1.2, with its weak comparison. */
+function hasTag(header: string | undefined, etag: string): boolean {
+  const tags = header?.split(',').map((tag) => tag.trim().replace(/^W\//, '')) ?? [];
+  return tags.includes(etag) || tags.includes('*');
 }
 
 /** @throws AppError RATE_LIMITED. */

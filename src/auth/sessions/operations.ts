@@ -131,6 +131,7 @@ export const sessionsApi: ApiPart = {
 const Validation = z.object({
   authenticated: z.boolean(),
   code: z.enum(REFUSALS).optional(),
+  is_ours: z.literal(false).optional().describe('The token does not even claim to be one of ours.'),
   user_id: z.string().optional(),
   email: z.string().optional(),
   role: z.enum(['admin', 'member']).optional(),

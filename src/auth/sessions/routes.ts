@@ -9,6 +9,7 @@ import type { Route } from '../../http/routing.ts';
 import type { Networks } from '../accounts/password-check.ts';
 import type { AuthenticateParts } from './authenticate.ts';
 import { createAuthenticate, urlOf } from './authenticate.ts';
+import { clearCookies } from './browser-cookies.ts';
 import type { LogIn } from './log-in.ts';
 import { bindSession, endOtherSessions, endSession, listSessions, logIn, logOut, validateToken } from './operations.ts';
 import type { Sessions } from './sessions.ts';
@@ -34,8 +35,9 @@ export function sessionRoutes(parts: SessionRouteParts): Route[] {
       return { token: opened.token };
     }),
 
-    route(logOut, [], async ({ ctx }) => {
+    route(logOut, [], async ({ ctx, request }) => {
       await sessions.logOut(await authenticate(ctx), ctx.state.requestId);
+      if (ctx.state.isByCookie) addHeaders(ctx, { 'set-cookie': clearCookies(isSecureAt(baseOf(request))) });
       return undefined;
     }),
 
@@ -74,7 +76,7 @@ export function sessionRoutes(parts: SessionRouteParts): Route[] {
 }
 
 /** For the internal listener: what services ask that take tokens. */
-export function validationRoute(sessions: Pick<Sessions, 'validate' | 'validateBrowser'>): Route {
+export function validationRoute(sessions: Pick<Sessions, 'validate' | 'validateBrowser' | 'claimsOurs'>): Route {
   return route(validateToken, [], async ({ ctx, request, readBody }) => {
     const { token = '', cookie, dpop: proof, browser } = await readBody();
     const { requestId } = ctx.state;
@@ -82,7 +84,10 @@ export function validationRoute(sessions: Pick<Sessions, 'validate' | 'validateB
     const validation = browser
       ? await sessions.validateBrowser({ ...browser, cookie, csrfToken: browser.csrf_token, requestId })
       : await sessions.validate({ token, cookie, proof, callId, requestId });
-    if (!validation.authenticated) return validation;
+    if (!validation.authenticated) {
+      const isForeign = !browser && !(await sessions.claimsOurs(token));
+      return { ...validation, ...(isForeign && { is_ours: false as const }) };
+    }
     const { accountId, email, role, id } = validation.session;
     return { authenticated: true, user_id: accountId, email, role, session_id: id };
   });

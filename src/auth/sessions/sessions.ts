@@ -11,7 +11,7 @@ import { isCsrfToken } from './browser-tokens.ts';
 import type { OnSessionEvent } from './events.ts';
 import { type Proof, type SentProof, verifyProof } from './proofs.ts';
 import { BIND_MS, type Session, type SessionKind, type SessionStore, type SightingStore } from './store.ts';
-import { hashSessionId, hashToken } from './tokens.ts';
+import { hashSessionId, hashToken, isOurs } from './tokens.ts';
 
 const CALL_BYTES = 16;
 /** A validation is written when at least this share of the idle time has passed since the last one that was. */
@@ -49,7 +49,7 @@ export type Validation = { authenticated: true; session: Session } | { authentic
 export type SessionParts = {
   store: SessionStore;
   sightings: SightingStore;
-  accessTokens: Pick<AccessTokens, 'verify'>;
+  accessTokens: Pick<AccessTokens, 'verify' | 'isOurs'>;
   ring: Pick<KeyRing, 'find'>;
   clock: Clock;
   /** How long a session lives after its last validation. */
@@ -66,6 +66,8 @@ export type SessionParts = {
 export type Sessions = {
   /** Whether a token is good. If it is, its session lives on. */
   validate(presented: Presented): Promise<Validation>;
+  /** Whether text claims to be a token of ours, of any kind: then it must not pass for somebody else's. */
+  claimsOurs(text: string): Promise<boolean>;
   /**
    * Whether the cookies of a browser are good for its request. If they are, its session lives on. A request that changes
    * something needs the token of our own pages too.
@@ -157,6 +159,8 @@ export function createSessions(parts: SessionParts): Sessions {
       const extended = await extend(session, now);
       return extended ? { authenticated: true, session: extended } : NO;
     },
+
+    claimsOurs: async (text) => isOurs(text) || accessTokens.isOurs(text),
 
     async validateBrowser({ cookie, method, url, csrfToken, requestId }) {
       const mode = cookieModeOf(url);

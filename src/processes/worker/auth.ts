@@ -49,7 +49,11 @@ export function createAuth(parts: AuthParts): NonNullable<AppParts['auth']> & { 
   const { config, storage, ring, hashing, clock, findNetwork, idOf, limiter, refusedUntil, onEvent } = parts;
   const idleMs = { token: config.SESSION_IDLE_SECONDS * 1000, browser: config.BROWSER_IDLE_SECONDS * 1000 };
   const keys = createSigningKeys({ store: storage.signingKeys, ring, clock });
-  const accessTokens = createAccessTokens({ keys, issuer: createIssuer(config.PUBLIC_URL, ring), clock });
+  const accessTokens = createAccessTokens({
+    keys,
+    issuer: createIssuer(config.PUBLIC_URL, storage.signingKeys),
+    clock,
+  });
   const common = { ring, accessTokens, clock, refusedUntil, onEvent };
   const { accounts, sightings } = storage;
   const checkPassword = createPasswordCheck({ sightings, limiter, idOf, gate: hashing.gates.passwords, clock });

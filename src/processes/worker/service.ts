@@ -106,7 +106,7 @@ export function createService(parts: ServiceParts): Service {
       : undefined;
   const auth = isServed('auth') ? sessionService : undefined;
   const kafka = sessionService && createKafka({ ...parts, sessions: sessionService.sessions });
-  const business = openBusiness({ config, ring, storage, site, networkOf, limiter, telemetry, clock });
+  const business = openBusiness({ config, storage, site, networkOf, limiter, telemetry, clock });
   const health = {
     isDraining,
     async ping() {

@@ -123,7 +123,7 @@ export type MailDocument = Omit<NewMail, 'id'> & { _id: Uint8Array; attempts: nu
 /** `removeAt` is until when it is remembered. */
 export type SightingDocument = { _id: Uint8Array; by: Uint8Array; removeAt: Date };
 
-export type SigningKeysDocument = { _id: 'keys'; record: Uint8Array };
+export type SigningKeysDocument = { _id: 'keys'; record: Uint8Array } | { _id: 'name'; name: string };
 
 type Listed = {
   name: string;

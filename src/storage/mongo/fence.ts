@@ -73,7 +73,7 @@ export function createFenceRecord(database: () => Db) {
       if (ended > 0) await SESSIONS.in(database()).deleteMany({ _id: { $in: found.map(({ _id }) => _id) } });
     }
     await MAILS.in(database()).deleteMany({});
-    await SIGNING_KEYS.in(database()).deleteMany({});
+    await SIGNING_KEYS.in(database()).deleteMany({ _id: 'keys' });
     await LINKS.in(database()).deleteMany({});
   }
 

@@ -38,7 +38,7 @@ function asMade({ owner, accountVersion }: LinkDocument) {
   return { _id: owner, version: accountVersion as number, ...FINISHED, ...ENABLED };
 }
 
-function createKeeping(parts: AccountParts): Pick<LinkStore, 'addLink' | 'findLink' | 'newestRegistration'> {
+function createKeeping(parts: AccountParts): Pick<LinkStore, 'addLink' | 'findLink' | 'soleRegistration'> {
   const { accounts, links, capacity } = parts;
   const addresses = createAddresses(parts);
 
@@ -75,11 +75,12 @@ function createKeeping(parts: AccountParts): Pick<LinkStore, 'addLink' | 'findLi
       return kind === 'reset' ? { kind, ...named } : { kind, ...named, email };
     },
 
-    async newestRegistration(email, now) {
+    async soleRegistration(email, now) {
       const waiting = { owner: email, kind: 'activate', removeAt: { $gt: new Date(now) } } as const;
       const found = await links().findOne(waiting, { sort: { createdAt: -1 } });
       if (!found) return undefined;
       const { passwordHash, profile } = found as Required<LinkDocument>;
+      if (await links().findOne({ ...waiting, passwordHash: { $ne: passwordHash } })) return undefined;
       return { email, passwordHash, profile };
     },
   };

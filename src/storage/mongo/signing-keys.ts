@@ -5,12 +5,24 @@ import { DUPLICATE_KEY, hasCode } from './engine/error-codes.ts';
 import { translateFailures } from './engine/unavailable.ts';
 
 const ONE = 'keys';
+const NAME = 'name';
 
 /** Signing keys in MongoDB: one document. */
 export function createMongoSigningKeyStore(keys: () => Collection<SigningKeysDocument>): SigningKeyStore {
   return translateFailures({
+    async nameOnce(name) {
+      const named = { _id: NAME, name } as const;
+      try {
+        await keys().insertOne(named);
+        return name;
+      } catch (error) {
+        if (!hasCode(error, DUPLICATE_KEY)) throw error;
+      }
+      return ((await keys().findOne({ _id: NAME })) as { name: string }).name;
+    },
+
     async read() {
-      return (await keys().findOne({ _id: ONE }))?.record;
+      return ((await keys().findOne({ _id: ONE })) as { record: Uint8Array } | null)?.record;
     },
 
     async replace(from, to) {

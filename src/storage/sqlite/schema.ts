@@ -16,7 +16,8 @@
  *
  * A row of `sessions` is a session that was not ended: whatever ends one deletes it. `number` grows with each new session
  * of an account. `sightings` holds what was seen once, see src/auth/sessions/store.ts. `signing_keys` has
- * one row or none, see src/tokens/access/store.ts. `mails` holds mail that is not delivered yet, see src/mail/store.ts;
+ * one row or none, see src/tokens/access/store.ts, and so has
+ * `installation`. `mails` holds mail that is not delivered yet, see src/mail/store.ts;
  * `links` those that were not used or ended, see src/auth/accounts/links-store.ts: one of an account is good only with
  * the account's version.
  */
@@ -203,6 +204,11 @@ export const MIGRATIONS: readonly string[] = [
   CREATE TABLE signing_keys (
     one    INTEGER PRIMARY KEY CHECK (one = 1),
     record BLOB NOT NULL
+  ) STRICT;
+
+  CREATE TABLE installation (
+    one  INTEGER PRIMARY KEY CHECK (one = 1),
+    name TEXT NOT NULL
   ) STRICT;
   `,
   `

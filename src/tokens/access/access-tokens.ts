@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { decodeJwt, type JWTPayload, jwtVerify, SignJWT } from 'jose';
+import { type JWTPayload, jwtVerify, SignJWT } from 'jose';
 import type { Clock } from '../../clock.ts';
 import { ACCESS_TOKEN_MS, type KeySet, type SigningKeys } from './signing-keys.ts';
 
@@ -19,7 +19,7 @@ export type AccessClaims = { accountId: string; sessionId: string; expiresAt: nu
 export type AccessTokenParts = {
   keys: Pick<SigningKeys, 'load'>;
   /** The name of this installation in tokens: `iss`. */
-  issuer(): string;
+  issuer(): Promise<string>;
   clock: Clock;
 };
 
@@ -31,6 +31,8 @@ export type AccessTokens = {
   ): Promise<{ token: string; expiresAt: number }>;
   /** @returns undefined for anything but a token of ours that has not expired. Says nothing about its session. */
   verify(token: string): Promise<AccessClaims | undefined>;
+  /** Whether text claims to be one of ours: if it is not good, it must not pass for somebody else's. */
+  isOurs(text: string): Promise<boolean>;
 };
 
 /** Access tokens: JWTs (RFC 9068) under ES256, which other services verify with the keys of `/.well-known/jwks.json`. */
@@ -47,7 +49,7 @@ export function createAccessTokens({ keys, issuer, clock }: AccessTokenParts): A
       const { payload } = await jwtVerify(token, find, {
         algorithms: [ALGORITHM],
         typ: TYPE,
-        issuer: issuer(),
+        issuer: await issuer(),
         audience: AUDIENCE,
         currentDate: new Date(clock()),
         requiredClaims: ['iss', 'aud', 'sub', 'sid', 'exp', 'iat'],
@@ -65,7 +67,7 @@ export function createAccessTokens({ keys, issuer, clock }: AccessTokenParts): A
       const expires = Math.floor(Math.min(now + ACCESS_TOKEN_MS, endsAt) / 1000);
       const token = await new SignJWT({ sid: sessionId })
         .setProtectedHeader({ alg: ALGORITHM, typ: TYPE, kid })
-        .setIssuer(issuer())
+        .setIssuer(await issuer())
         .setAudience(AUDIENCE)
         .setSubject(accountId)
         .setIssuedAt(Math.floor(now / 1000))
@@ -75,7 +77,7 @@ export function createAccessTokens({ keys, issuer, clock }: AccessTokenParts): A
     },
 
     async verify(token) {
-      if (token.length > MAX_LENGTH || !isJwt(token)) return undefined;
+      if (token.length > MAX_LENGTH || !isCanonical(token)) return undefined;
       const keySet = await keys.load();
       if (verified.keys !== keySet) verified = { keys: keySet, claims: new Map() };
       const { claims } = verified;
@@ -87,23 +89,26 @@ export function createAccessTokens({ keys, issuer, clock }: AccessTokenParts): A
       if (claims.size > MAX_VERIFIED) claims.delete(claims.keys().next().value as string);
       return found;
     },
+
+    isOurs: async (text) => issuerIn(text) === (await issuer()),
   };
 }
 
-/** Whether text claims to be an access token of this issuer: if it is not good, it must not pass for somebody else's. */
-export function isIssuedBy(issuer: string, text: string): boolean {
-  if (!isJwt(text)) return false;
-  try {
-    return decodeJwt(text).iss === issuer;
-  } catch {
-    return false;
-  }
+const JWT = /^[\w-]+\.[\w-]+\.([\w-]+)$/;
+
+/** Of a signature in base64url other last characters stand for the same bytes: one token has one form. */
+function isCanonical(text: string): boolean {
+  const [, signature = ''] = JWT.exec(text) ?? [];
+  return signature !== '' && Buffer.from(signature, 'base64url').toString('base64url') === signature;
 }
 
-const JWT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
-
-function isJwt(text: string): boolean {
-  return JWT.test(text);
+/** What a JWT says about its issuer; also text that is no whole JWT. */
+export function issuerIn(text: string): unknown {
+  try {
+    return Object(JSON.parse(Buffer.from(text.split('.')[1] ?? '', 'base64url').toString())).iss;
+  } catch {
+    return undefined;
+  }
 }
 
 function claimsOf({ sub, sid, exp }: JWTPayload): AccessClaims | undefined {

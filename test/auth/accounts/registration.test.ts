@@ -1,5 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import test from 'ava';
 import { converse } from '../../support/http/raw.ts';
+import { startServer } from '../../support/http/server.ts';
 import { ENGINES, SQLITE } from '../../support/storage/storage.ts';
 import { codeOf } from '../sessions/browser-support.ts';
 import { EMAIL } from '../sessions/support.ts';
@@ -293,4 +295,33 @@ test('asking for a mail is 202 always: for known and unknown addresses, above th
   await server.post('/api/v1/password/forgot/', { email: ADDRESS });
   await server.mailNumber(2);
   t.is(server.mail.mails.length, before + 1, 'of a network that asked too often nothing is sent any more');
+});
+
+test('REGISTRATION holds also for registrations that wait', async (t) => {
+  const place = await SQLITE.place(t);
+  const masterKeys = [randomBytes(32)] as const;
+  const open = await startAccounts(t, { place: async () => place }, {}, { masterKeys });
+  await open.register();
+  const token = await open.tokenNumber(1);
+  for (const REGISTRATION of ['off', 'other.example']) {
+    const closed = await startServer(t, { place, masterKeys, env: { REGISTRATION, SMTP_URL: open.mail.url } });
+    t.is(await codeOf(await closed.post('/api/v1/activate/', { token })), '403 REGISTRATION_OFF');
+    t.is(await codeOf(await closed.post('/api/v1/register/resend/', { email: ADDRESS })), '202');
+  }
+  t.is(await open.activate(token), '200', 'once it is open again');
+  t.is(open.mail.mails.filter(({ to }) => to === ADDRESS).length, 1, 'nothing was sent again');
+});
+
+test("of several registrations none is sent again: one of them may be another person's", async (t) => {
+  const server = await startAccounts(t);
+  await server.register();
+  await server.mailNumber(1);
+  await server.post('/api/v1/register/resend/', { email: ADDRESS });
+  await server.mailNumber(2);
+  await server.register({ password: 'another password of it' });
+  await server.mailNumber(3);
+  t.is(await codeOf(await server.post('/api/v1/register/resend/', { email: ADDRESS })), '202');
+  await server.register({ email: 'next@email.ee' });
+  await server.mailNumber(1, 'next@email.ee');
+  t.is(server.mail.mails.filter(({ to }) => to === ADDRESS).length, 3);
 });

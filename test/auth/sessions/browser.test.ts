@@ -562,22 +562,79 @@ test('sessions and refresh tokens survive another master key as long as the old 
   t.is(await codeOf(await without.refresh()), '401 UNAUTHORIZED');
 });
 
-test('at the proxy a JWT of another issuer is foreign, and a browser is its account', async (t) => {
+test("at the proxy what is somebody else's is ignored in a header, and a cookie is always ours", async (t) => {
   const server = await start(t);
   const { privateKey } = await generateKeyPair('ES256');
   const foreign = await new SignJWT({ sub: 'x' })
     .setProtectedHeader({ alg: 'ES256' })
     .setIssuer('https://other.example')
     .sign(privateKey);
+  const post = (headers: Record<string, string>): Promise<Response> => server.post('/proxy/', undefined, headers);
   const userOf = async (response: Response): Promise<string> =>
     ((await response.json()) as { payload: { user: string } }).payload.user;
-  t.is(await userOf(await server.post('/proxy/', undefined, { token: foreign })), 'username');
-  t.is(await userOf(await server.post('/proxy/', undefined, { cookie: 'access_token=theirs' })), 'username');
+  for (const headers of [
+    { token: foreign },
+    { authorization: `Bearer ${foreign}` },
+    { authorization: `JWT ${foreign}` },
+    { token: 'a.b.c' },
+    { token: 'x' },
+    { authorization: 'Basic eA==' },
+  ]) {
+    t.is(await userOf(await post(headers as Record<string, string>)), 'username', JSON.stringify(headers));
+  }
+  const own = access(server.browser);
   t.is(await userOf(await server.browser.send('POST', '/proxy/')), EMAIL);
-  t.is(
-    await userOf(await server.post('/proxy/', undefined, { authorization: `Bearer ${access(server.browser)}` })),
-    EMAIL,
-  );
+  t.is(await userOf(await post({ authorization: `Bearer ${own}` })), EMAIL);
+  const [head = '', body = ''] = own.split('.');
+  const [session = ''] = [await server.logIn()];
+  for (const headers of [
+    { cookie: 'access_token=theirs' },
+    { cookie: `access_token=${foreign}` },
+    { token: `${head}.${body}.` },
+    { token: `${own}=` },
+    { token: `${own}.x` },
+    { authorization: `Token ${session}` },
+    { authorization: `Bearer ${session}, Bearer x` },
+  ]) {
+    t.is(await codeOf(await post(headers as Record<string, string>)), '401 UNAUTHORIZED', JSON.stringify(headers));
+  }
+});
+
+test('of an access token every character counts', async (t) => {
+  const server = await start(t);
+  const token = access(server.browser);
+  const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+  const good = [...DIGITS].map((last) => token.slice(0, -1) + last);
+  const codes = await Promise.all(good.map((one) => verify(server, one)));
+  t.is(codes.filter((code) => code === '200').length, 1);
+});
+
+test('the issuer stays when the master key is replaced, and is one for all hosts', async (t) => {
+  const [old, fresh] = [randomBytes(32), randomBytes(32)];
+  const place = await SQLITE.place(t);
+  const before = await startAuth(t, { place: async () => place }, {}, { masterKeys: [old] });
+  const browser = createBrowser(before);
+  await browser.signIn();
+  const after = await startServer(t, { place, masterKeys: [fresh, old] });
+  t.is((await after.post('/api/v1/verify/', { token: access(browser) })).status, 200);
+  const moved = copyOf(after, browser);
+  t.is((await moved.refresh()).status, 200);
+  t.is(decodeJwt(access(moved)).iss, decodeJwt(access(browser)).iss);
+});
+
+test('the list of keys is revalidated as any other resource', async (t) => {
+  const server = await start(t);
+  const etag = (await server.get('/.well-known/jwks.json')).headers.get('etag') as string;
+  for (const given of [etag, `W/${etag}`, `"a", ${etag}`, '*']) {
+    t.is((await server.get('/.well-known/jwks.json', { 'if-none-match': given })).status, 304, given);
+  }
+  t.is((await server.get('/.well-known/jwks.json', { 'if-none-match': '"a"' })).status, 200);
+});
+
+test('a log-out of a browser by the route of API clients clears its cookies too', async (t) => {
+  const { browser } = await start(t);
+  t.is((await browser.send('DELETE', '/logout')).status, 204);
+  t.is(browser.jar.size, 0);
 });
 
 test('verify and refresh have 300 a minute from one network', async (t) => {

@@ -213,7 +213,7 @@ export async function authVerbsOn(
     ...named('links', {
       addLink: () => links.addLink(newRegistration(), MOST),
       findLink: () => links.findLink(randomBytes(32), NOW),
-      newestRegistration: () => links.newestRegistration(account.email, NOW),
+      soleRegistration: () => links.soleRegistration(account.email, NOW),
       activate: () => links.activate(randomBytes(32), newAccount().id, NOW),
       resetPassword: () => links.resetPassword(randomBytes(32), hashLike(), NOW),
       changeEmail: () => links.changeEmail(randomBytes(32), NOW),

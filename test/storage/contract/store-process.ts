@@ -81,7 +81,7 @@ const VERBS = {
   links: [
     'addLink',
     'findLink',
-    'newestRegistration',
+    'soleRegistration',
     'activate',
     'resetPassword',
     'changeEmail',

@@ -77,7 +77,7 @@ signingKeyStoreContract(MONGODB);
 
 /** What only looks; and what writes nothing when there is nothing to sweep or to arm. */
 const AUTH_READS: ReadonlySet<string> = new Set([
-  ...['links.findLink', 'links.newestRegistration', 'links.sweepLinks'],
+  ...['links.findLink', 'links.soleRegistration', 'links.sweepLinks'],
   ...['links.activate', 'links.resetPassword', 'links.changeEmail'],
   ...['accounts.find', 'accounts.findByEmail', 'accounts.list', 'sessions.find', 'sessions.list', 'sightings.has'],
   ...['mails.hasDue', 'mails.countWaiting', 'mails.sweepMails'],

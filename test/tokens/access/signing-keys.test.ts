@@ -16,6 +16,7 @@ const KEYS = [randomBytes(32), randomBytes(32)] as const;
 function createStore(): SigningKeyStore & { record: Uint8Array | undefined } {
   return {
     record: undefined,
+    nameOnce: async (name) => name,
     async read() {
       return this.record;
     },
@@ -29,7 +30,7 @@ function createStore(): SigningKeyStore & { record: Uint8Array | undefined } {
 
 function createHost(store: SigningKeyStore, clock: { now: number }, masterKeys = [KEYS[0]] as [Buffer, ...Buffer[]]) {
   const keys = createSigningKeys({ store, ring: createKeyRing(masterKeys), clock: () => clock.now });
-  const tokens = createAccessTokens({ keys, issuer: () => 'here', clock: () => clock.now });
+  const tokens = createAccessTokens({ keys, issuer: async () => 'here', clock: () => clock.now });
   const of = { accountId: 'a', sessionId: 's' };
   return { keys, tokens, issue: async () => (await tokens.issue(of, clock.now + 10 * ROTATION_MS)).token };
 }

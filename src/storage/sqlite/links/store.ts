@@ -10,9 +10,9 @@ const ACCOUNT = ACCOUNT_COLUMNS.map((column) => `accounts.${column}`).join();
 /** Links of mails in SQLite. */
 export function createSqliteLinkStore(commit: GroupCommit<LinkProcedures>, reader: Reader): LinkStore {
   const good = reader.prepare(`SELECT links.created_at, kind, links.email, ${ACCOUNT} ${GOOD_LINK}`);
-  const newest = reader.prepare(
-    `SELECT email, password_hash, profile FROM links WHERE owner = ? AND kind = 'activate' AND expires_at > ?
-     ORDER BY number DESC LIMIT 1`,
+  const sole = reader.prepare(
+    `SELECT email, max(password_hash), max(profile) FROM links WHERE owner = ? AND kind = 'activate' AND expires_at > ?
+     GROUP BY email HAVING count(DISTINCT password_hash) = 1`,
   );
 
   return {
@@ -24,8 +24,8 @@ export function createSqliteLinkStore(commit: GroupCommit<LinkProcedures>, reade
       return found && linkOf(found);
     },
 
-    async newestRegistration(email, now) {
-      const found = await newest(email, now);
+    async soleRegistration(email, now) {
+      const found = await sole(email, now);
       if (!found) return undefined;
       const [, passwordHash, profile] = found as [string, string, string];
       return { email, passwordHash, profile };

@@ -11,6 +11,7 @@ export function createSqliteSigningKeyStore(
   const read = reader.prepare('SELECT record FROM signing_keys');
   return {
     read: async () => (await read())?.[0] as Uint8Array | undefined,
+    nameOnce: async (name) => commit.run('nameOnce', name),
     replace: async (from, to) => commit.run('replaceSigningKeys', from ?? null, to),
   } satisfies SigningKeyStore;
 }
