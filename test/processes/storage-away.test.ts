@@ -45,10 +45,13 @@ withMongo('without its storage the program starts, says so, and is ready once th
   await untilItListens(program, target);
   await saysUnavailable(t, target);
   t.is(program.stdout(), '');
-  const lines = program
-    .stderr()
-    .split('\n')
-    .filter((line) => line.includes('storage does not answer yet'));
+  const linesNow = (): string[] =>
+    program
+      .stderr()
+      .split('\n')
+      .filter((line) => line.includes('storage does not answer yet'));
+  await until('a line from each worker', () => linesNow().length >= 2);
+  const lines = linesNow();
   t.is(lines.length, 2); // one a minute from each worker
   const { port } = new URL(proxy.url);
   for (const line of lines) {

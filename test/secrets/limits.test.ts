@@ -85,18 +85,18 @@ for (const { name, test, place } of ENGINES) {
     const server = await start(t, { maxBytes: 20_000 }, { env: {} });
     const secret = 'x'.repeat(3000);
     const keys: string[] = [];
-    for (
-      let answer = await server.post('/generate', { secret });
-      ;
-      answer = await server.post('/generate', { secret })
-    ) {
-      if (answer.status !== 201) {
+    // After the first refusal there can be room once more: MongoDB is measured now and then, and estimated in between.
+    for (let refusals = 0; refusals < 2; ) {
+      const answer = await server.post('/generate', { secret });
+      if (answer.status === 201) {
+        keys.push(((await answer.json()) as { secret_key: string }).secret_key);
+        refusals = 0;
+        if (keys.length > 100) return t.fail('it is never full');
+      } else {
         await expectRefusal(t, answer, 507, 'STORAGE_FULL');
-        break;
+        refusals += 1;
       }
-      keys.push(((await answer.json()) as { secret_key: string }).secret_key);
     }
-    await expectRefusal(t, await server.post('/generate', { secret }), 507, 'STORAGE_FULL');
     t.true(server.logged().includes('STORAGE_FULL'), 'the operator sees it in the log');
     for (const [index, one] of keys.entries()) {
       t.is((await server.get(`/secrets/${one}`)).status, 200);
