@@ -24,7 +24,7 @@ export async function readBody(request: IncomingMessage, limitBytes: number): Pr
 /** @throws AppError INVALID_REQUEST: not JSON, not an object, not UTF-8. */
 export function parseObject(bytes: Buffer): Record<string, unknown> {
   if (!isUtf8(bytes)) throw new AppError('INVALID_REQUEST', { detail: 'The body is not valid UTF-8' });
-  const text = bytes.toString('utf8', startsWithMark(bytes) ? MARK.length : 0);
+  const text = withoutMark(bytes).toString();
   if (text === '') return {};
   const value = parseJson(text);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -39,6 +39,11 @@ export function parseObject(bytes: Buffer): Record<string, unknown> {
  */
 export async function dropBody(request: IncomingMessage, limitBytes = DROPPED_BYTES): Promise<void> {
   await readBytes(request, 0, limitBytes);
+}
+
+/** A byte order mark at the beginning is ignored. */
+export function withoutMark(bytes: Buffer): Buffer {
+  return startsWithMark(bytes) ? bytes.subarray(MARK.length) : bytes;
 }
 
 function startsWithMark(bytes: Buffer): boolean {

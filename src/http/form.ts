@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '../errors.ts';
-import { parseObject, readBody } from './body.ts';
+import { parseObject, readBody, withoutMark } from './body.ts';
 
 const MULTIPART = 'multipart/form-data';
 const URL_ENCODED = 'application/x-www-form-urlencoded';
@@ -13,7 +13,7 @@ export const FORM_TYPES = [URL_ENCODED, MULTIPART] as const;
  * @throws AppError as `readJsonObject`; INVALID_REQUEST also for files, and for a field that is there twice.
  */
 export async function readFields(request: IncomingMessage, limitBytes: number): Promise<Record<string, unknown>> {
-  const bytes = await readBody(request, limitBytes);
+  const bytes = withoutMark(await readBody(request, limitBytes));
   const type = request.headers['content-type'] ?? '';
   const [kind = ''] = type.split(';');
   const form = FORM_TYPES.find((one) => one === kind.trim().toLowerCase());

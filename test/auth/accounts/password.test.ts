@@ -29,6 +29,7 @@ test('two ways to compose the same letters are one password', (t) => {
 test('common ones are refused, in capital letters too', (t) => {
   for (const common of ['password', 'PassWord', '12345678', 'ILOVEYOU1']) t.false(accepts(common), common);
   t.true(accepts('demo-password'));
+  for (const name of ['jennifer', 'Michelle', 'christopher', 'martinez']) t.false(accepts(name), name);
   for (const simple of ['88888888', '12341234', '123123123', '12345678', '87654321', '3456789012'.slice(0, 8)]) {
     t.false(accepts(simple), simple);
   }

@@ -393,6 +393,7 @@ test('signing in takes forms as well as JSON, and no files', async (t) => {
   for (const [name, value] of Object.entries(fields)) form.set(name, value);
   t.is(await post(form), '200');
   t.is(await post(new URLSearchParams(fields)), '200');
+  t.is(await post(`\uFEFF${new URLSearchParams(fields)}`, URL_ENCODED), '200', 'a mark before it');
   for (const type of ['application/json', 'text/plain', 'application/x-www-form-urlencoded']) {
     t.is(await post(JSON.stringify(fields), type), '200', type);
     t.is(await post(` \n${JSON.stringify(fields)}`, type), '200', type);
