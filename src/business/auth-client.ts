@@ -1,7 +1,7 @@
 import { Agent, type ClientRequest, type RequestOptions, request as requestHttp } from 'node:http';
 import { request as requestHttps, Agent as TlsAgent } from 'node:https';
 import { AppError } from '../errors.ts';
-import type { Caller, Credentials } from '../http/caller.ts';
+import { type Caller, type Credentials, REFUSALS, type Refusal } from '../http/caller.ts';
 import { randomBytes } from '../sealing/random.ts';
 
 /** For both attempts together. */
@@ -35,7 +35,7 @@ export type AuthClientParts = {
 export type AuthClient = {
   /**
    * Asks whether a token is good, each time: no answer is kept.
-   * @throws AppError UNAUTHORIZED, REPLAY_DETECTED, CSRF_FAILED or HTTPS_REQUIRED if it is not; AUTH_UNAVAILABLE if nobody says so in time.
+   * @throws AppError one of `REFUSALS` if it is not; AUTH_UNAVAILABLE if nobody says so in time.
    */
   ask(credentials: Credentials, sent: Sent): Promise<Caller>;
   close(): void;
@@ -146,8 +146,7 @@ function hintOf(status: number | undefined): string {
   return status === 404 ? ': AUTH_URL must lead to the internal listener of a process that serves auth' : '';
 }
 
-const REFUSALS = ['UNAUTHORIZED', 'REPLAY_DETECTED', 'CSRF_FAILED', 'HTTPS_REQUIRED'] as const;
-type Validation = { caller: Caller } | { code: (typeof REFUSALS)[number]; isForeign: boolean };
+type Validation = { caller: Caller } | { code: Refusal; isForeign: boolean };
 
 /** Only what is exactly a "yes" is one. */
 function parseValidation(text: string): Validation {

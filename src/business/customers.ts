@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
-import { FULL_RETRY_MS } from '../limits/limits.ts';
+import { storageFull } from '../limits/limiter.ts';
 import { randomBytes } from '../sealing/random.ts';
 import type { Customer, CustomerChanges, CustomerStore } from './store.ts';
 
@@ -63,7 +63,7 @@ export function createCustomers({ store, clock, onChange }: CustomersParts): Cus
       refuseFuture(dob);
       const now = clock();
       const customer = { id: createId(now), name, dob, updatedAt: now };
-      if ((await store.createCustomer(customer)) === 'full') throw full();
+      if ((await store.createCustomer(customer)) === 'full') throw storageFull();
       onChange('created', customer.id, change);
       return customer;
     },
@@ -72,7 +72,7 @@ export function createCustomers({ store, clock, onChange }: CustomersParts): Cus
       refuseFuture(changes.dob);
       const updated = ID.test(id) ? await store.updateCustomer(id, changes, clock()) : undefined;
       if (updated === undefined) throw new AppError('UNKNOWN_ID');
-      if (updated === 'full') throw full();
+      if (updated === 'full') throw storageFull();
       onChange('updated', id, change);
       return updated;
     },
@@ -109,8 +109,4 @@ export function isBlank(name: string): boolean {
 /** In characters of Unicode. */
 export function lengthOf(name: string): number {
   return [...name].length;
-}
-
-function full(): AppError {
-  return new AppError('STORAGE_FULL', { retryAfterSeconds: FULL_RETRY_MS / 1000 });
 }

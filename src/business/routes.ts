@@ -5,7 +5,7 @@ import type { Caller } from '../http/caller.ts';
 import { formatInstant } from '../http/instant.ts';
 import { type Guard, route } from '../http/operation.ts';
 import type { Route } from '../http/routing.ts';
-import { type Limiter, per, tooMany } from '../limits/limiter.ts';
+import { type Limiter, per, reserveOrRefuse } from '../limits/limiter.ts';
 import type { Callers } from './callers.ts';
 import { type Change, type Customers, PAGE_MAX } from './customers.ts';
 import { createCustomer, deleteCustomer, getData, listCustomers, updateCustomer } from './operations.ts';
@@ -28,8 +28,7 @@ export function businessRoutes({ callers, customers, limiter, baseOf }: Business
   };
   const isWithinLimit: Guard = async (ctx) => {
     const name = `customers of session ${callerOf(ctx).sessionId}`;
-    const reserved = await limiter.reserve([{ name, limit: SESSION_LIMIT }]);
-    if ('retryAfterMs' in reserved) throw tooMany('Too many requests of one session', reserved);
+    await reserveOrRefuse(limiter, [{ name, limit: SESSION_LIMIT }], 'Too many requests of one session');
   };
   const guards = [needsCaller, isWithinLimit];
 

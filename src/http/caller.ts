@@ -5,6 +5,10 @@ import { ACCESS_COOKIE, HOST_PREFIX, pairsOf } from './cookies.ts';
 /** Who sent a request: an account, and its session. */
 export type Caller = { userId: string; email: string; role: 'admin' | 'member'; sessionId: string };
 
+/** Why the credentials of a request are not good. */
+export const REFUSALS = ['UNAUTHORIZED', 'REPLAY_DETECTED', 'CSRF_FAILED', 'HTTPS_REQUIRED'] as const;
+export type Refusal = (typeof REFUSALS)[number];
+
 /** What a request carries as credentials: read once, for whoever asks about them. */
 export type Credentials = TokenCredentials | CookieCredentials;
 

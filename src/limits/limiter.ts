@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts';
-import type { Limit, Taken } from './limits.ts';
+import { FULL_RETRY_MS, type Limit, type Taken } from './limits.ts';
 import type { LimitStore } from './store.ts';
 
 /** What one attempt takes of one limit. @param name unique to the limit and to what it limits, of a bounded length. */
@@ -49,6 +49,22 @@ export function createLimiter({ store, idOf, clock, isOn }: LimiterParts): Limit
 /** @param detail a sentence for the client. */
 export function tooMany(detail: string, { retryAfterMs }: Refused): AppError {
   return new AppError('RATE_LIMITED', { detail, retryAfterSeconds: Math.ceil(retryAfterMs / 1000) });
+}
+
+/**
+ * As `reserve`, for a request that is refused without them.
+ * @param detail a sentence for the client.
+ * @throws AppError RATE_LIMITED.
+ */
+export async function reserveOrRefuse(limiter: Limiter, uses: readonly Use[], detail: string): Promise<Reservation> {
+  const reserved = await limiter.reserve(uses);
+  if ('retryAfterMs' in reserved) throw tooMany(detail, reserved);
+  return reserved;
+}
+
+/** What is to be stored does not fit under the limit on everything stored. */
+export function storageFull(): AppError {
+  return new AppError('STORAGE_FULL', { retryAfterSeconds: FULL_RETRY_MS / 1000 });
 }
 
 const BAD_TOKEN_LIMIT = per(60_000, 300);

@@ -1,6 +1,5 @@
 import type { Clock } from '../clock.ts';
-import { AppError } from '../errors.ts';
-import { FULL_RETRY_MS } from '../limits/limits.ts';
+import { storageFull } from '../limits/limiter.ts';
 import { parseEmail } from '../network/email.ts';
 import type { Dispatcher } from '../outbox/dispatcher.ts';
 import type { KeyRing } from '../sealing/key-ring.ts';
@@ -32,8 +31,7 @@ export function createMailer({ store, ring, delivery, clock }: MailerParts): Mai
       const dueAt = reserved?.leaseUntil ?? now + SHORT_HOLD_MS;
       const written = { id, sealed: sealMail(ring.current, id, mail), occurredAt: now, dueAt };
       try {
-        if ((await store.add(written)) === 'full')
-          throw new AppError('STORAGE_FULL', { retryAfterSeconds: FULL_RETRY_MS / 1000 });
+        if ((await store.add(written)) === 'full') throw storageFull();
       } catch (error) {
         reserved?.cancel();
         throw error;

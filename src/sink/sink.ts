@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { AppError } from '../errors.ts';
-import { FULL_RETRY_MS } from '../limits/limits.ts';
+import { storageFull } from '../limits/limiter.ts';
 import type { SinkStore } from './store.ts';
 
 export const CLAIMS_MAX_BYTES = 4096;
@@ -60,7 +60,7 @@ export function createSink({ store, verify, clock }: SinkParts): Sink {
       const id = hash('sha256', claims.jti, 'buffer');
       const outcome = await store.keepClaims({ id, receivedAt: nextInstant(now), claims: text });
       if (outcome === 'replayed') throw new AppError('TOKEN_REPLAYED');
-      if (outcome === 'full') throw new AppError('STORAGE_FULL', { retryAfterSeconds: FULL_RETRY_MS / 1000 });
+      if (outcome === 'full') throw storageFull();
       return claims;
     },
 

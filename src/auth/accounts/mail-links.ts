@@ -1,7 +1,5 @@
 import type { Clock } from '../../clock.ts';
-import { AppError } from '../../errors.ts';
-import { type Limiter, per } from '../../limits/limiter.ts';
-import { FULL_RETRY_MS } from '../../limits/limits.ts';
+import { type Limiter, per, storageFull } from '../../limits/limiter.ts';
 import type { Mail, Mailer, MailLanguage } from '../../mail/mailer.ts';
 import { createLinkToken, hashLinkToken } from './link-tokens.ts';
 import type { LinkStore, NewLink } from './links-store.ts';
@@ -62,9 +60,7 @@ export function createSendLink(parts: MailLinkParts): SendLink {
     const createdAt = Math.max(now, parts.refusedUntil() + 1); // the clock may be behind the last refused instant
     const times = { createdAt, expiresAt: isGood ? now + LINK_MS : now };
     const link = { ...wish, ...times, tokenHash: hashLinkToken(token) } as NewLink;
-    if ((await links.addLink(link, MOST_LINKS)) === 'full') {
-      throw new AppError('STORAGE_FULL', { retryAfterSeconds: FULL_RETRY_MS / 1000 });
-    }
+    if ((await links.addLink(link, MOST_LINKS)) === 'full') throw storageFull();
     return token;
   }
 

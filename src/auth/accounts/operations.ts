@@ -23,29 +23,31 @@ const BirthDate = Text.refine(isDateOrInstant, {
   error: 'must be a date, such as 2000-08-25, or one with a time and its zone, such as 2000-08-25T12:00:00+03:00',
 });
 
+const NO_OBJECT: z.core.$ZodErrorMap = ({ code }) =>
+  code === 'invalid_type' ? 'must be an object, or JSON text of one' : undefined;
+
+const MEMBERS = {
+  type: ShortText.optional(),
+  first_name: ShortText.optional(),
+  last_name: ShortText.optional(),
+  birth_date: BirthDate.optional(),
+  sex: ShortText.optional(),
+};
+
 const Profile = z
-  .strictObject(
-    {
-      type: ShortText.optional(),
-      first_name: ShortText.optional(),
-      last_name: ShortText.optional(),
-      birth_date: BirthDate.optional(),
-      sex: ShortText.optional(),
-    },
-    { error: ({ code }) => (code === 'invalid_type' ? 'must be an object, or JSON text of one' : undefined) },
-  )
+  .strictObject(MEMBERS, { error: NO_OBJECT })
   .meta({ id: 'Profile', description: 'Everything is optional, and kept as it was written.' });
 
 const ProfileChanges = z
   .strictObject(
     {
-      type: ShortText.nullable().optional(),
-      first_name: ShortText.nullable().optional(),
-      last_name: ShortText.nullable().optional(),
-      birth_date: BirthDate.nullable().optional(),
-      sex: ShortText.nullable().optional(),
+      type: MEMBERS.type.nullable(),
+      first_name: MEMBERS.first_name.nullable(),
+      last_name: MEMBERS.last_name.nullable(),
+      birth_date: MEMBERS.birth_date.nullable(),
+      sex: MEMBERS.sex.nullable(),
     },
-    { error: ({ code }) => (code === 'invalid_type' ? 'must be an object, or JSON text of one' : undefined) },
+    { error: NO_OBJECT },
   )
   .meta({ id: 'ProfileChanges', description: 'Members that are given replace those of before; null removes one.' });
 

@@ -1,17 +1,16 @@
 import { AppError } from '../../errors.ts';
 import type { Gate } from '../../hashing/gate.ts';
-import { FULL_RETRY_MS } from '../../limits/limits.ts';
+import { storageFull } from '../../limits/limiter.ts';
 import type { Mailer } from '../../mail/mailer.ts';
-import { parseEmail } from '../../network/email.ts';
 import type { OnSessionEvent } from '../sessions/events.ts';
 import type { Session } from '../sessions/store.ts';
 import type { OnAccountEvent } from './events.ts';
 import { type SendLink, withNotice } from './mail-links.ts';
-import type { PasswordRules } from './password.ts';
+import { type PasswordRules, requirePassword } from './password.ts';
 import { type Networks, nameOf, type PasswordCheck, tooManyAttempts } from './password-check.ts';
 import { hashPassword } from './password-hash.ts';
 import { changeProfile, formatProfile, type ProfileChanges, parseProfile } from './profile.ts';
-import { type Asked, activationUrl, type RegistrationPolicy, refuseDomain } from './registration.ts';
+import { type Asked, activationUrl, type RegistrationPolicy, refuseDomain, requireEmail } from './registration.ts';
 import type { Account, AccountStore } from './store.ts';
 
 /** Each time, another request has changed the profile. */
@@ -64,17 +63,16 @@ export function createOwnAccount(parts: OwnAccountParts): OwnAccount {
         const account = await look(session);
         const profile = formatProfile(changeProfile(parseProfile(account.profile), changes));
         const outcome = await accounts.setProfile(account.id, account.profile, profile);
-        if (outcome === 'full') throw new AppError('STORAGE_FULL', { retryAfterSeconds: FULL_RETRY_MS / 1000 });
+        if (outcome === 'full') throw storageFull();
         if (outcome === 'set') return { ...account, profile };
       }
       throw new AppError('BUSY', { detail: 'Others change this profile right now', retryAfterSeconds: 1 });
     },
 
     async changePassword(session, wish, change) {
-      const checked = rules.check(wish);
-      if ('fault' in checked) throw new AppError('INVALID_REQUEST', { detail: `password ${checked.fault}` });
+      const wanted = requirePassword(rules, wish);
       const account = await verify(parts, session, change);
-      const passwordHash = await gate.run(undefined, (hashing) => hashPassword(checked.password.bytes, hashing));
+      const passwordHash = await gate.run(undefined, (hashing) => hashPassword(wanted.bytes, hashing));
       const isSet = await withNotice(mailer, noticeOf(account, 'password_changed', change), () =>
         accounts.changePassword(account, session.id, passwordHash),
       );
@@ -84,8 +82,7 @@ export function createOwnAccount(parts: OwnAccountParts): OwnAccount {
 
     async changeEmail(session, text, change) {
       const { sendLink, policy } = parts;
-      const email = parseEmail(text);
-      if (email === undefined) throw new AppError('INVALID_REQUEST', { detail: 'email must be an email address' });
+      const email = requireEmail(text);
       if (!sendLink) throw new AppError('MAIL_OFF');
       refuseDomain(policy, email);
       const account = await verify(parts, session, change);

@@ -7,7 +7,7 @@ import type { OnAccountEvent } from './events.ts';
 import { hashLinkToken } from './link-tokens.ts';
 import type { LinkStore } from './links-store.ts';
 import { type SendLink, withNotice } from './mail-links.ts';
-import type { PasswordRules } from './password.ts';
+import { type PasswordRules, requirePassword } from './password.ts';
 import { hashPassword } from './password-hash.ts';
 import type { Asked } from './registration.ts';
 import type { AccountStore } from './store.ts';
@@ -49,13 +49,12 @@ export function createPasswordResets(parts: PasswordResetParts): PasswordResets 
 
     async reset({ token, password }, { language, requestId }) {
       const refusedUntil = parts.refusedUntil();
-      const checked = rules.check(password);
-      if ('fault' in checked) throw new AppError('INVALID_REQUEST', { detail: `password ${checked.fault}` });
+      const wanted = requirePassword(rules, password);
       const tokenHash = hashLinkToken(token);
       const found = tokenHash && (await links.findLink(tokenHash, clock()));
       if (found?.kind !== 'reset' || found.createdAt <= refusedUntil) throw new AppError('LINK_GONE');
       const { id, email } = found.account;
-      const passwordHash = await gate.run(undefined, (hashing) => hashPassword(checked.password.bytes, hashing));
+      const passwordHash = await gate.run(undefined, (hashing) => hashPassword(wanted.bytes, hashing));
       const notice = { to: email, kind: 'password_changed', language, values: {} } as const;
       const isSet = await withNotice(mailer, notice, () =>
         links.resetPassword(tokenHash as Buffer, passwordHash, clock()),

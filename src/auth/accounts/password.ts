@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { AppError } from '../../errors.ts';
 
 export const PASSWORD_MIN = 8;
 /** In code points after NFC, as `PASSWORD_MIN`. */
@@ -34,18 +35,26 @@ export type PasswordRules = {
   check(text: string): { fault: string } | { password: Password };
 };
 
-/** Reads the list of common passwords, which takes some milliseconds. */
+/** The list of common passwords is read when it is first needed, which takes some milliseconds. */
 export function createPasswordRules(): PasswordRules {
-  const common = readCommonPasswords();
+  let common: ReadonlySet<string> | undefined;
   return {
     check(text) {
       const password = readPassword(text);
       if (!password) return { fault: `must have ${PASSWORD_MIN} to ${PASSWORD_MAX} characters` };
+      common ??= readCommonPasswords();
       const small = password.text.toLowerCase().normalize('NFC');
       const isCommon = common.has(small) || isSimpleNumber(small);
       return isCommon ? { fault: 'is one of the most common ones: choose another' } : { password };
     },
   };
+}
+
+/** @throws AppError INVALID_REQUEST for a new password that an account cannot have. */
+export function requirePassword(rules: PasswordRules, text: string): Password {
+  const checked = rules.check(text);
+  if ('fault' in checked) throw new AppError('INVALID_REQUEST', { detail: `password ${checked.fault}` });
+  return checked.password;
 }
 
 /** Small letters, NFC. */

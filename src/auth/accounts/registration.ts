@@ -1,7 +1,7 @@
 import type { Clock } from '../../clock.ts';
 import { AppError } from '../../errors.ts';
 import type { Gate } from '../../hashing/gate.ts';
-import { type Limiter, per, tooMany } from '../../limits/limiter.ts';
+import { type Limiter, per, reserveOrRefuse } from '../../limits/limiter.ts';
 import type { Mailer, MailLanguage } from '../../mail/mailer.ts';
 import { parseEmail } from '../../network/email.ts';
 import { randomBytes } from '../../sealing/random.ts';
@@ -9,7 +9,7 @@ import type { OnAccountEvent } from './events.ts';
 import { hashLinkToken } from './link-tokens.ts';
 import type { LinkStore } from './links-store.ts';
 import { type SendLink, withNotice } from './mail-links.ts';
-import type { PasswordRules } from './password.ts';
+import { type PasswordRules, requirePassword } from './password.ts';
 import { hashPassword } from './password-hash.ts';
 import { formatProfile, type Profile } from './profile.ts';
 import type { AccountStore } from './store.ts';
@@ -44,7 +44,7 @@ export type Registrations = {
    * @throws AppError INVALID_REQUEST, REGISTRATION_OFF, RATE_LIMITED, BUSY, STORAGE_FULL.
    */
   register(given: { email: string; password: string; profile: Profile }, asked: Asked): Promise<{ email: string }>;
-  /** Sends another link of the newest registration that waits, if there is one. */
+  /** Sends another link of the registration that waits, if there is one, and only one. */
   resend(email: string, asked: Asked): Promise<void>;
   /**
    * Uses the link of a registration, or of a change of address.
@@ -62,8 +62,8 @@ function createAsking(parts: RegistrationParts): Pick<Registrations, 'register' 
   const { accounts, links, rules, gate, limiter, sendLink, policy, clock, onEvent } = parts;
 
   async function hash(password: Uint8Array, network: string): Promise<string> {
-    const reserved = await limiter.reserve([{ name: `registration from ${network}`, limit: REGISTRATION_LIMIT }]);
-    if ('retryAfterMs' in reserved) throw tooMany('Too many registrations in a short time', reserved);
+    const use = { name: `registration from ${network}`, limit: REGISTRATION_LIMIT };
+    const reserved = await reserveOrRefuse(limiter, [use], 'Too many registrations in a short time');
     try {
       return await gate.run(undefined, (hashing) => hashPassword(password, hashing));
     } catch (error) {
@@ -75,12 +75,9 @@ function createAsking(parts: RegistrationParts): Pick<Registrations, 'register' 
   return {
     async register({ email: text, password, profile }, { network, base, language, requestId }) {
       if (policy === 'off') throw new AppError('REGISTRATION_OFF');
-      const email = parseEmail(text);
-      if (email === undefined) throw new AppError('INVALID_REQUEST', { detail: 'email must be an email address' });
+      const email = requireEmail(text);
       refuseDomain(policy, email);
-      const checked = rules.check(password);
-      if ('fault' in checked) throw new AppError('INVALID_REQUEST', { detail: `password ${checked.fault}` });
-      const passwordHash = await hash(checked.password.bytes, network);
+      const passwordHash = await hash(requirePassword(rules, password).bytes, network);
       const isKnown = (await accounts.findByEmail(email)) !== undefined;
       await sendLink({
         link: { kind: 'activate', email, passwordHash, profile: formatProfile(profile) },
@@ -134,6 +131,13 @@ function createActivate(parts: RegistrationParts): Registrations['activate'] {
 /** The page with a button: mail scanners follow links. */
 export function activationUrl(base: string): (token: string) => string {
   return (token) => `${base}/api/v1/activate/?token=${token}`;
+}
+
+/** @returns an address in its one form. @throws AppError INVALID_REQUEST. */
+export function requireEmail(text: string): string {
+  const email = parseEmail(text);
+  if (email === undefined) throw new AppError('INVALID_REQUEST', { detail: 'email must be an email address' });
+  return email;
 }
 
 /** @throws AppError REGISTRATION_OFF for an address of a domain that is not in the list. */

@@ -26,7 +26,6 @@ import {
   showActivation,
 } from './operations.ts';
 import type { Change, OwnAccount } from './own-account.ts';
-import type { Networks } from './password-check.ts';
 import type { PasswordResets } from './password-reset.ts';
 import { parseProfile } from './profile.ts';
 import type { Asked, Registrations } from './registration.ts';
@@ -43,11 +42,10 @@ export type ActivationPage = Page<{ email: string }> & {
   ask(ctx: Context, token: string): void;
 };
 
-export type AccountRouteParts = Omit<AuthenticateParts, 'networkOf'> & {
+export type AccountRouteParts = AuthenticateParts & {
   registrations: Registrations;
   resets: PasswordResets;
   ownAccount: OwnAccount;
-  networksOf(request: IncomingMessage): Networks;
   /** The base of links in mails. */
   mailBaseOf(request: IncomingMessage): string;
   activationPage: ActivationPage;
@@ -126,7 +124,7 @@ function activationRoutes({ registrations, limiter, networksOf, activationPage }
 
 function ownRoutes(parts: AccountRouteParts): Route[] {
   const { ownAccount, networksOf, baseOf, mailBaseOf } = parts;
-  const authenticate = createAuthenticate({ ...parts, networkOf: (request) => networksOf(request).network });
+  const authenticate = createAuthenticate(parts);
 
   function changeBy(ctx: Context): Omit<Change, 'current'> {
     const { req, state } = ctx;

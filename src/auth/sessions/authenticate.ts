@@ -4,6 +4,7 @@ import { AppError } from '../../errors.ts';
 import { type Credentials, readCredentials } from '../../http/caller.ts';
 import type { Admit } from '../../http/origin.ts';
 import { countBadToken, type Limiter } from '../../limits/limiter.ts';
+import type { Networks } from '../accounts/password-check.ts';
 import { CHALLENGE } from './proofs.ts';
 import type { Sessions, Validation } from './sessions.ts';
 import type { Session } from './store.ts';
@@ -11,7 +12,7 @@ import type { Session } from './store.ts';
 export type AuthenticateParts = {
   sessions: Pick<Sessions, 'validate' | 'validateBrowser'>;
   limiter: Limiter;
-  networkOf(request: IncomingMessage): string;
+  networksOf(request: IncomingMessage): Networks;
   /** The URL of the service, as the client sees it. */
   baseOf(request: IncomingMessage): string;
   /** Refuses requests of foreign pages where cookies authenticate. */
@@ -26,7 +27,7 @@ export type AuthenticateParts = {
 export type Authenticate = (ctx: Context) => Promise<Session>;
 
 export function createAuthenticate(parts: AuthenticateParts): Authenticate {
-  const { sessions, limiter, networkOf, baseOf, admitCookies } = parts;
+  const { sessions, limiter, networksOf, baseOf, admitCookies } = parts;
 
   async function validate(ctx: Context, credentials: Credentials): Promise<Validation> {
     const { requestId } = ctx.state;
@@ -46,7 +47,7 @@ export function createAuthenticate(parts: AuthenticateParts): Authenticate {
   return async (ctx) => {
     const credentials = readCredentials(ctx.req);
     if (!credentials) throw new AppError('UNAUTHORIZED');
-    const network = networkOf(ctx.req); // now: the connection may be gone later
+    const { network } = networksOf(ctx.req); // now: the connection may be gone later
     const validation = await validate(ctx, credentials);
     if (validation.authenticated) return validation.session;
     if (credentials.scheme === 'dpop') ctx.state.challenge = CHALLENGE;

@@ -1,8 +1,8 @@
 import { ACCESS_COOKIE, HOST_PREFIX, readCookie } from '../../http/cookies.ts';
 
-export type CookieName = 'access' | 'refresh' | 'csrf';
-
 const NAMES = { access: ACCESS_COOKIE, refresh: 'refresh_token', csrf: 'csrftoken' } as const;
+export type CookieName = keyof typeof NAMES;
+const ALL = Object.keys(NAMES) as CookieName[];
 /** Those that no script can read. */
 const HTTP_ONLY: ReadonlySet<CookieName> = new Set(['access', 'refresh']);
 
@@ -11,11 +11,11 @@ type Valued = { value: string; maxAgeSeconds: number };
 
 /** The cookies of a browser session, as `Set-Cookie` headers. @param isSecure over HTTPS. */
 export function setCookies(values: Readonly<Record<CookieName, Valued>>, isSecure: boolean): string[] {
-  return names().map((name) => headerOf(name, values[name], isSecure));
+  return ALL.map((name) => headerOf(name, values[name], isSecure));
 }
 
 export function clearCookies(isSecure: boolean): string[] {
-  return names().map((name) => headerOf(name, { value: '', maxAgeSeconds: 0 }, isSecure));
+  return ALL.map((name) => headerOf(name, { value: '', maxAgeSeconds: 0 }, isSecure));
 }
 
 /** @returns undefined without it, and if there are two: then somebody else has set one. */
@@ -30,8 +30,4 @@ function headerOf(name: CookieName, { value, maxAgeSeconds }: Valued, isSecure: 
 
 function fullName(name: CookieName, isSecure: boolean): string {
   return `${isSecure ? HOST_PREFIX : ''}${NAMES[name]}`;
-}
-
-function names(): CookieName[] {
-  return ['access', 'refresh', 'csrf'];
 }

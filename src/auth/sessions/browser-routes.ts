@@ -1,5 +1,4 @@
 import { hash } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
 import { AppError } from '../../errors.ts';
 import { formatInstant } from '../../http/instant.ts';
@@ -7,9 +6,8 @@ import { route } from '../../http/operation.ts';
 import type { Admit } from '../../http/origin.ts';
 import { addHeaders } from '../../http/respond.ts';
 import type { Route } from '../../http/routing.ts';
-import { type Limiter, per, tooMany } from '../../limits/limiter.ts';
+import { per, reserveOrRefuse } from '../../limits/limiter.ts';
 import { JWKS_MAX_AGE_MS, type SigningKeys } from '../../tokens/access/signing-keys.ts';
-import type { Networks } from '../accounts/password-check.ts';
 import { type Authenticate, type AuthenticateParts, createAuthenticate } from './authenticate.ts';
 import type { BrowserSessions, Issued } from './browser.ts';
 import { clearCookies, readSessionCookie } from './browser-cookies.ts';
@@ -22,18 +20,17 @@ import type { Session } from './store.ts';
 const REFRESH_LIMIT = per(60_000, 300);
 const VERIFY_LIMIT = per(60_000, 300);
 
-export type BrowserRouteParts = Omit<AuthenticateParts, 'sessions' | 'networkOf'> & {
+export type BrowserRouteParts = Omit<AuthenticateParts, 'sessions'> & {
   sessions: Sessions;
   browser: BrowserSessions;
   keys: Pick<SigningKeys, 'load'>;
   logIn: LogIn;
-  networksOf(request: IncomingMessage): Networks;
 };
 
 /** Sign in and out with a browser; tokens that others verify. */
 export function browserRoutes(parts: BrowserRouteParts): Route[] {
   const { sessions, browser, keys, limiter, networksOf, baseOf, admitCookies } = parts;
-  const requireBrowser = createRequireBrowser({ ...parts, networkOf: (request) => networksOf(request).network });
+  const requireBrowser = createRequireBrowser(parts);
   return [
     route(signIn, [], async ({ ctx, request, readBody }) => {
       const networks = networksOf(request); // before the body: the connection may be gone after it
@@ -59,17 +56,19 @@ export function browserRoutes(parts: BrowserRouteParts): Route[] {
       const isSecure = admitCookie(ctx, baseOf, admitCookies);
       const token = readSessionCookie(request.headers.cookie, 'refresh', isSecure);
       if (token === undefined) throw new AppError('UNAUTHORIZED');
-      await take(limiter, { name: `refresh from ${network}`, limit: REFRESH_LIMIT }, 'refreshes');
+      const use = { name: `refresh from ${network}`, limit: REFRESH_LIMIT };
+      await reserveOrRefuse(limiter, [use], 'Too many refreshes in a short time');
       return answerWith(ctx, await browser.refresh(token, isSecure, ctx.state.requestId));
     }),
 
     route(verifyToken, [], async ({ request, readBody }) => {
       const { network } = networksOf(request);
       const { token } = await readBody();
-      await take(limiter, { name: `verify from ${network}`, limit: VERIFY_LIMIT }, 'tokens to verify');
+      const use = { name: `verify from ${network}`, limit: VERIFY_LIMIT };
+      await reserveOrRefuse(limiter, [use], 'Too many tokens to verify in a short time');
       const found = await sessions.look(token);
       if (!found) throw new AppError('UNAUTHORIZED');
-      return { ...userOf(found.session), expires_at: formatInstant(found.until) };
+      return userUntil(found.session, found.until);
     }),
 
     route(testSession, [], async ({ ctx }) => userOf(await requireBrowser(ctx))),
@@ -116,18 +115,18 @@ function hasTag(header: string | undefined, etag: string): boolean {
   return tags.includes(etag) || tags.includes('*');
 }
 
-/** @throws AppError RATE_LIMITED. */
-async function take(limiter: Limiter, use: { name: string; limit: ReturnType<typeof per> }, what: string) {
-  const taken = await limiter.reserve([use]);
-  if ('retryAfterMs' in taken) throw tooMany(`Too many ${what} in a short time`, taken);
-}
-
 function answerWith(ctx: Context, { session, cookies, expiresAt }: Issued) {
   addHeaders(ctx, { 'set-cookie': cookies });
-  return { ...userOf(session), expires_at: formatInstant(expiresAt) };
+  return userUntil(session, expiresAt);
 }
 
-/** Whose a session is, as the API says it. */
-export function userOf({ accountId, email, role, id }: Pick<Session, 'accountId' | 'email' | 'role' | 'id'>) {
+type Owned = Pick<Session, 'accountId' | 'email' | 'role' | 'id'>;
+
+/** Whose a token is, and until when that holds (ms), as the API and Kafka say it. */
+export function userUntil(session: Owned, until: number) {
+  return { ...userOf(session), expires_at: formatInstant(until) };
+}
+
+function userOf({ accountId, email, role, id }: Owned) {
   return { user_id: accountId, email, role, session_id: id };
 }

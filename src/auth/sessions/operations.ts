@@ -1,8 +1,8 @@
 import { z } from 'zod';
+import { REFUSALS } from '../../http/caller.ts';
 import type { ApiPart } from '../../http/openapi.ts';
 import { instant, json, operation, SESSION } from '../../http/operation.ts';
 import { ALGORITHMS } from './proofs.ts';
-import { REFUSALS } from './sessions.ts';
 import { BIND_MS } from './store.ts';
 
 const LOGIN_MAX_BYTES = 65_536;

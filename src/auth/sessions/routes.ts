@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http';
 import { AppError } from '../../errors.ts';
 import { readCredentials } from '../../http/caller.ts';
 import { cookieModeOf } from '../../http/cookies.ts';
@@ -6,7 +5,6 @@ import { formatInstant } from '../../http/instant.ts';
 import { route } from '../../http/operation.ts';
 import { addHeaders } from '../../http/respond.ts';
 import type { Route } from '../../http/routing.ts';
-import type { Networks } from '../accounts/password-check.ts';
 import type { AuthenticateParts } from './authenticate.ts';
 import { createAuthenticate, urlOf } from './authenticate.ts';
 import { clearCookies } from './browser-cookies.ts';
@@ -14,16 +12,15 @@ import type { LogIn } from './log-in.ts';
 import { bindSession, endOtherSessions, endSession, listSessions, logIn, logOut, validateToken } from './operations.ts';
 import type { Sessions } from './sessions.ts';
 
-export type SessionRouteParts = Omit<AuthenticateParts, 'sessions' | 'networkOf'> & {
+export type SessionRouteParts = Omit<AuthenticateParts, 'sessions'> & {
   sessions: Sessions;
   logIn: LogIn;
-  networksOf(request: IncomingMessage): Networks;
 };
 
 /** Log in and out; sessions. */
 export function sessionRoutes(parts: SessionRouteParts): Route[] {
   const { sessions, networksOf, baseOf } = parts;
-  const authenticate = createAuthenticate({ ...parts, networkOf: (request) => networksOf(request).network });
+  const authenticate = createAuthenticate(parts);
   return [
     route(logIn, [], async ({ ctx, request, readBody }) => {
       const networks = networksOf(request); // before the body: the connection may be gone after it

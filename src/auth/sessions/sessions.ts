@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import type { Clock } from '../../clock.ts';
 import { AppError } from '../../errors.ts';
+import type { Refusal } from '../../http/caller.ts';
 import { cookieModeOf } from '../../http/cookies.ts';
 import type { KeyRing } from '../../sealing/key-ring.ts';
 import { randomBytes } from '../../sealing/random.ts';
@@ -40,9 +41,6 @@ export type FromBrowser = {
   csrfToken?: string | undefined;
   requestId?: string | undefined;
 };
-
-export const REFUSALS = ['UNAUTHORIZED', 'REPLAY_DETECTED', 'CSRF_FAILED', 'HTTPS_REQUIRED'] as const;
-type Refusal = (typeof REFUSALS)[number];
 
 export type Validation = { authenticated: true; session: Session } | { authenticated: false; code: Refusal };
 
@@ -90,9 +88,6 @@ export type Sessions = {
   offerCookie(session: Session, isSecure: boolean): Promise<string | undefined>;
 };
 
-const NO = { authenticated: false, code: 'UNAUTHORIZED' } as const;
-const REPLAYED = { authenticated: false, code: 'REPLAY_DETECTED' } as const;
-const CSRF_FAILED = { authenticated: false, code: 'CSRF_FAILED' } as const;
 /** RFC 9110 §9.2.1. */
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
@@ -135,48 +130,54 @@ export function createSessions(parts: SessionParts): Sessions {
     return { session, expiresAt: claims?.expiresAt ?? session.expiresAt };
   }
 
-  /** Without the binding cookie once it is needed, the session ends. @returns whether the request may go on. */
-  async function passesBinding({ cookie: header, requestId }: Binding, session: Session, now: number) {
+  /**
+   * Accepts a session for a request, and lets it live on. Without the binding cookie, once that is needed, it ends.
+   * @param findFault why this request is refused nevertheless.
+   */
+  async function accept(
+    session: Session,
+    { cookie: header, requestId }: Binding,
+    now: number,
+    findFault: () => Promise<Refusal | undefined>,
+  ): Promise<Validation> {
     const { cookie, id: sessionId, accountId } = session;
     const hasCookie = cookie !== undefined && hasBindingCookie(header, sessionId, cookie.hash);
     if (needsCookie(session, now) && !hasCookie) {
       if (await store.end(session)) onEvent({ type: 'replayed', accountId, sessionId }, requestId);
-      return false;
+      return refusal('REPLAY_DETECTED');
     }
+    const fault = await findFault();
+    if (fault) return refusal(fault);
     // Armed also when it is late: the binding must hold if the clock is set back.
-    return { arm: async () => cookie && hasCookie && !cookie.isArmed && store.armCookie(session, cookie.hash) };
+    if (cookie && hasCookie && !cookie.isArmed) await store.armCookie(session, cookie.hash);
+    const extended = await extend(session, now);
+    return extended ? { authenticated: true, session: extended } : refusal('UNAUTHORIZED');
   }
 
   return {
     async validate(presented) {
       const now = clock();
       const session = (await find(presented.token, now))?.session;
-      if (!session) return NO;
-      const binding = await passesBinding(presented, session, now);
-      if (!binding) return REPLAYED;
-      if (!(await provesKey(presented, session, now))) return NO;
-      await binding.arm();
-      const extended = await extend(session, now);
-      return extended ? { authenticated: true, session: extended } : NO;
+      if (!session) return refusal('UNAUTHORIZED');
+      return accept(session, presented, now, async () =>
+        (await provesKey(presented, session, now)) ? undefined : 'UNAUTHORIZED',
+      );
     },
 
     claimsOurs: async (text) => isOurs(text) || accessTokens.isOurs(text),
 
     async validateBrowser({ cookie, method, url, csrfToken, requestId }) {
       const mode = cookieModeOf(url);
-      if (mode === 'none') return { authenticated: false, code: 'HTTPS_REQUIRED' };
+      if (mode === 'none') return refusal('HTTPS_REQUIRED');
       const now = clock();
       const token = readSessionCookie(cookie, 'access', mode === 'secure');
       const session = token === undefined ? undefined : (await find(token, now))?.session;
-      if (session?.kind !== 'browser') return NO;
-      const binding = await passesBinding({ cookie, requestId }, session, now);
-      if (!binding) return REPLAYED;
-      const csrfCookie = readSessionCookie(cookie, 'csrf', mode === 'secure');
-      const isSafe = SAFE_METHODS.has(method);
-      if (!isSafe && !isCsrfToken(ring, session.id, csrfCookie, csrfToken)) return CSRF_FAILED;
-      await binding.arm();
-      const extended = await extend(session, now);
-      return extended ? { authenticated: true, session: extended } : NO;
+      if (session?.kind !== 'browser') return refusal('UNAUTHORIZED');
+      return accept(session, { cookie, requestId }, now, async () => {
+        const csrfCookie = readSessionCookie(cookie, 'csrf', mode === 'secure');
+        const isOwn = SAFE_METHODS.has(method) || isCsrfToken(ring, session.id, csrfCookie, csrfToken);
+        return isOwn ? undefined : 'CSRF_FAILED';
+      });
     },
 
     async look(token) {
@@ -211,6 +212,10 @@ export function createSessions(parts: SessionParts): Sessions {
       return (await store.offerCookie(session, cookie.hash, now)) ? cookie.header : undefined;
     },
   };
+}
+
+function refusal(code: Refusal): Validation {
+  return { authenticated: false, code };
 }
 
 function needsCookie({ cookie }: Session, now: number): boolean {

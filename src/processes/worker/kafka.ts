@@ -1,7 +1,6 @@
-import { userOf } from '../../auth/sessions/browser-routes.ts';
+import { userUntil } from '../../auth/sessions/browser-routes.ts';
 import type { Sessions } from '../../auth/sessions/sessions.ts';
 import type { Config } from '../../config/config.ts';
-import { formatInstant } from '../../http/instant.ts';
 import { type Bus, createBus, RESULTS } from '../../kafka/bus.ts';
 import { type Log, reasonOf } from '../../ops/log.ts';
 import type { Meters } from '../../ops/metrics/meters.ts';
@@ -17,7 +16,7 @@ export function createKafka({ config, sessions, log, meters }: KafkaParts): Bus 
     url,
     async look(token) {
       const found = await sessions.look(token);
-      return found && { ...userOf(found.session), expires_at: formatInstant(found.until) };
+      return found && userUntil(found.session, found.until);
     },
     report: {
       joined: () => log.info('joined the consumer group: tokens are verified over Kafka'),
