@@ -1,4 +1,4 @@
-import type { Collection } from 'mongodb';
+import type { Collection, Filter } from 'mongodb';
 import type { Account, AccountStore, NewAccount } from '../../auth/accounts/store.ts';
 import { accountBytesOf, storedBytes } from '../usage.ts';
 import { createAddresses } from './addresses.ts';
@@ -9,6 +9,7 @@ import { translateFailures } from './engine/unavailable.ts';
 /** What a crash leaves of an unfinished creation goes after this time; a creation that takes longer fails. */
 const UNFINISHED_MS = 3_600_000;
 export const FINISHED = { removeAt: { $exists: false } } as const;
+export const ENABLED = { disabledAt: { $exists: false } } as const;
 
 export type AccountParts = {
   accounts: () => Collection<AccountDocument>;
@@ -65,24 +66,36 @@ function createLooking(parts: AccountParts): Looking {
 
 type Changing = Pick<AccountStore, 'rehash' | 'setPassword' | 'changePassword' | 'setDisabled'>;
 
-function createChanging({ accounts, sessions, links }: AccountParts): Changing {
-  /** Changes an account and ends its sessions in one step. @returns whether there is such an account. */
-  async function endAndSet(id: string, update: { $set: Partial<AccountDocument>; $unset?: { disabledAt: '' } }) {
+type EndAndSet = (
+  wanted: Filter<AccountDocument> & { _id: string },
+  update: { $set: Partial<AccountDocument>; $unset?: { disabledAt: '' } },
+  keptSession?: string,
+) => Promise<boolean>;
+
+/**
+ * Changes an account, and ends its links and all its sessions but one.
+ * @returns what does so; it returns whether there is an account as wanted.
+ */
+export function createEndAndSet({ accounts, sessions, links }: AccountParts): EndAndSet {
+  return async (wanted, update, keptSession) => {
+    const kept = keptSession === undefined ? [] : [keptSession];
     const before = await accounts().findOneAndUpdate(
-      { _id: id, ...FINISHED },
-      { ...update, $set: { ...update.$set, sessions: [] }, $inc: { version: 1 } },
+      wanted,
+      { ...update, $set: { ...update.$set, sessions: kept }, $inc: { version: 1 } },
       { projection: { sessions: 1 } },
     );
     if (!before) return false;
-    await removeSessions(before);
-    await links().deleteMany({ owner: id });
+    // They have ended already. By their ids, because there may be new ones.
+    const ended = before.sessions.filter((id) => id !== keptSession);
+    if (ended.length > 0) await sessions().deleteMany({ accountId: wanted._id, id: { $in: ended } });
+    await links().deleteMany({ owner: wanted._id });
     return true;
-  }
+  };
+}
 
-  /** They have ended already. By their ids, because there may be new ones. */
-  async function removeSessions({ _id, sessions: ended }: Pick<AccountDocument, '_id' | 'sessions'>): Promise<void> {
-    if (ended.length > 0) await sessions().deleteMany({ accountId: _id, id: { $in: ended } });
-  }
+function createChanging(parts: AccountParts): Changing {
+  const { accounts } = parts;
+  const endAndSet = createEndAndSet(parts);
 
   return {
     async rehash(id, from, to) {
@@ -90,22 +103,20 @@ function createChanging({ accounts, sessions, links }: AccountParts): Changing {
       return changed.matchedCount === 1;
     },
 
-    setPassword: async (id, passwordHash) => endAndSet(id, { $set: { passwordHash } }),
+    setPassword: async (id, passwordHash) => endAndSet({ _id: id, ...FINISHED }, { $set: { passwordHash } }),
 
-    async changePassword({ id, version }, sessionId, passwordHash) {
-      const before = await accounts().findOneAndUpdate(
-        { _id: id, version, sessions: sessionId, ...FINISHED, disabledAt: { $exists: false } },
-        { $set: { passwordHash, sessions: [sessionId] }, $inc: { version: 1 } },
-        { projection: { sessions: 1 } },
-      );
-      if (!before) return false;
-      await removeSessions({ _id: id, sessions: before.sessions.filter((one) => one !== sessionId) });
-      await links().deleteMany({ owner: id });
-      return true;
-    },
+    changePassword: async ({ id, version }, sessionId, passwordHash) =>
+      endAndSet(
+        { _id: id, version, sessions: sessionId, ...FINISHED, ...ENABLED },
+        { $set: { passwordHash } },
+        sessionId,
+      ),
 
     setDisabled: async (id, disabledAt) =>
-      endAndSet(id, disabledAt === undefined ? { $set: {}, $unset: { disabledAt: '' } } : { $set: { disabledAt } }),
+      endAndSet(
+        { _id: id, ...FINISHED },
+        disabledAt === undefined ? { $set: {}, $unset: { disabledAt: '' } } : { $set: { disabledAt } },
+      ),
   };
 }
 

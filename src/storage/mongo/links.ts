@@ -1,13 +1,11 @@
 import type { Collection } from 'mongodb';
 import { type Link, type LinkKind, type LinkStore, type NewLink, ownerOf } from '../../auth/accounts/links-store.ts';
 import { linkBytesOf, storedBytes } from '../usage.ts';
-import { type AccountParts, accountOf, createInserting, FINISHED } from './accounts.ts';
+import { type AccountParts, accountOf, createEndAndSet, createInserting, ENABLED, FINISHED } from './accounts.ts';
 import { createAddresses, TAKING_MS } from './addresses.ts';
 import type { AccountDocument, LinkDocument } from './collections.ts';
 import { translateFailures } from './engine/unavailable.ts';
 import { removeOver } from './remove-over.ts';
-
-const ENABLED = { disabledAt: { $exists: false } } as const;
 
 /**
  * Links of mails in MongoDB. What a link does is decided by one update of the account's document, which has the version
@@ -105,8 +103,9 @@ function createActivating(parts: AccountParts): Pick<LinkStore, 'activate'> {
 }
 
 function createChanging(parts: AccountParts): Pick<LinkStore, 'resetPassword' | 'changeEmail'> {
-  const { accounts, sessions, links } = parts;
+  const { accounts, links } = parts;
   const addresses = createAddresses(parts);
+  const endAndSet = createEndAndSet(parts);
 
   async function endLinks(...owners: string[]): Promise<void> {
     await links().deleteMany({ owner: { $in: owners } });
@@ -122,18 +121,7 @@ function createChanging(parts: AccountParts): Pick<LinkStore, 'resetPassword' | 
   return {
     async resetPassword(tokenHash, passwordHash, now) {
       const link = await look(links(), tokenHash, now, 'reset');
-      if (!link) return false;
-      const before = await accounts().findOneAndUpdate(
-        asMade(link),
-        { $set: { passwordHash, sessions: [] }, $inc: { version: 1 } },
-        { projection: { sessions: 1 } },
-      );
-      if (!before) return false;
-      await endLinks(link.owner);
-      if (before.sessions.length > 0) {
-        await sessions().deleteMany({ accountId: link.owner, id: { $in: before.sessions } });
-      }
-      return true;
+      return link !== undefined && endAndSet(asMade(link), { $set: { passwordHash } });
     },
 
     /** The new address is taken before the account has it, the old one is free only after the account has it no more. */

@@ -6,11 +6,10 @@ import {
   type SessionName,
   type SessionStore,
 } from '../../auth/sessions/store.ts';
+import { ENABLED } from './accounts.ts';
 import type { AccountDocument, SessionDocument } from './collections.ts';
 import { translateFailures } from './engine/unavailable.ts';
 import { removeOver } from './remove-over.ts';
-
-const ENABLED = { disabledAt: { $exists: false } } as const;
 
 type Parts = { accounts: () => Collection<AccountDocument>; sessions: () => Collection<SessionDocument> };
 

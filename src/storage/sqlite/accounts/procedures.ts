@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { accountBytesOf, storedBytes } from '../../usage.ts';
 import type { LinkEnding } from '../links/ending.ts';
 import type { Usage } from '../usage.ts';
+import { prepareAccountWrites } from './writes.ts';
 
 export type AccountProcedures = ReturnType<typeof createAccountProcedures>;
 
@@ -11,11 +12,7 @@ export function createAccountProcedures(database: DatabaseSync, usage: Usage, li
 }
 
 function createCreating(database: DatabaseSync, usage: Usage) {
-  const isTaken = database.prepare('SELECT 1 FROM accounts WHERE email = ?');
-  const insert = database.prepare(
-    `INSERT INTO accounts (id, email, password_hash, role, profile, created_at, version)
-     VALUES (?, ?, ?, ?, ?, ?, 1)`,
-  );
+  const { isTaken, insert } = prepareAccountWrites(database);
 
   return {
     createAccount(
@@ -46,10 +43,9 @@ function createChanging(database: DatabaseSync, usage: Usage, links: LinkEnding)
   const readProfile = database.prepare('SELECT email FROM accounts WHERE id = ? AND profile = ?');
   const setProfile = database.prepare('UPDATE accounts SET profile = ? WHERE id = ?');
   const hasVersion = database.prepare('SELECT email FROM accounts WHERE id = ? AND version = coalesce(?, version)');
-  const setPassword = database.prepare('UPDATE accounts SET password_hash = ?, version = version + 1 WHERE id = ?');
+  const { setPassword, endSessions } = prepareAccountWrites(database);
   const setDisabled = database.prepare('UPDATE accounts SET disabled_at = ?, version = version + 1 WHERE id = ?');
   const remove = database.prepare('DELETE FROM accounts WHERE id = ? RETURNING email, profile');
-  const endSessions = database.prepare('DELETE FROM sessions WHERE account_id = ?');
 
   return {
     rehash(id: string, from: string, to: string): boolean {

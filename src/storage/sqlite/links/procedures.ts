@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { LinkKind } from '../../../auth/accounts/links-store.ts';
 import { accountBytesOf, linkBytesOf, storedBytes } from '../../usage.ts';
+import { prepareAccountWrites } from '../accounts/writes.ts';
 import type { Usage } from '../usage.ts';
 import type { LinkEnding } from './ending.ts';
 
@@ -36,13 +37,7 @@ export function createLinkProcedures(database: DatabaseSync, usage: Usage, links
   const find = database.prepare(
     `SELECT owner, links.email, links.password_hash, links.profile, accounts.email AS from_email ${GOOD_LINK}`,
   );
-  const insertAccount = database.prepare(
-    `INSERT INTO accounts (id, email, password_hash, role, profile, created_at, version)
-     VALUES (?, ?, ?, 'member', ?, ?, 1)`,
-  );
-  const endSessions = database.prepare('DELETE FROM sessions WHERE account_id = ?');
-  const setPassword = database.prepare('UPDATE accounts SET password_hash = ?, version = version + 1 WHERE id = ?');
-  const isTaken = database.prepare('SELECT 1 FROM accounts WHERE email = ?');
+  const accounts = prepareAccountWrites(database);
   const readProfile = database.prepare('SELECT profile FROM accounts WHERE id = ?');
   const setEmail = database.prepare('UPDATE accounts SET email = ?, version = version + 1 WHERE id = ?');
 
@@ -67,7 +62,7 @@ export function createLinkProcedures(database: DatabaseSync, usage: Usage, links
       if (!link) return null;
       const { email, password_hash: passwordHash, profile } = link;
       links.end(email);
-      insertAccount.run(accountId, email, passwordHash, profile, now);
+      accounts.insert.run(accountId, email, passwordHash, 'member', profile, now);
       usage.countOther(1, accountBytesOf(link));
       return [email, passwordHash, profile];
     },
@@ -76,14 +71,14 @@ export function createLinkProcedures(database: DatabaseSync, usage: Usage, links
       const link = good(tokenHash, 'reset', now);
       if (!link) return false;
       links.end(link.owner);
-      endSessions.run(link.owner);
-      setPassword.run(passwordHash, link.owner);
+      accounts.endSessions.run(link.owner);
+      accounts.setPassword.run(passwordHash, link.owner);
       return true;
     },
 
     changeEmail(tokenHash: Uint8Array, now: number): boolean {
       const link = good(tokenHash, 'change', now);
-      if (!link || isTaken.get(link.email)) return false;
+      if (!link || accounts.isTaken.get(link.email)) return false;
       const { owner: id, email, from_email: from } = link;
       for (const owner of [id, email, from]) links.end(owner);
       setEmail.run(email, id);
