@@ -8,6 +8,10 @@ export const ERRORS = {
     status: 401,
     title: 'This token was used without its cookie, or once more, and its session has ended',
   },
+  PROOF_REQUIRED: {
+    status: 403,
+    title: 'This secret is only for somebody with the whole link: the part after the # is missing or damaged',
+  },
   PHRASE_REQUIRED: { status: 403, title: 'This secret needs a phrase' },
   CSRF_FAILED: { status: 403, title: 'This needs the header X-CSRFToken, with the value of the cookie csrftoken' },
   WRONG_PHRASE: { status: 403, title: 'Incorrect phrase' },

@@ -143,7 +143,7 @@ test('what a server serves has its own limits in it', async (t) => {
   t.is(response.headers.get('content-type'), 'application/json; charset=utf-8');
   const served = (await response.json()) as Document;
   t.like(served.components.schemas, {
-    NewSecret: { properties: { secret: { maxLength: 1000 } } },
+    NewSecret: { properties: { secret: { maxLength: 2744 } } },
     Lifetime: { properties: { days: { maximum: 1 }, hours: { maximum: 24 }, minutes: { maximum: 1440 } } },
   });
   t.is(served.servers[0]?.url, 'https://hush.example');

@@ -1,8 +1,9 @@
 import type { Clock } from '../clock.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import type { KeyRing } from '../sealing/key-ring.ts';
-import { createOpener, needsPhrase, type Opener } from './envelope.ts';
+import { createOpener, holdsJwe, needsPhrase, type Opener } from './envelope.ts';
 import { parseSecretKey, type SecretKey } from './keys.ts';
+import { isRightProof, type Label } from './label.ts';
 import { type HashPhrase, normalisePhrase, type PhraseGate } from './phrases.ts';
 import type { ClaimOptions, Found, Notify, SecretStore } from './store.ts';
 
@@ -17,17 +18,21 @@ const MAX_LOOKS = 4;
 const SPENDS_A_TRY: ReadonlySet<ErrorCode> = new Set(['WRONG_PHRASE', 'STORAGE_UNAVAILABLE']);
 
 export type Reading = {
-  /** Looks without reading. @throws AppError KEY_NOT_FOUND */
-  look(secretKey: string): Promise<{ needsPhrase: boolean; expiresAt: number }>;
+  /** Looks without reading. @throws AppError KEY_NOT_FOUND; MASTER_KEY_UNAVAILABLE for a sealed secret. */
+  look(secretKey: string): Promise<Look>;
   /**
-   * Reading a secret and ends it in the same step; with an `idempotencyKey`, the same reader can get it again for a minute.
+   * Reads a secret and ends it in the same step; with an `idempotencyKey`, the same reader can get it again for a minute.
    * @throws AppError KEY_NOT_FOUND when unknown, malformed, expired, read or burned: the same on purpose.
-   * @throws AppError PHRASE_REQUIRED, WRONG_PHRASE, TOO_MANY_TRIES, BUSY, MASTER_KEY_UNAVAILABLE: the secret stays.
+   * @throws AppError PROOF_REQUIRED, PHRASE_REQUIRED, WRONG_PHRASE, TOO_MANY_TRIES, BUSY, MASTER_KEY_UNAVAILABLE: the secret stays.
    */
-  read(secretKey: string, input: ReadInput): Promise<string>;
+  read(secretKey: string, input: ReadInput): Promise<Read>;
 };
+/** `label` is there if the client sealed the secret. */
+export type Look = { needsPhrase: boolean; expiresAt: number; label?: Label };
+export type Read = { secret: string; label?: Label | undefined };
 /** `requestId` names the request in the audit log. */
 export type ReadInput = {
+  proof?: string | undefined;
   phrase?: string | undefined;
   idempotencyKey?: string | undefined;
   requestId?: string | undefined;
@@ -83,19 +88,24 @@ export type ReadingParts = {
   refusedUntil(): number;
 };
 type Reader = { key: SecretKey; idempotencyKey: string | undefined; requestId: string | undefined };
-type Seen = { found: Found; opener: Opener };
+type Seen = { found: Found; opener: Opener; label: Label | undefined };
 
 export function createReading(parts: ReadingParts): Reading {
   return {
     async look(text) {
-      const { state, envelope, expiresAt } = await find(parts, parse(text));
-      if (state !== 'waiting') throw new AppError('KEY_NOT_FOUND');
-      return { needsPhrase: needsPhrase(envelope), expiresAt };
+      const key = parse(text);
+      const found = await find(parts, key);
+      if (found.state !== 'waiting') throw new AppError('KEY_NOT_FOUND');
+      const { envelope, expiresAt } = found;
+      const label = holdsJwe(envelope) ? prepare(parts, key, found).openLabel() : undefined;
+      return { needsPhrase: needsPhrase(envelope), expiresAt, ...(label && { label }) };
     },
 
-    async read(text, { phrase, idempotencyKey, requestId }) {
+    async read(text, { proof, phrase, idempotencyKey, requestId }) {
       const reader = { key: parse(text), idempotencyKey, requestId };
       const seen = await see(parts, reader);
+      const proofHash = seen.label?.proofHash;
+      if (proofHash && !isRightProof(proofHash, proof)) throw new AppError('PROOF_REQUIRED');
       if (!seen.opener.salt) return take(parts, reader, seen);
       if (!phrase) throw new AppError('PHRASE_REQUIRED');
       return parts.gate.run(reader.key.text, (hashPhrase) => readWithPhrase(parts, reader, phrase, hashPhrase));
@@ -118,11 +128,16 @@ async function find({ store, clock, refusedUntil }: ReadingParts, { id }: Secret
 /** Finds what this reader may act on: a copy is only for the reader that claimed the secret. */
 async function see(parts: ReadingParts, { key, idempotencyKey }: Reader): Promise<Seen> {
   const found = await find(parts, key);
-  const identity = { id: key.id, createdAt: found.createdAt, expiresAt: found.expiresAt };
-  const opener = createOpener(parts.ring, key.bytes, identity, found.envelope, idempotencyKey);
-  if (!opener) throw new AppError('MASTER_KEY_UNAVAILABLE', { retryAfterSeconds: 60 });
+  const opener = prepare(parts, key, found, idempotencyKey);
   if (found.state === 'copy' && !opener.claimTag?.equals(found.claimTag)) throw new AppError('KEY_NOT_FOUND');
-  return { found, opener };
+  return { found, opener, label: opener.openLabel() };
+}
+
+function prepare({ ring }: ReadingParts, key: SecretKey, found: Found, idempotencyKey?: string): Opener {
+  const identity = { id: key.id, createdAt: found.createdAt, expiresAt: found.expiresAt };
+  const opener = createOpener(ring, key.bytes, identity, found.envelope, idempotencyKey);
+  if (!opener) throw new AppError('MASTER_KEY_UNAVAILABLE', { retryAfterSeconds: 60 });
+  return opener;
 }
 
 async function readWithPhrase(
@@ -130,7 +145,7 @@ async function readWithPhrase(
   reader: Reader,
   phrase: string,
   hashPhrase: HashPhrase,
-): Promise<string> {
+): Promise<Read> {
   const seen = await see(parts, reader); // again, because the request may have waited in the queue
   const { opener } = seen;
   return withTry(parts, reader.key, async (triesLeft) => {
@@ -164,13 +179,13 @@ async function withTry<T>(
   }
 }
 
-async function take(parts: ReadingParts, reader: Reader, first: Seen, phraseKey?: Uint8Array): Promise<string> {
+async function take(parts: ReadingParts, reader: Reader, first: Seen, phraseKey?: Uint8Array): Promise<Read> {
   let seen = first;
   for (let looks = 1; ; looks++) {
     const text = seen.opener.open(phraseKey); // before the claim: a secret that does not open must not be used up
     if (await end(parts, reader.key, seen, text, phraseKey)) {
       parts.onEvent(seen.found.state === 'waiting' ? 'read' : 'reread');
-      return text.toString();
+      return { secret: text.toString(), label: seen.label };
     }
     // Lost. The winner may be another request of this reader: then there is a copy to find.
     if (!reader.idempotencyKey || looks === MAX_LOOKS) throw new AppError('KEY_NOT_FOUND');

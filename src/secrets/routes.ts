@@ -4,6 +4,8 @@ import { formatInstant } from '../http/instant.ts';
 import { type Guard, route } from '../http/operation.ts';
 import { type Page, pageOrJson } from '../http/page.ts';
 import type { Route } from '../http/routing.ts';
+import { FILES_TYPE } from './jwe.ts';
+import type { Label } from './label.ts';
 import {
   burnSecret,
   createSecret,
@@ -11,8 +13,10 @@ import {
   IDEMPOTENCY_KEY,
   lookAtSecret,
   readSecret,
+  type Sealed,
   type SecretLimits,
 } from './operations.ts';
+import type { Look } from './reading.ts';
 import type { Secrets } from './secrets.ts';
 import type { Receipt } from './store.ts';
 
@@ -26,7 +30,7 @@ export type SecretRouteParts = {
   /** The base of links, as the client of this request sees the service. */
   baseOf(request: IncomingMessage): string;
   /** What a browser gets that opens a link, or the address of a receipt. */
-  pages: { secretPage: Page<{ needsPhrase: boolean; expiresAt: number }>; receiptPage: Page<Receipt> };
+  pages: { secretPage: Page<Look>; receiptPage: Page<Receipt> };
 };
 
 /** Create, look, read; receipts. */
@@ -55,9 +59,10 @@ export function secretRoutes({ secrets, limits, guards, identify, baseOf, pages 
       [],
       async ({ ctx, request, params, readBody }) => {
         const idempotencyKey = idempotencyKeyOf(request);
-        const { phrase } = await readBody();
+        const { phrase, proof } = await readBody();
         const { requestId } = ctx.state;
-        return { secret: await secrets.read(params.key, { phrase, idempotencyKey, requestId }) };
+        const { secret, label } = await secrets.read(params.key, { phrase, proof, idempotencyKey, requestId });
+        return { secret, ...(label && { sealed: describeLabel(label) }) };
       },
       ({ secret }) => secret,
     ),
@@ -67,7 +72,11 @@ export function secretRoutes({ secrets, limits, guards, identify, baseOf, pages 
         ctx,
         pages.secretPage,
         () => secrets.look(params.key),
-        ({ needsPhrase, expiresAt }) => ({ phrase: needsPhrase, expires_at: formatInstant(expiresAt) }),
+        ({ needsPhrase, expiresAt, label }) => ({
+          phrase: needsPhrase,
+          expires_at: formatInstant(expiresAt),
+          ...(label && { sealed: describeLabel(label) }),
+        }),
       ),
     ),
 
@@ -92,6 +101,10 @@ export function secretRoutes({ secrets, limits, guards, identify, baseOf, pages 
       return undefined;
     }),
   ];
+}
+
+function describeLabel({ alg, kid, hasFiles, proofHash }: Label): Sealed {
+  return { alg, kid, ...(hasFiles && { cty: FILES_TYPE }), proof: proofHash !== undefined };
 }
 
 function idempotencyKeyOf(request: IncomingMessage): string | undefined {

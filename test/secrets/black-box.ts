@@ -196,12 +196,12 @@ export function blackBoxSuite(name: string, test: TestFn, open: (t: ExecutionCon
       [{ secret: 's', receipt: 'true' }, /^receipt must be true or false/],
       [
         { secret: 's', hunter2: 1 },
-        /^The body has an unknown member; allowed are: secret, phrase, ttl, receipt, notify$/,
+        /^The body has an unknown member; allowed are: secret, sealed, proof_hash, phrase, ttl, receipt, notify$/,
       ],
       [{ secret: 's', ttl: { seconds: 90 } }, /^ttl has an unknown member; allowed are: days, hours, minutes$/],
       [
         { secret: 's', ttl: { days: 8, weeks: 1 }, hunter2: 1 },
-        /^ttl has an unknown member; allowed are: days, hours, minutes; The body has an unknown member; allowed are: [a-z, ]+$/,
+        /^ttl has an unknown member; allowed are: days, hours, minutes; The body has an unknown member; allowed are: [a-z_, ]+$/,
       ],
       [{ secret: 's', ttl: { minutes: -1, x: 1 } }, /^ttl.minutes must not be negative; ttl has an unknown member/],
       [{ secret: 's', ttl: {} }, /^ttl must be at least one minute in all$/],
