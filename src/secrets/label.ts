@@ -1,11 +1,14 @@
 import { hash, timingSafeEqual } from 'node:crypto';
-import { BASE64URL_32, type Jwe } from './jwe.ts';
+import { BASE64URL_32, FILES_TYPE, type Jwe } from './jwe.ts';
 
 /** What a JWE says of itself, and what a client has to prove before it gets the JWE: what a look shows. */
 export type Label = Jwe & {
   /** SHA-256 of the proof; undefined when none is needed. */
   proofHash: Uint8Array | undefined;
 };
+
+/** What a client sees of a label. */
+export type Described = { alg: Jwe['alg']; kid: string; cty?: typeof FILES_TYPE; proof: boolean };
 
 const HASH_BYTES = 32;
 const KID_BYTES = 32;
@@ -28,6 +31,10 @@ export function decodeLabel(bytes: Buffer): Label {
     hasFiles: (flags & FLAG_FILES) !== 0,
     proofHash: flags & FLAG_PROOF ? bytes.subarray(1 + KID_BYTES) : undefined,
   };
+}
+
+export function describeLabel({ alg, kid, hasFiles, proofHash }: Label): Described {
+  return { alg, kid, ...(hasFiles && { cty: FILES_TYPE }), proof: proofHash !== undefined };
 }
 
 /** Compares in constant time. @param proof as the client sent it, or nothing. */

@@ -199,8 +199,6 @@ const Sealed = z
   })
   .meta({ id: 'Sealed', description: 'Of a secret that its client sealed.' });
 
-export type Sealed = z.infer<typeof Sealed>;
-
 const WaitingSecret = z
   .object({
     phrase: z.boolean().describe('Whether a phrase is needed.'),

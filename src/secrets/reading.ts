@@ -3,7 +3,7 @@ import { AppError, type ErrorCode } from '../errors.ts';
 import type { KeyRing } from '../sealing/key-ring.ts';
 import { createOpener, holdsJwe, needsPhrase, type Opener } from './envelope.ts';
 import { parseSecretKey, type SecretKey } from './keys.ts';
-import { isRightProof, type Label } from './label.ts';
+import { type Described, describeLabel, isRightProof, type Label } from './label.ts';
 import { type HashPhrase, normalisePhrase, type PhraseGate } from './phrases.ts';
 import type { ClaimOptions, Found, Notify, SecretStore } from './store.ts';
 
@@ -27,9 +27,9 @@ export type Reading = {
    */
   read(secretKey: string, input: ReadInput): Promise<Read>;
 };
-/** `label` is there if the client sealed the secret. */
-export type Look = { needsPhrase: boolean; expiresAt: number; label?: Label };
-export type Read = { secret: string; label?: Label | undefined };
+/** `sealed` is there if the client sealed the secret. */
+export type Look = { needsPhrase: boolean; expiresAt: number; sealed?: Described };
+export type Read = { secret: string; sealed?: Described };
 /** `requestId` names the request in the audit log. */
 export type ReadInput = {
   proof?: string | undefined;
@@ -98,7 +98,7 @@ export function createReading(parts: ReadingParts): Reading {
       if (found.state !== 'waiting') throw new AppError('KEY_NOT_FOUND');
       const { envelope, expiresAt } = found;
       const label = holdsJwe(envelope) ? prepare(parts, key, found).openLabel() : undefined;
-      return { needsPhrase: needsPhrase(envelope), expiresAt, ...(label && { label }) };
+      return { needsPhrase: needsPhrase(envelope), expiresAt, ...(label && { sealed: describeLabel(label) }) };
     },
 
     async read(text, { proof, phrase, idempotencyKey, requestId }) {
@@ -185,7 +185,7 @@ async function take(parts: ReadingParts, reader: Reader, first: Seen, phraseKey?
     const text = seen.opener.open(phraseKey); // before the claim: a secret that does not open must not be used up
     if (await end(parts, reader.key, seen, text, phraseKey)) {
       parts.onEvent(seen.found.state === 'waiting' ? 'read' : 'reread');
-      return { secret: text.toString(), label: seen.label };
+      return { secret: text.toString(), ...(seen.label && { sealed: describeLabel(seen.label) }) };
     }
     // Lost. The winner may be another request of this reader: then there is a copy to find.
     if (!reader.idempotencyKey || looks === MAX_LOOKS) throw new AppError('KEY_NOT_FOUND');

@@ -4,8 +4,6 @@ import { formatInstant } from '../http/instant.ts';
 import { type Guard, route } from '../http/operation.ts';
 import { type Page, pageOrJson } from '../http/page.ts';
 import type { Route } from '../http/routing.ts';
-import { FILES_TYPE } from './jwe.ts';
-import type { Label } from './label.ts';
 import {
   burnSecret,
   createSecret,
@@ -13,7 +11,6 @@ import {
   IDEMPOTENCY_KEY,
   lookAtSecret,
   readSecret,
-  type Sealed,
   type SecretLimits,
 } from './operations.ts';
 import type { Look } from './reading.ts';
@@ -61,8 +58,7 @@ export function secretRoutes({ secrets, limits, guards, identify, baseOf, pages 
         const idempotencyKey = idempotencyKeyOf(request);
         const { phrase, proof } = await readBody();
         const { requestId } = ctx.state;
-        const { secret, label } = await secrets.read(params.key, { phrase, proof, idempotencyKey, requestId });
-        return { secret, ...(label && { sealed: describeLabel(label) }) };
+        return secrets.read(params.key, { phrase, proof, idempotencyKey, requestId });
       },
       ({ secret }) => secret,
     ),
@@ -72,10 +68,10 @@ export function secretRoutes({ secrets, limits, guards, identify, baseOf, pages 
         ctx,
         pages.secretPage,
         () => secrets.look(params.key),
-        ({ needsPhrase, expiresAt, label }) => ({
+        ({ needsPhrase, expiresAt, sealed }) => ({
           phrase: needsPhrase,
           expires_at: formatInstant(expiresAt),
-          ...(label && { sealed: describeLabel(label) }),
+          ...(sealed && { sealed }),
         }),
       ),
     ),
@@ -101,10 +97,6 @@ export function secretRoutes({ secrets, limits, guards, identify, baseOf, pages 
       return undefined;
     }),
   ];
-}
-
-function describeLabel({ alg, kid, hasFiles, proofHash }: Label): Sealed {
-  return { alg, kid, ...(hasFiles && { cty: FILES_TYPE }), proof: proofHash !== undefined };
 }
 
 function idempotencyKeyOf(request: IncomingMessage): string | undefined {

@@ -110,7 +110,7 @@ for (const { name, test, place } of ENGINES) {
 }
 
 test('a refused creation costs no hash, and a creation that is hashed was admitted', async (t) => {
-  const { secrets: store } = await (await SQLITE.place(t)).open({ clientCreatesPerMinute: 2, maxBytes: 2500 });
+  const { secrets: store } = await (await SQLITE.place(t)).open({ clientCreatesPerMinute: 2, maxBytes: 2400 });
   let hashes = 0;
   const secrets = createSecrets({
     store,
