@@ -83,7 +83,9 @@ export type ReadingParts = {
   refusedUntil(): number;
 };
 type Reader = { key: SecretKey; idempotencyKey: string | undefined; requestId: string | undefined };
-type Seen = { found: Found; opener: Opener };
+/** What can be read. */
+type Readable = Exclude<Found, { state: 'requested' }>;
+type Seen = { found: Readable; opener: Opener };
 
 export function createReading(parts: ReadingParts): Reading {
   return {
@@ -109,9 +111,9 @@ function parse(text: string): SecretKey {
   return key;
 }
 
-async function find({ store, clock, refusedUntil }: ReadingParts, { id }: SecretKey): Promise<Found> {
+async function find({ store, clock, refusedUntil }: ReadingParts, { id }: SecretKey): Promise<Readable> {
   const found = await store.find(id, clock());
-  if (!found || found.createdAt <= refusedUntil()) throw new AppError('KEY_NOT_FOUND');
+  if (!found || found.state === 'requested' || found.createdAt <= refusedUntil()) throw new AppError('KEY_NOT_FOUND');
   return found;
 }
 
