@@ -2,9 +2,12 @@ import type { Clock } from '../clock.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import type { KeyRing } from '../sealing/key-ring.ts';
 import { createOpener, holdsJwe, needsPhrase, type Opener } from './envelope.ts';
-import { parseSecretKey, type SecretKey } from './keys.ts';
+import { findSecret, parseSecret, withoutMasterKey } from './finding.ts';
+import type { SecretKey } from './keys.ts';
 import { type Described, describeLabel, isRightProof, type Label } from './label.ts';
 import { type HashPhrase, normalisePhrase, type PhraseGate } from './phrases.ts';
+import { openRequest } from './request-envelope.ts';
+import { requestTokenOf } from './request-keys.ts';
 import type { ClaimOptions, Found, Notify, SecretStore } from './store.ts';
 
 /** How often the same reader can get the same secret, the first time included. */
@@ -18,17 +21,19 @@ const MAX_LOOKS = 4;
 const SPENDS_A_TRY: ReadonlySet<ErrorCode> = new Set(['WRONG_PHRASE', 'STORAGE_UNAVAILABLE']);
 
 export type Reading = {
-  /** Looks without reading. @throws AppError KEY_NOT_FOUND; MASTER_KEY_UNAVAILABLE for a sealed secret. */
+  /** Looks without reading. @throws AppError KEY_NOT_FOUND; MASTER_KEY_UNAVAILABLE for a sealed secret and for a request. */
   look(secretKey: string): Promise<Look>;
   /**
    * Reads a secret and ends it in the same step; with an `idempotencyKey`, the same reader can get it again for a minute.
    * @throws AppError KEY_NOT_FOUND when unknown, malformed, expired, read or burned: the same on purpose.
-   * @throws AppError PROOF_REQUIRED, PHRASE_REQUIRED, WRONG_PHRASE, TOO_MANY_TRIES, BUSY, MASTER_KEY_UNAVAILABLE: the secret stays.
+   * @throws AppError NOT_ANSWERED, PROOF_REQUIRED, PHRASE_REQUIRED, WRONG_PHRASE, TOO_MANY_TRIES, BUSY, MASTER_KEY_UNAVAILABLE: the secret stays.
    */
   read(secretKey: string, input: ReadInput): Promise<Read>;
 };
 /** `sealed` is there if the client sealed the secret. */
-export type Look = { needsPhrase: boolean; expiresAt: number; sealed?: Described };
+export type Look = { needsPhrase: boolean; expiresAt: number; sealed?: Described } | Unanswered;
+/** A request that waits for its answer. */
+export type Unanswered = { answered: false; note?: string; expiresAt: number };
 export type Read = { secret: string; sealed?: Described };
 /** `requestId` names the request in the audit log. */
 export type ReadInput = {
@@ -88,13 +93,17 @@ export type ReadingParts = {
   refusedUntil(): number;
 };
 type Reader = { key: SecretKey; idempotencyKey: string | undefined; requestId: string | undefined };
-type Seen = { found: Found; opener: Opener; label: Label | undefined };
+type FoundUnanswered = Extract<Found, { state: 'requested' }>;
+/** What can be read. */
+type Readable = Exclude<Found, { state: 'requested' }>;
+type Seen = { found: Readable; opener: Opener; label: Label | undefined };
 
 export function createReading(parts: ReadingParts): Reading {
   return {
     async look(text) {
-      const key = parse(text);
-      const found = await find(parts, key);
+      const key = parseSecret(text);
+      const found = await findSecret(parts, key);
+      if (found.state === 'requested') return lookAtUnanswered(parts, key, found);
       if (found.state !== 'waiting') throw new AppError('KEY_NOT_FOUND');
       const { envelope, expiresAt } = found;
       const label = holdsJwe(envelope) ? prepare(parts, key, found).openLabel() : undefined;
@@ -102,7 +111,7 @@ export function createReading(parts: ReadingParts): Reading {
     },
 
     async read(text, { proof, phrase, idempotencyKey, requestId }) {
-      const reader = { key: parse(text), idempotencyKey, requestId };
+      const reader = { key: parseSecret(text), idempotencyKey, requestId };
       const seen = await see(parts, reader);
       const proofHash = seen.label?.proofHash;
       if (proofHash && !isRightProof(proofHash, proof)) throw new AppError('PROOF_REQUIRED');
@@ -113,30 +122,27 @@ export function createReading(parts: ReadingParts): Reading {
   };
 }
 
-function parse(text: string): SecretKey {
-  const key = parseSecretKey(text);
-  if (!key) throw new AppError('KEY_NOT_FOUND');
-  return key;
-}
-
-async function find({ store, clock, refusedUntil }: ReadingParts, { id }: SecretKey): Promise<Found> {
-  const found = await store.find(id, clock());
-  if (!found || found.createdAt <= refusedUntil()) throw new AppError('KEY_NOT_FOUND');
-  return found;
+/** What the asker sees. */
+function lookAtUnanswered({ ring }: ReadingParts, key: SecretKey, { expiresAt, ...found }: FoundUnanswered): Unanswered {
+  const { id } = key;
+  const asked = openRequest(ring, requestTokenOf(key.bytes), { id, expiresAt, ...found }, found.envelope);
+  if (!asked) throw withoutMasterKey();
+  return { answered: false, ...(asked.note && { note: asked.note }), expiresAt };
 }
 
 /** Finds what this reader may act on: a copy is only for the reader that claimed the secret. */
 async function see(parts: ReadingParts, { key, idempotencyKey }: Reader): Promise<Seen> {
-  const found = await find(parts, key);
+  const found = await findSecret(parts, key);
+  if (found.state === 'requested') throw new AppError('NOT_ANSWERED');
   const opener = prepare(parts, key, found, idempotencyKey);
   if (found.state === 'copy' && !opener.claimTag?.equals(found.claimTag)) throw new AppError('KEY_NOT_FOUND');
   return { found, opener, label: opener.openLabel() };
 }
 
-function prepare({ ring }: ReadingParts, key: SecretKey, found: Found, idempotencyKey?: string): Opener {
+function prepare({ ring }: ReadingParts, key: SecretKey, found: Readable, idempotencyKey?: string): Opener {
   const identity = { id: key.id, createdAt: found.createdAt, expiresAt: found.expiresAt };
   const opener = createOpener(ring, key.bytes, identity, found.envelope, idempotencyKey);
-  if (!opener) throw new AppError('MASTER_KEY_UNAVAILABLE', { retryAfterSeconds: 60 });
+  if (!opener) throw withoutMasterKey();
   return opener;
 }
 
