@@ -31,6 +31,20 @@ export type ReadInput = {
   phrase?: string | undefined;
   idempotencyKey?: string | undefined;
   requestId?: string | undefined;
+  /** Default: nothing is in the way. */
+  room?: AnswerRoom | undefined;
+};
+
+/** Room for the answer: without it, nothing is claimed. */
+export type AnswerRoom = {
+  /**
+   * Asks for a turn to open an envelope of so many bytes.
+   * @returns undefined for a small one, which needs none.
+   * @throws AppError BUSY without room for it, or when the turn does not come.
+   */
+  takeTurn(bytes: number): Promise<void> | undefined;
+  /** @throws AppError BUSY without room for an answer with this text. */
+  reserve(text: Uint8Array): void;
 };
 
 export type ReadEvent =
@@ -82,7 +96,12 @@ export type ReadingParts = {
    */
   refusedUntil(): number;
 };
-type Reader = { key: SecretKey; idempotencyKey: string | undefined; requestId: string | undefined };
+type Reader = {
+  key: SecretKey;
+  idempotencyKey: string | undefined;
+  requestId: string | undefined;
+  room: AnswerRoom | undefined;
+};
 type Seen = { found: Found; opener: Opener };
 
 export function createReading(parts: ReadingParts): Reading {
@@ -93,9 +112,9 @@ export function createReading(parts: ReadingParts): Reading {
       return { needsPhrase: needsPhrase(envelope), expiresAt };
     },
 
-    async read(text, { phrase, idempotencyKey, requestId }) {
-      const reader = { key: parse(text), idempotencyKey, requestId };
-      const seen = await see(parts, reader);
+    async read(text, { phrase, idempotencyKey, requestId, room }) {
+      const reader = { key: parse(text), idempotencyKey, requestId, room };
+      const seen = await seeInTurn(parts, reader);
       if (!seen.opener.salt) return take(parts, reader, seen);
       if (!phrase) throw new AppError('PHRASE_REQUIRED');
       return parts.gate.run(reader.key.text, (hashPhrase) => readWithPhrase(parts, reader, phrase, hashPhrase));
@@ -123,6 +142,13 @@ async function see(parts: ReadingParts, { key, idempotencyKey }: Reader): Promis
   if (!opener) throw new AppError('MASTER_KEY_UNAVAILABLE', { retryAfterSeconds: 60 });
   if (found.state === 'copy' && !opener.claimTag?.equals(found.claimTag)) throw new AppError('KEY_NOT_FOUND');
   return { found, opener };
+}
+
+/** A large secret waits for its turn, and is not kept in memory meanwhile. */
+async function seeInTurn(parts: ReadingParts, reader: Reader): Promise<Seen> {
+  const seen = await see(parts, reader);
+  const turn = reader.room?.takeTurn(seen.found.envelope.length);
+  return turn ? turn.then(() => see(parts, reader)) : seen;
 }
 
 async function readWithPhrase(
@@ -168,6 +194,7 @@ async function take(parts: ReadingParts, reader: Reader, first: Seen, phraseKey?
   let seen = first;
   for (let looks = 1; ; looks++) {
     const text = seen.opener.open(phraseKey); // before the claim: a secret that does not open must not be used up
+    reader.room?.reserve(text);
     if (await end(parts, reader.key, seen, text, phraseKey)) {
       parts.onEvent(seen.found.state === 'waiting' ? 'read' : 'reread');
       return text.toString();
