@@ -35,7 +35,7 @@ type Document = {
 
 const KEY_BYTES = randomBytes(64);
 const KEY = createTokenKey(KEY_BYTES);
-const LIMITS = { secretMaxBytes: 65_536, ttlMaxSeconds: 604_800 };
+const LIMITS = { secretMaxBytes: 1_048_576, ttlMaxSeconds: 604_800 };
 const document = createDocument({
   limits: LIMITS,
   needsToken: true,

@@ -41,6 +41,20 @@ export type ReadInput = {
   phrase?: string | undefined;
   idempotencyKey?: string | undefined;
   requestId?: string | undefined;
+  /** Default: nothing is in the way. */
+  room?: AnswerRoom | undefined;
+};
+
+/** Room for the answer: without it, nothing is claimed. */
+export type AnswerRoom = {
+  /**
+   * Asks for a turn to open an envelope of so many bytes.
+   * @returns undefined for a small one, which needs none.
+   * @throws AppError BUSY without room for it, or when the turn does not come.
+   */
+  takeTurn(bytes: number): Promise<void> | undefined;
+  /** @throws AppError BUSY without room for an answer with this text. */
+  reserve(text: Uint8Array): void;
 };
 
 export type ReadEvent =
@@ -92,7 +106,12 @@ export type ReadingParts = {
    */
   refusedUntil(): number;
 };
-type Reader = { key: SecretKey; idempotencyKey: string | undefined; requestId: string | undefined };
+type Reader = {
+  key: SecretKey;
+  idempotencyKey: string | undefined;
+  requestId: string | undefined;
+  room: AnswerRoom | undefined;
+};
 type FoundUnanswered = Extract<Found, { state: 'requested' }>;
 /** What can be read. */
 type Readable = Exclude<Found, { state: 'requested' }>;
@@ -110,11 +129,12 @@ export function createReading(parts: ReadingParts): Reading {
       return { needsPhrase: needsPhrase(envelope), expiresAt, ...(label && { sealed: describeLabel(label) }) };
     },
 
-    async read(text, { proof, phrase, idempotencyKey, requestId }) {
-      const reader = { key: parseSecret(text), idempotencyKey, requestId };
-      const seen = await see(parts, reader);
-      const proofHash = seen.label?.proofHash;
+    async read(text, { proof, phrase, idempotencyKey, requestId, room }) {
+      const reader = { key: parseSecret(text), idempotencyKey, requestId, room };
+      const first = await see(parts, reader);
+      const proofHash = first.label?.proofHash;
       if (proofHash && !isRightProof(proofHash, proof)) throw new AppError('PROOF_REQUIRED');
+      const seen = await seeInTurn(parts, reader, first);
       if (!seen.opener.salt) return take(parts, reader, seen);
       if (!phrase) throw new AppError('PHRASE_REQUIRED');
       return parts.gate.run(reader.key.text, (hashPhrase) => readWithPhrase(parts, reader, phrase, hashPhrase));
@@ -144,6 +164,12 @@ function prepare({ ring }: ReadingParts, key: SecretKey, found: Readable, idempo
   const opener = createOpener(ring, key.bytes, identity, found.envelope, idempotencyKey);
   if (!opener) throw withoutMasterKey();
   return opener;
+}
+
+/** A large secret waits for its turn, and is not kept in memory meanwhile. */
+async function seeInTurn(parts: ReadingParts, reader: Reader, first: Seen): Promise<Seen> {
+  const turn = reader.room?.takeTurn(first.found.envelope.length);
+  return turn ? turn.then(() => see(parts, reader)) : first;
 }
 
 async function readWithPhrase(
@@ -189,6 +215,7 @@ async function take(parts: ReadingParts, reader: Reader, first: Seen, phraseKey?
   let seen = first;
   for (let looks = 1; ; looks++) {
     const text = seen.opener.open(phraseKey); // before the claim: a secret that does not open must not be used up
+    reader.room?.reserve(text);
     if (await end(parts, reader.key, seen, text, phraseKey)) {
       parts.onEvent(seen.found.state === 'waiting' ? 'read' : 'reread');
       return { secret: text.toString(), ...(seen.label && { sealed: describeLabel(seen.label) }) };
