@@ -3,7 +3,8 @@ import { randomBytes } from '../sealing/random.ts';
 
 const SECRET_KEY_BYTES = 36; // 4 of time, 32 random: exactly 48 base64url characters, without unused bits
 const ID_HASH_BYTES = 20;
-const ID_BYTES = 4 + ID_HASH_BYTES;
+/** Length of the id of a record. */
+export const ID_BYTES = 4 + ID_HASH_BYTES;
 const RECEIPT_TOKEN_BYTES = 24;
 const RECEIPT_PREFIX = 'receipt_';
 const ID_LABEL = Buffer.from('hushbox id v1');
