@@ -5,6 +5,7 @@ import { type BrowserRouteParts, browserRoutes } from './auth/sessions/browser-r
 import { type SessionRouteParts, sessionRoutes, validationRoute } from './auth/sessions/routes.ts';
 import { type BusinessParts, businessRoutes } from './business/routes.ts';
 import { basic, bearer, requireToken } from './http/bearer.ts';
+import type { BodyRoom } from './http/body-room.ts';
 import {
   type Admit,
   createAdmission,
@@ -20,8 +21,9 @@ import type { Samples } from './ops/metrics/families.ts';
 import { documentRoute, type HealthParts, healthRoutes, metricsRoute, statusRoute } from './ops/routes.ts';
 import type { Status } from './ops/status.ts';
 import { forwardProxy, type ProxyParts, proxyRoute } from './proxy/routes.ts';
-import type { SecretLimits } from './secrets/operations.ts';
+import { requestRoutes } from './secrets/request-routes.ts';
 import { secretRoutes } from './secrets/routes.ts';
+import type { SecretLimits } from './secrets/schemas.ts';
 import type { Secrets } from './secrets/secrets.ts';
 import { sinkRoutes } from './sink/routes.ts';
 import type { Sink } from './sink/sink.ts';
@@ -49,6 +51,8 @@ export type AppParts = HealthParts & {
   isProduction: boolean;
   readStatus(): Promise<Status>;
   requestLog: RequestLog;
+  /** For large bodies and answers. */
+  room: BodyRoom;
 };
 
 /** The public application, composed from ready-made parts. Its only I/O is to read the pages. */
@@ -71,6 +75,7 @@ export type InternalAppParts = HealthParts & {
   /** Says whether a token is good; undefined where that is not served. */
   auth: Pick<SessionRouteParts, 'sessions'> | undefined;
   requestLog: RequestLog;
+  room: BodyRoom;
   /** What all workers counted. */
   readTotals(): Promise<Samples>;
 };
@@ -91,10 +96,10 @@ export function createInternalApp({ token, readTotals, site, auth, ...health }: 
   return compose(createRouting(routes, admitWithToken), health);
 }
 
-type Common = Pick<AppParts, 'requestLog' | 'isDraining'> & { pageOfNoRoute?: ErrorPage };
+type Common = Pick<AppParts, 'requestLog' | 'isDraining' | 'room'> & { pageOfNoRoute?: ErrorPage };
 
-function compose(handle: Handler, { requestLog, isDraining, pageOfNoRoute }: Common): Koa {
-  const respond = createResponder(requestLog, isDraining, pageOfNoRoute);
+function compose(handle: Handler, { requestLog, isDraining, room, pageOfNoRoute }: Common): Koa {
+  const respond = createResponder(requestLog, isDraining, room, pageOfNoRoute);
   const app = new Koa();
   app.use((ctx) => respond(ctx, handle));
   // Only failures after an answer was begun arrive here: the client went away, or the socket broke.
@@ -113,7 +118,10 @@ function createForwarding({ proxy, sink, proxyToken, site }: AppParts, admit: Ad
 }
 
 /** Every public route, and the page for browsers that take none of them. */
-export function createRoutes(parts: Omit<AppParts, 'requestLog'>): { routes: Route[]; pageOfNoRoute: ErrorPage } {
+export function createRoutes(parts: Omit<AppParts, 'requestLog' | 'room'>): {
+  routes: Route[];
+  pageOfNoRoute: ErrorPage;
+} {
   const { secrets, limits, createToken, identify, sink, proxy, proxyToken, auth, business } = parts;
   const { isProduction, readStatus, site } = parts;
   const { publicUrl } = site;
@@ -126,9 +134,11 @@ export function createRoutes(parts: Omit<AppParts, 'requestLog'>): { routes: Rou
   const web = createWeb({ limits, publicUrl, needsToken, accounts: auth });
   const baseOf = createBaseFinder(site);
   const admitCookies = createCookieAdmission(site);
+  const ofSecrets = { limits, guards: createGuards, identify, pages: web };
   const ofAccounts = { baseOf, admitCookies, mailBaseOf: createMailBaseFinder(site) };
   const routes = [
-    ...(secrets ? secretRoutes({ secrets, limits, guards: createGuards, identify, baseOf, pages: web }) : []),
+    ...(secrets ? secretRoutes({ ...ofSecrets, secrets, baseOf }) : []),
+    ...(secrets ? requestRoutes({ ...ofSecrets, secrets }) : []),
     ...(auth ? sessionRoutes({ ...auth, baseOf, admitCookies }) : []),
     ...(auth ? browserRoutes({ ...auth, baseOf, admitCookies }) : []),
     ...(auth ? accountRoutes({ ...auth, ...ofAccounts, activationPage: web.activationPage }) : []),

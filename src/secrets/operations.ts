@@ -1,145 +1,106 @@
 import { z } from 'zod';
+import { bodyLimitBytes } from '../http/body-limit.ts';
 import type { ApiPart } from '../http/openapi.ts';
 import { instant, json, operation } from '../http/operation.ts';
 import { TRY_BURST, TRY_REFILL_MS } from './budget.ts';
-import { isPhraseTooLong, PHRASE_MAX_BYTES } from './phrases.ts';
+import { BASE64URL_32, FILES_TYPE } from './jwe.ts';
 import { MAX_READS, REREAD_MS } from './reading.ts';
+import {
+  CREATED_AT,
+  Created,
+  checkContent,
+  contentMembers,
+  DAY_SECONDS,
+  EXPIRES_AT,
+  HOUR_SECONDS,
+  idempotencyKey,
+  JWE,
+  KID,
+  lifetimeSchema,
+  notifySchema,
+  PHRASE,
+  Phrase,
+  PROOF,
+  PROOF_HASH,
+  Proof,
+  ProofHash,
+  RECEIPT_KEY,
+  ReceiptWish,
+  receiptKey,
+  refuse,
+  SECRET_KEY,
+  type SecretLimits,
+  secretKey,
+  WEBHOOK_SECRET,
+} from './schemas.ts';
 import { RECEIPT_MS } from './store.ts';
 
-export const IDEMPOTENCY_KEY = /^[\x20-\x7e]{22,128}$/;
-const NOTIFY_MAX_LENGTH = 2048;
-
-const MINUTE_SECONDS = 60;
-const HOUR_SECONDS = 60 * MINUTE_SECONDS;
-const DAY_SECONDS = 24 * HOUR_SECONDS;
 const RECEIPT_DAYS = RECEIPT_MS / 1000 / DAY_SECONDS;
 const REFILL_HOURS = TRY_REFILL_MS / 1000 / HOUR_SECONDS;
-
-export type SecretLimits = { secretMaxBytes: number; ttlMaxSeconds: number };
-
-/** How long a body may be: each byte of text can arrive as an escape of six. */
-export function bodyLimitBytes({ secretMaxBytes }: SecretLimits): number {
-  return 6 * (secretMaxBytes + 1024) + 4096;
-}
-
-const CREATED_AT = '2026-11-21T00:00:00.000Z';
-const EXPIRES_AT = '2026-11-24T04:05:00.000Z';
-const SECRET_KEY = 'awUM7NPCPrt1t6HnvLS644X6szXOo18S9n5ChXlDiN4IZkao';
-const WEBHOOK_SECRET = `whsec_${Buffer.alloc(64, 'an example, not a secret').toString('base64')}`;
-const RECEIPT_KEY = 'receipt_awUM7ESVWhZnsrN7P4_8tEMnmaIiFiGQJJqEo4_eieUo_waEg6LBygp44DYB1Wie';
-
-const secretKey = z.string().meta({
-  description:
-    '48 base64url characters, of which the last is a letter or digit: the second of expiry, then 32 random bytes.',
-  example: SECRET_KEY,
-});
-const receiptKey = z.string().meta({
-  description:
-    '`receipt_` and 64 base64url characters, of which the last is a letter or digit. It shows what became of a secret, and can never read it.',
-  example: RECEIPT_KEY,
-});
-
-const Text = z
-  .string({ error: 'must be text' })
-  .refine((value) => value.isWellFormed(), { error: 'must not hold lone surrogates' });
-
-/** JSON Schema counts characters, which cannot bound the bytes after NFC. */
-const Phrase = Text.refine((phrase) => !isPhraseTooLong(phrase), {
-  error: `must not be longer than ${PHRASE_MAX_BYTES} bytes of UTF-8`,
-});
-const PHRASE = `At most ${PHRASE_MAX_BYTES} bytes of UTF-8, measured and compared after Unicode normalisation (NFC).`;
 
 function newSecretSchema({ secretMaxBytes, ttlMaxSeconds }: SecretLimits) {
   return z
     .strictObject({
-      secret: Text.refine((value) => Buffer.byteLength(value) <= secretMaxBytes, {
-        error: `must not be longer than ${secretMaxBytes} bytes of UTF-8`,
-        params: { tooLarge: true },
-      })
-        .min(1, { error: 'must not be empty' })
-        .meta({
-          maxLength: secretMaxBytes, // characters, of which there are never more than bytes
-          description: `At most ${secretMaxBytes} bytes of UTF-8, without lone surrogates. A longer one is 413.`,
-        }),
+      ...contentMembers(secretMaxBytes),
+      proof_hash: ProofHash.describe(
+        'Only with `sealed`: a read then needs the `proof` of which this is the SHA-256. Whoever knows only the path of a link can neither read nor use up the secret.',
+      ).optional(),
       phrase: Phrase.min(1, { error: 'must not be empty' })
         .meta({ description: `Needed to read the secret. ${PHRASE}` })
         .optional(),
       ttl: lifetimeSchema(ttlMaxSeconds).optional(),
-      receipt: z
-        .boolean({ error: 'must be true or false' })
-        .default(false)
-        .describe('Whether to answer with a `receipt_key` too.'),
-      notify: Text.max(NOTIFY_MAX_LENGTH, { error: `must not be longer than ${NOTIFY_MAX_LENGTH} characters` })
-        .refine(isCallable, { error: 'must be an http or https URL without blanks and credentials' })
-        .meta({
-          format: 'uri',
-          description:
-            'An https URL that is called when the secret ends: see the webhooks `secret.read`, `secret.burned` and `secret.expired`. Plain http and special addresses are allowed only if the server lists them (otherwise `DESTINATION_FORBIDDEN`). In production this works only if creating needs a token (otherwise `NOTIFY_FORBIDDEN`).',
-        })
-        .optional(),
+      receipt: ReceiptWish,
+      notify: notifySchema(
+        'when the secret ends: see the webhooks `secret.read`, `secret.burned` and `secret.expired`',
+      ),
+    })
+    .superRefine(checkContent(secretMaxBytes, 'dir'))
+    .superRefine(({ sealed, proof_hash }, context) => {
+      if (proof_hash !== undefined && !sealed) refuse(context, 'proof_hash', 'needs `sealed`');
     })
     .meta({ id: 'NewSecret' });
 }
 
-/** The output is in milliseconds. */
-function lifetimeSchema(maxSeconds: number) {
-  const count = (unitSeconds: number) =>
-    z
-      .int({ error: 'must be a whole number' })
-      .nonnegative({ error: 'must not be negative' })
-      .meta({ maximum: Math.floor(maxSeconds / unitSeconds) })
-      .optional();
-  return z
-    .strictObject(
-      { days: count(DAY_SECONDS), hours: count(HOUR_SECONDS), minutes: count(MINUTE_SECONDS) },
-      { error: 'must be an object' },
-    )
-    .meta({
-      id: 'Lifetime',
-      minProperties: 1,
-      description: `Any of the three. Their sum is at least one minute and at most ${maxSeconds} seconds, which is also the default.`,
-    })
-    .transform(({ days = 0, hours = 0, minutes = 0 }) => ((days * 24 + hours) * 60 + minutes) * 60_000)
-    .refine((ttlMs) => ttlMs >= 60_000, { error: 'must be at least one minute in all' })
-    .refine((ttlMs) => ttlMs <= maxSeconds * 1000, { error: `must be at most ${maxSeconds} seconds in all` });
-}
-
-/** Whether a URL can be called at all; whether it may be called is checked later. */
-function isCallable(text: string): boolean {
-  const url = /[\0- ]/.test(text) ? null : URL.parse(text);
-  return url !== null && /^https?:$/.test(url.protocol) && !url.username && !url.password;
-}
-
-const Reading = z.strictObject({ phrase: Phrase.meta({ description: PHRASE }).optional() }).meta({ id: 'Reading' });
+const Reading = z
+  .strictObject({ phrase: Phrase.meta({ description: PHRASE }).optional(), proof: Proof.optional() })
+  .meta({ id: 'Reading' });
 
 const CreatedSecret = z
   .object({
-    secret_key: z
-      .string()
-      .regex(/^[A-Za-z0-9_-]{47}[A-Za-z0-9]$/)
-      .describe('The server does not keep it.'),
+    secret_key: Created.secretKey.describe('The server does not keep it.'),
     expires_at: instant('The secret is gone from this instant on.'),
-    receipt_key: z
-      .string()
-      .regex(/^receipt_[A-Za-z0-9_-]{63}[A-Za-z0-9]$/)
-      .describe('Only if `receipt` was true.')
-      .optional(),
-    webhook_secret: z
-      .string()
-      .regex(/^whsec_[A-Za-z0-9+/]{86}==$/)
-      .describe('Only with `notify`: 64 bytes with which the receiver verifies that an event comes from here.')
-      .optional(),
+    receipt_key: Created.receiptKey,
+    webhook_secret: Created.webhookSecret,
   })
   .meta({ id: 'CreatedSecret' });
+
+const Sealed = z
+  .object({
+    alg: z.enum(['dir', 'ECDH-ES']).describe('`ECDH-ES` for the answer to a request.'),
+    kid: z.string().regex(BASE64URL_32).meta({
+      description:
+        'The RFC 7638 thumbprint of the key that opens the secret. A client reads only if its own key has this thumbprint, and looks at it again in the header of the JWE.',
+      example: KID,
+    }),
+    cty: z.literal(FILES_TYPE).describe('The plaintext holds files.').optional(),
+    proof: z.boolean().describe('Whether a read needs a `proof`.'),
+  })
+  .meta({ id: 'Sealed', description: 'Of a secret that its client sealed.' });
 
 const WaitingSecret = z
   .object({
     phrase: z.boolean().describe('Whether a phrase is needed.'),
-    expires_at: instant('The secret is gone from this instant on.'),
+    answered: z
+      .literal(false)
+      .describe('Only of a request that is not answered yet: then there is nothing to read.')
+      .optional(),
+    note: z.string().describe('Only of a request that is not answered yet: what was asked for.').optional(),
+    expires_at: instant('The secret, or the request, is gone from this instant on.'),
+    sealed: Sealed.optional(),
   })
   .meta({ id: 'WaitingSecret' });
 
-const Secret = z.object({ secret: z.string() }).meta({ id: 'Secret' });
+const Secret = z.object({ secret: z.string(), sealed: Sealed.optional() }).meta({ id: 'Secret' });
 
 const Receipt = z
   .object({
@@ -162,15 +123,16 @@ export const createSecret = (limits: SecretLimits, needsToken: boolean) =>
     security: needsToken ? ['createToken'] : ['none', 'createToken'],
     body: {
       schema: newSecretSchema(limits),
-      limitBytes: bodyLimitBytes(limits),
+      limitBytes: bodyLimitBytes(limits.secretMaxBytes),
       examples: {
         least: { secret: 'some secret' },
         most: { secret: 'some secret', phrase: 'some phrase', ttl: { days: 3, hours: 4, minutes: 5 }, receipt: true },
+        sealed: { secret: JWE, sealed: true, proof_hash: PROOF_HASH },
         notified: { secret: 'some secret', notify: 'https://hooks.example/hushbox' },
       },
     },
     asText:
-      "The link alone, without a line end. It begins with the server's `PUBLIC_URL`, or else with the address that the client used.",
+      "The link alone, without a line end; of a sealed secret without its part after the #. It begins with the server's `PUBLIC_URL`, or else with the address that the client used.",
     answer: json(201, 'The secret is stored.', CreatedSecret, {
       secret_key: SECRET_KEY,
       expires_at: EXPIRES_AT,
@@ -199,11 +161,11 @@ export const createSecret = (limits: SecretLimits, needsToken: boolean) =>
 export const lookAtSecret = operation('lookAtSecret', 'GET', '/secrets/:key', {
   summary: 'Ask whether a secret is waiting',
   description:
-    'This never reads the secret, and neither do HEAD and OPTIONS. A browser (`Accept: text/html`) gets the page that asks before it reads. A key that is unknown, malformed, expired, read or burned is always the same 404.',
+    'This never reads the secret, and neither do HEAD and OPTIONS. A browser (`Accept: text/html`) gets the page that asks before it reads. A key that is unknown, malformed, expired, read or burned is always the same 404. With `answered: false` it is the key of a request, and there is nothing to read yet.',
   params: { key: secretKey },
   answer: json(200, 'The secret is waiting.', WaitingSecret, { phrase: true, expires_at: EXPIRES_AT }),
   isPageToo: true,
-  errors: ['KEY_NOT_FOUND', 'STORAGE_UNAVAILABLE'],
+  errors: ['KEY_NOT_FOUND', 'STORAGE_UNAVAILABLE', 'MASTER_KEY_UNAVAILABLE'],
 });
 
 export const readSecret = (limits: SecretLimits) =>
@@ -213,30 +175,25 @@ export const readSecret = (limits: SecretLimits) =>
       'Exactly one of any number of readers gets the secret. The read is durable before the answer is sent.',
       `Without \`Idempotency-Key\` a lost answer is a lost secret. With it, the same key, header and phrase get the same answer again: at most ${MAX_READS} times in all, for ${REREAD_MS / 1000} s after the first read, even past \`expires_at\`. Anyone else gets 404.`,
       `A wrong phrase leaves the secret in place and costs one of ${TRY_BURST} tries; one try comes back every ${REFILL_HOURS === 1 ? 'hour' : `${REFILL_HOURS} hours`}. A missing phrase costs no try, an unnecessary one is ignored, and an empty one counts as missing.`,
+      'A secret that its client sealed with a `proof_hash` needs the `proof`. Without it, or with a wrong one, nothing is used up and no try is taken, whatever the phrase. The answer is the JWE; only the client can open it.',
       'A 503 never uses a secret up, with one exception: `STORAGE_UNAVAILABLE` can mean that storage failed during the read itself, and the secret may then have been read. With the header, repeat the request to find out.',
     ].join('\n\n'),
     params: { key: secretKey },
     headers: {
-      'Idempotency-Key': z
-        .string()
-        .min(22)
-        .max(128)
-        .regex(IDEMPOTENCY_KEY)
-        .meta({
-          description:
-            'Makes the read safe to repeat. Use a fresh value of at least 128 random bits for each read, for example `openssl rand -hex 16`: anyone who has it and the secret key can read the secret too.',
-          example: 'e13f0c3a9b6d4f7c8a52d0917be4c6f8',
-        })
-        .optional(),
+      'Idempotency-Key': idempotencyKey(
+        'Makes the read safe to repeat. Use a fresh value of at least 128 random bits for each read, for example `openssl rand -hex 16`: anyone who has it and the secret key can read the secret too.',
+      ),
     },
     body: {
       schema: Reading,
-      limitBytes: bodyLimitBytes(limits),
-      examples: { without: {}, with: { phrase: 'some phrase' } },
+      limitBytes: bodyLimitBytes(limits.secretMaxBytes),
+      examples: { without: {}, with: { phrase: 'some phrase' }, sealed: { proof: PROOF } },
     },
-    asText: 'The secret alone, byte for byte.',
+    asText: 'The secret alone, byte for byte; of a sealed one the JWE.',
     answer: json(200, 'The secret, byte for byte as it was given.', Secret, { secret: 'some secret' }),
     errors: [
+      'NOT_ANSWERED',
+      'PROOF_REQUIRED',
       'PHRASE_REQUIRED',
       'WRONG_PHRASE',
       'KEY_NOT_FOUND',

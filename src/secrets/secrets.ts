@@ -1,17 +1,24 @@
 import { AppError } from '../errors.ts';
-import type { Refusal } from '../limits/limits.ts';
 import { randomBytes } from '../sealing/random.ts';
-import { type PhraseKey, SALT_BYTES, sealSecret } from './envelope.ts';
+import { admit, admitNotify, type Notifier, refuseIf } from './admission.ts';
+import { type Content, type PhraseKey, SALT_BYTES, sealSecret } from './envelope.ts';
+import { readJwe } from './jwe.ts';
 import { createReceiptKey, createSecretKey, parseReceiptKey, type ReceiptKey } from './keys.ts';
 import { normalisePhrase } from './phrases.ts';
 import { createReading, type ReadEvent, type Reading, type ReadingParts } from './reading.ts';
-import type { Notify, Receipt } from './store.ts';
+import { createRequests, type RequestEvent, type Requests } from './requests.ts';
+import type { Receipt } from './store.ts';
 
 /** What happened, for metrics and the audit log. */
-export type SecretEvent = 'created' | 'burned' | ReadEvent;
+export type SecretEvent = 'created' | 'burned' | ReadEvent | RequestEvent;
 
 export type CreateInput = {
+  /** Checked: see operations.ts. */
   secret: string;
+  /** Whether the client sealed it: then it is a JWE. */
+  sealed?: boolean | undefined;
+  /** 32 bytes in base64url; only of a sealed one. */
+  proof_hash?: string | undefined;
   phrase?: string | undefined;
   ttlMs: number;
   receipt: boolean;
@@ -28,6 +35,7 @@ export type Created = {
 };
 
 export type Secrets = Reading & {
+  requests: Requests;
   /**
    * Stores a secret. Durable once it resolves.
    * @throws AppError RATE_LIMITED, QUOTA_EXCEEDED, STORAGE_FULL; BUSY with a phrase; with `notify` as `Notifier.check`.
@@ -37,14 +45,6 @@ export type Secrets = Reading & {
   findReceipt(receiptKey: string): Promise<Receipt>;
   /** `requestId` names the request in the audit log. @throws AppError KEY_NOT_FOUND, NOT_WAITING */
   burn(receiptKey: string, requestId?: string): Promise<void>;
-};
-
-/** Decides which URLs may be notified of the end of a secret. */
-export type Notifier = {
-  /** @throws AppError NOTIFY_FORBIDDEN, INVALID_REQUEST, DESTINATION_FORBIDDEN, DESTINATION_BUSY */
-  check(url: string): Promise<void>;
-  /** @returns what is stored with a new secret, and the secret that signs its event. */
-  subscribe(url: string, key: { id: Uint8Array; text: string }): { notify: Notify; webhookSecret: string };
 };
 
 type SecretParts = Omit<ReadingParts, 'onEvent'> & {
@@ -57,9 +57,10 @@ export function createSecrets(parts: SecretParts): Secrets {
   const { store, ring, clock, onEvent, notifier, delivery, refusedUntil } = parts;
   return {
     ...createReading(parts),
+    requests: createRequests(parts),
 
     async create(input) {
-      const { secret, ttlMs, receipt, client } = input;
+      const { ttlMs, receipt, client } = input;
       const phraseKey = await prepare(parts, input);
       const now = clock();
       const createdAt = Math.max(now, refusedUntil() + 1); // the clock may be behind the last refused instant
@@ -67,7 +68,7 @@ export function createSecrets(parts: SecretParts): Secrets {
       const key = createSecretKey(expiresAt);
       const { id } = key;
       const receiptKey = receipt ? createReceiptKey(id) : undefined;
-      const envelope = sealSecret(ring, key.bytes, { id, createdAt, expiresAt }, Buffer.from(secret), phraseKey);
+      const envelope = sealSecret(ring, key.bytes, { id, createdAt, expiresAt }, contentOf(input), phraseKey);
       const isAdmitted = phraseKey !== undefined || input.notify !== undefined;
       const creator = client && { client, now, isAdmitted };
       const receiptHash = receiptKey?.receiptHash;
@@ -105,34 +106,24 @@ export function createSecrets(parts: SecretParts): Secrets {
 }
 
 /**
- * Asks for the rate first, because a hash and the look-up of an address cost more than storing: a refused creation must
- * not cause either. The address comes before the hash, so that a place in the queue of hashes does not wait for it.
+ * What has to be done before storing. A hash costs more than storing, so a refused creation must not cause one. The address
+ * of a `notify` comes before the hash, so that a place in the queue of hashes does not wait for it.
  */
 async function prepare(parts: SecretParts, { phrase, notify, client }: CreateInput): Promise<PhraseKey | undefined> {
-  const { store, clock, notifier, gate } = parts;
-  const admit = async (): Promise<void> => {
-    if (client) refuseIf(await store.admit(client, clock()));
-  };
-  if (notify !== undefined) {
-    await admit();
-    await notifier.check(notify);
-  }
+  await admitNotify(parts, notify, client);
   if (phrase === undefined) return undefined;
   const salt = randomBytes(SALT_BYTES);
-  return gate.run(salt.toString('hex'), async (hashPhrase) => {
-    if (notify === undefined) await admit();
+  return parts.gate.run(salt.toString('hex'), async (hashPhrase) => {
+    if (notify === undefined) await admit(parts, client);
     return { salt, key: await hashPhrase(normalisePhrase(phrase), salt) };
   });
 }
 
-const CODE_OF_REFUSAL = { rate: 'RATE_LIMITED', quota: 'QUOTA_EXCEEDED', full: 'STORAGE_FULL' } as const;
-
-function refuseIf(refusal: Refusal | undefined): void {
-  if (!refusal) return;
-  throw new AppError(CODE_OF_REFUSAL[refusal.reason], {
-    retryAfterSeconds: Math.ceil(refusal.retryAfterMs / 1000),
-    ...(refusal.reason === 'rate' && { detail: 'Too many secrets created in a short time' }),
-  });
+function contentOf({ secret, sealed, proof_hash }: CreateInput): Content {
+  const text = Buffer.from(secret);
+  if (!sealed) return { text };
+  const proofHash = proof_hash === undefined ? undefined : Buffer.from(proof_hash, 'base64url');
+  return { text, label: { ...readJwe(secret), proofHash } };
 }
 
 function parse(text: string): ReceiptKey {
