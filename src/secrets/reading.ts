@@ -38,8 +38,8 @@ export type ReadInput = {
 /** Room for the answer: without it, nothing is claimed. */
 export type AnswerRoom = {
   /**
-   * Asks for a turn to open an envelope of so many bytes.
-   * @returns undefined for a small one, which needs none.
+   * Waits for the turn to open an envelope of so many bytes.
+   * @returns undefined for a small one, which need not wait.
    * @throws AppError BUSY without room for it, or when the turn does not come.
    */
   takeTurn(bytes: number): Promise<void> | undefined;
@@ -114,7 +114,8 @@ export function createReading(parts: ReadingParts): Reading {
 
     async read(text, { phrase, idempotencyKey, requestId, room }) {
       const reader = { key: parse(text), idempotencyKey, requestId, room };
-      const seen = await seeInTurn(parts, reader);
+      const seen = await see(parts, reader);
+      await room?.takeTurn(seen.found.envelope.length);
       if (!seen.opener.salt) return take(parts, reader, seen);
       if (!phrase) throw new AppError('PHRASE_REQUIRED');
       return parts.gate.run(reader.key.text, (hashPhrase) => readWithPhrase(parts, reader, phrase, hashPhrase));
@@ -142,13 +143,6 @@ async function see(parts: ReadingParts, { key, idempotencyKey }: Reader): Promis
   if (!opener) throw new AppError('MASTER_KEY_UNAVAILABLE', { retryAfterSeconds: 60 });
   if (found.state === 'copy' && !opener.claimTag?.equals(found.claimTag)) throw new AppError('KEY_NOT_FOUND');
   return { found, opener };
-}
-
-/** A large secret waits for its turn, and is not kept in memory meanwhile. */
-async function seeInTurn(parts: ReadingParts, reader: Reader): Promise<Seen> {
-  const seen = await see(parts, reader);
-  const turn = reader.room?.takeTurn(seen.found.envelope.length);
-  return turn ? turn.then(() => see(parts, reader)) : seen;
 }
 
 async function readWithPhrase(

@@ -1,22 +1,30 @@
 import type { SQLOutputValue } from 'node:sqlite';
+import { setImmediate as nextRound } from 'node:timers/promises';
 import type { Refusal } from '../../../limits/limits.ts';
 import { reservationOf } from '../../../secrets/budget.ts';
 import { idsExpiringBefore } from '../../../secrets/keys.ts';
 import { type Found, RECEIPT_MS, type Receipt, type SecretStore } from '../../../secrets/store.ts';
 import type { GroupCommit } from '../engine/group-commit.ts';
-import type { Reader } from '../engine/reader.ts';
+import type { Look, Reader } from '../engine/reader.ts';
 import { takenOf } from '../limits/procedures.ts';
 import type { PackedRefusal, SecretProcedures } from './procedures.ts';
 
 type Row = readonly SQLOutputValue[];
 
+/** Where a row has its envelope. */
+const ENVELOPE = 2;
+/** An envelope that is too large to be read at once: see `createEnvelopeLook`. */
+const OR_NOTHING = 'iif(length(envelope) <= 131072, envelope, NULL)';
+
 /** Secrets in SQLite: writes go to the storage thread in groups, reads are point look-ups on the event loop. */
 export function createSqliteSecretStore(commit: GroupCommit<SecretProcedures>, reader: Reader): SecretStore {
-  const waitingById = reader.prepare(
-    'SELECT created_at, expires_at, envelope, notify, destination FROM waiting WHERE id = ? AND expires_at > ?',
+  const look = createEnvelopeLook(reader);
+  const waitingById = look(
+    (envelope) =>
+      `SELECT created_at, expires_at, ${envelope}, notify, destination FROM waiting WHERE id = ? AND expires_at > ?`,
   );
-  const copyById = reader.prepare(
-    'SELECT created_at, expires_at, envelope, claim_tag FROM ended WHERE id = ? AND copy_until > ?',
+  const copyById = look(
+    (envelope) => `SELECT created_at, expires_at, ${envelope}, claim_tag FROM ended WHERE id = ? AND copy_until > ?`,
   );
   const waitingByReceipt = reader.prepare(
     'SELECT created_at, expires_at, tries FROM waiting WHERE id = ? AND receipt = ?',
@@ -78,6 +86,25 @@ export function createSqliteSecretStore(commit: GroupCommit<SecretProcedures>, r
       return { wiped, expired };
     },
   } satisfies SecretStore;
+}
+
+/**
+ * Look-ups of an envelope. A large one takes some milliseconds, so each of those gets a round of the event loop of its own:
+ * small requests come in between.
+ */
+function createEnvelopeLook(reader: Reader): (sql: (envelope: string) => string) => Look {
+  let last: Promise<void> = Promise.resolve();
+  return (sql) => {
+    const small = reader.prepare(sql(OR_NOTHING));
+    const whole = reader.prepare(sql('envelope'));
+    return async (...values) => {
+      const found = await small(...values);
+      if (found?.[ENVELOPE] !== null) return found;
+      last = last.then(() => nextRound());
+      await last;
+      return whole(...values);
+    };
+  };
 }
 
 function refusalOf(packed: PackedRefusal): Refusal | undefined {
