@@ -23,7 +23,7 @@ const { port, bytes, creates = 0, reads = [] } = JSON.parse(process.argv[2] as s
 const secret = Buffer.from(JSON.stringify({ secret: 'x'.repeat(bytes) }));
 
 function ask(path: string, body: Buffer, index: number, slowMs: number): Promise<{ status: number; text: string }> {
-  const localAddress = `127.2.${index >> 8}.${(index & 255) || 1}`;
+  const localAddress = `127.2.${index >> 8}.${index & 255 || 1}`;
   const socket = connect({ port, host: '127.0.0.1', localAddress });
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -39,7 +39,9 @@ function ask(path: string, body: Buffer, index: number, slowMs: number): Promise
       resolve({ status: Number(text.slice(9, 12)), text: text.slice(text.indexOf('\r\n\r\n') + 4) });
     });
     socket.on('error', reject);
-    socket.write(`POST ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n`);
+    socket.write(
+      `POST ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n`,
+    );
     socket.end(body);
   });
 }

@@ -72,7 +72,9 @@ function statusesOf(answers: readonly LargeAnswer[]): string {
   return [...counts].map(([status, { length }]) => `${length} × ${status}`).join(', ');
 }
 
-const service = await startService({ env: { ...(process.env.PROF && { NODE_OPTIONS: process.env.PROF }), LIMITS: 'on', CREATES_PER_MINUTE: '1000000' } });
+const service = await startService({
+  env: { ...(process.env.PROF && { NODE_OPTIONS: process.env.PROF }), LIMITS: 'on', CREATES_PER_MINUTE: '1000000' },
+});
 const run = (load: Pick<LargeLoad, 'creates' | 'reads'>) =>
   runClient<LargeAnswer[]>('bodies-client.ts', { port: service.port, bytes: BYTES, ...load } satisfies LargeLoad);
 try {

@@ -122,8 +122,8 @@ export function createBodyRoom({ maxBytes, bodyMaxBytes, clientOf }: RoomOptions
         },
         async takeTurn() {
           if (isOver) throw broken();
-          turn?.end(); // that of the body, before that of the answer
-          turn = turns.take(held);
+          turn?.end();
+          turn = turns.take(held, turn !== undefined);
           await Promise.race([turn.begun, gone.promise]);
         },
         endTurn() {

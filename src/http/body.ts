@@ -23,7 +23,7 @@ export async function readJsonObject(
 export type OpenLease = () => Lease;
 
 /**
- * @param openLease for bodies that may be large: then one that is has its turn, which the caller ends.
+ * @param openLease for bodies that may be large: one that is has its turn then, which the caller ends.
  * @throws AppError TOO_LARGE; UNSUPPORTED_ENCODING; INVALID_REQUEST when it breaks off; BUSY without room for it.
  */
 export async function readBody(request: IncomingMessage, limitBytes: number, openLease?: OpenLease): Promise<Buffer> {

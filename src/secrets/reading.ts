@@ -37,12 +37,14 @@ export type ReadInput = {
 
 /** Room for the answer: without it, nothing is claimed. */
 export type AnswerRoom = {
+  /** @throws AppError BUSY without room for an envelope of so many bytes. */
+  hold(bytes: number): void;
   /**
-   * Waits for the turn to open an envelope of so many bytes.
+   * Waits for the turn to open the envelope and to end the secret.
    * @returns undefined for a small one, which need not wait.
-   * @throws AppError BUSY without room for it, or when the turn does not come.
+   * @throws AppError BUSY when it does not come.
    */
-  takeTurn(bytes: number): Promise<void> | undefined;
+  takeTurn(): Promise<void> | undefined;
   /** @throws AppError BUSY without room for an answer with this text. */
   reserve(text: Uint8Array): void;
 };
@@ -115,7 +117,6 @@ export function createReading(parts: ReadingParts): Reading {
     async read(text, { phrase, idempotencyKey, requestId, room }) {
       const reader = { key: parse(text), idempotencyKey, requestId, room };
       const seen = await see(parts, reader);
-      await room?.takeTurn(seen.found.envelope.length);
       if (!seen.opener.salt) return take(parts, reader, seen);
       if (!phrase) throw new AppError('PHRASE_REQUIRED');
       return parts.gate.run(reader.key.text, (hashPhrase) => readWithPhrase(parts, reader, phrase, hashPhrase));
@@ -136,12 +137,13 @@ async function find({ store, clock, refusedUntil }: ReadingParts, { id }: Secret
 }
 
 /** Finds what this reader may act on: a copy is only for the reader that claimed the secret. */
-async function see(parts: ReadingParts, { key, idempotencyKey }: Reader): Promise<Seen> {
+async function see(parts: ReadingParts, { key, idempotencyKey, room }: Reader): Promise<Seen> {
   const found = await find(parts, key);
   const identity = { id: key.id, createdAt: found.createdAt, expiresAt: found.expiresAt };
   const opener = createOpener(parts.ring, key.bytes, identity, found.envelope, idempotencyKey);
   if (!opener) throw new AppError('MASTER_KEY_UNAVAILABLE', { retryAfterSeconds: 60 });
   if (found.state === 'copy' && !opener.claimTag?.equals(found.claimTag)) throw new AppError('KEY_NOT_FOUND');
+  room?.hold(found.envelope.length);
   return { found, opener };
 }
 
@@ -186,6 +188,7 @@ async function withTry<T>(
 
 async function take(parts: ReadingParts, reader: Reader, first: Seen, phraseKey?: Uint8Array): Promise<string> {
   let seen = first;
+  await reader.room?.takeTurn();
   for (let looks = 1; ; looks++) {
     const text = seen.opener.open(phraseKey); // before the claim: a secret that does not open must not be used up
     reader.room?.reserve(text);
