@@ -83,6 +83,7 @@ export function createBodyRoom({ maxBytes, bodyMaxBytes, clientOf }: RoomOptions
       let isOver = false;
 
       function end(): void {
+        if (isOver) return;
         isOver = true;
         add(client, -held);
         held = 0;
