@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AppError } from '../errors.ts';
+import { createPace } from './pace.ts';
 import { createTurns, TOO_MUCH, type Turn } from './turns.ts';
 
 /** A body or an answer up to this size takes no room, so it never has to wait and is never refused. */
@@ -27,6 +28,8 @@ export type Lease = {
    * @throws AppError BUSY without room, INVALID_REQUEST when the client has left: then it holds what it held.
    */
   hold(bytes: number): void;
+  /** So many bytes of the body have just arrived: see `Pace`. */
+  received(bytes: number): void;
   /** As `hold`, for an answer. A client that takes too long to receive it is cut off. */
   holdAnswer(bytes: number): void;
   /**
@@ -50,6 +53,7 @@ export function createBodyRoom({ maxBytes, bodyMaxBytes, clientOf }: RoomOptions
   const clientMaxBytes = Math.max(Math.floor(maxBytes / 4), bodyMaxBytes);
   const heldBy = new Map<string, number>();
   const turns = createTurns();
+  const pace = createPace();
   const room = { heldBytes: 0, refused: 0 };
 
   function checkRoom(client: string | undefined, bytes: number): void {
@@ -79,6 +83,7 @@ export function createBodyRoom({ maxBytes, bodyMaxBytes, clientOf }: RoomOptions
       let isOver = false;
 
       function end(): void {
+        if (isOver) return;
         isOver = true;
         add(client, -held);
         held = 0;
@@ -110,6 +115,7 @@ export function createBodyRoom({ maxBytes, bodyMaxBytes, clientOf }: RoomOptions
       return {
         check: (bytes) => void (moreFor(bytes) > 0 && checkRoom(client, moreFor(bytes))),
         hold,
+        received: (bytes) => pace.received(request, bytes),
         holdAnswer(bytes) {
           hold(bytes);
           clearTimeout(sending);
@@ -117,8 +123,8 @@ export function createBodyRoom({ maxBytes, bodyMaxBytes, clientOf }: RoomOptions
         },
         async takeTurn() {
           if (isOver) throw broken();
-          turn?.end(); // that of the body, before that of the answer
-          turn = turns.take(held);
+          turn?.end();
+          turn = turns.take(held, turn !== undefined);
           await Promise.race([turn.begun, gone.promise]);
         },
         endTurn() {
@@ -136,14 +142,11 @@ function broken(): AppError {
 
 /** How many bytes a text takes in JSON (RFC 8259 §7), as `JSON.stringify` writes it, without the quotation marks. */
 export function jsonBytesOf(text: Uint8Array): number {
-  let bytes = text.length;
-  for (const byte of text) {
-    if (byte < 0x20) bytes += SHORT_ESCAPES.has(byte) ? 1 : 5;
-    else if (byte === QUOTE || byte === BACKSLASH) bytes += 1;
-  }
+  let bytes = 0;
+  for (let index = 0; index < text.length; index++) bytes += JSON_BYTES[text[index] as number] as number;
   return bytes;
 }
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-/** Of \b, \t, \n, \f, \r. */
-const SHORT_ESCAPES: ReadonlySet<number> = new Set([8, 9, 10, 12, 13]);
+/** By byte of UTF-8. Only ASCII is ever escaped. */
+const JSON_BYTES = Uint8Array.from({ length: 256 }, (_, byte) =>
+  byte < 0x80 ? JSON.stringify(String.fromCharCode(byte)).length - 2 : 1,
+);

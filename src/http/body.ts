@@ -23,14 +23,14 @@ export async function readJsonObject(
 export type OpenLease = () => Lease;
 
 /**
- * @param openLease for bodies that may be large: then one that is has its turn, which the caller ends.
+ * @param openLease for bodies that may be large: one that is has its turn then, which the caller ends.
  * @throws AppError TOO_LARGE; UNSUPPORTED_ENCODING; INVALID_REQUEST when it breaks off; BUSY without room for it.
  */
 export async function readBody(request: IncomingMessage, limitBytes: number, openLease?: OpenLease): Promise<Buffer> {
   const encoding = request.headers['content-encoding']?.toLowerCase();
   if (encoding && encoding !== 'identity') throw new AppError('UNSUPPORTED_ENCODING');
   const chunks = await readChunks(request, { keptBytes: limitBytes, limitBytes, openLease });
-  if (openLease && chunks.length > 1 && isLarge(chunks)) await openLease().takeTurn();
+  if (openLease && isLarge(chunks)) await openLease().takeTurn();
   return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
 }
 
@@ -87,16 +87,16 @@ type Amounts = {
 
 function readChunks(request: IncomingMessage, { keptBytes, limitBytes, openLease }: Amounts): Promise<Buffer[]> {
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
+    const pieces = createPieces();
     const declared = Number(request.headers['content-length'] ?? 0);
     let received = 0;
     let held = SMALL_BYTES;
     const take = (chunk: Buffer): void => {
       received += chunk.length;
-      if (received <= keptBytes) chunks.push(chunk);
-      else chunks.length = 0;
+      if (received <= keptBytes) pieces.add(chunk);
+      else pieces.drop();
       if (received > limitBytes) refuse(tooLarge(limitBytes));
-      else if (openLease && received > held) holdMore(openLease());
+      else if (openLease && received > SMALL_BYTES) takeLarge(openLease(), chunk.length);
     };
     try {
       // Known before the client has sent anything; then one that waits for 100 Continue is not asked for it.
@@ -106,16 +106,20 @@ function readChunks(request: IncomingMessage, { keptBytes, limitBytes, openLease
       return reject(error);
     }
     request.on('data', take);
-    request.on('end', () => resolve(chunks));
+    request.on('end', () => resolve(pieces.all));
     request.on('error', breakOff);
     request.on('close', () => {
       if (!request.complete) breakOff();
     });
     /** Not before bytes arrive: else a client could fill the room with heads alone. A length need not be declared. */
-    function holdMore(lease: Lease): void {
+    function takeLarge(lease: Lease, bytes: number): void {
       try {
-        held = declared || Math.min(2 * received, limitBytes);
-        lease.hold(held);
+        if (received > held) {
+          held = declared || Math.min(2 * received, limitBytes);
+          lease.hold(held);
+          if (declared) pieces.joinUpTo(declared);
+        }
+        lease.received(bytes);
       } catch (error) {
         refuse(error);
       }
@@ -127,10 +131,39 @@ function readChunks(request: IncomingMessage, { keptBytes, limitBytes, openLease
     /** The rest is dropped behind the answer (rest-of-body.ts). */
     function refuse(error: unknown): void {
       request.off('data', take);
-      chunks.length = 0;
+      pieces.drop();
       reject(error);
     }
   });
+}
+
+/** What has arrived of a body. */
+function createPieces() {
+  let all: Buffer[] = [];
+  let joined: Buffer | undefined;
+  let joinedBytes = 0;
+
+  function add(piece: Buffer): void {
+    if (!joined) all.push(piece);
+    else joinedBytes += piece.copy(joined, joinedBytes);
+  }
+
+  return {
+    get all(): Buffer[] {
+      return all;
+    },
+    add,
+    /** From now on in one place: memory in pieces of all sizes is not given back to the system as well. */
+    joinUpTo(bytes: number): void {
+      joined = Buffer.allocUnsafeSlow(bytes);
+      for (const piece of all) add(piece);
+      all = [joined];
+    },
+    drop(): void {
+      all = [];
+      joined = undefined;
+    },
+  };
 }
 
 function tooLarge(limitBytes: number): AppError {

@@ -122,7 +122,7 @@ export type Input<Param extends string, Query extends z.ZodObject, Body extends 
   query: z.output<Query>;
   /** @throws AppError of `readJsonObject` and `validate`. */
   readBody(): Promise<z.output<Body>>;
-  /** Room for an answer that may be large. */
+  /** Room for what may be large: the body, which has it when it was read, and then the answer. */
   openLease(): Lease;
 };
 
@@ -151,7 +151,11 @@ export function route<
     if (!body) throw new TypeError(`${method} ${path} has no body`);
     if (body.isFormToo) return validate(body.schema, await readFields(ctx.req, body.limitBytes));
     const openLease = canBeLarge ? () => leaseOf(ctx) : undefined;
-    return validate(body.schema, await readJsonObject(ctx.req, body.limitBytes, openLease));
+    try {
+      return validate(body.schema, await readJsonObject(ctx.req, body.limitBytes, openLease));
+    } finally {
+      (ctx.state.lease as Lease | undefined)?.endTurn();
+    }
   }
   return {
     method,
@@ -174,7 +178,7 @@ export function route<
   };
 }
 
-/** The one of this request. Its turn ends when the answer is written (respond.ts). */
+/** The one of this request. If it has a turn, that ends when the answer is written (respond.ts). */
 function leaseOf(ctx: Context): Lease {
   ctx.state.lease ??= (ctx.state.room as BodyRoom).openLease(ctx.req, ctx.res);
   return ctx.state.lease;

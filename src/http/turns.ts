@@ -1,7 +1,7 @@
 import { AppError } from '../errors.ts';
 
 /** How many bytes may be worked on at once; something larger is worked on alone. */
-const AT_ONCE_BYTES = 4 * 1024 * 1024;
+const AT_ONCE_BYTES = 3 * 1024 * 1024;
 /** How long something may wait for its turn. */
 const WAIT_MS = 30_000;
 
@@ -12,46 +12,46 @@ const WAIT_MS = 30_000;
  */
 export type Turns = {
   /**
-   * Resolves when the turn begins; `end` ends it.
-   * @throws AppError BUSY after 30 s.
+   * Asks for a turn.
+   * @param isUnderWay whether something was done already, which takes memory until the rest is done: then others wait.
    */
-  take(bytes: number): Turn;
+  take(bytes: number, isUnderWay?: boolean): Turn;
 };
 export type Turn = {
+  /** @throws AppError BUSY after 30 s. */
   begun: Promise<void>;
-  /** Of a turn that has not begun: it never will, and `begun` stays open. */
+  /** A turn that has not begun never will, and `begun` stays open. */
   end(): void;
 };
 
 type Waiting = { bytes: number; begin(): void };
 
 export function createTurns(waitMs = WAIT_MS): Turns {
-  const waiting = new Set<Waiting>();
+  const beginning = new Set<Waiting>();
+  const underWay = new Set<Waiting>();
   let takenBytes = 0;
   let isScheduled = false;
 
-  function schedule(): void {
-    const [first] = waiting;
+  /** The next one, if it can begin now. */
+  function next(): Waiting | undefined {
+    const [first] = underWay.size > 0 ? underWay : beginning;
     const fits = first && (takenBytes === 0 || takenBytes + first.bytes <= AT_ONCE_BYTES);
-    if (!fits || isScheduled) return;
+    return fits ? first : undefined;
+  }
+
+  function schedule(): void {
+    if (isScheduled || !next()) return;
     isScheduled = true;
     setImmediate(() => {
       isScheduled = false;
-      beginNext();
+      next()?.begin(); // if it has not left since
       schedule();
     });
   }
 
-  function beginNext(): void {
-    const [first] = waiting; // may have left since
-    if (!first || (takenBytes > 0 && takenBytes + first.bytes > AT_ONCE_BYTES)) return;
-    waiting.delete(first);
-    takenBytes += first.bytes;
-    first.begin();
-  }
-
   return {
-    take(bytes) {
+    take(bytes, isUnderWay = false) {
+      const waiting = isUnderWay ? underWay : beginning;
       const { promise: begun, resolve, reject } = Promise.withResolvers<void>();
       let hasBegun = false;
       let isOver = false;
@@ -59,6 +59,8 @@ export function createTurns(waitMs = WAIT_MS): Turns {
         bytes,
         begin() {
           clearTimeout(deadline);
+          waiting.delete(entry);
+          takenBytes += bytes;
           hasBegun = true;
           resolve();
         },

@@ -47,12 +47,14 @@ export type ReadInput = {
 
 /** Room for the answer: without it, nothing is claimed. */
 export type AnswerRoom = {
+  /** @throws AppError BUSY without room for an envelope of so many bytes. */
+  hold(bytes: number): void;
   /**
-   * Asks for a turn to open an envelope of so many bytes.
-   * @returns undefined for a small one, which needs none.
-   * @throws AppError BUSY without room for it, or when the turn does not come.
+   * Waits for the turn to open the envelope and to end the secret.
+   * @returns undefined for a small one, which need not wait.
+   * @throws AppError BUSY when it does not come.
    */
-  takeTurn(bytes: number): Promise<void> | undefined;
+  takeTurn(): Promise<void> | undefined;
   /** @throws AppError BUSY without room for an answer with this text. */
   reserve(text: Uint8Array): void;
 };
@@ -131,10 +133,9 @@ export function createReading(parts: ReadingParts): Reading {
 
     async read(text, { proof, phrase, idempotencyKey, requestId, room }) {
       const reader = { key: parseSecret(text), idempotencyKey, requestId, room };
-      const first = await see(parts, reader);
-      const proofHash = first.label?.proofHash;
+      const seen = await see(parts, reader);
+      const proofHash = seen.label?.proofHash;
       if (proofHash && !isRightProof(proofHash, proof)) throw new AppError('PROOF_REQUIRED');
-      const seen = await seeInTurn(parts, reader, first);
       if (!seen.opener.salt) return take(parts, reader, seen);
       if (!phrase) throw new AppError('PHRASE_REQUIRED');
       return parts.gate.run(reader.key.text, (hashPhrase) => readWithPhrase(parts, reader, phrase, hashPhrase));
@@ -155,12 +156,14 @@ function lookAtUnanswered(
 }
 
 /** Finds what this reader may act on: a copy is only for the reader that claimed the secret. */
-async function see(parts: ReadingParts, { key, idempotencyKey }: Reader): Promise<Seen> {
+async function see(parts: ReadingParts, { key, idempotencyKey, room }: Reader): Promise<Seen> {
   const found = await findSecret(parts, key);
   if (found.state === 'requested') throw new AppError('NOT_ANSWERED');
   const opener = prepare(parts, key, found, idempotencyKey);
   if (found.state === 'copy' && !opener.claimTag?.equals(found.claimTag)) throw new AppError('KEY_NOT_FOUND');
-  return { found, opener, label: opener.openLabel() };
+  const label = opener.openLabel();
+  room?.hold(found.envelope.length);
+  return { found, opener, label };
 }
 
 function prepare({ ring }: ReadingParts, key: SecretKey, found: Readable, idempotencyKey?: string): Opener {
@@ -168,12 +171,6 @@ function prepare({ ring }: ReadingParts, key: SecretKey, found: Readable, idempo
   const opener = createOpener(ring, key.bytes, identity, found.envelope, idempotencyKey);
   if (!opener) throw withoutMasterKey();
   return opener;
-}
-
-/** A large secret waits for its turn, and is not kept in memory meanwhile. */
-async function seeInTurn(parts: ReadingParts, reader: Reader, first: Seen): Promise<Seen> {
-  const turn = reader.room?.takeTurn(first.found.envelope.length);
-  return turn ? turn.then(() => see(parts, reader)) : first;
 }
 
 async function readWithPhrase(
@@ -217,6 +214,7 @@ async function withTry<T>(
 
 async function take(parts: ReadingParts, reader: Reader, first: Seen, phraseKey?: Uint8Array): Promise<Read> {
   let seen = first;
+  await reader.room?.takeTurn();
   for (let looks = 1; ; looks++) {
     const text = seen.opener.open(phraseKey); // before the claim: a secret that does not open must not be used up
     reader.room?.reserve(text);

@@ -5,7 +5,7 @@ import type { Route } from '../http/routing.ts';
 import { idempotencyKeyOf } from './idempotency.ts';
 import { answerRequest, createRequest, lookAtRequest, withdrawRequest } from './request-operations.ts';
 import type { OpenRequest } from './requests.ts';
-import type { SecretRouteParts } from './routes.ts';
+import { type SecretRouteParts, turnFor } from './routes.ts';
 
 export type RequestRouteParts = Omit<SecretRouteParts, 'pages' | 'baseOf'> & {
   /** What a browser gets that opens the link to fill in. */
@@ -41,13 +41,16 @@ export function requestRoutes({ secrets, limits, guards, identify, pages }: Requ
       ),
     ),
 
-    route(answerRequest(limits), [], async ({ request, params, readBody }) => {
+    route(answerRequest(limits), [], async ({ request, params, readBody, openLease }) => {
       const idempotencyKey = idempotencyKeyOf(request);
       const client = identify(request);
+      const input = await readBody();
+      const takeTurn = turnFor(input.secret, openLease);
       const { expiresAt, receiptKey } = await requests.answer(params.key, {
-        ...(await readBody()),
+        ...input,
         idempotencyKey,
         client,
+        takeTurn,
       });
       return { expires_at: formatInstant(expiresAt), ...(receiptKey && { receipt_key: receiptKey }) };
     }),

@@ -42,6 +42,8 @@ export type AnswerInput = {
   idempotencyKey?: string | undefined;
   /** The client whose rate counts. */
   client?: Uint8Array | undefined;
+  /** As `CreateInput` of secrets.ts. */
+  takeTurn?(): Promise<void> | undefined;
 };
 export type Answered = { expiresAt: number; receiptKey: string | undefined };
 
@@ -121,6 +123,7 @@ async function answer(parts: RequestParts, key: RequestKey, input: AnswerInput):
   const found = await find(parts, key);
   if (found.state === 'answered') return repeat(parts, key, input, found);
   const asked = open(parts, key, found);
+  await input.takeTurn?.();
   const { id } = key;
   const now = clock();
   const createdAt = Math.max(now, refusedUntil() + 1);

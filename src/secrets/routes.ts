@@ -30,10 +30,11 @@ export function secretRoutes({ secrets, limits, guards, identify, baseOf, pages 
     route(
       createSecret(limits, guards.length > 0),
       guards,
-      async ({ request, readBody }) => {
+      async ({ request, readBody, openLease }) => {
         const client = identify(request); // before the body: the connection may be gone after it
         const { ttl = limits.ttlMaxSeconds * 1000, ...input } = await readBody();
-        const created = await secrets.create({ ...input, ttlMs: ttl, client });
+        const takeTurn = turnFor(input.secret, openLease);
+        const created = await secrets.create({ ...input, ttlMs: ttl, client, takeTurn });
         return {
           secret_key: created.secretKey,
           expires_at: formatInstant(created.expiresAt),
@@ -85,6 +86,11 @@ export function secretRoutes({ secrets, limits, guards, identify, baseOf, pages 
   ];
 }
 
+/** @returns a wait for the turn to seal a secret; a small one needs none. */
+export function turnFor(secret: string, openLease: () => Lease): () => Promise<void> | undefined {
+  return () => (secret.length > SMALL_BYTES ? openLease().takeTurn() : undefined);
+}
+
 function describeLook(look: Look) {
   const expires_at = formatInstant(look.expiresAt);
   if (!('needsPhrase' in look)) {
@@ -95,13 +101,13 @@ function describeLook(look: Look) {
 
 /** @param isText whether the answer is the secret alone; in JSON, a character can take six bytes. */
 function roomForAnswer(openLease: () => Lease, isText: boolean): AnswerRoom {
+  let isLarge = false;
   return {
-    takeTurn(bytes) {
-      if (bytes <= SMALL_BYTES) return undefined;
-      const lease = openLease();
-      lease.hold(bytes);
-      return lease.takeTurn();
+    hold(bytes) {
+      isLarge = bytes > SMALL_BYTES;
+      if (isLarge) openLease().hold(bytes);
     },
+    takeTurn: () => (isLarge ? openLease().takeTurn() : undefined),
     reserve(text) {
       if (text.length * 6 <= SMALL_BYTES) return;
       openLease().holdAnswer(isText ? text.length : jsonBytesOf(text));

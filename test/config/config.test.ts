@@ -481,6 +481,16 @@ test('production refuses to start without a master key, development does not', (
   t.deepEqual(namedIn(refusal(t, { NODE_ENV: 'prodution' })), ['NODE_ENV']); // not taken for development
 });
 
+test('the room for bodies holds at least one body of the largest size', (t) => {
+  const least = 6 * (1_048_576 + 1024) + 4096;
+  t.is(readConfig({ BODIES_MAX_BYTES: String(least) }).BODIES_MAX_BYTES, least);
+  t.deepEqual(namedIn(refusal(t, { BODIES_MAX_BYTES: String(least - 1) })), ['BODIES_MAX_BYTES']);
+  t.deepEqual(namedIn(refusal(t, { BODIES_MAX_BYTES: '69000000', SECRET_MAX_BYTES: '11534336' })), [
+    'BODIES_MAX_BYTES',
+  ]);
+  t.is(readConfig({ BODIES_MAX_BYTES: '10246', SECRET_MAX_BYTES: '1' }).SECRET_MAX_BYTES, 1);
+});
+
 test('every bad variable is named at once, and no value is shown', (t) => {
   const bad = {
     NODE_ENV: 'production',
