@@ -38,6 +38,9 @@ export type WebParts = {
 /** What a page may show of a secret before it is read. */
 type Waiting = { needsPhrase: boolean; expiresAt: number };
 
+/** What a page may show to somebody who may answer a request. */
+type OpenRequest = { note?: string; kid?: string; expiresAt: number };
+
 type Receipt = {
   state: 'waiting' | 'read' | 'burned' | 'expired';
   createdAt: number;
@@ -60,6 +63,8 @@ export type Web = {
   /** For a browser that opens a link: asks before it reads, or says why there is nothing to read. */
   secretPage: Page<Waiting>;
   receiptPage: Page<Receipt>;
+  /** For a browser that opens the link to answer a request. */
+  requestPage: Page<OpenRequest>;
   statusPage: Page<Status>;
   /** For a browser that opens an address where there is nothing to see. */
   showNoRoute: ErrorPage;
@@ -140,6 +145,10 @@ export function createWeb({ limits, publicUrl, needsToken, accounts }: WebParts)
         if (code === 'KEY_NOT_FOUND') showError(ctx, 'There is no receipt here', 'isNoReceipt');
         else showError(ctx, CANNOT_ANSWER, 'isAway');
       },
+    },
+    requestPage: {
+      show: (ctx) => showError(ctx, 'There is no page here', 'isNoPage'),
+      showError: (ctx) => showError(ctx, 'There is no page here', 'isNoPage'),
     },
     statusPage: {
       show(ctx, { startedAt, uptimeSeconds, requests }) {
