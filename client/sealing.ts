@@ -16,9 +16,9 @@ export const OWN_CODES = {
 export class HushboxError extends Error {
   override readonly name = 'HushboxError';
   readonly code: string;
-  declare readonly status?: number;
-  declare readonly retryAfterSeconds?: number;
-  declare readonly triesLeft?: number;
+  declare readonly status?: number | undefined;
+  declare readonly retryAfterSeconds?: number | undefined;
+  declare readonly triesLeft?: number | undefined;
 
   constructor(code: string, message?: string, details?: ErrorDetails) {
     super(message ?? OWN_CODES[code as keyof typeof OWN_CODES] ?? code);
