@@ -204,7 +204,8 @@ test('of all last characters, only those without spare bits are taken', (t) => {
 
 function isTaken(text: string): boolean {
   try {
-    return encode(decode(text)) === text;
+    decode(text);
+    return true;
   } catch (error) {
     if (error instanceof HushboxError && error.code === 'UNTRUSTED') return false;
     throw error;
