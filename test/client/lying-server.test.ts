@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import test, { type ExecutionContext } from 'ava';
+import { CompactEncrypt } from 'jose';
 import { Hushbox, HushboxError, newIdempotencyKey } from '../../client/hushbox.ts';
 import { kidOfPublicKey, proofOf, publicKeyOf, seal } from '../../client/sealing.ts';
 import { findFreePort } from '../support/process/free-port.ts';
@@ -84,6 +85,16 @@ const READS: readonly [lie: string, read: () => unknown][] = [
   ['gives a list', () => [JWE]],
   ['gives null', () => null],
   ['gives no JSON', () => '<h1>hello</h1>'],
+  [
+    'names another kid, to what is sealed with this key',
+    async () => {
+      const header = { alg: 'dir', enc: 'A256GCM', kid: KID_D };
+      const jwe = await new CompactEncrypt(Buffer.from('x'))
+        .setProtectedHeader(header)
+        .encrypt(Buffer.from(K, 'base64url'));
+      return { secret: jwe, sealed: { ...SEALED, kid: KID_D } };
+    },
+  ],
   ['forges a JWE', async () => ({ secret: await forge('dir', KID), sealed: SEALED })],
   ['forges a JWE to a public key', async () => ({ secret: await forge('ECDH-ES', KID), sealed: SEALED })],
 ];
