@@ -110,6 +110,7 @@ export type ReadingParts = {
 };
 type Reader = {
   key: SecretKey;
+  proof: string | undefined;
   idempotencyKey: string | undefined;
   requestId: string | undefined;
   room: AnswerRoom | undefined;
@@ -132,10 +133,8 @@ export function createReading(parts: ReadingParts): Reading {
     },
 
     async read(text, { proof, phrase, idempotencyKey, requestId, room }) {
-      const reader = { key: parseSecret(text), idempotencyKey, requestId, room };
+      const reader = { key: parseSecret(text), proof, idempotencyKey, requestId, room };
       const seen = await see(parts, reader);
-      const proofHash = seen.label?.proofHash;
-      if (proofHash && !isRightProof(proofHash, proof)) throw new AppError('PROOF_REQUIRED');
       if (!seen.opener.salt) return take(parts, reader, seen);
       if (!phrase) throw new AppError('PHRASE_REQUIRED');
       return parts.gate.run(reader.key.text, (hashPhrase) => readWithPhrase(parts, reader, phrase, hashPhrase));
@@ -156,13 +155,14 @@ function lookAtUnanswered(
 }
 
 /** Finds what this reader may act on: a copy is only for the reader that claimed the secret. */
-async function see(parts: ReadingParts, { key, idempotencyKey, room }: Reader): Promise<Seen> {
+async function see(parts: ReadingParts, { key, proof, idempotencyKey, room }: Reader): Promise<Seen> {
   const found = await findSecret(parts, key);
   if (found.state === 'requested') throw new AppError('NOT_ANSWERED');
   const opener = prepare(parts, key, found, idempotencyKey);
   if (found.state === 'copy' && !opener.claimTag?.equals(found.claimTag)) throw new AppError('KEY_NOT_FOUND');
   const label = opener.openLabel();
-  room?.hold(found.envelope.length);
+  if (label?.proofHash && !isRightProof(label.proofHash, proof)) throw new AppError('PROOF_REQUIRED');
+  room?.hold(found.envelope.length); // who knows the path alone takes no room
   return { found, opener, label };
 }
 
