@@ -40,7 +40,7 @@ export const ERRORS = {
   INTERNAL: { status: 500, title: 'Something went wrong on our side' },
   UPSTREAM_FAILED: { status: 502, title: 'The destination cannot be reached, or its answer was broken' },
   AUTH_UNAVAILABLE: { status: 503, title: 'Tokens cannot be checked right now' },
-  BUSY: { status: 503, title: 'Too many phrases or passwords are being checked right now' },
+  BUSY: { status: 503, title: 'This server has too much to do right now' },
   DESTINATION_BUSY: { status: 503, title: 'Too many requests to this destination are in progress' },
   DRAINING: { status: 503, title: 'This process is shutting down' },
   STORAGE_UNAVAILABLE: { status: 503, title: 'Storage is not responding' },

@@ -48,7 +48,15 @@ test('every setting can be set for the containers, or is settled there', (t) => 
 
 /** What a service of the overlay has no use for, and why. */
 const SECRETS_AND_CALLS = ['CREATE_TOKEN', 'CREATES_PER_MINUTE', 'CLIENT_MAX_SECRETS', 'CLIENT_MAX_BYTES'].concat(
-  ['SECRET_MAX_BYTES', 'SECRET_TTL_MAX_SECONDS', 'JWT_HEX_SECRET', 'PROXY_USER', 'PROXY_TOKEN', 'PROXY_OPEN'],
+  [
+    'SECRET_MAX_BYTES',
+    'BODIES_MAX_BYTES',
+    'SECRET_TTL_MAX_SECONDS',
+    'JWT_HEX_SECRET',
+    'PROXY_USER',
+    'PROXY_TOKEN',
+    'PROXY_OPEN',
+  ],
   ['EGRESS_ALLOW', 'EGRESS_DNS', 'KAFKA_URL'],
 );
 const USELESS: Readonly<Record<string, readonly string[]>> = {

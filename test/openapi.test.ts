@@ -35,7 +35,7 @@ type Document = {
 
 const KEY_BYTES = randomBytes(64);
 const KEY = createTokenKey(KEY_BYTES);
-const LIMITS = { secretMaxBytes: 65_536, ttlMaxSeconds: 604_800 };
+const LIMITS = { secretMaxBytes: 1_048_576, ttlMaxSeconds: 604_800 };
 const document = createDocument({
   limits: LIMITS,
   needsToken: true,
@@ -371,7 +371,7 @@ async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, 
   yield ['readSecret', await post(path, { phrase: 'wrong' }, TEXT)];
   yield ['readSecret', await post(path, {}, FOREIGN)];
   yield ['readSecret', await post(path, { frase: 'x' })];
-  yield ['readSecret', await post(path, 'x'.repeat(500_000))];
+  yield ['readSecret', await post(path, 'x'.repeat(7_000_000))];
   yield ['readSecret', await post(path, 'x', { 'content-encoding': 'br' })];
   yield ['readSecret', await post(path, PHRASE, HEADER)];
   yield ['readSecret', await post(path, PHRASE, HEADER)];

@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 export const DROPPED_BYTES = 16 * 1024 * 1024;
 /** A client that was told that the connection closes, and sends nothing for this time, is not waited for. */
 const QUIET_MS = 5_000;
-/** As long as a whole request may take (`requestTimeout` in server.ts). */
+/** As long as a request may take that is not very large (`REQUEST_MS` in server.ts). */
 const TOTAL_MS = 60_000;
 /** Behind a refusal of the HTTP parser, where what follows need not be a body. */
 const REFUSED_TOTAL_MS = 10_000;

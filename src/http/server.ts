@@ -28,11 +28,20 @@ type ParserError = NodeJS.ErrnoException & { rawPacket?: Buffer };
 /** For a request that is refused before its path is known. */
 const ALLOW = { allow: 'GET, HEAD, POST, DELETE, OPTIONS' } as const;
 
+const REQUEST_MS = 60_000;
+/** The slowest rate at which the largest body still arrives in time. */
+const SLOWEST_BYTES_PER_MS = 256;
+
 /**
  * An HTTP server that limits the size and duration of everything a client sends.
  * @param onRefused called for requests that are refused before `answer` gets them.
+ * @param bodyMaxBytes how large a body may be: a request may take a minute, or longer where the body can be very large.
  */
-export function createHttpServer(answer: Answerer, onRefused: (code: ErrorCode) => void = () => {}): Server {
+export function createHttpServer(
+  answer: Answerer,
+  onRefused: (code: ErrorCode) => void = () => {},
+  bodyMaxBytes = 0,
+): Server {
   const take: RequestListener = (request, response) => {
     if (!begin(request, response)) return;
     if (isHttp1(request) && hasSoundEncoding(request) && hasSoundTarget(request)) void answer(request, response);
@@ -43,7 +52,7 @@ export function createHttpServer(answer: Answerer, onRefused: (code: ErrorCode) 
       ServerResponse: Answer as typeof ServerResponse,
       maxHeaderSize: 16_384,
       headersTimeout: 10_000,
-      requestTimeout: 60_000,
+      requestTimeout: Math.max(REQUEST_MS, Math.ceil(bodyMaxBytes / SLOWEST_BYTES_PER_MS)),
       connectionsCheckingInterval: 2_000,
       keepAliveTimeout: 75_000, // longer than the 60 s nginx keeps an idle upstream connection
       requireHostHeader: false, // checked below, because Node's own refusal has no body

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { bodyLimitBytes } from '../http/body-limit.ts';
 import type { ApiPart } from '../http/openapi.ts';
 import { instant, json, operation } from '../http/operation.ts';
 import { TRY_BURST, TRY_REFILL_MS } from './budget.ts';
@@ -16,11 +17,6 @@ const RECEIPT_DAYS = RECEIPT_MS / 1000 / DAY_SECONDS;
 const REFILL_HOURS = TRY_REFILL_MS / 1000 / HOUR_SECONDS;
 
 export type SecretLimits = { secretMaxBytes: number; ttlMaxSeconds: number };
-
-/** How long a body may be: each byte of text can arrive as an escape of six. */
-export function bodyLimitBytes({ secretMaxBytes }: SecretLimits): number {
-  return 6 * (secretMaxBytes + 1024) + 4096;
-}
 
 const CREATED_AT = '2026-11-21T00:00:00.000Z';
 const EXPIRES_AT = '2026-11-24T04:05:00.000Z';
@@ -162,7 +158,7 @@ export const createSecret = (limits: SecretLimits, needsToken: boolean) =>
     security: needsToken ? ['createToken'] : ['none', 'createToken'],
     body: {
       schema: newSecretSchema(limits),
-      limitBytes: bodyLimitBytes(limits),
+      limitBytes: bodyLimitBytes(limits.secretMaxBytes),
       examples: {
         least: { secret: 'some secret' },
         most: { secret: 'some secret', phrase: 'some phrase', ttl: { days: 3, hours: 4, minutes: 5 }, receipt: true },
@@ -231,7 +227,7 @@ export const readSecret = (limits: SecretLimits) =>
     },
     body: {
       schema: Reading,
-      limitBytes: bodyLimitBytes(limits),
+      limitBytes: bodyLimitBytes(limits.secretMaxBytes),
       examples: { without: {}, with: { phrase: 'some phrase' } },
     },
     asText: 'The secret alone, byte for byte.',

@@ -31,6 +31,22 @@ export type ReadInput = {
   phrase?: string | undefined;
   idempotencyKey?: string | undefined;
   requestId?: string | undefined;
+  /** Default: nothing is in the way. */
+  room?: AnswerRoom | undefined;
+};
+
+/** Room for the answer: without it, nothing is claimed. */
+export type AnswerRoom = {
+  /** @throws AppError BUSY without room for an envelope of so many bytes. */
+  hold(bytes: number): void;
+  /**
+   * Waits for the turn to open the envelope and to end the secret.
+   * @returns undefined for a small one, which need not wait.
+   * @throws AppError BUSY when it does not come.
+   */
+  takeTurn(): Promise<void> | undefined;
+  /** @throws AppError BUSY without room for an answer with this text. */
+  reserve(text: Uint8Array): void;
 };
 
 export type ReadEvent =
@@ -82,7 +98,12 @@ export type ReadingParts = {
    */
   refusedUntil(): number;
 };
-type Reader = { key: SecretKey; idempotencyKey: string | undefined; requestId: string | undefined };
+type Reader = {
+  key: SecretKey;
+  idempotencyKey: string | undefined;
+  requestId: string | undefined;
+  room: AnswerRoom | undefined;
+};
 /** What can be read. */
 type Readable = Exclude<Found, { state: 'requested' }>;
 type Seen = { found: Readable; opener: Opener };
@@ -95,8 +116,8 @@ export function createReading(parts: ReadingParts): Reading {
       return { needsPhrase: needsPhrase(envelope), expiresAt };
     },
 
-    async read(text, { phrase, idempotencyKey, requestId }) {
-      const reader = { key: parse(text), idempotencyKey, requestId };
+    async read(text, { phrase, idempotencyKey, requestId, room }) {
+      const reader = { key: parse(text), idempotencyKey, requestId, room };
       const seen = await see(parts, reader);
       if (!seen.opener.salt) return take(parts, reader, seen);
       if (!phrase) throw new AppError('PHRASE_REQUIRED');
@@ -118,12 +139,13 @@ async function find({ store, clock, refusedUntil }: ReadingParts, { id }: Secret
 }
 
 /** Finds what this reader may act on: a copy is only for the reader that claimed the secret. */
-async function see(parts: ReadingParts, { key, idempotencyKey }: Reader): Promise<Seen> {
+async function see(parts: ReadingParts, { key, idempotencyKey, room }: Reader): Promise<Seen> {
   const found = await find(parts, key);
   const identity = { id: key.id, createdAt: found.createdAt, expiresAt: found.expiresAt };
   const opener = createOpener(parts.ring, key.bytes, identity, found.envelope, idempotencyKey);
   if (!opener) throw new AppError('MASTER_KEY_UNAVAILABLE', { retryAfterSeconds: 60 });
   if (found.state === 'copy' && !opener.claimTag?.equals(found.claimTag)) throw new AppError('KEY_NOT_FOUND');
+  room?.hold(found.envelope.length);
   return { found, opener };
 }
 
@@ -168,8 +190,10 @@ async function withTry<T>(
 
 async function take(parts: ReadingParts, reader: Reader, first: Seen, phraseKey?: Uint8Array): Promise<string> {
   let seen = first;
+  await reader.room?.takeTurn();
   for (let looks = 1; ; looks++) {
     const text = seen.opener.open(phraseKey); // before the claim: a secret that does not open must not be used up
+    reader.room?.reserve(text);
     if (await end(parts, reader.key, seen, text, phraseKey)) {
       parts.onEvent(seen.found.state === 'waiting' ? 'read' : 'reread');
       return text.toString();

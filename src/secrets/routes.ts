@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '../errors.ts';
+import { jsonBytesOf, type Lease, SMALL_BYTES } from '../http/body-room.ts';
 import { formatInstant } from '../http/instant.ts';
 import { type Guard, route } from '../http/operation.ts';
 import { type Page, pageOrJson } from '../http/page.ts';
@@ -13,6 +14,7 @@ import {
   readSecret,
   type SecretLimits,
 } from './operations.ts';
+import type { AnswerRoom } from './reading.ts';
 import type { Secrets } from './secrets.ts';
 import type { Receipt } from './store.ts';
 
@@ -35,10 +37,11 @@ export function secretRoutes({ secrets, limits, guards, identify, baseOf, pages 
     route(
       createSecret(limits, guards.length > 0),
       guards,
-      async ({ request, readBody }) => {
+      async ({ request, readBody, openLease }) => {
         const client = identify(request); // before the body: the connection may be gone after it
         const { ttl = limits.ttlMaxSeconds * 1000, ...input } = await readBody();
-        const created = await secrets.create({ ...input, ttlMs: ttl, client });
+        const takeTurn = () => (input.secret.length > SMALL_BYTES ? openLease().takeTurn() : undefined);
+        const created = await secrets.create({ ...input, ttlMs: ttl, client, takeTurn });
         return {
           secret_key: created.secretKey,
           expires_at: formatInstant(created.expiresAt),
@@ -53,11 +56,12 @@ export function secretRoutes({ secrets, limits, guards, identify, baseOf, pages 
     route(
       readSecret(limits),
       [],
-      async ({ ctx, request, params, readBody }) => {
+      async ({ ctx, request, params, readBody, openLease }) => {
         const idempotencyKey = idempotencyKeyOf(request);
         const { phrase } = await readBody();
         const { requestId } = ctx.state;
-        return { secret: await secrets.read(params.key, { phrase, idempotencyKey, requestId }) };
+        const room = roomForAnswer(openLease, ctx.state.isText);
+        return { secret: await secrets.read(params.key, { phrase, idempotencyKey, requestId, room }) };
       },
       ({ secret }) => secret,
     ),
@@ -92,6 +96,22 @@ export function secretRoutes({ secrets, limits, guards, identify, baseOf, pages 
       return undefined;
     }),
   ];
+}
+
+/** @param isText whether the answer is the secret alone; in JSON, a character can take six bytes. */
+function roomForAnswer(openLease: () => Lease, isText: boolean): AnswerRoom {
+  let isLarge = false;
+  return {
+    hold(bytes) {
+      isLarge = bytes > SMALL_BYTES;
+      if (isLarge) openLease().hold(bytes);
+    },
+    takeTurn: () => (isLarge ? openLease().takeTurn() : undefined),
+    reserve(text) {
+      if (text.length * 6 <= SMALL_BYTES) return;
+      openLease().holdAnswer(isText ? text.length : jsonBytesOf(text));
+    },
+  };
 }
 
 function idempotencyKeyOf(request: IncomingMessage): string | undefined {

@@ -19,6 +19,8 @@ export type CreateInput = {
   client?: Uint8Array | undefined;
   /** The URL to notify when the secret ends. */
   notify?: string | undefined;
+  /** Waits for the turn to seal and store. A small one need not wait. @throws AppError BUSY when it does not come. */
+  takeTurn?(): Promise<void> | undefined;
 };
 export type Created = {
   secretKey: string;
@@ -61,6 +63,7 @@ export function createSecrets(parts: SecretParts): Secrets {
     async create(input) {
       const { secret, ttlMs, receipt, client } = input;
       const phraseKey = await prepare(parts, input);
+      await input.takeTurn?.();
       const now = clock();
       const createdAt = Math.max(now, refusedUntil() + 1); // the clock may be behind the last refused instant
       const expiresAt = now + ttlMs;

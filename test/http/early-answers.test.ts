@@ -15,7 +15,10 @@ const ROUNDS = 50;
 const PIECE = Buffer.alloc(65_536, 0x20);
 
 async function start(t: ExecutionContext): Promise<TestServer> {
-  return startServer(t, { place: await SQLITE.place(t), env: { CREATE_TOKEN: 'a-token-of-some-length' } });
+  return startServer(t, {
+    place: await SQLITE.place(t),
+    env: { CREATE_TOKEN: 'a-token-of-some-length', SECRET_MAX_BYTES: '65536' },
+  });
 }
 
 /** Answers that are known before the body was read, by the lines of the request before its length. */

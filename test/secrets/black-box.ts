@@ -126,11 +126,11 @@ export function blackBoxSuite(name: string, test: TestFn, open: (t: ExecutionCon
 
   test(`${name}: the longest secret fits, however it is escaped, and one byte more does not`, async (t) => {
     const { api } = await open(t);
-    const longest = '\u0001'.repeat(65_536);
-    const escaped = `{"secret":"${'\\u0001'.repeat(65_536)}","phrase":"${'\\u0001'.repeat(1024)}"}`;
+    const longest = '\u0001'.repeat(1_048_576);
+    const escaped = `{"secret":"${'\\u0001'.repeat(1_048_576)}","phrase":"${'\\u0001'.repeat(1024)}"}`;
     const created = (await (await api.post('/generate', escaped)).json()) as { secret_key: string };
     await expectSecret(t, await api.post(`/secrets/${created.secret_key}`, { phrase: '\u0001'.repeat(1024) }), longest);
-    const wide = 'é'.repeat(32_768);
+    const wide = 'é'.repeat(524_288);
     const { secret_key } = await api.create({ secret: wide });
     await expectSecret(t, await api.post(`/secrets/${secret_key}`), wide);
     t.regex(

@@ -5,6 +5,7 @@ import { startHeartbeat } from '../../fence/heartbeat.ts';
 import { MAX_PLACES } from '../../hashing/gate.ts';
 import { createHashing, type Hashing, LANES } from '../../hashing/hashing.ts';
 import type { Slots } from '../../hashing/slots.ts';
+import { bodyLimitBytes } from '../../http/body-limit.ts';
 import type { Connections } from '../../http/connection-limit.ts';
 import { bindAgain, type DrainOptions, type Listener, listen } from '../../http/listen.ts';
 import { createHttpServer } from '../../http/server.ts';
@@ -79,7 +80,7 @@ export async function startWorker(parts: WorkerParts): Promise<RunningWorker> {
   const limits = connectionLimits(readDescriptorLimit());
   const servers = {
     internal: createHttpServer(service.internalApp.callback()),
-    public: createHttpServer(service.app.callback(), service.onRefused),
+    public: createHttpServer(service.app.callback(), service.onRefused, bodyLimitBytes(config.SECRET_MAX_BYTES)),
   };
   const open = async (door: Door): Promise<Listener> => {
     const address = addresses[door];

@@ -10,6 +10,7 @@ const MAX_WAITING = 10_000;
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 /** The most bytes in a batch of several calls, because a batch is in memory several times while it is packed. */
 const MAX_BATCH_BYTES = 16 * 1024 * 1024;
+const HAND_OVER_BYTES = 65_536;
 /** How long the storage thread may take; it gives up on a lock after 5 s. */
 const PATIENCE: Patience = { answerMs: 15_000, lostMs: 60_000, endMs: 2_000 };
 /** After a commit slower than this, a short pause brings more calls into the next batch: see `pauseAfter`. */
@@ -88,7 +89,9 @@ export async function openGroupCommit<Known extends Procedures>(
     onCommit?.(inFlight.length);
     sentAt = performance.now();
     deadline = setTimeout(giveUp, patience.answerMs);
-    thread.postMessage(encode(inFlight.map(({ call }) => call)));
+    const message = encode(inFlight.map(({ call }) => call));
+    // A large one is handed over, because a copy would be in memory too; a small one is copied faster.
+    thread.postMessage(message, message.length > HAND_OVER_BYTES ? [message.buffer] : []);
   }
 
   function receive(message: Uint8Array): void {

@@ -1,25 +1,34 @@
 import type { SQLOutputValue } from 'node:sqlite';
+import { setImmediate as nextRound } from 'node:timers/promises';
 import type { Refusal } from '../../../limits/limits.ts';
 import { reservationOf } from '../../../secrets/budget.ts';
 import { idsExpiringBefore } from '../../../secrets/keys.ts';
 import { type Found, type FoundRequest, RECEIPT_MS, type Receipt, type SecretStore } from '../../../secrets/store.ts';
 import type { GroupCommit } from '../engine/group-commit.ts';
-import type { Reader } from '../engine/reader.ts';
+import type { Look, Reader } from '../engine/reader.ts';
 import { takenOf } from '../limits/procedures.ts';
 import type { PackedRefusal } from './admission.ts';
 import type { SecretProcedures } from './procedures.ts';
 
 type Row = readonly SQLOutputValue[];
 
+/** Where a row has its envelope. */
+const ENVELOPE = 3;
+/** An envelope that is too large to be read at once: see `createEnvelopeLook`. */
+const OR_NOTHING = 'iif(length(envelope) <= 131072, envelope, NULL)';
+
 /** Secrets in SQLite: writes go to the storage thread in groups, reads are point look-ups on the event loop. */
 export function createSqliteSecretStore(commit: GroupCommit<SecretProcedures>, reader: Reader): SecretStore {
   // One statement looks everywhere, so that it misses nothing that moves on meanwhile.
-  const byId = reader.prepare(
-    `SELECT 'waiting', created_at, expires_at, envelope, notify, destination FROM waiting WHERE id = ?1 AND expires_at > ?2
-     UNION ALL
-     SELECT 'copy', created_at, expires_at, envelope, claim_tag, NULL FROM ended WHERE id = ?1 AND copy_until > ?2
-     UNION ALL
-     SELECT 'requested', created_at, expires_at, envelope, NULL, NULL FROM requests WHERE id = ?1 AND expires_at > ?2`,
+  const byId = createEnvelopeLook(
+    reader,
+    (envelope) =>
+      `SELECT 'waiting', created_at, expires_at, ${envelope}, notify, destination FROM waiting
+       WHERE id = ?1 AND expires_at > ?2
+       UNION ALL
+       SELECT 'copy', created_at, expires_at, ${envelope}, claim_tag, NULL FROM ended WHERE id = ?1 AND copy_until > ?2
+       UNION ALL
+       SELECT 'requested', created_at, expires_at, ${envelope}, NULL, NULL FROM requests WHERE id = ?1 AND expires_at > ?2`,
   );
   const byRequest = reader.prepare(
     `SELECT 'open', created_at, expires_at, envelope FROM requests
@@ -106,6 +115,23 @@ export function createSqliteSecretStore(commit: GroupCommit<SecretProcedures>, r
       return { wiped, expired };
     },
   } satisfies SecretStore;
+}
+
+/**
+ * Look-ups of an envelope. A large one takes some milliseconds, so each of those gets a round of the event loop to itself:
+ * small requests come in between.
+ */
+function createEnvelopeLook(reader: Reader, sql: (envelope: string) => string): Look {
+  let last: Promise<void> = Promise.resolve();
+  const small = reader.prepare(sql(OR_NOTHING));
+  const whole = reader.prepare(sql('envelope'));
+  return async (...values) => {
+    const found = await small(...values);
+    if (found?.[ENVELOPE] !== null) return found;
+    last = last.then(() => nextRound());
+    await last;
+    return whole(...values);
+  };
 }
 
 function refusalOf(packed: PackedRefusal): Refusal | undefined {
