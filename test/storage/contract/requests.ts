@@ -410,6 +410,23 @@ function quotaContract(test: ContractTest): void {
     t.true(await answerTo(store, request, 20_000));
   });
 
+  test('bytes of a refused answer, and of answers that lost, are free at once', async (t, { open }) => {
+    const big = storedBytes(20_000);
+    const limits = { clientCreatesPerMinute: 20, clientMaxBytes: 14 * storedBytes(64) + 8 * big };
+    const { secrets: store } = await open(limits);
+    const requests = Array.from({ length: 8 }, () => ofAsker());
+    for (const request of requests) t.is(await store.create(request), undefined);
+    const [raced, refused, ...others] = requests as [Requested, Requested, ...Requested[]];
+    const outcomes = await times(8, () =>
+      store.answer(raced.id, raced.requestHash, ANSWERED_AT, newAnswer({ bytes: 20_000 })),
+    );
+    t.is(countOf(outcomes, true), 1);
+    while (!(await store.admit(ANSWERER, ANSWERED_AT)));
+    for (let tries = 0; tries < 8; tries++) t.is(await answerTo(store, refused, 20_000), 'rate');
+    const byAnother = { client: Buffer.alloc(16, 'o'), now: ANSWERED_AT };
+    for (const request of [refused, ...others]) t.true(await answerTo(store, request, 20_000, byAnother));
+  });
+
   test('a full store refuses answers, and the request stays open', async (t, { open }) => {
     const { secrets: store } = await open({ maxBytes: 40 * storedBytes(64) });
     const request = ofAsker();

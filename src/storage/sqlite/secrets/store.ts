@@ -23,11 +23,12 @@ export function createSqliteSecretStore(commit: GroupCommit<SecretProcedures>, r
   const byId = createEnvelopeLook(
     reader,
     (envelope) =>
-      `SELECT 'waiting', created_at, expires_at, ${envelope}, notify, destination FROM waiting WHERE id = ?1 AND expires_at > ?2
+      `SELECT 'waiting', created_at, expires_at, ${envelope}, notify, destination FROM waiting
+       WHERE id = ?1 AND expires_at > ?2
        UNION ALL
        SELECT 'copy', created_at, expires_at, ${envelope}, claim_tag, NULL FROM ended WHERE id = ?1 AND copy_until > ?2
        UNION ALL
-       SELECT 'requested', created_at, expires_at, envelope, NULL, NULL FROM requests WHERE id = ?1 AND expires_at > ?2`,
+       SELECT 'requested', created_at, expires_at, ${envelope}, NULL, NULL FROM requests WHERE id = ?1 AND expires_at > ?2`,
   );
   const byRequest = reader.prepare(
     `SELECT 'open', created_at, expires_at, envelope FROM requests
@@ -117,13 +118,13 @@ export function createSqliteSecretStore(commit: GroupCommit<SecretProcedures>, r
 }
 
 /**
- * Look-ups of an envelope. A large one takes some milliseconds, so each of those gets a round of the event loop of its own:
+ * Look-ups of an envelope. A large one takes some milliseconds, so each of those gets a round of the event loop to itself:
  * small requests come in between.
  */
 function createEnvelopeLook(reader: Reader, sql: (envelope: string) => string): Look {
+  let last: Promise<void> = Promise.resolve();
   const small = reader.prepare(sql(OR_NOTHING));
   const whole = reader.prepare(sql('envelope'));
-  let last: Promise<void> = Promise.resolve();
   return async (...values) => {
     const found = await small(...values);
     if (found?.[ENVELOPE] !== null) return found;
