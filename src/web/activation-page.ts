@@ -11,7 +11,7 @@ const NO_PARTS = { isQuestion: false, isDone: false, isGone: false, isAway: fals
 export function createActivationPage(fixed: Values): ActivationPage {
   const showPage = createPageOf('activate.html', fixed, "form-action 'self'");
   const show = (ctx: Context, title: string, values: Values): void =>
-    void showPage(ctx, { ...NO_PARTS, title, ...values });
+    showPage(ctx, () => ({ ...NO_PARTS, title, ...values }));
 
   return {
     ask: (ctx, token) => show(ctx, 'Confirm your address', { isQuestion: true, token }),
