@@ -27,6 +27,7 @@ import { sinkRoutes } from './sink/routes.ts';
 import type { Sink } from './sink/sink.ts';
 import { VERSION } from './version.ts';
 import type { AccountPagesParts } from './web/account-pages.ts';
+import type { Operator } from './web/operator.ts';
 import { createWeb } from './web/routes.ts';
 
 export type AppParts = HealthParts & {
@@ -47,6 +48,8 @@ export type AppParts = HealthParts & {
   /** Log-ins and sessions; undefined where they are not served. */
   auth: AuthParts | undefined;
   isProduction: boolean;
+  /** What pages show of whoever runs this. */
+  operator: Operator;
   readStatus(): Promise<Status>;
   requestLog: RequestLog;
 };
@@ -115,7 +118,7 @@ function createForwarding({ proxy, sink, proxyToken, site }: AppParts, admit: Ad
 /** Every public route, and the page for browsers that take none of them. */
 export function createRoutes(parts: Omit<AppParts, 'requestLog'>): { routes: Route[]; pageOfNoRoute: ErrorPage } {
   const { secrets, limits, createToken, identify, sink, proxy, proxyToken, auth, business } = parts;
-  const { isProduction, readStatus, site } = parts;
+  const { isProduction, readStatus, site, operator } = parts;
   const { publicUrl } = site;
   const needsToken = createToken !== undefined;
   const createGuards = needsToken ? [requireToken(createToken)] : [];
@@ -123,7 +126,7 @@ export function createRoutes(parts: Omit<AppParts, 'requestLog'>): { routes: Rou
     ? [requireToken(proxyToken, { headers: ['authorization', 'proxy-authorization'] })]
     : [];
   const proxyGuards = proxyToken === undefined ? [] : [requireToken(proxyToken, PROXY_AUTHENTICATION)];
-  const web = createWeb({ limits, publicUrl, needsToken, accounts: auth });
+  const web = createWeb({ limits, publicUrl, needsToken, operator, accounts: auth });
   const baseOf = createBaseFinder(site);
   const admitCookies = createCookieAdmission(site);
   const ofAccounts = { baseOf, admitCookies, mailBaseOf: createMailBaseFinder(site) };

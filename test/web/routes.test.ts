@@ -1,4 +1,5 @@
 import test, { type ExecutionContext } from 'ava';
+import { formatUtc } from '../../src/web/texts/texts.ts';
 import { startServer, type TestServer, type TestServerOptions } from '../support/http/server.ts';
 import { ENGINES } from '../support/storage/storage.ts';
 
@@ -12,7 +13,6 @@ const ASSETS = {
   '/assets/secret.js': 'text/javascript; charset=utf-8',
   '/assets/status.js': 'text/javascript; charset=utf-8',
   '/assets/account.css': 'text/css; charset=utf-8',
-  '/assets/session.js': 'text/javascript; charset=utf-8',
   '/assets/who.js': 'text/javascript; charset=utf-8',
   '/assets/form.js': 'text/javascript; charset=utf-8',
   '/assets/signin.js': 'text/javascript; charset=utf-8',
@@ -167,7 +167,7 @@ test('the page of a link asks for a phrase only where one is needed, and tells u
     const html = await (await get(`/secrets/${secret_key}`, BROWSER)).text();
     t.is(html.includes('id="phrase"'), phrase !== undefined);
     t.true(html.includes(`<time datetime="${expires_at}">`));
-    t.true(html.includes(new Date(expires_at).toUTCString()));
+    t.true(html.includes(formatUtc('en', Date.parse(expires_at))));
   }
 });
 

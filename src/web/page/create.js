@@ -1,4 +1,4 @@
-import { ask, find, formatInstant, offerCopy, root, showSection, sleep, TOO_OLD } from './page.js';
+import { ask, find, formatInstant, offerCopy, root, say as sayText, showSection, sleep } from './page.js';
 
 const LIFETIMES_MINUTES = [10, 60, 12 * 60, 1440, 3 * 1440, 7 * 1440, 30 * 1440, 90 * 1440, 365 * 1440];
 const USUAL_LIFETIME_MINUTES = 7 * 1440;
@@ -37,7 +37,7 @@ form.addEventListener('submit', async (event) => {
   message.textContent = '';
   const answer = await create().catch(() => undefined);
   button.disabled = false;
-  if (!answer) message.textContent = TOO_OLD;
+  if (!answer) message.textContent = sayText('tooOld');
   else if (answer.status === 201) showLink(answer.body);
   else message.textContent = answer.body.Error ? `${answer.body.Error}.` : 'No answer came. Please try again.';
 });

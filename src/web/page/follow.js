@@ -17,7 +17,8 @@ if (burn instanceof HTMLButtonElement) {
   burn.addEventListener('click', () => void burnSecret(burn));
   void watch(async () => {
     const { status, body } = await ask('GET', receipt);
-    const isSame = status !== 404 && (status !== 200 || (body.state === 'waiting' && String(body.wrong_tries) === tries));
+    const isSame =
+      status !== 404 && (status !== 200 || (body.state === 'waiting' && String(body.wrong_tries) === tries));
     if (!isSame) location.reload();
     return isSame;
   });

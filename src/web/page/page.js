@@ -5,8 +5,12 @@ export const root = new URL('../', import.meta.url);
 
 const TIMEOUT_MS = 30_000;
 
-/** For an exception of our own, which is no lost answer. */
-export const TOO_OLD = 'This page does not work in this browser, which may be too old. Please use a newer one.';
+/** What the page is written in. */
+export const language = document.documentElement.lang;
+/** The reader's own way to write dates and numbers, where it is of this language. */
+const locale = navigator.languages.find((name) => name.split('-', 1)[0] === language) ?? language;
+/** In the order of the forms in a text. @type {Intl.LDMLPluralRule[]} */
+const PLURALS = ['one', 'few', 'many', 'other'];
 
 /**
  * @template {Element} T
@@ -18,6 +22,38 @@ export function find(selector, type) {
   const element = document.querySelector(selector);
   if (!(element instanceof type)) throw new TypeError(`${selector} is missing`);
   return element;
+}
+
+/**
+ * A sentence of the page, in its language.
+ * @param {string} key
+ * @param {Record<string, string>} [values] for its `{placeholders}`
+ * @returns {string}
+ */
+export function say(key, values = {}) {
+  const sentence = findText(key)?.content.textContent ?? '';
+  return sentence.replace(/\{(\w+)\}/g, (_place, name) => values[name] ?? '');
+}
+
+/**
+ * A sentence with `{count}` in it, in the form that the number needs.
+ * @param {string} key
+ * @param {number} count
+ * @returns {string}
+ */
+export function sayCount(key, count) {
+  const rules = new Intl.PluralRules(language);
+  const forms = PLURALS.filter((form) => rules.resolvedOptions().pluralCategories.includes(form));
+  const sentences = say(key, { count: count.toLocaleString(locale) }).split('|');
+  return sentences[forms.indexOf(rules.select(count))] ?? '';
+}
+
+/**
+ * @param {string} key
+ * @returns {HTMLTemplateElement | null} where the page has this sentence
+ */
+export function findText(key) {
+  return /** @type {HTMLTemplateElement | null} */ (document.getElementById(`text-${key}`));
 }
 
 /**
@@ -68,7 +104,7 @@ export function sleep(ms) {
  * @returns {string} in the reader's own time and manner of writing
  */
 export function formatInstant(instant) {
-  return new Intl.DateTimeFormat(undefined, { dateStyle: 'long', timeStyle: 'short' }).format(new Date(instant));
+  return new Intl.DateTimeFormat(locale, { dateStyle: 'long', timeStyle: 'short' }).format(new Date(instant));
 }
 
 /**
@@ -90,7 +126,7 @@ export function offerCopy(field, textOf) {
   find('#copy', HTMLButtonElement).addEventListener('click', async () => {
     note.textContent = ''; // so that a second copy is announced too
     const isCopied = await copy(textOf(), field);
-    note.textContent = isCopied ? 'Copied.' : 'Press Ctrl+C or ⌘C to copy.';
+    note.textContent = say(isCopied ? 'copied' : 'copyByHand');
   });
 }
 
@@ -123,4 +159,23 @@ function copyThroughSelection(text, field) {
   const isCopied = document.execCommand('copy');
   document.removeEventListener('copy', replaceText);
   return isCopied;
+}
+
+const languageButton = document.querySelector('#language');
+if (languageButton instanceof HTMLButtonElement) {
+  languageButton.hidden = false;
+  languageButton.addEventListener('click', () => {
+    if (isFilled() && !confirm(say('switchLoses'))) return;
+    const secure = location.protocol === 'https:' ? '; Secure' : '';
+    // biome-ignore lint/suspicious/noDocumentCookie: the Cookie Store API is missing over plain HTTP and in Safari before 18.4
+    document.cookie = `lang=${languageButton.value}; Path=${root.pathname}; Max-Age=31536000; SameSite=Lax${secure}`;
+    location.reload(); // the part after the # stays
+  });
+}
+
+/** Whether something was typed into the page, or is shown on it, that would be lost. */
+function isFilled() {
+  return [...document.querySelectorAll('textarea, input:not([type=checkbox])')].some(
+    (field) => /** @type {HTMLInputElement} */ (field).value !== /** @type {HTMLInputElement} */ (field).defaultValue,
+  );
 }

@@ -1,4 +1,4 @@
-import { ask, find, formatInstant, offerCopy, root, showSection, sleep, TOO_OLD } from './page.js';
+import { ask, find, formatInstant, offerCopy, root, say as sayText, showSection, sleep } from './page.js';
 
 const AUTOMATIC_RETRY_MAX_SECONDS = 5;
 
@@ -32,7 +32,7 @@ form.addEventListener('submit', async (event) => {
   button.textContent = 'Show the secret';
   button.disabled = false;
   if (answer) show(answer);
-  else say(TOO_OLD);
+  else say(sayText('tooOld'));
 });
 
 // A page that the browser keeps for the Back button would still hold the secret.
