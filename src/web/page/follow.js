@@ -1,7 +1,6 @@
 // What became of a secret. The server writes the page; this loads it again when something has changed.
 
-import { ask, find, formatInstant, root, say } from './page.js';
-import { watch } from './watch.js';
+import { ask, find, formatInstant, root, say, watch } from './page.js';
 
 const receipt = new URL(location.pathname.split('/').findLast(Boolean) ?? '', new URL('receipts/', root));
 const burn = document.querySelector('#burn'); // there while the secret waits
