@@ -40,7 +40,7 @@ function typeOf(name: string): string | undefined {
 }
 
 /** Of `client/`, in the order in which they are loaded. */
-export const CLIENT_MODULES: readonly string[] = [];
+export const CLIENT_MODULES: readonly string[] = ['hushbox.ts', 'sealing.ts', 'wire.ts'];
 
 /** Types stripped, as Node does it for the service itself. */
 function readScript(path: URL): Buffer {

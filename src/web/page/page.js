@@ -120,44 +120,47 @@ export function showSection(id) {
 }
 
 /**
- * Lets #copy copy what the field shows.
- * @param {HTMLTextAreaElement} field
+ * Lets a button copy what an element shows.
+ * @param {string} id of the button
+ * @param {Element} note says whether it worked
+ * @param {HTMLElement} element
  * @param {() => string} textOf the exact text: a field changes line ends
  */
-export function offerCopy(field, textOf) {
-  const note = find('#copy-note', HTMLElement);
-  find('#copy', HTMLButtonElement).addEventListener('click', async () => {
+export function offerCopy(id, note, element, textOf) {
+  find(`#${id}`, HTMLButtonElement).addEventListener('click', async () => {
     note.textContent = ''; // so that a second copy is announced too
-    const isCopied = await copy(textOf(), field);
+    const isCopied = await copy(textOf(), element);
     note.textContent = say(isCopied ? 'copied' : 'copyByHand');
   });
 }
 
 /**
  * @param {string} text
- * @param {HTMLTextAreaElement} field
+ * @param {HTMLElement} element
  */
-async function copy(text, field) {
+async function copy(text, element) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    return copyThroughSelection(text, field); // over plain HTTP there is no clipboard to write to
+    return copyThroughSelection(text, element); // over plain HTTP there is no clipboard to write to
   }
 }
 
 /**
  * @param {string} text
- * @param {HTMLTextAreaElement} field
+ * @param {HTMLElement} element
  */
-function copyThroughSelection(text, field) {
+function copyThroughSelection(text, element) {
   /** @param {ClipboardEvent} event */
   function replaceText(event) {
     event.clipboardData?.setData('text/plain', text);
     event.preventDefault();
   }
-  field.focus();
-  field.select();
+  if (element instanceof HTMLTextAreaElement) {
+    element.focus();
+    element.select();
+  } else getSelection()?.selectAllChildren(element);
   document.addEventListener('copy', replaceText);
   const isCopied = document.execCommand('copy');
   document.removeEventListener('copy', replaceText);
@@ -192,6 +195,82 @@ function pauseUntilSeen(ms) {
     document.addEventListener('visibilitychange', end);
   });
 }
+
+/**
+ * Runs a task once at a time, while its button shows that it is under way.
+ * @param {HTMLButtonElement} button
+ * @param {() => Promise<void>} task
+ */
+export async function whileBusy(button, task) {
+  const name = button.textContent;
+  button.disabled = true;
+  button.textContent = say('busy');
+  try {
+    await task();
+  } finally {
+    button.textContent = name;
+    button.disabled = false;
+  }
+}
+
+/**
+ * What a failure of the client library means, for a person.
+ * @param {unknown} error
+ * @returns {string}
+ */
+export function explainError(error) {
+  const { name, code, status = 0, message, retryAfterSeconds = 0 } = /** @type {Record<string, any>} */ (error);
+  if (name !== 'HushboxError') return say('tooOld');
+  if (findText(code)) return say(code);
+  if (status === 429) return say('limited', { time: formatInstant(Date.now() + retryAfterSeconds * 1000) });
+  if (code === 'UNREACHABLE' || code === 'CUT_OFF') return say('offline');
+  return status >= 500 ? say('away') : say('refused', { sentence: message, code });
+}
+
+const LIFETIMES_MINUTES = [10, 60, 12 * 60, 1440, 3 * 1440, 7 * 1440, 30 * 1440, 90 * 1440, 365 * 1440];
+const USUAL_LIFETIME_MINUTES = 7 * 1440;
+
+/**
+ * @param {HTMLSelectElement} select
+ * @param {number} maxSeconds
+ */
+export function fillLifetimes(select, maxSeconds) {
+  const maxMinutes = Math.floor(maxSeconds / 60);
+  for (const minutes of [...LIFETIMES_MINUTES.filter((minutes) => minutes < maxMinutes), maxMinutes]) {
+    const isUsual = minutes <= USUAL_LIFETIME_MINUTES;
+    select.add(new Option(formatLifetime(minutes), String(minutes), isUsual, isUsual));
+  }
+}
+
+/** @param {number} minutes */
+function formatLifetime(minutes) {
+  /** @type {[number, string][]} */
+  const parts = [
+    [Math.floor(minutes / 1440), 'day'],
+    [Math.floor(minutes / 60) % 24, 'hour'],
+    [minutes % 60, 'minute'],
+  ];
+  return parts
+    .filter(([count]) => count !== 0)
+    .map(([count, unit]) => new Intl.NumberFormat(locale, { style: 'unit', unit, unitDisplay: 'long' }).format(count))
+    .join(' ');
+}
+
+const UNITS = ['byte', 'kilobyte', 'megabyte'];
+
+/**
+ * @param {number} bytes
+ * @returns {string} in units of 1024
+ */
+export function formatBytes(bytes) {
+  const power = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), UNITS.length - 1);
+  /** @type {Intl.NumberFormatOptions} */
+  const options = { style: 'unit', unit: UNITS[power], unitDisplay: power === 0 ? 'long' : 'short' };
+  return new Intl.NumberFormat(locale, { ...options, maximumFractionDigits: 1 }).format(bytes / 1024 ** power);
+}
+
+// Who is not signed in, as most are not, loads nothing for it.
+if (document.querySelector('#who-in') && /csrftoken=./.test(document.cookie)) void import('./who.js');
 
 const languageButton = document.querySelector('#language');
 if (languageButton instanceof HTMLButtonElement) {
