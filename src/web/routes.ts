@@ -41,7 +41,12 @@ export type WebParts = {
 };
 
 /** What a page may show of a secret before it is read. */
-type Waiting = { needsPhrase: boolean; expiresAt: number };
+type Waiting = {
+  needsPhrase: boolean;
+  expiresAt: number;
+  /** Of a secret that its sender sealed. */
+  sealed?: { alg: string; kid: string; cty?: string };
+};
 
 type Receipt = {
   state: 'waiting' | 'read' | 'burned' | 'expired';
@@ -75,8 +80,6 @@ const AFTER_READING = /\/secrets\/+read\/*$/;
 
 /** The parts of error.html. */
 const NO_PARTS = {
-  isGone: false,
-  isShown: false,
   isNoReceipt: false,
   isNoPage: false,
   isMisdirected: false,
@@ -96,7 +99,8 @@ export function createWeb({ limits, publicUrl, needsToken, operator, accounts }:
     ttlMaxSeconds: String(limits.ttlMaxSeconds),
   });
   const show = {
-    secret: createPageOf('secret.html', frame),
+    secret: createPageOf('secret.html', { ...frame, isLate: true, isNew: true }),
+    gone: createPageOf('gone.html', frame),
     receipt: createPageOf('receipt.html', frame),
     status: createPageOf('status.html', frame),
     error: createPageOf('error.html', frame),
@@ -116,9 +120,13 @@ export function createWeb({ limits, publicUrl, needsToken, operator, accounts }:
     secretPage: {
       show: (ctx, found) => show.secret(ctx, (_texts, language) => valuesOf(found, language)),
       showError(ctx, { code }) {
-        if (code !== 'KEY_NOT_FOUND') showError(ctx, 'awayTitle', 'isAway', 'isLink');
-        else if (AFTER_READING.test(ctx.path)) showError(ctx, 'shownTitle', 'isShown');
-        else showError(ctx, 'goneTitle', 'isGone');
+        if (code !== 'KEY_NOT_FOUND') return showError(ctx, 'awayTitle', 'isAway', 'isLink');
+        const wasRead = AFTER_READING.test(ctx.path);
+        show.gone(ctx, (texts) => ({
+          title: texts[wasRead ? 'shownTitle' : 'goneTitle'],
+          isLate: wasRead,
+          isNew: !wasRead,
+        }));
       },
     },
     receiptPage: {
@@ -155,11 +163,16 @@ function durationText(seconds: number): string {
   return days === 0 ? time : `${days} d ${time}`;
 }
 
-function valuesOf({ needsPhrase, expiresAt }: Waiting, language: Language): Values {
+function valuesOf({ needsPhrase, expiresAt, sealed }: Waiting, language: Language): Values {
   return {
     needsPhrase,
     expiresAt: formatInstant(expiresAt),
     expiresText: formatUtc(language, expiresAt),
+    isSealed: sealed !== undefined,
+    isPlain: sealed === undefined,
+    alg: sealed?.alg ?? '',
+    kid: sealed?.kid ?? '',
+    hasFiles: sealed?.cty !== undefined,
     curlBody: JSON.stringify(needsPhrase ? { phrase: 'the phrase' } : {}),
   };
 }

@@ -13,7 +13,7 @@ export function fill(template: string, values: Values): string {
 
 /** Puts what pages share in the place of `{{>name}}`. */
 export function include(template: string, readPart: (name: string) => string): string {
-  return template.replace(/\{\{>(\w+)\}\}/g, (_place, name: string) => readPart(name));
+  return template.replace(/\{\{>([\w-]+)\}\}/g, (_place, name: string) => readPart(name));
 }
 
 /**

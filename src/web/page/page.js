@@ -117,49 +117,68 @@ export function showSection(id) {
 }
 
 /**
- * Lets #copy copy what the field shows.
- * @param {HTMLTextAreaElement} field
+ * Lets a button copy what an element shows.
+ * @param {string} id of the button
+ * @param {Element} note says whether it worked
+ * @param {HTMLElement} element
  * @param {() => string} textOf the exact text: a field changes line ends
  */
-export function offerCopy(field, textOf) {
-  const note = find('#copy-note', HTMLElement);
-  find('#copy', HTMLButtonElement).addEventListener('click', async () => {
+export function offerCopy(id, note, element, textOf) {
+  find(`#${id}`, HTMLButtonElement).addEventListener('click', async () => {
     note.textContent = ''; // so that a second copy is announced too
-    const isCopied = await copy(textOf(), field);
+    const isCopied = await copy(textOf(), element);
     note.textContent = say(isCopied ? 'copied' : 'copyByHand');
   });
 }
 
 /**
  * @param {string} text
- * @param {HTMLTextAreaElement} field
+ * @param {HTMLElement} element
  */
-async function copy(text, field) {
+async function copy(text, element) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    return copyThroughSelection(text, field); // over plain HTTP there is no clipboard to write to
+    return copyThroughSelection(text, element); // over plain HTTP there is no clipboard to write to
   }
 }
 
 /**
  * @param {string} text
- * @param {HTMLTextAreaElement} field
+ * @param {HTMLElement} element
  */
-function copyThroughSelection(text, field) {
+function copyThroughSelection(text, element) {
   /** @param {ClipboardEvent} event */
   function replaceText(event) {
     event.clipboardData?.setData('text/plain', text);
     event.preventDefault();
   }
-  field.focus();
-  field.select();
+  if (element instanceof HTMLTextAreaElement) {
+    element.focus();
+    element.select();
+  } else getSelection()?.selectAllChildren(element);
   document.addEventListener('copy', replaceText);
   const isCopied = document.execCommand('copy');
   document.removeEventListener('copy', replaceText);
   return isCopied;
 }
+
+const UNITS = ['byte', 'kilobyte', 'megabyte'];
+
+/**
+ * @param {number} bytes
+ * @returns {string} in units of 1024
+ */
+export function formatBytes(bytes) {
+  const power = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), UNITS.length - 1);
+  /** @type {Intl.NumberFormatOptions} */
+  const options = { style: 'unit', unit: UNITS[power], unitDisplay: power === 0 ? 'long' : 'short' };
+  return new Intl.NumberFormat(locale, { ...options, maximumFractionDigits: 1 }).format(bytes / 1024 ** power);
+}
+
+// Who is not signed in, as most are not, loads nothing for it.
+if (document.querySelector('#who-in') && /csrftoken=./.test(document.cookie)) void import('./who.js');
 
 const languageButton = document.querySelector('#language');
 if (languageButton instanceof HTMLButtonElement) {
