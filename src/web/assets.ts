@@ -4,6 +4,7 @@ import { gzipSync } from 'node:zlib';
 import type { Context } from 'koa';
 import { varyOn } from '../http/respond.ts';
 import type { Route } from '../http/routing.ts';
+import { PACKAGE_FILES } from './package-files.ts';
 
 /** A picture that an operator has chosen. */
 export type Picture = { type: string; content: Buffer };
@@ -17,6 +18,7 @@ const TYPES: Readonly<Record<string, string>> = {
   css: 'text/css; charset=utf-8',
   js: 'text/javascript; charset=utf-8',
   svg: 'image/svg+xml',
+  txt: 'text/plain; charset=utf-8',
 };
 const SCRIPT = TYPES.js as string;
 /** No page of ours: it can load nothing, run nothing, and belongs to no origin if somebody opens its address. */
@@ -26,14 +28,18 @@ const FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
 export function assetRoutes(logo: Picture | undefined): Route[] {
   return [
     ...readdirSync(FOLDER).flatMap((name) => {
-      const type = TYPES[name.replace(/^.*\./, '')];
+      const type = typeOf(name);
       return type && !name.endsWith('.d.ts') ? [assetRoute(name, type, readFileSync(new URL(name, FOLDER)))] : [];
     }),
+    ...Object.entries(PACKAGE_FILES).map(([name, read]) => assetRoute(name, typeOf(name) as string, read())),
     ...CLIENT_MODULES.map((name) => assetRoute(`client/${name}`, SCRIPT, readScript(new URL(name, CLIENT_FOLDER)))),
     ...(logo ? [assetRoute('logo', logo.type, logo.content)] : []),
   ];
 }
 
+function typeOf(name: string): string | undefined {
+  return TYPES[name.replace(/^.*\./, '')];
+}
 
 /** Types stripped, as Node does it for the service itself. */
 function readScript(path: URL): Buffer {

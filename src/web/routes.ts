@@ -9,6 +9,7 @@ import { type AccountPagesParts, accountOperations, accountRoutes } from './acco
 import { type ActivationPage, createActivationPage } from './activation-page.ts';
 import { assetRoutes } from './assets.ts';
 import { frameOf, type Operator } from './operator.ts';
+import { type Receipt, valuesOfReceipt } from './receipt-page.ts';
 import { createPageOf } from './show.ts';
 import type { Values } from './template.ts';
 import type { Texts } from './texts/en.ts';
@@ -46,15 +47,6 @@ type Waiting = {
   expiresAt: number;
   /** Of a secret that its sender sealed. */
   sealed?: { alg: string; kid: string; cty?: string };
-};
-
-type Receipt = {
-  state: 'waiting' | 'read' | 'burned' | 'expired';
-  createdAt: number;
-  expiresAt: number;
-  endedAt: number | undefined;
-  wrongTries: number;
-  reads: number;
 };
 
 type Status = { startedAt: number; uptimeSeconds: number; requests: number };
@@ -99,7 +91,7 @@ export function createWeb({ limits, publicUrl, needsToken, operator, accounts }:
     ttlMaxSeconds: String(limits.ttlMaxSeconds),
   });
   const show = {
-    secret: createPageOf('secret.html', { ...frame, isLate: true, isNew: true }),
+    secret: createPageOf('secret.html', frame),
     gone: createPageOf('gone.html', frame),
     receipt: createPageOf('receipt.html', frame),
     status: createPageOf('status.html', frame),
@@ -122,11 +114,8 @@ export function createWeb({ limits, publicUrl, needsToken, operator, accounts }:
       showError(ctx, { code }) {
         if (code !== 'KEY_NOT_FOUND') return showError(ctx, 'awayTitle', 'isAway', 'isLink');
         const wasRead = AFTER_READING.test(ctx.path);
-        show.gone(ctx, (texts) => ({
-          title: texts[wasRead ? 'shownTitle' : 'goneTitle'],
-          isLate: wasRead,
-          isNew: !wasRead,
-        }));
+        const title = wasRead ? 'shownTitle' : 'goneTitle';
+        show.gone(ctx, (texts) => ({ title: texts[title], isGone: !wasRead, isShown: wasRead }));
       },
     },
     receiptPage: {
@@ -174,34 +163,5 @@ function valuesOf({ needsPhrase, expiresAt, sealed }: Waiting, language: Languag
     kid: sealed?.kid ?? '',
     hasFiles: sealed?.cty !== undefined,
     curlBody: JSON.stringify(needsPhrase ? { phrase: 'the phrase' } : {}),
-  };
-}
-
-const SENTENCES = {
-  waiting: 'receiptWaiting',
-  read: 'receiptRead',
-  burned: 'receiptBurned',
-  expired: 'receiptExpired',
-} as const;
-const NAMES_OF_END = {
-  waiting: 'receiptExpiresAt',
-  read: 'receiptReadAt',
-  burned: 'receiptBurnedAt',
-  expired: 'receiptExpiredAt',
-} as const;
-
-function valuesOfReceipt(receipt: Receipt, texts: Texts, language: Language): Values {
-  const { state, createdAt, expiresAt, endedAt, wrongTries, reads } = receipt;
-  const endAt = endedAt ?? expiresAt;
-  return {
-    state,
-    sentence: texts[SENTENCES[state]],
-    createdAt: formatInstant(createdAt),
-    createdText: formatUtc(language, createdAt),
-    endName: texts[NAMES_OF_END[state]],
-    endAt: formatInstant(endAt),
-    endText: formatUtc(language, endAt),
-    wrongTries: String(wrongTries),
-    reads: String(reads),
   };
 }

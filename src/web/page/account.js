@@ -80,7 +80,7 @@ serveForm(
   ({ current, password }) => askSignedIn('POST', 'api/v1/password/change/', { current, password }),
   async () => {
     clearPasswords(passwordForm);
-    report(passwordForm, say('password-changed'));
+    report(passwordForm, say('passwordChanged'));
     await listAgain();
   },
   isOver,
@@ -91,7 +91,7 @@ serveForm(
   emailForm,
   ({ current, email }) => askSignedIn('POST', 'api/v1/email/change/', { current, email }),
   () => {
-    report(emailForm, say('email-sent', { email: find('#new-email', HTMLInputElement).value }));
+    report(emailForm, say('emailSent', { email: find('#new-email', HTMLInputElement).value }));
     emailForm.reset();
   },
   isOver,
@@ -120,7 +120,7 @@ signOutButton.addEventListener('click', async () => {
   else find('#sign-out-message', HTMLElement).textContent = explain(answer);
 });
 
-endOthers.addEventListener('click', () => end(endOthers, 'sessions', say('others-ended')));
+endOthers.addEventListener('click', () => end(endOthers, 'sessions', say('othersEnded')));
 
 /** @typedef {{ id: string, user_agent: string, created_at: string, last_used_at: string, current: boolean }} Session */
 
@@ -136,11 +136,11 @@ function itemOf({ id, user_agent: userAgent, created_at: created, last_used_at: 
   const name = nameOf(userAgent);
   /** @type {(selector: string, sentence: string) => void} */
   const write = (selector, sentence) => /** @type {Element} */ (item.querySelector(selector)).replaceChildren(sentence);
-  write('.what', current ? `${name} (${say('this')})` : name);
-  write('.used', say('used', { time: formatInstant(used) }));
-  write('.created', say('created', { time: formatInstant(created) }));
+  write('.what', current ? say('thisBrowser', { name }) : name);
+  write('.used', say('lastUsed', { time: formatInstant(used) }));
+  write('.created', say('signedInAt', { time: formatInstant(created) }));
   const button = /** @type {HTMLButtonElement} */ (item.querySelector('button'));
-  button.setAttribute('aria-label', say('end', { name }));
+  button.setAttribute('aria-label', say('endNamed', { name }));
   button.hidden = current; // that is to sign out
   button.addEventListener('click', () => end(button, `sessions/${encodeURIComponent(id)}`, say('ended')));
   return item;
@@ -193,8 +193,8 @@ const SYSTEMS = [
 /** @param {string} userAgent */
 function nameOf(userAgent) {
   const [browser, system] = [wordsOf(BROWSERS, userAgent, '/'), wordsOf(SYSTEMS, userAgent, '')];
-  if (browser && system) return say('on', { browser, system });
-  return userAgent || say('unknown');
+  if (browser && system) return say('browserOn', { browser, system });
+  return userAgent || say('unknownProgram');
 }
 
 /**

@@ -1,12 +1,10 @@
 // The page to create a secret. What is typed is sealed here, and leaves the page sealed.
 
 import { Hushbox } from './client/hushbox.ts';
-import { find, formatBytes, formatInstant, language, offerCopy, root, say, showSection, sleep } from './page.js';
+import { find, formatBytes, formatInstant, language, offerCopy, root, say, showSection, watch } from './page.js';
 
 const LIFETIMES_MINUTES = [10, 60, 12 * 60, 1440, 3 * 1440, 7 * 1440, 30 * 1440, 90 * 1440, 365 * 1440];
 const USUAL_LIFETIME_MINUTES = 7 * 1440;
-const FIRST_LOOK_MS = 3_000;
-const LONGEST_PAUSE_MS = 60_000;
 /** Below this, a bar would only flash. */
 const PROGRESS_FROM_BYTES = 200_000;
 
@@ -114,7 +112,8 @@ function create() {
 /** @param {number} fraction */
 function showProgress(fraction) {
   progress.hidden = false;
-  if (fraction === 1) progress.removeAttribute('value'); // sent, and not yet answered
+  if (fraction === 1)
+    progress.removeAttribute('value'); // sent, and not yet answered
   else progress.value = fraction;
 }
 
@@ -245,7 +244,8 @@ async function showLink(sent, hasPhrase) {
   showFiles();
   showBlank();
   showSection('created');
-  void watch(receiptKey);
+  const watched = receiptKey;
+  void watch(async () => watched === receiptKey && (await look()));
   if (keep.checked) await remember(sent);
 }
 
@@ -285,26 +285,6 @@ find('#another', HTMLButtonElement).addEventListener('click', () => {
   showSection('new');
   secret.focus();
 });
-
-/**
- * Looks at growing intervals until the state is final.
- * @param {string} watched
- */
-async function watch(watched) {
-  for (let pauseMs = FIRST_LOOK_MS; ; pauseMs = Math.min(pauseMs * 1.5, LONGEST_PAUSE_MS)) {
-    await sleep(pauseMs);
-    if (watched !== receiptKey) return;
-    if (!document.hidden && !(await look())) return;
-  }
-}
-
-// Who comes back to the page sees what is true now.
-document.addEventListener('visibilitychange', refresh);
-addEventListener('focus', refresh);
-
-function refresh() {
-  if (!document.hidden && receiptKey !== '' && state.dataset.state === 'waiting') void look();
-}
 
 /** @returns {Promise<boolean>} whether the secret may still be waiting */
 async function look() {
@@ -356,9 +336,7 @@ function formatLifetime(minutes) {
   ];
   return parts
     .filter(([count]) => count !== 0)
-    .map(([count, unit]) =>
-      new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' }).format(count),
-    )
+    .map(([count, unit]) => new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' }).format(count))
     .join(' ');
 }
 
@@ -396,7 +374,7 @@ sentPanel.addEventListener('toggle', () => {
 find('#forget', HTMLButtonElement).addEventListener('click', async () => {
   (await import('./kept.js')).forgetSent();
   await showSent();
-  sentNote.textContent = say('sentForgotten');
+  sentNote.textContent = say('keptForgotten');
 });
 
 /** @param {import('./client/hushbox.ts').Sent} sent */
@@ -416,7 +394,7 @@ async function showSent() {
     const item = document.createElement('li');
     const anchor = document.createElement('a');
     anchor.href = new URL(`receipts/${receipt}`, root).href;
-    anchor.textContent = say('sentAt', { time: formatInstant(sentAt) });
+    anchor.textContent = say('keptAt', { time: formatInstant(sentAt) });
     const outcome = document.createElement('p');
     outcome.className = 'hint';
     item.append(anchor, outcome);
@@ -431,5 +409,5 @@ async function showSent() {
 
 /** @param {{ code?: string }} error */
 function describeUnknown({ code }) {
-  return say(code === 'KEY_NOT_FOUND' ? 'sentOver' : 'sentUnknown');
+  return say(code === 'KEY_NOT_FOUND' ? 'keptOver' : 'keptUnknown');
 }

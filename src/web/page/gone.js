@@ -13,7 +13,7 @@ if (kind && key && fragment) {
 } else {
   const at = await findRead(/\/([\w-]+)\/*$/.exec(location.pathname)?.[1] ?? '');
   if (at !== undefined) {
-    find('#before-at', HTMLTimeElement).textContent = formatInstant(at);
+    find('.read-at', HTMLTimeElement).textContent = formatInstant(at);
     showSection('before');
   }
 }

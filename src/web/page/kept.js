@@ -10,7 +10,9 @@ const AFTER_MS = 7 * 86_400_000;
 
 /** @returns {Sent[]} the newest first; of each, the receipt shows what became of it */
 export function listSent() {
-  return load(SENT).filter(({ receipt, expiresAt }) => /^receipt_[\w-]+$/.test(receipt) && expiresAt + AFTER_MS > Date.now());
+  return load(SENT).filter(
+    ({ receipt, expiresAt }) => /^receipt_[\w-]+$/.test(receipt) && expiresAt + AFTER_MS > Date.now(),
+  );
 }
 
 /** @param {Sent} sent */

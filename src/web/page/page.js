@@ -4,6 +4,9 @@
 export const root = new URL('../', import.meta.url);
 
 const TIMEOUT_MS = 30_000;
+/** Between two looks at something that somebody else changes. */
+const FIRST_LOOK_MS = 3_000;
+const LONGEST_PAUSE_MS = 60_000;
 
 /** What the page is written in. */
 export const language = document.documentElement.lang;
@@ -179,6 +182,35 @@ export function formatBytes(bytes) {
 
 // Who is not signed in, as most are not, loads nothing for it.
 if (document.querySelector('#who-in') && /csrftoken=./.test(document.cookie)) void import('./who.js');
+
+/**
+ * Looks at growing intervals while the page is seen, and at once when somebody comes back to it.
+ * @param {() => Promise<boolean>} look whether to look again
+ */
+export async function watch(look) {
+  for (let pauseMs = FIRST_LOOK_MS; ; pauseMs = Math.min(pauseMs * 1.5, LONGEST_PAUSE_MS)) {
+    await pauseUntilSeen(pauseMs);
+    if (!document.hidden && !(await look())) return;
+  }
+}
+
+/**
+ * @param {number} ms
+ * @returns {Promise<void>} ends early when somebody comes back
+ */
+function pauseUntilSeen(ms) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(end, ms);
+    function end() {
+      clearTimeout(timer);
+      removeEventListener('focus', end);
+      document.removeEventListener('visibilitychange', end);
+      resolve();
+    }
+    addEventListener('focus', end);
+    document.addEventListener('visibilitychange', end);
+  });
+}
 
 const languageButton = document.querySelector('#language');
 if (languageButton instanceof HTMLButtonElement) {

@@ -25,7 +25,7 @@ again.addEventListener('click', async () => {
   note.textContent = ''; // so that a second time is announced too
   const resend = new URL('api/v1/register/resend/', root);
   const answer = await during(again, () => ask('POST', resend, { json: { email: address } }));
-  note.textContent = answer?.status === 202 ? say('sent-again') : explain(answer);
+  note.textContent = answer?.status === 202 ? say('sentAgain') : explain(answer);
 });
 
 find('#other', HTMLButtonElement).addEventListener('click', () => {

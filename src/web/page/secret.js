@@ -165,7 +165,7 @@ async function showGone() {
   const { findRead } = await import('./kept.js');
   const at = await findRead(parseLink(linkOf()).key);
   if (at === undefined) return showSection('gone');
-  find('#before-at', HTMLTimeElement).textContent = formatInstant(at);
+  find('.read-at', HTMLTimeElement).textContent = formatInstant(at);
   showSection('before');
 }
 
@@ -214,7 +214,10 @@ function itemOf(file) {
   shown.translate = false;
   shown.textContent = name;
   words.append(shown, hintOf(formatBytes(file.size)));
-  item.append(words, buttonOf('openedSave', name, () => save(file, name)));
+  item.append(
+    words,
+    buttonOf('openedSave', name, () => save(file, name)),
+  );
   return item;
 }
 
