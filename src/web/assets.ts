@@ -12,6 +12,8 @@ export type Picture = { type: string; content: Buffer };
 const FOLDER = new URL('page/', import.meta.url);
 /** The client library: pages load the same source that programs import. */
 const CLIENT_FOLDER = new URL('../../client/', import.meta.url);
+/** As page/client.html announces them. */
+const CLIENT_MODULES = ['hushbox.ts', 'sealing.ts', 'wire.ts'];
 const TYPES: Readonly<Record<string, string>> = {
   css: 'text/css; charset=utf-8',
   js: 'text/javascript; charset=utf-8',
@@ -38,9 +40,6 @@ export function assetRoutes(logo: Picture | undefined): Route[] {
 function typeOf(name: string): string | undefined {
   return TYPES[name.replace(/^.*\./, '')];
 }
-
-/** Of `client/`, in the order in which they are loaded. */
-export const CLIENT_MODULES: readonly string[] = ['hushbox.ts', 'sealing.ts', 'wire.ts'];
 
 /** Types stripped, as Node does it for the service itself. */
 function readScript(path: URL): Buffer {

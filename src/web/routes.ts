@@ -43,7 +43,12 @@ export type WebParts = {
 };
 
 /** What a page may show of a secret before it is read. */
-type Waiting = { needsPhrase: boolean; expiresAt: number };
+type Waiting = {
+  needsPhrase: boolean;
+  expiresAt: number;
+  /** Of a secret that its sender sealed. */
+  sealed?: { alg: string; kid: string; cty?: string };
+};
 
 /** Of a request that nobody has answered yet. */
 type NotAnswered = Omit<OpenRequest, 'kid'> & { answered: false };
@@ -73,8 +78,6 @@ const AFTER_READING = /\/secrets\/+read\/*$/;
 
 /** The parts of error.html. */
 const NO_PARTS = {
-  isGone: false,
-  isShown: false,
   isNoReceipt: false,
   isNoRequest: false,
   isNoPage: false,
@@ -97,6 +100,7 @@ export function createWeb({ limits, publicUrl, needsToken, operator, accounts }:
   const requests = createRequestPages(frame, settings);
   const show = {
     secret: createPageOf('secret.html', frame),
+    gone: createPageOf('gone.html', frame),
     receipt: createPageOf('receipt.html', frame),
     status: createPageOf('status.html', frame),
     error: createPageOf('error.html', frame),
@@ -119,9 +123,10 @@ export function createWeb({ limits, publicUrl, needsToken, operator, accounts }:
         else show.secret(ctx, (_texts, language) => valuesOf(found, language));
       },
       showError(ctx, { code }) {
-        if (code !== 'KEY_NOT_FOUND') showError(ctx, 'awayTitle', 'isAway', 'isLink');
-        else if (AFTER_READING.test(ctx.path)) showError(ctx, 'shownTitle', 'isShown');
-        else showError(ctx, 'goneTitle', 'isGone');
+        if (code !== 'KEY_NOT_FOUND') return showError(ctx, 'awayTitle', 'isAway', 'isLink');
+        const wasRead = AFTER_READING.test(ctx.path);
+        const title = wasRead ? 'shownTitle' : 'goneTitle';
+        show.gone(ctx, (texts) => ({ title: texts[title], isGone: !wasRead, isShown: wasRead }));
       },
     },
     requestPage: {
@@ -165,11 +170,16 @@ function durationText(seconds: number): string {
   return days === 0 ? time : `${days} d ${time}`;
 }
 
-function valuesOf({ needsPhrase, expiresAt }: Waiting, language: Language): Values {
+function valuesOf({ needsPhrase, expiresAt, sealed }: Waiting, language: Language): Values {
   return {
     needsPhrase,
     expiresAt: formatInstant(expiresAt),
     expiresText: formatUtc(language, expiresAt),
+    isSealed: sealed !== undefined,
+    isPlain: sealed === undefined,
+    alg: sealed?.alg ?? '',
+    kid: sealed?.kid ?? '',
+    hasFiles: sealed?.cty !== undefined,
     curlBody: JSON.stringify(needsPhrase ? { phrase: 'the phrase' } : {}),
   };
 }

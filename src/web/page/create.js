@@ -1,157 +1,388 @@
-import { ask, find, formatInstant, offerCopy, root, say as sayText, showSection, sleep } from './page.js';
+// The page to create a secret. What is typed is sealed here, and leaves the page sealed.
 
-const LIFETIMES_MINUTES = [10, 60, 12 * 60, 1440, 3 * 1440, 7 * 1440, 30 * 1440, 90 * 1440, 365 * 1440];
-const USUAL_LIFETIME_MINUTES = 7 * 1440;
-const FIRST_LOOK_MS = 3_000;
-const LONGEST_PAUSE_MS = 60_000;
+import { Hushbox } from './client/hushbox.ts';
+import { fillLifetimes, find, formatBytes, formatInstant, offerCopy, root, say, showSection, watch } from './page.js';
 
-const { publicUrl, secretMaxBytes, ttlMaxSeconds } = document.body.dataset;
+/** Below this, a bar would only flash. */
+const PROGRESS_FROM_BYTES = 200_000;
+
+const { publicUrl = '', secretMaxBytes, ttlMaxSeconds } = document.body.dataset;
+const canSeal = globalThis.crypto?.subtle !== undefined;
 const form = find('form', HTMLFormElement);
-const button = find('form button', HTMLButtonElement);
+const button = find('form .main', HTMLButtonElement);
 const message = find('#message', HTMLElement);
+const progress = find('#progress', HTMLProgressElement);
 const secret = find('#secret', HTMLTextAreaElement);
+const fileInput = find('#file', HTMLInputElement);
+const list = find('#files', HTMLUListElement);
+const drop = find('#drop', HTMLElement);
 const phrase = find('#phrase', HTMLInputElement);
 const blankHint = find('#blank-hint', HTMLElement);
 const lifetime = find('#lifetime', HTMLSelectElement);
 const token = /** @type {HTMLInputElement | null} */ (document.querySelector('#token'));
+const keep = find('#keep', HTMLInputElement);
 const link = find('#link', HTMLTextAreaElement);
+const words = find('#words', HTMLElement);
 const state = find('#state', HTMLElement);
 const burn = find('#burn', HTMLButtonElement);
+const qr = find('#qr', HTMLElement);
+const qrButton = find('#show-qr', HTMLButtonElement);
 
+/** @type {File[]} */
+let files = [];
 /** Of the link on screen. */
 let receiptKey = '';
 
-fillLifetimes(Math.floor(Number(ttlMaxSeconds) / 60));
+const hushbox = () => new Hushbox(root, { token: token?.value || undefined });
+
+fillLifetimes(lifetime, Number(ttlMaxSeconds));
 find('.no-script', HTMLElement).hidden = true;
+find('#plain', HTMLElement).hidden = canSeal;
+find('#sealed-lead', HTMLElement).hidden = !canSeal;
+find('#attach', HTMLElement).hidden = !canSeal;
 button.disabled = false;
-offerCopy(link, () => link.value);
+offerCopy('copy', find('#copy-note', HTMLElement), link, () => link.value);
+offerCopy('copy-words', find('#words-note', HTMLElement), words, () => words.textContent);
 
-secret.addEventListener('input', () => {
-  const isTooLong = new TextEncoder().encode(secret.value).length > Number(secretMaxBytes);
-  secret.setCustomValidity(isTooLong ? `At most ${secretMaxBytes} bytes fit.` : '');
-});
-
+form.noValidate = true; // the browser's own words would vanish
 form.addEventListener('submit', async (event) => {
   event.preventDefault();
-  button.disabled = true;
   message.textContent = '';
-  const answer = await create().catch(() => undefined);
-  button.disabled = false;
-  if (!answer) message.textContent = sayText('tooOld');
-  else if (answer.status === 201) showLink(answer.body);
-  else message.textContent = answer.body.Error ? `${answer.body.Error}.` : 'No answer came. Please try again.';
+  const fault = faultOf();
+  if (fault) return complain(fault.sentence, fault.field);
+  button.disabled = true;
+  button.textContent = say('busy');
+  const hadPhrase = phrase.value !== '';
+  try {
+    await showLink(await create(), hadPhrase);
+  } catch (error) {
+    explain(/** @type {Error} */ (error));
+  } finally {
+    button.disabled = false;
+    button.textContent = say('createButton');
+    progress.hidden = true;
+  }
 });
 
-phrase.addEventListener('input', () => {
-  blankHint.hidden = phrase.value === phrase.value.trim();
-});
+/** What the server would refuse. */
+function faultOf() {
+  if (secret.value === '' && files.length === 0) return { field: secret, sentence: say('createEmpty') };
+  if (token?.value === '') return { field: token, sentence: say('createTokenWrong') };
+  const bytes = bytesToSend();
+  const limit = Number(secretMaxBytes);
+  if (bytes <= limit) return undefined;
+  return { field: secret, sentence: say('createTooLong', { size: formatBytes(bytes), limit: formatBytes(limit) }) };
+}
 
-async function create() {
-  return ask('POST', new URL('generate', root), {
-    json: {
-      secret: secret.value,
-      ...(phrase.value !== '' && { phrase: phrase.value }),
-      ttl: { minutes: Number(lifetime.value) },
-      receipt: true,
-    },
-    headers: token ? { authorization: `Bearer ${token.value}` } : {},
+/** As client/sealing.ts packs them. */
+function bytesToSend() {
+  const text = new Blob([secret.value]).size;
+  if (files.length === 0) return text;
+  const head = { text, files: files.map(({ name, type, size }) => ({ name, type, bytes: size })) };
+  return files.reduce((sum, { size }) => sum + size, text + new Blob([JSON.stringify(head)]).size + 1);
+}
+
+/**
+ * @param {string} sentence
+ * @param {HTMLElement} field
+ */
+function complain(sentence, field) {
+  message.textContent = sentence;
+  field.setAttribute('aria-invalid', 'true');
+  field.focus();
+}
+
+for (const field of [secret, phrase, ...(token ? [token] : [])]) {
+  field.addEventListener('input', () => field.removeAttribute('aria-invalid'));
+}
+
+function create() {
+  const text = secret.value;
+  return hushbox().send(files.length > 0 ? { ...(text && { text }), files } : text, {
+    phrase: phrase.value,
+    ttl: { minutes: Number(lifetime.value) },
+    receipt: true,
+    plain: !canSeal,
+    ...(bytesToSend() > PROGRESS_FROM_BYTES && { onProgress: showProgress }),
   });
 }
 
+/** @param {number} fraction */
+function showProgress(fraction) {
+  progress.hidden = false;
+  if (fraction === 1)
+    progress.removeAttribute('value'); // sent, and not yet answered
+  else progress.value = fraction;
+}
+
+/** @param {Error & { code?: string, status?: number, retryAfterSeconds?: number }} error */
+function explain(error) {
+  const { code, status = 0, retryAfterSeconds = 0 } = error;
+  if (!code) message.textContent = say('tooOld');
+  else if (status === 401 && token) complain(say('createTokenWrong'), token);
+  else if (code === 'UNREACHABLE') message.textContent = say('createOffline');
+  else if (code === 'RATE_LIMITED') {
+    message.textContent = say('limited', { time: formatInstant(Date.now() + retryAfterSeconds * 1000) });
+  } else if (status === 503) message.textContent = say('away');
+  else message.textContent = say('createRefused', { reason: error.message });
+}
+
+phrase.addEventListener('input', showBlank);
+
+function showBlank() {
+  blankHint.textContent = phrase.value === phrase.value.trim() ? '' : say('createBlank');
+}
+
+find('#make-phrase', HTMLButtonElement).addEventListener('click', async () => {
+  try {
+    const { makePhrase } = await import('./phrase-words.js');
+    phrase.value = await makePhrase();
+    phrase.removeAttribute('aria-invalid');
+    showBlank();
+  } catch {
+    blankHint.textContent = say('createNoPhrase');
+  }
+  phrase.focus();
+});
+
+// Files: chosen, dropped, or a picture pasted.
+
+fileInput.addEventListener('change', () => {
+  addFiles([...(fileInput.files ?? [])]);
+  fileInput.value = ''; // so that the same one can be chosen again
+});
+
+secret.addEventListener('paste', (event) => {
+  const pasted = [...(event.clipboardData?.files ?? [])];
+  if (pasted.length === 0 || !canSeal) return;
+  event.preventDefault();
+  addFiles(pasted);
+});
+
+for (const name of ['dragenter', 'dragover']) {
+  addEventListener(name, (event) => {
+    if (!isOfFiles(/** @type {DragEvent} */ (event))) return;
+    event.preventDefault(); // otherwise the browser would open the file in place of this page
+    drop.classList.add('over');
+  });
+}
+addEventListener('dragleave', (event) => {
+  if (event.relatedTarget === null) drop.classList.remove('over');
+});
+addEventListener('drop', (event) => {
+  drop.classList.remove('over');
+  if (!isOfFiles(event)) return;
+  event.preventDefault();
+  addFiles([...(event.dataTransfer?.files ?? [])]);
+});
+
+/** @param {DragEvent} event */
+function isOfFiles({ dataTransfer }) {
+  return canSeal && form.offsetParent !== null && dataTransfer?.types.includes('Files') === true;
+}
+
+/** @param {File[]} added */
+function addFiles(added) {
+  files = [...files, ...added];
+  message.textContent = '';
+  secret.removeAttribute('aria-invalid');
+  showFiles();
+}
+
+function showFiles() {
+  list.hidden = files.length === 0;
+  list.replaceChildren(
+    ...files.map((file) => {
+      const item = document.createElement('li');
+      const name = document.createElement('span');
+      name.className = 'what';
+      name.dir = 'auto';
+      name.textContent = file.name;
+      const size = document.createElement('span');
+      size.className = 'hint';
+      size.textContent = formatBytes(file.size);
+      const remove = document.createElement('button');
+      remove.type = 'button';
+      remove.className = 'remove';
+      remove.textContent = '×';
+      remove.setAttribute('aria-label', say('createRemove', { name: file.name }));
+      remove.addEventListener('click', () => {
+        files = files.filter((other) => other !== file);
+        showFiles();
+        fileInput.focus();
+      });
+      item.append(name, size, remove);
+      return item;
+    }),
+  );
+}
+
+/**
+ * @param {import('./client/hushbox.ts').Sent} sent
+ * @param {boolean} hasPhrase
+ */
+async function showLink(sent, hasPhrase) {
+  const { pathname, hash } = new URL(sent.link);
+  link.value = `${publicUrl || root.href.replace(/\/$/, '')}${pathname.slice(root.pathname.length - 1)}${hash}`;
+  const time = formatInstant(sent.expiresAt);
+  find('#created time', HTMLTimeElement).textContent = time;
+  find('#phrase-reminder', HTMLElement).hidden = !hasPhrase;
+  find('#plain-reminder', HTMLElement).hidden = canSeal;
+  words.textContent = [
+    say('createdMessageText', { link: link.value, time }),
+    ...(hasPhrase ? [say('createdMessagePhrase')] : []),
+  ].join('\n');
+  for (const note of document.querySelectorAll('#created .note')) note.textContent = '';
+  hideQr();
+  receiptKey = sent.receiptKey ?? '';
+  find('#receipt', HTMLAnchorElement).href = new URL(`receipts/${receiptKey}`, root).href;
+  showState({ state: 'waiting', wrongTries: 0 });
+  form.reset();
+  files = [];
+  showFiles();
+  showBlank();
+  showSection('created');
+  const watched = receiptKey;
+  void watch(async () => watched === receiptKey && (await look()));
+  if (keep.checked) await remember(sent);
+}
+
+qrButton.addEventListener('click', async () => {
+  if (!qr.hidden) return hideQr();
+  try {
+    const { drawQr } = await import('./qr.js');
+    qr.replaceChildren(drawQr(link.value, say('createdQrLabel')));
+  } catch {
+    qr.textContent = say('createdQrFailed');
+  }
+  qr.hidden = false;
+  qrButton.setAttribute('aria-expanded', 'true');
+});
+
+function hideQr() {
+  qr.hidden = true;
+  qr.replaceChildren();
+  qrButton.setAttribute('aria-expanded', 'false');
+}
+
 burn.addEventListener('click', async () => {
-  if (!confirm('Burn the secret? The link will stop working.')) return;
+  if (!confirm(say('createdBurnAsk'))) return;
   burn.disabled = true;
-  const { status } = await ask('DELETE', new URL(`receipts/${receiptKey}`, root));
+  const burned = await hushbox()
+    .burn(receiptKey)
+    .catch((error) => error);
   burn.disabled = false;
-  if (status === 204 || status === 409) await look();
-  else state.textContent = 'The secret could not be burned. Please try again.';
+  if (!burned || burned.status === 409) await look();
+  else state.textContent = say('createdBurnFailed');
 });
 
 find('#another', HTMLButtonElement).addEventListener('click', () => {
   receiptKey = '';
+  link.value = '';
+  words.textContent = '';
   showSection('new');
   secret.focus();
 });
 
-/** @param {Record<string, any>} created */
-function showLink(created) {
-  const base = publicUrl || root.href.replace(/\/$/, '');
-  link.value = `${base}/secrets/${created.secret_key}`;
-  find('#created time', HTMLTimeElement).textContent = formatInstant(created.expires_at);
-  find('#phrase-reminder', HTMLElement).hidden = phrase.value === '';
-  find('#copy-note', HTMLElement).textContent = '';
-  showState({ state: 'waiting', wrong_tries: 0 });
-  secret.value = '';
-  phrase.value = '';
-  blankHint.hidden = true;
-  showSection('created');
-  receiptKey = created.receipt_key;
-  void watch(receiptKey);
-}
-
-/**
- * Looks at growing intervals until the state is final.
- * @param {string} watched
- */
-async function watch(watched) {
-  for (let pauseMs = FIRST_LOOK_MS; ; pauseMs = Math.min(pauseMs * 1.5, LONGEST_PAUSE_MS)) {
-    await sleep(pauseMs);
-    if (watched !== receiptKey) return;
-    if (!document.hidden && !(await look())) return;
-  }
-}
-
-// Who comes back to the page sees what is true now.
-document.addEventListener('visibilitychange', refresh);
-addEventListener('focus', refresh);
-
-function refresh() {
-  if (!document.hidden && receiptKey !== '' && state.dataset.state === 'waiting') void look();
-}
-
 /** @returns {Promise<boolean>} whether the secret may still be waiting */
 async function look() {
   const asked = receiptKey;
-  const { status, body } = await ask('GET', new URL(`receipts/${asked}`, root));
-  if (asked !== receiptKey) return true;
-  if (status !== 200) return status !== 404;
-  showState(body);
-  return body.state === 'waiting';
-}
-
-/** @param {Record<string, any>} receipt */
-function showState(receipt) {
-  state.dataset.state = receipt.state;
-  state.textContent = describe(receipt);
-  burn.hidden = receipt.state !== 'waiting';
-}
-
-/** @param {Record<string, any>} receipt */
-function describe({ state, ended_at, wrong_tries }) {
-  if (state === 'read') return `Read: ${formatInstant(ended_at)}.`;
-  if (state === 'burned') return 'Burned: the link no longer works.';
-  if (state === 'expired') return 'Expired unread.';
-  return wrong_tries > 0 ? `Not read yet. Wrong phrases tried: ${wrong_tries}.` : 'Not read yet.';
-}
-
-/** @param {number} maxMinutes */
-function fillLifetimes(maxMinutes) {
-  const choices = LIFETIMES_MINUTES.filter((minutes) => minutes < maxMinutes);
-  for (const minutes of [...choices, maxMinutes]) {
-    const isUsual = minutes <= USUAL_LIFETIME_MINUTES;
-    lifetime.add(new Option(formatLifetime(minutes), String(minutes), isUsual, isUsual));
+  try {
+    const receipt = await hushbox().receipt(asked);
+    if (asked !== receiptKey) return true;
+    showState(receipt);
+    return receipt.state === 'waiting';
+  } catch (error) {
+    return /** @type {{ code?: string }} */ (error).code !== 'KEY_NOT_FOUND';
   }
 }
 
-/** @param {number} minutes */
-function formatLifetime(minutes) {
-  const parts = [
-    [Math.floor(minutes / 1440), 'day'],
-    [Math.floor(minutes / 60) % 24, 'hour'],
-    [minutes % 60, 'minute'],
-  ];
-  return parts
-    .filter(([count]) => count !== 0)
-    .map(([count, unit]) => `${count} ${unit}${count === 1 ? '' : 's'}`)
-    .join(' ');
+/** @typedef {{ state: string, wrongTries: number, endedAt?: string }} State */
+
+/** @param {State} receipt */
+function showState(receipt) {
+  state.dataset.state = receipt.state;
+  const sentence = describe(receipt);
+  if (state.textContent !== sentence) state.textContent = sentence; // otherwise it would be read out each time
+  burn.hidden = receipt.state !== 'waiting';
+}
+
+/** @param {State} receipt */
+function describe({ state, endedAt, wrongTries }) {
+  if (state === 'read') return say('createdRead', { time: formatInstant(endedAt ?? '') });
+  if (state === 'burned') return say('createdBurned');
+  if (state === 'expired') return say('createdExpired');
+  return wrongTries > 0 ? say('createdWrongTries', { count: String(wrongTries) }) : say('createdWaiting');
+}
+
+// The list of what was sent, for people who want one.
+
+const sentPanel = find('#sent', HTMLDetailsElement);
+const sentList = find('#sent-list', HTMLUListElement);
+const sentNote = find('#sent-note', HTMLElement);
+const canKeep = readKeep() !== undefined;
+
+keep.checked = readKeep() === true;
+keep.defaultChecked = keep.checked; // a reset of the form leaves it as it is
+find('#keep-choice', HTMLElement).hidden = !canKeep;
+sentPanel.hidden = !keep.checked;
+
+/** @returns {boolean | undefined} undefined where the browser keeps nothing */
+function readKeep() {
+  try {
+    return localStorage.getItem('hushbox.keep') === 'true';
+  } catch {
+    return undefined;
+  }
+}
+
+keep.addEventListener('change', () => {
+  localStorage.setItem('hushbox.keep', String(keep.checked));
+  keep.defaultChecked = keep.checked;
+  sentPanel.hidden = !keep.checked;
+});
+
+sentPanel.addEventListener('toggle', () => {
+  if (sentPanel.open) void showSent();
+});
+
+find('#forget', HTMLButtonElement).addEventListener('click', async () => {
+  (await import('./kept.js')).forgetSent();
+  await showSent();
+  sentNote.textContent = say('keptForgotten');
+});
+
+/** @param {import('./client/hushbox.ts').Sent} sent */
+async function remember({ receiptKey = '', expiresAt }) {
+  const { keepSent } = await import('./kept.js');
+  keepSent({ receipt: receiptKey, sentAt: Date.now(), expiresAt: Date.parse(expiresAt) });
+  if (sentPanel.open) await showSent();
+}
+
+async function showSent() {
+  sentNote.textContent = '';
+  const { listSent } = await import('./kept.js');
+  const sent = listSent();
+  find('#sent-empty', HTMLElement).hidden = sent.length > 0;
+  find('#forget', HTMLElement).hidden = sent.length === 0;
+  const items = sent.map(({ receipt, sentAt }) => {
+    const item = document.createElement('li');
+    const anchor = document.createElement('a');
+    anchor.href = new URL(`receipts/${receipt}`, root).href;
+    anchor.textContent = say('keptAt', { time: formatInstant(sentAt) });
+    const outcome = document.createElement('p');
+    outcome.className = 'hint';
+    item.append(anchor, outcome);
+    return { item, outcome, receipt };
+  });
+  sentList.replaceChildren(...items.map(({ item }) => item));
+  for (const { outcome, receipt } of items) {
+    if (!sentPanel.open) return;
+    outcome.textContent = await hushbox().receipt(receipt).then(describe, describeUnknown);
+  }
+}
+
+/** @param {{ code?: string }} error */
+function describeUnknown({ code }) {
+  return say(code === 'KEY_NOT_FOUND' ? 'keptOver' : 'keptUnknown');
 }
