@@ -54,6 +54,7 @@ export const en = {
   createOffline: 'No answer came. Check your connection and try again: nothing that you typed is lost.',
   createTokenWrong: 'The token is wrong. Check it and try again.',
   createRefused: 'The server did not take it: {reason}',
+  createAsk: 'Do you need a secret from somebody else? Ask for it.',
   createNoScript:
     'This page needs JavaScript, in a browser that is not too old. Otherwise, create a secret in a terminal, where ADDRESS is the address of this page:',
   createdTitle: 'Your link is ready',
