@@ -1,13 +1,21 @@
 // The link of a request: somebody fills in a secret that somebody else asked for.
 
 import { Hushbox, HushboxError, newIdempotencyKey } from './client/hushbox.ts';
+import {
+  clearContent,
+  faultOfContent,
+  hideProgress,
+  progressOfContent,
+  readContent,
+  secret,
+  takeFiles,
+} from './content.js';
 import { explainError, find, formatInstant, root, say, showSection, whileBusy } from './page.js';
 
 const client = new Hushbox(root);
 const form = find('#answer form', HTMLFormElement);
 const button = find('#answer form .main', HTMLButtonElement);
 const message = find('#message', HTMLElement);
-const secret = find('#secret', HTMLTextAreaElement);
 
 /** Of the answer that is being sent: while it is the same, an answer of it that was lost comes again. */
 const idempotencyKey = newIdempotencyKey();
@@ -21,19 +29,16 @@ await checkLink();
 
 form.addEventListener('submit', async (event) => {
   event.preventDefault();
-  message.textContent = '';
-  if (secret.value === '') {
-    message.textContent = say('answerEmpty');
-    secret.focus();
-    return;
-  }
+  message.textContent = faultOfContent() ?? '';
+  if (message.textContent !== '') return secret.focus();
   await whileBusy(button, send);
 });
 
 /** Before anything is typed: a link that is spoilt sends nothing. */
 async function checkLink() {
   try {
-    await client.lookAtRequest(location.href);
+    const { isSealed } = await client.lookAtRequest(location.href);
+    if (isSealed) takeFiles();
     if (find('#answer', HTMLElement).hidden) showSection('answer');
     button.disabled = false;
   } catch (error) {
@@ -43,16 +48,15 @@ async function checkLink() {
 
 async function send() {
   try {
-    const { receiptKey } = await client.answer(
-      location.href,
-      { text: secret.value, files: [] },
-      { receipt: true, idempotencyKey },
-    );
-    secret.value = '';
+    const options = { receipt: true, idempotencyKey, onProgress: progressOfContent() };
+    const { receiptKey } = await client.answer(location.href, readContent(), options);
+    clearContent();
     find('#follow', HTMLAnchorElement).href = new URL(`receipts/${receiptKey}`, root).href;
     showSection('answered');
   } catch (error) {
     refuse(error);
+  } finally {
+    hideProgress();
   }
 }
 
@@ -65,6 +69,7 @@ function refuse(error) {
   if (code === 'CUT_OFF') wasCutOff = true;
   if (code === 'KEY_NOT_FOUND') return showClosed();
   message.textContent = explainError(error);
+  button.disabled = false; // sending looks at the link again
 }
 
 /** Somebody else was faster. What was typed stays, so that it can be sent in another way. */

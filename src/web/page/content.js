@@ -2,12 +2,16 @@
 
 import { find, formatBytes, say } from './page.js';
 
+/** Below this, a bar would only flash. */
+const PROGRESS_FROM_BYTES = 200_000;
+
 const { secretMaxBytes } = document.body.dataset;
 export const secret = find('#secret', HTMLTextAreaElement);
 const form = /** @type {HTMLFormElement} */ (secret.form);
 const fileInput = find('#file', HTMLInputElement);
 const list = find('#files', HTMLUListElement);
 const drop = find('#drop', HTMLElement);
+const progress = find('#progress', HTMLProgressElement);
 
 /** @type {File[]} */
 let files = [];
@@ -41,11 +45,28 @@ export function faultOfContent() {
 }
 
 /** As client/sealing.ts packs them. */
-export function bytesOfContent() {
+function bytesOfContent() {
   const text = new Blob([secret.value]).size;
   if (files.length === 0) return text;
   const head = { text, files: files.map(({ name, type, size }) => ({ name, type, bytes: size })) };
   return files.reduce((sum, { size }) => sum + size, text + new Blob([JSON.stringify(head)]).size + 1);
+}
+
+/** @returns {((fraction: number) => void) | undefined} shows how much is sent, where that takes a while */
+export function progressOfContent() {
+  return bytesOfContent() > PROGRESS_FROM_BYTES ? showProgress : undefined;
+}
+
+/** @param {number} fraction */
+function showProgress(fraction) {
+  progress.hidden = false;
+  if (fraction === 1)
+    progress.removeAttribute('value'); // sent, and not yet answered
+  else progress.value = fraction;
+}
+
+export function hideProgress() {
+  progress.hidden = true;
 }
 
 fileInput.addEventListener('change', () => {

@@ -361,7 +361,6 @@ export const en = {
   answerWho: 'We do not know who asks; what you type goes to whoever made this link.',
   answerOnce: 'It can be filled in once, until',
   answerDo: 'Send it',
-  answerEmpty: 'Type a secret, or choose a file.',
   answeredTitle: 'Sent',
   answeredText: 'Only the person who made the link can open it now, once. You can close this page.',
   answeredFollow: 'Follow what happens',
