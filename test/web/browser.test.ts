@@ -231,10 +231,10 @@ browserTest('a damaged link, a wrong path and a receipt have a page', async (t) 
   await page.goto(`${server.base}/secret/${secret_key}`);
   await page.getByRole('heading', { name: 'There is no page here' }).waitFor();
   await page.goto(`${server.base}/receipts/${receipt_key}`);
-  t.is(await page.locator('#state').textContent(), 'Not read yet.');
+  t.is(await page.locator('#state').textContent(), 'Not read yet');
   await server.post(`/secrets/${secret_key}`);
   await page.reload();
-  t.is(await page.locator('#state').textContent(), 'The secret was read.');
+  t.is(await page.locator('#state').textContent(), 'The secret was read');
   await page.goto(`${server.base}/receipts/${receipt_key.slice(0, -1)}`);
   await page.getByRole('heading', { name: 'There is no receipt here' }).waitFor();
 });
