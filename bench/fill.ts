@@ -24,7 +24,7 @@ export async function fillWithSecrets(path: string, count: number, [fromMs, toMs
         const expiresAt = Math.round(now + fromMs + ((done + index) / count) * (toMs - fromMs));
         const createdAt = expiresAt - WEEK_MS;
         const { id, bytes } = createSecretKey(expiresAt);
-        const envelope = sealSecret(ring, bytes, { id, createdAt, expiresAt }, text);
+        const envelope = sealSecret(ring, bytes, { id, createdAt, expiresAt }, { text });
         return secrets.create({ id, envelope, createdAt, expiresAt });
       }),
     );

@@ -5,6 +5,7 @@ import { type BrowserRouteParts, browserRoutes } from './auth/sessions/browser-r
 import { type SessionRouteParts, sessionRoutes, validationRoute } from './auth/sessions/routes.ts';
 import { type BusinessParts, businessRoutes } from './business/routes.ts';
 import { basic, bearer, requireToken } from './http/bearer.ts';
+import type { BodyRoom } from './http/body-room.ts';
 import {
   type Admit,
   createAdmission,
@@ -52,6 +53,8 @@ export type AppParts = HealthParts & {
   operator: Operator;
   readStatus(): Promise<Status>;
   requestLog: RequestLog;
+  /** For large bodies and answers. */
+  room: BodyRoom;
 };
 
 /** The public application, composed from ready-made parts. Its only I/O is to read the pages. */
@@ -74,6 +77,7 @@ export type InternalAppParts = HealthParts & {
   /** Says whether a token is good; undefined where that is not served. */
   auth: Pick<SessionRouteParts, 'sessions'> | undefined;
   requestLog: RequestLog;
+  room: BodyRoom;
   /** What all workers counted. */
   readTotals(): Promise<Samples>;
 };
@@ -94,10 +98,10 @@ export function createInternalApp({ token, readTotals, site, auth, ...health }: 
   return compose(createRouting(routes, admitWithToken), health);
 }
 
-type Common = Pick<AppParts, 'requestLog' | 'isDraining'> & { pageOfNoRoute?: ErrorPage };
+type Common = Pick<AppParts, 'requestLog' | 'isDraining' | 'room'> & { pageOfNoRoute?: ErrorPage };
 
-function compose(handle: Handler, { requestLog, isDraining, pageOfNoRoute }: Common): Koa {
-  const respond = createResponder(requestLog, isDraining, pageOfNoRoute);
+function compose(handle: Handler, { requestLog, isDraining, room, pageOfNoRoute }: Common): Koa {
+  const respond = createResponder(requestLog, isDraining, room, pageOfNoRoute);
   const app = new Koa();
   app.use((ctx) => respond(ctx, handle));
   // Only failures after an answer was begun arrive here: the client went away, or the socket broke.
@@ -116,7 +120,10 @@ function createForwarding({ proxy, sink, proxyToken, site }: AppParts, admit: Ad
 }
 
 /** Every public route, and the page for browsers that take none of them. */
-export function createRoutes(parts: Omit<AppParts, 'requestLog'>): { routes: Route[]; pageOfNoRoute: ErrorPage } {
+export function createRoutes(parts: Omit<AppParts, 'requestLog' | 'room'>): {
+  routes: Route[];
+  pageOfNoRoute: ErrorPage;
+} {
   const { secrets, limits, createToken, identify, sink, proxy, proxyToken, auth, business } = parts;
   const { isProduction, readStatus, site, operator } = parts;
   const { publicUrl } = site;

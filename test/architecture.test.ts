@@ -73,7 +73,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   egress: ['errors', 'network'],
   tokens: ['clock', 'errors', 'sealing'],
   http: ['errors', 'files', 'network'],
-  config: ['keys', 'network'],
+  config: ['http', 'keys', 'network'],
   keys: ['files'],
   sealing: [],
   files: [],

@@ -35,7 +35,7 @@ type Document = {
 
 const KEY_BYTES = randomBytes(64);
 const KEY = createTokenKey(KEY_BYTES);
-const LIMITS = { secretMaxBytes: 65_536, ttlMaxSeconds: 604_800 };
+const LIMITS = { secretMaxBytes: 1_048_576, ttlMaxSeconds: 604_800 };
 const document = createDocument({
   limits: LIMITS,
   needsToken: true,
@@ -143,7 +143,7 @@ test('what a server serves has its own limits in it', async (t) => {
   t.is(response.headers.get('content-type'), 'application/json; charset=utf-8');
   const served = (await response.json()) as Document;
   t.like(served.components.schemas, {
-    NewSecret: { properties: { secret: { maxLength: 1000 } } },
+    NewSecret: { properties: { secret: { maxLength: 2744 } } },
     Lifetime: { properties: { days: { maximum: 1 }, hours: { maximum: 24 }, minutes: { maximum: 1440 } } },
   });
   t.is(served.servers[0]?.url, 'https://hush.example');

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { z } from 'zod';
+import { bodyLimitBytes } from '../http/body-limit.ts';
 import { whyUnsafe } from '../keys/token-key.ts';
 import { findMisspelt } from './misspelt.ts';
 import { Env, type Registration, SECRET_BEARING, type SecretBearing, SQLITE_PREFIX, type Values } from './schema.ts';
@@ -68,6 +69,7 @@ export function parseEnvironment(env: Readonly<Record<string, string | undefined
   }
   const files = Object.fromEntries([...fromFile].map((name) => [name, resolve(given[`${name}_FILE`] as string)]));
   const complete = { ...refine(values as Partial<Values>), files };
+  if (!fitsOneBody(complete)) problems.add('BODIES_MAX_BYTES must be at least 6 × (SECRET_MAX_BYTES + 1 KiB) + 4 KiB');
   for (const problem of findInternalProblems(complete, given)) problems.add(problem);
   for (const problem of findMailProblems(given, complete)) problems.add(problem);
   return { values: Object.freeze(complete), problems: [...problems], warnings: findWarnings(complete, given) };
@@ -88,6 +90,12 @@ function findWarnings({ NODE_ENV, HOST = '', SOCKET_DIR, SERVICES }: Partial<Con
   }
   if (SERVICES?.includes('business') && !SERVICES.includes('auth') && !given.AUTH_URL) warnings.push(NO_AUTH);
   return warnings;
+}
+
+/** Whether at least one body of the limit's size fits. Each variable has a value only if it is valid. */
+function fitsOneBody({ BODIES_MAX_BYTES, SECRET_MAX_BYTES }: Partial<Config>): boolean {
+  if (BODIES_MAX_BYTES === undefined || SECRET_MAX_BYTES === undefined) return true;
+  return BODIES_MAX_BYTES >= bodyLimitBytes(SECRET_MAX_BYTES);
 }
 
 /** Mail without a sender or without the base of its links would reach nobody. */

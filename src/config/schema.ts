@@ -218,9 +218,16 @@ export const Env = z.object({
     .enum(['true', 'false'], { error: 'must be true or false' })
     .default('false')
     .describe('`true` lets production serve the proxy to everybody who reaches it, without `PROXY_TOKEN`'),
-  SECRET_MAX_BYTES: wholeNumber(1, 8_388_608)
-    .default(65_536)
-    .describe('Longest secret, in bytes of UTF-8; at most 8 MiB'),
+  SECRET_MAX_BYTES: wholeNumber(1, 11 * MIB)
+    .default(MIB)
+    .describe(
+      'Longest secret, in bytes of UTF-8 (of a sealed one, of its ciphertext); at most 11 MiB, because a document of MongoDB holds 16 MB',
+    ),
+  BODIES_MAX_BYTES: wholeNumber(1, MAX_BYTES)
+    .default(256 * MIB)
+    .describe(
+      'Bytes that bodies not yet stored and answers not yet sent may take in one worker, one client at most a quarter of them; then those above 64 KiB get 503 `BUSY`. At least one body: 6 × (`SECRET_MAX_BYTES` + 1 KiB) + 4 KiB',
+    ),
   SECRET_TTL_MAX_SECONDS: wholeNumber(60, 31_536_000)
     .default(604_800)
     .describe('Longest lifetime a client may ask for, and the default one, in seconds'),

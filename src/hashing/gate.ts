@@ -3,6 +3,7 @@ import type { Hash } from './hash-queue.ts';
 
 /** Places in one lane of one worker's queue, including phrases that are being hashed. */
 export const MAX_PLACES = 64;
+const TOO_MANY = 'Too many phrases or passwords are being checked right now';
 
 export type Gate = {
   /**
@@ -38,7 +39,7 @@ export function createGate(hash: Hash): Gate {
     async run(group, work) {
       if (size >= MAX_PLACES) {
         rejected += 1;
-        throw new AppError('BUSY', { retryAfterSeconds: 1 });
+        throw new AppError('BUSY', { detail: TOO_MANY, retryAfterSeconds: 1 });
       }
       size += 1;
       try {

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '../errors.ts';
+import { type Lease, SMALL_BYTES } from './body-room.ts';
 import { DROPPED_BYTES } from './rest-of-body.ts';
 
 /** The byte order mark that some Windows tools write. */
@@ -8,17 +9,33 @@ const MARK = [0xef, 0xbb, 0xbf] as const;
 
 /**
  * Reads a JSON object, whatever its content type; an empty body is `{}`, and a leading byte order mark is ignored.
- * @throws AppError INVALID_REQUEST: not JSON, not an object, not UTF-8. TOO_LARGE. UNSUPPORTED_ENCODING.
+ * @throws AppError as `readBody`; INVALID_REQUEST also if it is not JSON, not an object, not UTF-8.
  */
-export async function readJsonObject(request: IncomingMessage, limitBytes: number): Promise<Record<string, unknown>> {
-  return parseObject(await readBody(request, limitBytes));
+export async function readJsonObject(
+  request: IncomingMessage,
+  limitBytes: number,
+  openLease?: OpenLease,
+): Promise<Record<string, unknown>> {
+  return parseObject(await readBody(request, limitBytes, openLease));
 }
 
-/** @throws AppError TOO_LARGE; UNSUPPORTED_ENCODING; INVALID_REQUEST when it breaks off. */
-export async function readBody(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
+/** Room for a body. It is asked for only when the body turns out to be large. */
+export type OpenLease = () => Lease;
+
+/**
+ * @param openLease for bodies that may be large: then one that is has its turn, which the caller ends.
+ * @throws AppError TOO_LARGE; UNSUPPORTED_ENCODING; INVALID_REQUEST when it breaks off; BUSY without room for it.
+ */
+export async function readBody(request: IncomingMessage, limitBytes: number, openLease?: OpenLease): Promise<Buffer> {
   const encoding = request.headers['content-encoding']?.toLowerCase();
   if (encoding && encoding !== 'identity') throw new AppError('UNSUPPORTED_ENCODING');
-  return readBytes(request, limitBytes);
+  const chunks = await readChunks(request, { keptBytes: limitBytes, limitBytes, openLease });
+  if (openLease && chunks.length > 1 && isLarge(chunks)) await openLease().takeTurn();
+  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
+}
+
+function isLarge(chunks: readonly Buffer[]): boolean {
+  return chunks.reduce((sum, { length }) => sum + length, 0) > SMALL_BYTES;
 }
 
 /** @throws AppError INVALID_REQUEST: not JSON, not an object, not UTF-8. */
@@ -38,7 +55,7 @@ export function parseObject(bytes: Buffer): Record<string, unknown> {
  * @throws AppError TOO_LARGE; INVALID_REQUEST when it breaks off.
  */
 export async function dropBody(request: IncomingMessage, limitBytes = DROPPED_BYTES): Promise<void> {
-  await readBytes(request, 0, limitBytes);
+  await readChunks(request, { keptBytes: 0, limitBytes, openLease: undefined });
 }
 
 /** A byte order mark at the beginning is ignored. */
@@ -61,33 +78,61 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** @param keptBytes of a longer body nothing is kept. */
-function readBytes(request: IncomingMessage, keptBytes: number, limitBytes = keptBytes): Promise<Buffer> {
+type Amounts = {
+  /** Of a longer body nothing is kept. */
+  keptBytes: number;
+  limitBytes: number;
+  openLease: OpenLease | undefined;
+};
+
+function readChunks(request: IncomingMessage, { keptBytes, limitBytes, openLease }: Amounts): Promise<Buffer[]> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
+    const declared = Number(request.headers['content-length'] ?? 0);
     let received = 0;
+    let held = SMALL_BYTES;
     const take = (chunk: Buffer): void => {
       received += chunk.length;
       if (received <= keptBytes) chunks.push(chunk);
       else chunks.length = 0;
-      if (received > limitBytes) refuse();
+      if (received > limitBytes) refuse(tooLarge(limitBytes));
+      else if (openLease && received > held) holdMore(openLease());
     };
-    // Known before the client has sent anything; then one that waits for 100 Continue is not asked for it.
-    if (Number(request.headers['content-length'] ?? 0) > limitBytes) return refuse();
+    try {
+      // Known before the client has sent anything; then one that waits for 100 Continue is not asked for it.
+      if (declared > limitBytes) throw tooLarge(limitBytes);
+      if (openLease && declared > SMALL_BYTES) openLease().check(declared);
+    } catch (error) {
+      return reject(error);
+    }
     request.on('data', take);
-    request.on('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)));
+    request.on('end', () => resolve(chunks));
     request.on('error', breakOff);
     request.on('close', () => {
       if (!request.complete) breakOff();
     });
+    /** Not before bytes arrive: else a client could fill the room with heads alone. A length need not be declared. */
+    function holdMore(lease: Lease): void {
+      try {
+        held = declared || Math.min(2 * received, limitBytes);
+        lease.hold(held);
+      } catch (error) {
+        refuse(error);
+      }
+    }
     // The client is gone, so a code of its own would be of no use.
     function breakOff(): void {
       reject(new AppError('INVALID_REQUEST', { detail: 'The request ended before its body was complete' }));
     }
     /** The rest is dropped behind the answer (rest-of-body.ts). */
-    function refuse(): void {
+    function refuse(error: unknown): void {
       request.off('data', take);
-      reject(new AppError('TOO_LARGE', { detail: `The body is larger than ${limitBytes} bytes` }));
+      chunks.length = 0;
+      reject(error);
     }
   });
+}
+
+function tooLarge(limitBytes: number): AppError {
+  return new AppError('TOO_LARGE', { detail: `The body is larger than ${limitBytes} bytes` });
 }

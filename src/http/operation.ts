@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { ERRORS, type ErrorCode } from '../errors.ts';
 import { prefersText } from './accept.ts';
 import { readJsonObject } from './body.ts';
+import { type BodyRoom, type Lease, SMALL_BYTES } from './body-room.ts';
 import { readFields } from './form.ts';
 import { answer, showErrorsWith, varyOn } from './respond.ts';
 import type { Method, Route } from './routing.ts';
@@ -121,6 +122,8 @@ export type Input<Param extends string, Query extends z.ZodObject, Body extends 
   query: z.output<Query>;
   /** @throws AppError of `readJsonObject` and `validate`. */
   readBody(): Promise<z.output<Body>>;
+  /** Room for an answer that may be large. */
+  openLease(): Lease;
 };
 
 type Handled<Answer extends z.ZodType> = z.input<Answer> | undefined;
@@ -142,10 +145,13 @@ export function route<
   toText?: (value: z.input<NoInfer<Answer>>, ctx: Context) => string,
 ): Route {
   if ((asText === undefined) !== (toText === undefined)) throw new TypeError(`${method} ${path}: asText and toText`);
-  async function readBody(request: IncomingMessage): Promise<z.output<Body>> {
+  const canBeLarge = body !== undefined && body.limitBytes > SMALL_BYTES;
+  if (canBeLarge && body.isFormToo) throw new TypeError(`${method} ${path}: a large body is never a form`);
+  async function readBody(ctx: Context): Promise<z.output<Body>> {
     if (!body) throw new TypeError(`${method} ${path} has no body`);
-    const read = body.isFormToo ? readFields : readJsonObject;
-    return validate(body.schema, await read(request, body.limitBytes));
+    if (body.isFormToo) return validate(body.schema, await readFields(ctx.req, body.limitBytes));
+    const openLease = canBeLarge ? () => leaseOf(ctx) : undefined;
+    return validate(body.schema, await readJsonObject(ctx.req, body.limitBytes, openLease));
   }
   return {
     method,
@@ -158,13 +164,20 @@ export function route<
         request: ctx.req,
         params: params as Record<Param, string>,
         query: (query ? validate(query, { ...ctx.query }, 'The query') : {}) as z.output<Query>,
-        readBody: () => readBody(ctx.req),
+        readBody: () => readBody(ctx),
+        openLease: () => leaseOf(ctx),
       });
       if (value !== undefined) {
         answer(ctx, status, toText && ctx.state.isText ? toText(value, ctx) : (value as object));
       } else if (status === 204) ctx.status = status;
     },
   };
+}
+
+/** The one of this request. Its turn ends when the answer is written (respond.ts). */
+function leaseOf(ctx: Context): Lease {
+  ctx.state.lease ??= (ctx.state.room as BodyRoom).openLease(ctx.req, ctx.res);
+  return ctx.state.lease;
 }
 
 function chooseText(ctx: Context): void {

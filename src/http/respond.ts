@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Context } from 'koa';
 import { AppError, ERRORS, type ErrorCode } from '../errors.ts';
+import { type BodyRoom, type Lease, SMALL_BYTES } from './body-room.ts';
 import { isCrowded } from './connection-limit.ts';
 import { closeAfter, isWaiting } from './connections.ts';
 import { isTooLongToDrop } from './rest-of-body.ts';
@@ -97,11 +98,13 @@ const IS_ORDINARY: ReadonlySet<ErrorCode> = new Set([
 
 /**
  * The outermost step: gives the request an id and the answer its headers, and turns errors into answers.
+ * @param room for large bodies and answers.
  * @param pageOfNoRoute what a browser gets that opens an address where there is nothing to see.
  */
 export function createResponder(
   log: RequestLog,
   isDraining: () => boolean,
+  room: BodyRoom,
   pageOfNoRoute?: ErrorPage,
 ): (ctx: Context, handle: (ctx: Context) => Promise<void> | void) => Promise<void> {
   return async (ctx, handle) => {
@@ -110,6 +113,7 @@ export function createResponder(
     let code: ErrorCode | undefined;
     ctx.state.requestId = requestId;
     ctx.state.isDraining = isDraining;
+    ctx.state.room = room;
     try {
       await handle(ctx);
     } catch (error) {
@@ -123,6 +127,7 @@ export function createResponder(
       closeWhereNeeded(ctx);
       send(ctx);
     }
+    (ctx.state.lease as Lease | undefined)?.endTurn();
     log.served({
       requestId,
       method: ctx.method,
@@ -190,5 +195,8 @@ function send(ctx: Context): void {
     ? write('text/plain; charset=utf-8', answer, requestId)
     : jsonAnswer(answer, requestId);
   if (added) Object.assign(headers, added);
-  ctx.res.writeHead(ctx.status, headers).end(text); // Node sends no body in an answer to HEAD
+  // A slow client is sent a large answer from its bytes alone: the texts that it was made of are gone by then.
+  ctx.state.answer = undefined;
+  const body = text.length > SMALL_BYTES ? Buffer.from(text) : text;
+  ctx.res.writeHead(ctx.status, headers).end(body); // Node sends no body in an answer to HEAD
 }

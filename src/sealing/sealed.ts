@@ -16,7 +16,7 @@ import type { KeyRing, MasterKey } from './key-ring.ts';
  * @param info unique to a kind of record.
  */
 export function sealRecord(masterKey: MasterKey, info: Uint8Array, id: Uint8Array, plain: Uint8Array): Buffer {
-  const head = createHead(0, masterKey);
+  const head = createHead(1, 0, masterKey);
   return Buffer.concat([head, ...seal(hkdf(masterKey.salt, id, info), additionalData(info, head, id), plain)]);
 }
 

@@ -1,49 +1,67 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { NONCE_BYTES, open, seal, TAG_BYTES } from '../sealing/aead.ts';
-import { createHead, HEAD_BYTES, masterKeyIdIn } from '../sealing/head.ts';
+import { createHead, type Format, formatOf, HEAD_BYTES, masterKeyIdIn } from '../sealing/head.ts';
 import { hkdf } from '../sealing/hkdf.ts';
 import type { KeyRing, MasterKey } from '../sealing/key-ring.ts';
+import { encodeIdentity, type Identity } from './identity.ts';
+import { decodeLabel, encodeLabel, LABEL_BYTES, type Label } from './label.ts';
+import { pad, unpad } from './padding.ts';
+import { agreeAgain, agreeWith, PUBLIC_KEY_BYTES } from './request-keys.ts';
 
 /**
- * Envelope, format 1:
+ * Envelope, format 2:
  *
- *     0  1  format = 1
- *     1  1  flags: bit 0 = a phrase is needed, bit 1 = a copy for rereading
+ *     0  1  format = 2
+ *     1  1  flags: bit 0 = a phrase is needed, 1 = a copy for rereading, 2 = a JWE that the client sealed,
+ *           3 = the answer to a request
  *     2  8  id of the master key
- *    10 16  salt of the phrase      } only with a phrase
- *    26 60  sealed phrase verifier  }
+ *     … 32  public key made for this answer  } only of an answer
+ *     … 16  salt of the phrase      } only with a phrase
+ *     … 60  sealed phrase verifier  }
+ *     … 95  sealed label            } only of a JWE: see label.ts
  *     …     sealed text
  *
  * "sealed" is AES-256-GCM: nonce (12), ciphertext, tag (16). Every key is HKDF-SHA-256 (RFC 5869) with
  *
  *     salt = master key
- *     IKM  = secret key (36) [‖ phrase key (32)] [‖ HMAC-SHA-256(secret key, Idempotency-Key) (32)]
- *     info = "hushbox v1 " + purpose: "verifier", "text", "text+phrase", "copy", "copy+phrase" or "claim tag"
+ *     IKM  = base [‖ phrase key (32)] [‖ HMAC-SHA-256(secret key, Idempotency-Key) (32)]
+ *     info = "hushbox v2 " + purpose: "verifier", "label", "text", "text+phrase", "copy", "copy+phrase" or "claim tag"
  *
- * where the phrase key is argon2id(phrase, salt). Both bracketed parts have a fixed length, and the purpose says which
- * of them are there. The additional data is the purpose, the envelope up to the sealed part, and the record's id,
- * creation and expiry, so that nobody with access to the database can exchange any of them.
+ * where the base is the secret key (36), or of an answer what request-keys.ts agrees on (96), and the phrase key is
+ * argon2id(phrase, salt). All of these have a fixed length, and the purpose says which of them are there. The additional
+ * data is the purpose, the envelope up to the sealed part, and the record's id, creation and expiry, so that nobody with
+ * access to the database can exchange any of them. The text is padded: see padding.ts.
+ *
+ * Format 1 is the same with "hushbox v1 ", no padding, and only the bits 0 and 1. Nothing new is sealed with it but the
+ * copy of a secret that has it.
  */
 const FLAG_PHRASE = 1;
 const FLAG_COPY = 2;
+const FLAG_JWE = 4;
+const FLAG_ANSWER = 8;
 export const SALT_BYTES = 16;
 const KEY_BYTES = 32;
-const PURPOSES = ['verifier', 'text', 'text+phrase', 'copy', 'copy+phrase', 'claim tag'] as const;
+const PURPOSES = ['verifier', 'label', 'text', 'text+phrase', 'copy', 'copy+phrase', 'claim tag'] as const;
 type Purpose = (typeof PURPOSES)[number];
-const INFO = labelsEndingIn('');
-const DATA_LABEL = labelsEndingIn('\0');
-const VERIFIER_BYTES = NONCE_BYTES + KEY_BYTES + TAG_BYTES;
+const INFO = { 1: labelsOf(1, ''), 2: labelsOf(2, '') } as const;
+const DATA_LABEL = { 1: labelsOf(1, '\0'), 2: labelsOf(2, '\0') } as const;
+const SEAL_BYTES = NONCE_BYTES + TAG_BYTES;
+const VERIFIER_BYTES = KEY_BYTES + SEAL_BYTES;
+const SEALED_LABEL_BYTES = LABEL_BYTES + SEAL_BYTES;
 
-/** What a record is. If any of it changes, the envelope no longer opens. */
-export type Identity = { id: Uint8Array; createdAt: number; expiresAt: number };
 /** A phrase after argon2id, and the salt that was used. */
 export type PhraseKey = { salt: Uint8Array; key: Uint8Array };
+
+/** What is sealed: a text, and of one that is a JWE its label. */
+export type Content = { text: Uint8Array; label?: Label | undefined };
 
 export type Opener = {
   /** undefined when no phrase is needed. */
   salt: Uint8Array | undefined;
   /** What a copy is claimed with. Only a party with both secret key and master key can try a header against it. */
   claimTag: Buffer | undefined;
+  /** @returns undefined unless the text is a JWE. @throws Error when it does not open: tampered or damaged. */
+  openLabel(): Label | undefined;
   /** Compares in constant time. @throws Error when the verifier does not open: tampered or damaged. */
   isRightPhrase(phraseKey: Uint8Array): boolean;
   /** @throws Error when the envelope does not open: tampered, damaged, or a copy under another header. */
@@ -53,42 +71,58 @@ export type Opener = {
 };
 
 /** Everything that an envelope's keys and additional data are made of. */
-type KeyContext = { masterKey: MasterKey; secretKey: Uint8Array; identity: Identity; prefix: Uint8Array };
+type KeyContext = { masterKey: MasterKey; base: Uint8Array; identity: Identity; prefix: Buffer };
 type TextContext = KeyContext & { phraseKey: Uint8Array | undefined; headerKey: Uint8Array | undefined };
 
 /** Whether opening the envelope takes a phrase. Needs no key. */
 export function needsPhrase(envelope: Uint8Array): boolean {
-  return (flagsOf(envelope) & FLAG_PHRASE) !== 0;
+  return hasFlag(envelope, FLAG_PHRASE);
+}
+
+/** Whether the text is a JWE. Needs no key. */
+export function holdsJwe(envelope: Uint8Array): boolean {
+  return hasFlag(envelope, FLAG_JWE);
 }
 
 /** Seals a new secret with the ring's current master key. */
 export function sealSecret(
-  ring: KeyRing,
+  ring: Pick<KeyRing, 'current'>,
   secretKey: Uint8Array,
   identity: Identity,
-  text: Uint8Array,
+  { text, label }: Content,
   phrase?: PhraseKey,
 ): Buffer {
   const masterKey = ring.current;
-  const header = createHead(phrase ? FLAG_PHRASE : 0, masterKey);
-  if (!phrase) {
-    return sealText(
-      { masterKey, secretKey, identity, prefix: header, phraseKey: undefined, headerKey: undefined },
-      text,
-    );
+  const head = createHead(2, (phrase ? FLAG_PHRASE : 0) | (label ? FLAG_JWE : 0), masterKey);
+  const context = { masterKey, base: secretKey, identity, prefix: head };
+  if (phrase) {
+    context.prefix = Buffer.concat([head, phrase.salt]);
+    context.prefix = Buffer.concat([context.prefix, sealVerifier(context, phrase.key)]);
   }
-  const salted = Buffer.concat([header, phrase.salt]);
-  const prefix = Buffer.concat([salted, sealVerifier({ masterKey, secretKey, identity, prefix: salted }, phrase.key)]);
-  return sealText({ masterKey, secretKey, identity, prefix, phraseKey: phrase.key, headerKey: undefined }, text);
+  return sealContent(context, { text, label }, phrase?.key);
+}
+
+/** Seals the answer to a request, for whoever has the secret key. */
+export function sealAnswer(
+  ring: Pick<KeyRing, 'current'>,
+  publicKey: Uint8Array,
+  identity: Identity,
+  content: Content,
+): Buffer {
+  const masterKey = ring.current;
+  const { ephemeral, base } = agreeWith(publicKey);
+  const head = createHead(2, FLAG_ANSWER | (content.label ? FLAG_JWE : 0), masterKey);
+  return sealContent({ masterKey, base, identity, prefix: Buffer.concat([head, ephemeral]) }, content);
 }
 
 /**
  * Prepares to open an envelope.
  * @param idempotencyKey the header's value; needed to open a copy and to make one.
  * @returns undefined when the format or the master key is unknown.
+ * @throws Error for an answer whose public key is not one: tampered or damaged.
  */
 export function createOpener(
-  ring: KeyRing,
+  ring: Pick<KeyRing, 'find'>,
   secretKey: Uint8Array,
   identity: Identity,
   envelope: Uint8Array,
@@ -97,17 +131,22 @@ export function createOpener(
   const masterKeyId = masterKeyIdIn(envelope);
   const masterKey = masterKeyId && ring.find(masterKeyId);
   if (!masterKey) return undefined;
-  const salted = envelope.subarray(0, needsPhrase(envelope) ? HEAD_BYTES + SALT_BYTES : HEAD_BYTES);
-  const prefix = envelope.subarray(0, needsPhrase(envelope) ? salted.length + VERIFIER_BYTES : HEAD_BYTES);
-  const context = { masterKey, secretKey, identity, prefix };
+  const { beforeSalt, salted, beforeLabel, prefix } = partsOf(envelope);
+  const isAnswer = hasFlag(envelope, FLAG_ANSWER);
+  const base = isAnswer ? agreeAgain(secretKey, beforeSalt.subarray(HEAD_BYTES)) : secretKey;
+  const context = { masterKey, base, identity, prefix };
   const headerKey = idempotencyKey === undefined ? undefined : headerKeyOf(secretKey, idempotencyKey);
-  const isCopy = (flagsOf(envelope) & FLAG_COPY) !== 0;
+  const isCopy = hasFlag(envelope, FLAG_COPY);
   return {
-    salt: needsPhrase(envelope) ? salted.subarray(HEAD_BYTES) : undefined,
-    claimTag: headerKey && derive(masterKey, 'claim tag', [secretKey, headerKey]),
+    salt: needsPhrase(envelope) ? salted.subarray(beforeSalt.length) : undefined,
+    claimTag: headerKey && derive(context, 'claim tag', [headerKey]),
+    openLabel: () =>
+      holdsJwe(envelope)
+        ? decodeLabel(openPart('label', { ...context, prefix: beforeLabel }, prefix.subarray(beforeLabel.length)))
+        : undefined,
     isRightPhrase: (phraseKey) =>
       timingSafeEqual(
-        openVerifier({ ...context, prefix: salted }, envelope.subarray(salted.length, prefix.length)),
+        openPart('verifier', { ...context, prefix: salted }, beforeLabel.subarray(salted.length)),
         verifierOf(phraseKey),
       ),
     open: (phraseKey) =>
@@ -120,14 +159,39 @@ export function createOpener(
   };
 }
 
+/** Where the parts of an envelope end, each with all that comes before it. */
+function partsOf(envelope: Uint8Array): Record<'beforeSalt' | 'salted' | 'beforeLabel' | 'prefix', Buffer> {
+  const saltAt = HEAD_BYTES + (hasFlag(envelope, FLAG_ANSWER) ? PUBLIC_KEY_BYTES : 0);
+  const verifierAt = saltAt + (needsPhrase(envelope) ? SALT_BYTES : 0);
+  const labelAt = verifierAt + (needsPhrase(envelope) ? VERIFIER_BYTES : 0);
+  const textAt = labelAt + (holdsJwe(envelope) ? SEALED_LABEL_BYTES : 0);
+  const prefix = Buffer.from(envelope.subarray(0, textAt));
+  return {
+    beforeSalt: prefix.subarray(0, saltAt),
+    salted: prefix.subarray(0, verifierAt),
+    beforeLabel: prefix.subarray(0, labelAt),
+    prefix,
+  };
+}
+
+function sealContent(context: KeyContext, { text, label }: Content, phraseKey?: Uint8Array): Buffer {
+  const labelled = label
+    ? Buffer.concat([context.prefix, sealPart('label', context, encodeLabel(label))])
+    : context.prefix;
+  return sealText({ ...context, prefix: labelled, phraseKey, headerKey: undefined }, text);
+}
+
 function sealText(context: TextContext, text: Uint8Array): Buffer {
   const purpose = textPurpose(context);
-  return Buffer.concat([context.prefix, ...seal(textKey(context, purpose), additionalData(purpose, context), text)]);
+  const content = formatIn(context) === 1 ? text : pad(text);
+  const sealed = seal(textKey(context, purpose), additionalData(purpose, context), content);
+  return Buffer.concat([context.prefix, ...sealed]);
 }
 
 function openText(context: TextContext, sealed: Uint8Array): Buffer {
   const purpose = textPurpose(context);
-  return open(textKey(context, purpose), additionalData(purpose, context), sealed);
+  const content = open(textKey(context, purpose), additionalData(purpose, context), sealed);
+  return formatIn(context) === 1 ? content : unpad(content);
 }
 
 function textPurpose({ phraseKey, headerKey }: TextContext): Purpose {
@@ -135,30 +199,28 @@ function textPurpose({ phraseKey, headerKey }: TextContext): Purpose {
   return phraseKey ? 'text+phrase' : 'text';
 }
 
-function textKey({ masterKey, secretKey, phraseKey, headerKey }: TextContext, purpose: Purpose): Buffer {
-  const input = [secretKey];
-  if (phraseKey) input.push(phraseKey);
-  if (headerKey) input.push(headerKey);
-  return derive(masterKey, purpose, input);
+function textKey(context: TextContext, purpose: Purpose): Buffer {
+  const more = [context.phraseKey, context.headerKey].filter((key) => key !== undefined);
+  return derive(context, purpose, more);
 }
 
-// A copy takes the verifier over from the secret, so the additional data of the verifier leaves out the copy's flag.
+// A copy takes verifier and label over from the secret, so their additional data leaves out the copy's flag.
+function sealPart(purpose: 'verifier' | 'label', context: KeyContext, content: Uint8Array): Buffer {
+  return Buffer.concat(seal(derive(context, purpose), partData(purpose, context), content));
+}
+
+function openPart(purpose: 'verifier' | 'label', context: KeyContext, sealed: Uint8Array): Buffer {
+  return open(derive(context, purpose), partData(purpose, context), sealed);
+}
+
 function sealVerifier(context: KeyContext, phraseKey: Uint8Array): Buffer {
-  return Buffer.concat(seal(verifierKey(context), verifierData(context), verifierOf(phraseKey)));
+  return sealPart('verifier', context, verifierOf(phraseKey));
 }
 
-function openVerifier(context: KeyContext, sealed: Uint8Array): Buffer {
-  return open(verifierKey(context), verifierData(context), sealed);
-}
-
-function verifierKey({ masterKey, secretKey }: KeyContext): Buffer {
-  return derive(masterKey, 'verifier', [secretKey]);
-}
-
-function verifierData(context: KeyContext): Buffer {
+function partData(purpose: 'verifier' | 'label', context: KeyContext): Buffer {
   const prefix = Buffer.from(context.prefix);
   prefix[1] = flagsOf(prefix) & ~FLAG_COPY;
-  return additionalData('verifier', { ...context, prefix });
+  return additionalData(purpose, { ...context, prefix });
 }
 
 function verifierOf(phraseKey: Uint8Array): Buffer {
@@ -169,22 +231,28 @@ function headerKeyOf(secretKey: Uint8Array, idempotencyKey: string): Buffer {
   return createHmac('sha256', secretKey).update(idempotencyKey).digest();
 }
 
-function derive({ salt }: MasterKey, purpose: Purpose, input: readonly Uint8Array[]): Buffer {
-  return hkdf(salt, Buffer.concat(input), INFO[purpose]);
+function derive(context: KeyContext, purpose: Purpose, more: readonly Uint8Array[] = []): Buffer {
+  const { masterKey, base } = context;
+  return hkdf(masterKey.salt, Buffer.concat([base, ...more]), INFO[formatIn(context)][purpose]);
 }
 
-function labelsEndingIn(end: string): Readonly<Record<Purpose, Buffer>> {
-  const labels = PURPOSES.map((purpose) => [purpose, Buffer.from(`hushbox v1 ${purpose}${end}`)]);
+function labelsOf(format: Format, end: string): Readonly<Record<Purpose, Buffer>> {
+  const labels = PURPOSES.map((purpose) => [purpose, Buffer.from(`hushbox v${format} ${purpose}${end}`)]);
   return Object.fromEntries(labels) as Record<Purpose, Buffer>;
 }
 
-function additionalData(purpose: Purpose, { prefix, identity }: KeyContext): Buffer {
-  const instants = Buffer.allocUnsafe(16);
-  instants.writeDoubleBE(identity.createdAt, 0);
-  instants.writeDoubleBE(identity.expiresAt, 8);
-  return Buffer.concat([DATA_LABEL[purpose], prefix, identity.id, instants]);
+function additionalData(purpose: Purpose, context: Pick<KeyContext, 'prefix' | 'identity'>): Buffer {
+  return Buffer.concat([DATA_LABEL[formatIn(context)][purpose], context.prefix, encodeIdentity(context.identity)]);
+}
+
+function formatIn({ prefix }: Pick<KeyContext, 'prefix'>): Format {
+  return formatOf(prefix) as Format;
 }
 
 function flagsOf(envelope: Uint8Array): number {
   return envelope[1] ?? 0;
+}
+
+function hasFlag(envelope: Uint8Array, flag: number): boolean {
+  return (flagsOf(envelope) & flag) !== 0;
 }

@@ -1,11 +1,14 @@
 import { sha256 } from '../sealing/hkdf.ts';
 import { randomBytes } from '../sealing/random.ts';
+import { REQUEST_TOKEN_BYTES, requestTokenOf } from './request-keys.ts';
 
 const SECRET_KEY_BYTES = 36; // 4 of time, 32 random: exactly 48 base64url characters, without unused bits
 const ID_HASH_BYTES = 20;
 const ID_BYTES = 4 + ID_HASH_BYTES;
 const RECEIPT_TOKEN_BYTES = 24;
 const RECEIPT_PREFIX = 'receipt_';
+const REQUEST_PREFIX = 'request_';
+const REQUEST_LABEL = Buffer.from('hushbox request v1');
 const ID_LABEL = Buffer.from('hushbox id v1');
 const RECEIPT_LABEL = Buffer.from('hushbox receipt v1');
 /** The number of `-` in the alphabet of base64url; `_` follows, and only letters and digits come before. */
@@ -15,6 +18,7 @@ const BASE64URL = /^[A-Za-z0-9_-]+$/;
 /** A key as the link has it, its bytes, and the id of its record. */
 export type SecretKey = { text: string; bytes: Buffer; id: Buffer };
 export type ReceiptKey = { text: string; id: Buffer; receiptHash: Buffer };
+export type RequestKey = { text: string; id: Buffer; token: Buffer; requestHash: Buffer };
 
 /**
  * A new secret key: the second of expiry (4 bytes, big-endian), then 32 random bytes. The time at the front keeps new
@@ -33,19 +37,49 @@ export function parseSecretKey(text: string): SecretKey | undefined {
   return bytes && { text, bytes, id: idOf(bytes) };
 }
 
-/** A new receipt key: the record's id, which opens nothing, and 24 random bytes, of which only a hash is stored. */
-export function createReceiptKey(id: Buffer): ReceiptKey {
-  const token = drawRandom(RECEIPT_TOKEN_BYTES);
-  const text = RECEIPT_PREFIX + Buffer.concat([id, token]).toString('base64url');
-  return { text, id, receiptHash: receiptHashOf(token) };
+/**
+ * A new receipt key: the record's id, which opens nothing, and a token, of which only a hash is stored.
+ * @param token 24 bytes that end well (see `endsWell`). Default: random ones.
+ */
+export function createReceiptKey(id: Buffer, token = drawRandom(RECEIPT_TOKEN_BYTES)): ReceiptKey {
+  return { text: formatKey(RECEIPT_PREFIX, id, token), id, receiptHash: receiptHashOf(token) };
 }
 
 /** @returns undefined for text that `createReceiptKey` cannot have made. */
 export function parseReceiptKey(text: string): ReceiptKey | undefined {
-  if (!text.startsWith(RECEIPT_PREFIX)) return undefined;
-  const bytes = decode(text.slice(RECEIPT_PREFIX.length), ID_BYTES + RECEIPT_TOKEN_BYTES);
-  if (!bytes) return undefined;
-  return { text, id: bytes.subarray(0, ID_BYTES), receiptHash: receiptHashOf(bytes.subarray(ID_BYTES)) };
+  const parsed = parseKey(RECEIPT_PREFIX, text, RECEIPT_TOKEN_BYTES);
+  return parsed && { text, id: parsed.id, receiptHash: receiptHashOf(parsed.token) };
+}
+
+/** A new secret key, and the request key that is made from it: the record's id, and a token, of which only a hash is stored. */
+export function createRequestKeys(expiresAt: number): { secretKey: SecretKey; requestKey: RequestKey } {
+  for (;;) {
+    const secretKey = createSecretKey(expiresAt);
+    const requestKey = requestKeyOf(secretKey);
+    if (endsWell(requestKey.token)) return { secretKey, requestKey };
+  }
+}
+
+/** The request key of a secret key that `createRequestKeys` has made. */
+export function requestKeyOf({ id, bytes }: SecretKey): RequestKey {
+  const token = requestTokenOf(bytes);
+  return { text: formatKey(REQUEST_PREFIX, id, token), id, token, requestHash: requestHashOf(token) };
+}
+
+/** @returns undefined for text that `createRequestKeys` cannot have made. */
+export function parseRequestKey(text: string): RequestKey | undefined {
+  const parsed = parseKey(REQUEST_PREFIX, text, REQUEST_TOKEN_BYTES);
+  return parsed && { text, ...parsed, requestHash: requestHashOf(parsed.token) };
+}
+
+function formatKey(prefix: string, id: Buffer, token: Buffer): string {
+  return prefix + Buffer.concat([id, token]).toString('base64url');
+}
+
+function parseKey(prefix: string, text: string, tokenBytes: number): { id: Buffer; token: Buffer } | undefined {
+  if (!text.startsWith(prefix)) return undefined;
+  const bytes = decode(text.slice(prefix.length), ID_BYTES + tokenBytes);
+  return bytes && { id: bytes.subarray(0, ID_BYTES), token: bytes.subarray(ID_BYTES) };
 }
 
 /** The first `ID_BYTES` of every id that expires before this instant sort below the result. */
@@ -66,17 +100,24 @@ function receiptHashOf(token: Buffer): Buffer {
   return sha256(RECEIPT_LABEL, token);
 }
 
-/**
- * Random bytes whose base64url ends with a letter or digit, because mail and chat programs cut a `-` or `_` off the end
- * of a link. One draw of 32 is discarded, which costs a twentieth of a bit.
- * @param count a multiple of three.
- */
+function requestHashOf(token: Buffer): Buffer {
+  return sha256(REQUEST_LABEL, token);
+}
+
+/** Random bytes that end well. One draw of 32 is discarded, which costs a twentieth of a bit. @param count a multiple of three. */
 function drawRandom(count: number): Buffer {
   for (;;) {
     const bytes = randomBytes(count);
-    const lastCharacter = (bytes[count - 1] as number) & 0x3f;
-    if (lastCharacter < FIRST_SIGN) return bytes;
+    if (endsWell(bytes)) return bytes;
   }
+}
+
+/**
+ * Whether the base64url of the bytes ends with a letter or digit, because mail and chat programs cut a `-` or `_` off the
+ * end of a link. @param bytes a multiple of three.
+ */
+export function endsWell(bytes: Buffer): boolean {
+  return ((bytes.at(-1) as number) & 0x3f) < FIRST_SIGN;
 }
 
 function decode(text: string, length: number): Buffer | undefined {

@@ -1,7 +1,9 @@
 import { z } from 'zod';
+import { bodyLimitBytes } from '../http/body-limit.ts';
 import type { ApiPart } from '../http/openapi.ts';
 import { instant, json, operation } from '../http/operation.ts';
 import { TRY_BURST, TRY_REFILL_MS } from './budget.ts';
+import { BASE64URL_32, checkJwe, FILES_TYPE, type JweAlg, jweMaxLength } from './jwe.ts';
 import { isPhraseTooLong, PHRASE_MAX_BYTES } from './phrases.ts';
 import { MAX_READS, REREAD_MS } from './reading.ts';
 import { RECEIPT_MS } from './store.ts';
@@ -17,16 +19,18 @@ const REFILL_HOURS = TRY_REFILL_MS / 1000 / HOUR_SECONDS;
 
 export type SecretLimits = { secretMaxBytes: number; ttlMaxSeconds: number };
 
-/** How long a body may be: each byte of text can arrive as an escape of six. */
-export function bodyLimitBytes({ secretMaxBytes }: SecretLimits): number {
-  return 6 * (secretMaxBytes + 1024) + 4096;
-}
-
 const CREATED_AT = '2026-11-21T00:00:00.000Z';
 const EXPIRES_AT = '2026-11-24T04:05:00.000Z';
 const SECRET_KEY = 'awUM7NPCPrt1t6HnvLS644X6szXOo18S9n5ChXlDiN4IZkao';
 const WEBHOOK_SECRET = `whsec_${Buffer.alloc(64, 'an example, not a secret').toString('base64')}`;
 const RECEIPT_KEY = 'receipt_awUM7ESVWhZnsrN7P4_8tEMnmaIiFiGQJJqEo4_eieUo_waEg6LBygp44DYB1Wie';
+
+/** What another JOSE library (jwcrypto) sealed under the key 0sE89nwH9zEzWXYlRQCvpab6VpIkoqifrxLzD6dCIms. */
+const KID = 'riX2ZeCbDs8y4OxRwbmW9LpCSieRtRLkq5yqeBoZhNg';
+const PROOF = '0r2oHm8LlzH3bNprVTWVQIgqw_XJsr5w0_1lyRVx4mI';
+const PROOF_HASH = 'gkAt7IBjiozPQGCS7NVXnFGdwz6MoYpErRy6akPFrFg';
+const JWE =
+  'eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoicmlYMlplQ2JEczh5NE94UndibVc5THBDU2llUnRSTGtxNXlxZUJvWmhOZyJ9..ntmCsurtchZLKHTO.a54e8jS38c4hhng.6WQvnEluNILpCeUfZlwCgQ';
 
 const secretKey = z.string().meta({
   description:
@@ -49,18 +53,18 @@ const Phrase = Text.refine((phrase) => !isPhraseTooLong(phrase), {
 });
 const PHRASE = `At most ${PHRASE_MAX_BYTES} bytes of UTF-8, measured and compared after Unicode normalisation (NFC).`;
 
+const ProofHash = z
+  .string({ error: 'must be text' })
+  .regex(BASE64URL_32, { error: 'must be 32 bytes in base64url, in 43 characters' })
+  .meta({ example: PROOF_HASH });
+
 function newSecretSchema({ secretMaxBytes, ttlMaxSeconds }: SecretLimits) {
   return z
     .strictObject({
-      secret: Text.refine((value) => Buffer.byteLength(value) <= secretMaxBytes, {
-        error: `must not be longer than ${secretMaxBytes} bytes of UTF-8`,
-        params: { tooLarge: true },
-      })
-        .min(1, { error: 'must not be empty' })
-        .meta({
-          maxLength: secretMaxBytes, // characters, of which there are never more than bytes
-          description: `At most ${secretMaxBytes} bytes of UTF-8, without lone surrogates. A longer one is 413.`,
-        }),
+      ...contentMembers(secretMaxBytes),
+      proof_hash: ProofHash.describe(
+        'Only with `sealed`: a read then needs the `proof` of which this is the SHA-256. Whoever knows only the path of a link can neither read nor use up the secret.',
+      ).optional(),
       phrase: Phrase.min(1, { error: 'must not be empty' })
         .meta({ description: `Needed to read the secret. ${PHRASE}` })
         .optional(),
@@ -78,7 +82,45 @@ function newSecretSchema({ secretMaxBytes, ttlMaxSeconds }: SecretLimits) {
         })
         .optional(),
     })
+    .superRefine(checkContent(secretMaxBytes, 'dir'))
+    .superRefine(({ sealed, proof_hash }, context) => {
+      if (proof_hash !== undefined && !sealed) refuse(context, 'proof_hash', 'needs `sealed`');
+    })
     .meta({ id: 'NewSecret' });
+}
+
+/** What is stored, as far as its members can be checked one by one. */
+function contentMembers(secretMaxBytes: number) {
+  return {
+    secret: Text.min(1, { error: 'must not be empty' }).meta({
+      maxLength: jweMaxLength(secretMaxBytes), // characters, of which a text never has more than bytes
+      description: `At most ${secretMaxBytes} bytes of UTF-8, without lone surrogates. With \`sealed\`, a JWE in compact form whose ciphertext has at most as many bytes. A longer one is 413.`,
+    }),
+    sealed: z
+      .boolean({ error: 'must be true or false' })
+      .default(false)
+      .describe(
+        'Whether the client has sealed the secret: then `secret` is a JWE (RFC 7516) as docs/sealing.md describes it, and the server never has its key.',
+      ),
+  };
+}
+
+type Refining = Pick<z.RefinementCtx, 'addIssue'>;
+
+function refuse(context: Refining, member: string, message: string, params?: Record<string, unknown>): void {
+  context.addIssue({ code: 'custom', path: [member], message, ...(params && { params }) });
+}
+
+function checkContent(maxBytes: number, alg: JweAlg) {
+  return ({ secret, sealed }: { secret: string; sealed: boolean }, context: Refining): void => {
+    const jwe = sealed ? checkJwe(secret, alg) : undefined;
+    if (sealed && !jwe)
+      refuse(context, 'secret', `must be a JWE with "alg": "${alg}", as docs/sealing.md describes it`);
+    else if ((jwe?.ciphertextBytes ?? Buffer.byteLength(secret)) > maxBytes) {
+      const what = sealed ? 'bytes of ciphertext' : 'bytes of UTF-8';
+      refuse(context, 'secret', `must not be longer than ${maxBytes} ${what}`, { tooLarge: true });
+    }
+  };
 }
 
 /** The output is in milliseconds. */
@@ -110,7 +152,15 @@ function isCallable(text: string): boolean {
   return url !== null && /^https?:$/.test(url.protocol) && !url.username && !url.password;
 }
 
-const Reading = z.strictObject({ phrase: Phrase.meta({ description: PHRASE }).optional() }).meta({ id: 'Reading' });
+const Proof = Text.meta({
+  description:
+    'Needed if the look says `proof`: 32 bytes of HKDF-SHA-256 (RFC 5869) over the part after the # of the link, empty salt, info `hushbox proof v1`, in base64url. An unnecessary one is ignored.',
+  example: PROOF,
+});
+
+const Reading = z
+  .strictObject({ phrase: Phrase.meta({ description: PHRASE }).optional(), proof: Proof.optional() })
+  .meta({ id: 'Reading' });
 
 const CreatedSecret = z
   .object({
@@ -132,14 +182,28 @@ const CreatedSecret = z
   })
   .meta({ id: 'CreatedSecret' });
 
+const Sealed = z
+  .object({
+    alg: z.enum(['dir', 'ECDH-ES']).describe('`ECDH-ES` for the answer to a request.'),
+    kid: z.string().regex(BASE64URL_32).meta({
+      description:
+        'The RFC 7638 thumbprint of the key that opens the secret. A client reads only if its own key has this thumbprint, and looks at it again in the header of the JWE.',
+      example: KID,
+    }),
+    cty: z.literal(FILES_TYPE).describe('The plaintext holds files.').optional(),
+    proof: z.boolean().describe('Whether a read needs a `proof`.'),
+  })
+  .meta({ id: 'Sealed', description: 'Of a secret that its client sealed.' });
+
 const WaitingSecret = z
   .object({
     phrase: z.boolean().describe('Whether a phrase is needed.'),
     expires_at: instant('The secret is gone from this instant on.'),
+    sealed: Sealed.optional(),
   })
   .meta({ id: 'WaitingSecret' });
 
-const Secret = z.object({ secret: z.string() }).meta({ id: 'Secret' });
+const Secret = z.object({ secret: z.string(), sealed: Sealed.optional() }).meta({ id: 'Secret' });
 
 const Receipt = z
   .object({
@@ -162,15 +226,16 @@ export const createSecret = (limits: SecretLimits, needsToken: boolean) =>
     security: needsToken ? ['createToken'] : ['none', 'createToken'],
     body: {
       schema: newSecretSchema(limits),
-      limitBytes: bodyLimitBytes(limits),
+      limitBytes: bodyLimitBytes(limits.secretMaxBytes),
       examples: {
         least: { secret: 'some secret' },
         most: { secret: 'some secret', phrase: 'some phrase', ttl: { days: 3, hours: 4, minutes: 5 }, receipt: true },
+        sealed: { secret: JWE, sealed: true, proof_hash: PROOF_HASH },
         notified: { secret: 'some secret', notify: 'https://hooks.example/hushbox' },
       },
     },
     asText:
-      "The link alone, without a line end. It begins with the server's `PUBLIC_URL`, or else with the address that the client used.",
+      "The link alone, without a line end; of a sealed secret without its part after the #. It begins with the server's `PUBLIC_URL`, or else with the address that the client used.",
     answer: json(201, 'The secret is stored.', CreatedSecret, {
       secret_key: SECRET_KEY,
       expires_at: EXPIRES_AT,
@@ -203,7 +268,7 @@ export const lookAtSecret = operation('lookAtSecret', 'GET', '/secrets/:key', {
   params: { key: secretKey },
   answer: json(200, 'The secret is waiting.', WaitingSecret, { phrase: true, expires_at: EXPIRES_AT }),
   isPageToo: true,
-  errors: ['KEY_NOT_FOUND', 'STORAGE_UNAVAILABLE'],
+  errors: ['KEY_NOT_FOUND', 'STORAGE_UNAVAILABLE', 'MASTER_KEY_UNAVAILABLE'],
 });
 
 export const readSecret = (limits: SecretLimits) =>
@@ -213,6 +278,7 @@ export const readSecret = (limits: SecretLimits) =>
       'Exactly one of any number of readers gets the secret. The read is durable before the answer is sent.',
       `Without \`Idempotency-Key\` a lost answer is a lost secret. With it, the same key, header and phrase get the same answer again: at most ${MAX_READS} times in all, for ${REREAD_MS / 1000} s after the first read, even past \`expires_at\`. Anyone else gets 404.`,
       `A wrong phrase leaves the secret in place and costs one of ${TRY_BURST} tries; one try comes back every ${REFILL_HOURS === 1 ? 'hour' : `${REFILL_HOURS} hours`}. A missing phrase costs no try, an unnecessary one is ignored, and an empty one counts as missing.`,
+      'A secret that its client sealed with a `proof_hash` needs the `proof`. Without it, or with a wrong one, nothing is used up and no try is taken, whatever the phrase. The answer is the JWE; only the client can open it.',
       'A 503 never uses a secret up, with one exception: `STORAGE_UNAVAILABLE` can mean that storage failed during the read itself, and the secret may then have been read. With the header, repeat the request to find out.',
     ].join('\n\n'),
     params: { key: secretKey },
@@ -231,12 +297,13 @@ export const readSecret = (limits: SecretLimits) =>
     },
     body: {
       schema: Reading,
-      limitBytes: bodyLimitBytes(limits),
-      examples: { without: {}, with: { phrase: 'some phrase' } },
+      limitBytes: bodyLimitBytes(limits.secretMaxBytes),
+      examples: { without: {}, with: { phrase: 'some phrase' }, sealed: { proof: PROOF } },
     },
-    asText: 'The secret alone, byte for byte.',
+    asText: 'The secret alone, byte for byte; of a sealed one the JWE.',
     answer: json(200, 'The secret, byte for byte as it was given.', Secret, { secret: 'some secret' }),
     errors: [
+      'PROOF_REQUIRED',
       'PHRASE_REQUIRED',
       'WRONG_PHRASE',
       'KEY_NOT_FOUND',

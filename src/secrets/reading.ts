@@ -1,9 +1,13 @@
 import type { Clock } from '../clock.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import type { KeyRing } from '../sealing/key-ring.ts';
-import { createOpener, needsPhrase, type Opener } from './envelope.ts';
-import { parseSecretKey, type SecretKey } from './keys.ts';
+import { createOpener, holdsJwe, needsPhrase, type Opener } from './envelope.ts';
+import { findSecret, parseSecret, withoutMasterKey } from './finding.ts';
+import type { SecretKey } from './keys.ts';
+import { type Described, describeLabel, isRightProof, type Label } from './label.ts';
 import { type HashPhrase, normalisePhrase, type PhraseGate } from './phrases.ts';
+import { openRequest } from './request-envelope.ts';
+import { requestTokenOf } from './request-keys.ts';
 import type { ClaimOptions, Found, Notify, SecretStore } from './store.ts';
 
 /** How often the same reader can get the same secret, the first time included. */
@@ -17,20 +21,40 @@ const MAX_LOOKS = 4;
 const SPENDS_A_TRY: ReadonlySet<ErrorCode> = new Set(['WRONG_PHRASE', 'STORAGE_UNAVAILABLE']);
 
 export type Reading = {
-  /** Looks without reading. @throws AppError KEY_NOT_FOUND */
-  look(secretKey: string): Promise<{ needsPhrase: boolean; expiresAt: number }>;
+  /** Looks without reading. @throws AppError KEY_NOT_FOUND; MASTER_KEY_UNAVAILABLE for a sealed secret and for a request. */
+  look(secretKey: string): Promise<Look>;
   /**
-   * Reading a secret and ends it in the same step; with an `idempotencyKey`, the same reader can get it again for a minute.
+   * Reads a secret and ends it in the same step; with an `idempotencyKey`, the same reader can get it again for a minute.
    * @throws AppError KEY_NOT_FOUND when unknown, malformed, expired, read or burned: the same on purpose.
-   * @throws AppError PHRASE_REQUIRED, WRONG_PHRASE, TOO_MANY_TRIES, BUSY, MASTER_KEY_UNAVAILABLE: the secret stays.
+   * @throws AppError NOT_ANSWERED, PROOF_REQUIRED, PHRASE_REQUIRED, WRONG_PHRASE, TOO_MANY_TRIES, BUSY, MASTER_KEY_UNAVAILABLE: the secret stays.
    */
-  read(secretKey: string, input: ReadInput): Promise<string>;
+  read(secretKey: string, input: ReadInput): Promise<Read>;
 };
+/** `sealed` is there if the client sealed the secret. */
+export type Look = { needsPhrase: boolean; expiresAt: number; sealed?: Described } | Unanswered;
+/** A request that waits for its answer. */
+export type Unanswered = { answered: false; note?: string; expiresAt: number };
+export type Read = { secret: string; sealed?: Described };
 /** `requestId` names the request in the audit log. */
 export type ReadInput = {
+  proof?: string | undefined;
   phrase?: string | undefined;
   idempotencyKey?: string | undefined;
   requestId?: string | undefined;
+  /** Default: nothing is in the way. */
+  room?: AnswerRoom | undefined;
+};
+
+/** Room for the answer: without it, nothing is claimed. */
+export type AnswerRoom = {
+  /**
+   * Asks for a turn to open an envelope of so many bytes.
+   * @returns undefined for a small one, which needs none.
+   * @throws AppError BUSY without room for it, or when the turn does not come.
+   */
+  takeTurn(bytes: number): Promise<void> | undefined;
+  /** @throws AppError BUSY without room for an answer with this text. */
+  reserve(text: Uint8Array): void;
 };
 
 export type ReadEvent =
@@ -82,20 +106,35 @@ export type ReadingParts = {
    */
   refusedUntil(): number;
 };
-type Reader = { key: SecretKey; idempotencyKey: string | undefined; requestId: string | undefined };
-type Seen = { found: Found; opener: Opener };
+type Reader = {
+  key: SecretKey;
+  idempotencyKey: string | undefined;
+  requestId: string | undefined;
+  room: AnswerRoom | undefined;
+};
+type FoundUnanswered = Extract<Found, { state: 'requested' }>;
+/** What can be read. */
+type Readable = Exclude<Found, { state: 'requested' }>;
+type Seen = { found: Readable; opener: Opener; label: Label | undefined };
 
 export function createReading(parts: ReadingParts): Reading {
   return {
     async look(text) {
-      const { state, envelope, expiresAt } = await find(parts, parse(text));
-      if (state !== 'waiting') throw new AppError('KEY_NOT_FOUND');
-      return { needsPhrase: needsPhrase(envelope), expiresAt };
+      const key = parseSecret(text);
+      const found = await findSecret(parts, key);
+      if (found.state === 'requested') return lookAtUnanswered(parts, key, found);
+      if (found.state !== 'waiting') throw new AppError('KEY_NOT_FOUND');
+      const { envelope, expiresAt } = found;
+      const label = holdsJwe(envelope) ? prepare(parts, key, found).openLabel() : undefined;
+      return { needsPhrase: needsPhrase(envelope), expiresAt, ...(label && { sealed: describeLabel(label) }) };
     },
 
-    async read(text, { phrase, idempotencyKey, requestId }) {
-      const reader = { key: parse(text), idempotencyKey, requestId };
-      const seen = await see(parts, reader);
+    async read(text, { proof, phrase, idempotencyKey, requestId, room }) {
+      const reader = { key: parseSecret(text), idempotencyKey, requestId, room };
+      const first = await see(parts, reader);
+      const proofHash = first.label?.proofHash;
+      if (proofHash && !isRightProof(proofHash, proof)) throw new AppError('PROOF_REQUIRED');
+      const seen = await seeInTurn(parts, reader, first);
       if (!seen.opener.salt) return take(parts, reader, seen);
       if (!phrase) throw new AppError('PHRASE_REQUIRED');
       return parts.gate.run(reader.key.text, (hashPhrase) => readWithPhrase(parts, reader, phrase, hashPhrase));
@@ -103,26 +142,38 @@ export function createReading(parts: ReadingParts): Reading {
   };
 }
 
-function parse(text: string): SecretKey {
-  const key = parseSecretKey(text);
-  if (!key) throw new AppError('KEY_NOT_FOUND');
-  return key;
-}
-
-async function find({ store, clock, refusedUntil }: ReadingParts, { id }: SecretKey): Promise<Found> {
-  const found = await store.find(id, clock());
-  if (!found || found.createdAt <= refusedUntil()) throw new AppError('KEY_NOT_FOUND');
-  return found;
+/** What the asker sees. */
+function lookAtUnanswered(
+  { ring }: ReadingParts,
+  key: SecretKey,
+  { expiresAt, ...found }: FoundUnanswered,
+): Unanswered {
+  const { id } = key;
+  const asked = openRequest(ring, requestTokenOf(key.bytes), { id, expiresAt, ...found }, found.envelope);
+  if (!asked) throw withoutMasterKey();
+  return { answered: false, ...(asked.note && { note: asked.note }), expiresAt };
 }
 
 /** Finds what this reader may act on: a copy is only for the reader that claimed the secret. */
 async function see(parts: ReadingParts, { key, idempotencyKey }: Reader): Promise<Seen> {
-  const found = await find(parts, key);
-  const identity = { id: key.id, createdAt: found.createdAt, expiresAt: found.expiresAt };
-  const opener = createOpener(parts.ring, key.bytes, identity, found.envelope, idempotencyKey);
-  if (!opener) throw new AppError('MASTER_KEY_UNAVAILABLE', { retryAfterSeconds: 60 });
+  const found = await findSecret(parts, key);
+  if (found.state === 'requested') throw new AppError('NOT_ANSWERED');
+  const opener = prepare(parts, key, found, idempotencyKey);
   if (found.state === 'copy' && !opener.claimTag?.equals(found.claimTag)) throw new AppError('KEY_NOT_FOUND');
-  return { found, opener };
+  return { found, opener, label: opener.openLabel() };
+}
+
+function prepare({ ring }: ReadingParts, key: SecretKey, found: Readable, idempotencyKey?: string): Opener {
+  const identity = { id: key.id, createdAt: found.createdAt, expiresAt: found.expiresAt };
+  const opener = createOpener(ring, key.bytes, identity, found.envelope, idempotencyKey);
+  if (!opener) throw withoutMasterKey();
+  return opener;
+}
+
+/** A large secret waits for its turn, and is not kept in memory meanwhile. */
+async function seeInTurn(parts: ReadingParts, reader: Reader, first: Seen): Promise<Seen> {
+  const turn = reader.room?.takeTurn(first.found.envelope.length);
+  return turn ? turn.then(() => see(parts, reader)) : first;
 }
 
 async function readWithPhrase(
@@ -130,7 +181,7 @@ async function readWithPhrase(
   reader: Reader,
   phrase: string,
   hashPhrase: HashPhrase,
-): Promise<string> {
+): Promise<Read> {
   const seen = await see(parts, reader); // again, because the request may have waited in the queue
   const { opener } = seen;
   return withTry(parts, reader.key, async (triesLeft) => {
@@ -164,13 +215,14 @@ async function withTry<T>(
   }
 }
 
-async function take(parts: ReadingParts, reader: Reader, first: Seen, phraseKey?: Uint8Array): Promise<string> {
+async function take(parts: ReadingParts, reader: Reader, first: Seen, phraseKey?: Uint8Array): Promise<Read> {
   let seen = first;
   for (let looks = 1; ; looks++) {
     const text = seen.opener.open(phraseKey); // before the claim: a secret that does not open must not be used up
+    reader.room?.reserve(text);
     if (await end(parts, reader.key, seen, text, phraseKey)) {
       parts.onEvent(seen.found.state === 'waiting' ? 'read' : 'reread');
-      return text.toString();
+      return { secret: text.toString(), ...(seen.label && { sealed: describeLabel(seen.label) }) };
     }
     // Lost. The winner may be another request of this reader: then there is a copy to find.
     if (!reader.idempotencyKey || looks === MAX_LOOKS) throw new AppError('KEY_NOT_FOUND');

@@ -5,12 +5,12 @@
  * Instants are ms since the epoch. Fails as `SecretStore` does.
  */
 export interface SecretRecords {
-  /** Sealed content that a reader could still act on at `now`, ordered by id. */
+  /** Sealed content that a reader, or whoever answers a request, could still act on at `now`, ordered by id. */
   listSealed(page: Page): Promise<readonly SealedRecord[]>;
 
   /**
-   * Subscriptions of secrets that wait at `now`, or whose event waits, ordered by id. Empty in a storage that an older
-   * version wrote, before webhooks.
+   * Subscriptions of secrets and requests that wait at `now`, or whose event waits, ordered by id. Empty in a storage
+   * that an older version wrote, before webhooks.
    */
   listNotifying(page: Page): Promise<readonly SealedRecord[]>;
 }
@@ -25,7 +25,7 @@ export type Page = {
 
 export type SealedRecord = {
   id: Uint8Array;
-  state: 'waiting' | 'copy' | 'notifying' | 'mail';
+  state: 'waiting' | 'copy' | 'requested' | 'notifying' | 'mail';
   createdAt: number;
   /** From this instant on it is invisible, or given up. */
   visibleUntil: number;

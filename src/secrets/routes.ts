@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '../errors.ts';
+import { jsonBytesOf, type Lease, SMALL_BYTES } from '../http/body-room.ts';
 import { formatInstant } from '../http/instant.ts';
 import { type Guard, route } from '../http/operation.ts';
 import { type Page, pageOrJson } from '../http/page.ts';
@@ -13,6 +14,7 @@ import {
   readSecret,
   type SecretLimits,
 } from './operations.ts';
+import type { AnswerRoom, Look } from './reading.ts';
 import type { Secrets } from './secrets.ts';
 import type { Receipt } from './store.ts';
 
@@ -26,7 +28,7 @@ export type SecretRouteParts = {
   /** The base of links, as the client of this request sees the service. */
   baseOf(request: IncomingMessage): string;
   /** What a browser gets that opens a link, or the address of a receipt. */
-  pages: { secretPage: Page<{ needsPhrase: boolean; expiresAt: number }>; receiptPage: Page<Receipt> };
+  pages: { secretPage: Page<Look>; receiptPage: Page<Receipt> };
 };
 
 /** Create, look, read; receipts. */
@@ -53,11 +55,12 @@ export function secretRoutes({ secrets, limits, guards, identify, baseOf, pages 
     route(
       readSecret(limits),
       [],
-      async ({ ctx, request, params, readBody }) => {
+      async ({ ctx, request, params, readBody, openLease }) => {
         const idempotencyKey = idempotencyKeyOf(request);
-        const { phrase } = await readBody();
+        const { phrase, proof } = await readBody();
         const { requestId } = ctx.state;
-        return { secret: await secrets.read(params.key, { phrase, idempotencyKey, requestId }) };
+        const room = roomForAnswer(openLease, ctx.state.isText);
+        return secrets.read(params.key, { phrase, proof, idempotencyKey, requestId, room });
       },
       ({ secret }) => secret,
     ),
@@ -67,7 +70,11 @@ export function secretRoutes({ secrets, limits, guards, identify, baseOf, pages 
         ctx,
         pages.secretPage,
         () => secrets.look(params.key),
-        ({ needsPhrase, expiresAt }) => ({ phrase: needsPhrase, expires_at: formatInstant(expiresAt) }),
+        ({ needsPhrase, expiresAt, sealed }) => ({
+          phrase: needsPhrase,
+          expires_at: formatInstant(expiresAt),
+          ...(sealed && { sealed }),
+        }),
       ),
     ),
 
@@ -92,6 +99,22 @@ export function secretRoutes({ secrets, limits, guards, identify, baseOf, pages 
       return undefined;
     }),
   ];
+}
+
+/** @param isText whether the answer is the secret alone; in JSON, a character can take six bytes. */
+function roomForAnswer(openLease: () => Lease, isText: boolean): AnswerRoom {
+  return {
+    takeTurn(bytes) {
+      if (bytes <= SMALL_BYTES) return undefined;
+      const lease = openLease();
+      lease.hold(bytes);
+      return lease.takeTurn();
+    },
+    reserve(text) {
+      if (text.length * 6 <= SMALL_BYTES) return;
+      openLease().holdAnswer(isText ? text.length : jsonBytesOf(text));
+    },
+  };
 }
 
 function idempotencyKeyOf(request: IncomingMessage): string | undefined {

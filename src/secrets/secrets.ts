@@ -1,7 +1,8 @@
 import { AppError } from '../errors.ts';
 import type { Refusal } from '../limits/limits.ts';
 import { randomBytes } from '../sealing/random.ts';
-import { type PhraseKey, SALT_BYTES, sealSecret } from './envelope.ts';
+import { type Content, type PhraseKey, SALT_BYTES, sealSecret } from './envelope.ts';
+import { readJwe } from './jwe.ts';
 import { createReceiptKey, createSecretKey, parseReceiptKey, type ReceiptKey } from './keys.ts';
 import { normalisePhrase } from './phrases.ts';
 import { createReading, type ReadEvent, type Reading, type ReadingParts } from './reading.ts';
@@ -11,7 +12,12 @@ import type { Notify, Receipt } from './store.ts';
 export type SecretEvent = 'created' | 'burned' | ReadEvent;
 
 export type CreateInput = {
+  /** Checked: see operations.ts. */
   secret: string;
+  /** Whether the client sealed it: then it is a JWE. */
+  sealed?: boolean | undefined;
+  /** 32 bytes in base64url; only of a sealed one. */
+  proof_hash?: string | undefined;
   phrase?: string | undefined;
   ttlMs: number;
   receipt: boolean;
@@ -59,7 +65,7 @@ export function createSecrets(parts: SecretParts): Secrets {
     ...createReading(parts),
 
     async create(input) {
-      const { secret, ttlMs, receipt, client } = input;
+      const { ttlMs, receipt, client } = input;
       const phraseKey = await prepare(parts, input);
       const now = clock();
       const createdAt = Math.max(now, refusedUntil() + 1); // the clock may be behind the last refused instant
@@ -67,7 +73,7 @@ export function createSecrets(parts: SecretParts): Secrets {
       const key = createSecretKey(expiresAt);
       const { id } = key;
       const receiptKey = receipt ? createReceiptKey(id) : undefined;
-      const envelope = sealSecret(ring, key.bytes, { id, createdAt, expiresAt }, Buffer.from(secret), phraseKey);
+      const envelope = sealSecret(ring, key.bytes, { id, createdAt, expiresAt }, contentOf(input), phraseKey);
       const isAdmitted = phraseKey !== undefined || input.notify !== undefined;
       const creator = client && { client, now, isAdmitted };
       const receiptHash = receiptKey?.receiptHash;
@@ -123,6 +129,13 @@ async function prepare(parts: SecretParts, { phrase, notify, client }: CreateInp
     if (notify === undefined) await admit();
     return { salt, key: await hashPhrase(normalisePhrase(phrase), salt) };
   });
+}
+
+function contentOf({ secret, sealed, proof_hash }: CreateInput): Content {
+  const text = Buffer.from(secret);
+  if (!sealed) return { text };
+  const proofHash = proof_hash === undefined ? undefined : Buffer.from(proof_hash, 'base64url');
+  return { text, label: { ...readJwe(secret), proofHash } };
 }
 
 const CODE_OF_REFUSAL = { rate: 'RATE_LIMITED', quota: 'QUOTA_EXCEEDED', full: 'STORAGE_FULL' } as const;

@@ -7,11 +7,14 @@ import type { Refusal } from '../limits/limits.ts';
  *
  * Instants are ms since the epoch. A secret is visible while `now < expiresAt`, a copy while `now < copyUntil`, a
  * receipt while `now < endedAt + receiptMs`. Bytes called an envelope are sealed: opaque to an engine.
+ *
+ * A request is a secret that has no content yet: `create` stores it open, `answer` turns it into a waiting secret with
+ * the same id and expiry. Tries, reads, burning and receipts know nothing of an open request.
  */
 export interface SecretStore {
   /**
-   * Stores a waiting secret, unless that would exceed `StoreLimits`. It takes one creation from its client's rate, and
-   * a place and bytes from the client's quota until the secret is no longer waiting.
+   * Stores a waiting secret or an open request, unless that would exceed `StoreLimits`. It takes one creation from its
+   * client's rate, and a place and bytes from the client's quota until the secret is no longer waiting.
    * @returns why it was refused: then nothing was stored and nothing taken. undefined when it is stored.
    */
   create(secret: NewSecret): Promise<Refusal | undefined>;
@@ -22,7 +25,7 @@ export interface SecretStore {
    */
   admit(client: Uint8Array, now: number): Promise<Refusal | undefined>;
 
-  /** The waiting secret, or the copy kept for rereading. */
+  /** The waiting secret, the copy kept for rereading, or the open request. */
   find(id: Uint8Array, now: number): Promise<Found | undefined>;
 
   /**
@@ -65,10 +68,29 @@ export interface SecretStore {
     refusedUntil: number,
   ): Promise<'burned' | 'not-waiting' | undefined>;
 
+  /** Looks at a request by its own key. @returns undefined when it is unknown, expired or withdrawn. */
+  findRequest(id: Uint8Array, requestHash: Uint8Array, now: number): Promise<FoundRequest | undefined>;
+
   /**
-   * Wipes up to `limit` records: expired secrets, copies past their window, receipts and events past their time, and
-   * limits of which nothing is taken any more. A sweep that wipes fewer leaves nothing to do. The event of a secret with
-   * a `notify` is written in the same step as it expires, due at once.
+   * Turns an open request into a waiting secret; exactly one of N answers gets true. The envelope counts towards the
+   * quota of the client that asked, in the place that the request has; one creation is taken from the answerer's rate,
+   * perhaps also from that of an answerer who comes too late. With a `notify`, the event `answered` is written in the
+   * same step, due at once, and the `notify` stays for the secret's own event.
+   * @returns why it was refused: then nothing was changed. false when no request is open.
+   */
+  answer(id: Uint8Array, requestHash: Uint8Array, now: number, answer: NewAnswer): Promise<Refusal | boolean>;
+
+  /**
+   * Removes an open request, without an event.
+   * @returns 'waiting' for a waiting secret; undefined when neither is there.
+   */
+  withdraw(id: Uint8Array, now: number): Promise<'withdrawn' | 'waiting' | undefined>;
+
+  /**
+   * Wipes up to `limit` records: expired secrets and requests, copies past their window, receipts and events past their
+   * time, answers that may no longer be repeated, and limits of which nothing is taken any more. A sweep that wipes fewer
+   * leaves nothing to do. The event of a secret or request with a `notify` is written in the same step as it expires, due
+   * at once.
    * @param refusedUntil secrets created at this instant or before may have been read already: they have no event.
    */
   sweep(now: number, limit: number, refusedUntil: number): Promise<Swept>;
@@ -84,6 +106,20 @@ export type NewSecret = {
   notify?: Notify | undefined;
   /** Without a creator, only the limit on everything stored applies. */
   creator?: Creator | undefined;
+  /** It is a request, and this is the hash of its key's token: there is nothing to read until it is answered. */
+  requestHash?: Uint8Array | undefined;
+};
+
+/** What an answer puts in the place of a request. */
+export type NewAnswer = {
+  envelope: Uint8Array;
+  /** From the answer on, the secret was created at this instant. */
+  createdAt: number;
+  receiptHash?: Uint8Array | undefined;
+  /** By which the same answer can be recognised while `now < until`, whatever becomes of the secret meanwhile. */
+  repeat?: { tag: Uint8Array; until: number } | undefined;
+  /** Without an answerer, no rate applies. */
+  answerer?: { client: Uint8Array; now: number } | undefined;
 };
 
 /** Where the end of a secret is reported: see src/outbox/store.ts. */
@@ -109,7 +145,13 @@ export type Found =
       notify?: Notify | undefined;
       share?: Share | undefined;
     }
-  | { state: 'copy'; createdAt: number; expiresAt: number; envelope: Uint8Array; claimTag: Uint8Array };
+  | { state: 'copy'; createdAt: number; expiresAt: number; envelope: Uint8Array; claimTag: Uint8Array }
+  | { state: 'requested'; createdAt: number; expiresAt: number; envelope: Uint8Array };
+
+/** An answered request is found only while its answer may be repeated; `createdAt` is then that of the answer. */
+export type FoundRequest =
+  | { state: 'open'; createdAt: number; expiresAt: number; envelope: Uint8Array }
+  | { state: 'answered'; createdAt: number; expiresAt: number; answer: { tag: Uint8Array } };
 
 export type TryReservation = { granted: true; triesLeft: number } | { granted: false; retryAfterMs: number };
 
@@ -125,7 +167,10 @@ export type ClaimOptions = {
 
 export type Swept = {
   wiped: number;
-  /** How many of them were secrets that were never read or burned. Each is in the count of exactly one sweep. */
+  /**
+   * How many of them were secrets that were never read or burned; requests are none. Each is in the count of exactly one
+   * sweep.
+   */
   expired: number;
 };
 

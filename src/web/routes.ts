@@ -10,6 +10,7 @@ import { type ActivationPage, createActivationPage } from './activation-page.ts'
 import { assetRoutes } from './assets.ts';
 import { frameOf, type Operator } from './operator.ts';
 import { type Receipt, valuesOfReceipt } from './receipt-page.ts';
+import { createRequestPages, getAskPage, type OpenRequest } from './request-pages.ts';
 import { createPageOf } from './show.ts';
 import type { Values } from './template.ts';
 import type { Texts } from './texts/en.ts';
@@ -26,7 +27,7 @@ const getCreatePage = operation('getCreatePage', 'GET', '/', {
 export function webApi({ secrets, auth }: { secrets: boolean; auth: boolean }): ApiPart {
   return {
     tag: { name: 'pages', description: 'For browsers. The files that the pages load are not part of the interface.' },
-    operations: [...(secrets ? [getCreatePage] : []), ...(auth ? accountOperations : [])],
+    operations: [...(secrets ? [getCreatePage, getAskPage] : []), ...(auth ? accountOperations : [])],
   };
 }
 
@@ -49,10 +50,13 @@ type Waiting = {
   sealed?: { alg: string; kid: string; cty?: string };
 };
 
+/** Of a request that nobody has answered yet. */
+type NotAnswered = Omit<OpenRequest, 'kid'> & { answered: false };
+
 type Status = { startedAt: number; uptimeSeconds: number; requests: number };
 
 export type Web = {
-  /** `GET /`, the page to create a secret. */
+  /** `GET /`, the page to create a secret, and `GET /ask`, the page to ask for one. */
   createRoutes: Route[];
   /** Sign in, register, and what belongs to an account. */
   accountRoutes: Route[];
@@ -60,7 +64,9 @@ export type Web = {
   /** The files that pages load. */
   assetRoutes: Route[];
   /** For a browser that opens a link: asks before it reads, or says why there is nothing to read. */
-  secretPage: Page<Waiting>;
+  secretPage: Page<Waiting | NotAnswered>;
+  /** For a browser that opens the link of a request: the secret is filled in there. */
+  requestPage: Page<OpenRequest>;
   receiptPage: Page<Receipt>;
   statusPage: Page<Status>;
   /** For a browser that opens an address where there is nothing to see. */
@@ -73,6 +79,7 @@ const AFTER_READING = /\/secrets\/+read\/*$/;
 /** The parts of error.html. */
 const NO_PARTS = {
   isNoReceipt: false,
+  isNoRequest: false,
   isNoPage: false,
   isMisdirected: false,
   isAway: false,
@@ -83,13 +90,14 @@ type ErrorPart = keyof typeof NO_PARTS;
 /** The pages for browsers, read from disk once. */
 export function createWeb({ limits, publicUrl, needsToken, operator, accounts }: WebParts): Web {
   const frame = frameOf(operator, accounts !== undefined);
-  const showCreate = createPageOf('create.html', {
-    ...frame,
+  const settings = {
     needsToken,
     publicUrl: publicUrl ?? '',
     secretMaxBytes: String(limits.secretMaxBytes),
     ttlMaxSeconds: String(limits.ttlMaxSeconds),
-  });
+  };
+  const showCreate = createPageOf('create.html', { ...frame, ...settings });
+  const requests = createRequestPages(frame, settings);
   const show = {
     secret: createPageOf('secret.html', frame),
     gone: createPageOf('gone.html', frame),
@@ -105,17 +113,27 @@ export function createWeb({ limits, publicUrl, needsToken, operator, accounts }:
     }));
 
   return {
-    createRoutes: [route(getCreatePage, [], ({ ctx }) => showCreate(ctx))],
+    createRoutes: [route(getCreatePage, [], ({ ctx }) => showCreate(ctx)), requests.askRoute],
     accountRoutes: accounts ? accountRoutes(accounts, frame) : [],
     activationPage: createActivationPage({ ...frame, canRegister: accounts?.canRegister === true }),
     assetRoutes: assetRoutes(operator.logo),
     secretPage: {
-      show: (ctx, found) => show.secret(ctx, (_texts, language) => valuesOf(found, language)),
+      show(ctx, found) {
+        if ('answered' in found) requests.showEarly(ctx, found);
+        else show.secret(ctx, (_texts, language) => valuesOf(found, language));
+      },
       showError(ctx, { code }) {
         if (code !== 'KEY_NOT_FOUND') return showError(ctx, 'awayTitle', 'isAway', 'isLink');
         const wasRead = AFTER_READING.test(ctx.path);
         const title = wasRead ? 'shownTitle' : 'goneTitle';
         show.gone(ctx, (texts) => ({ title: texts[title], isGone: !wasRead, isShown: wasRead }));
+      },
+    },
+    requestPage: {
+      show: requests.showRequest,
+      showError(ctx, { code }) {
+        if (code === 'KEY_NOT_FOUND') showError(ctx, 'noRequestTitle', 'isNoRequest');
+        else showError(ctx, 'awayTitle', 'isAway');
       },
     },
     receiptPage: {

@@ -39,7 +39,8 @@ test('an empty environment gives the documented defaults', (t) => {
     REGISTRATION: 'open',
     PROXY_OPEN: 'false',
     SERVICES: ['secrets', 'proxy', 'auth', 'business'],
-    SECRET_MAX_BYTES: 65_536,
+    SECRET_MAX_BYTES: 1_048_576,
+    BODIES_MAX_BYTES: 268_435_456,
     SECRET_TTL_MAX_SECONDS: 604_800,
     SESSION_IDLE_SECONDS: 1800,
     BROWSER_IDLE_SECONDS: 1800,
@@ -69,7 +70,7 @@ const NUMBERS: [name: keyof Config, least: number, most: number][] = [
   ['HTTP_PORT', 0, 65_535],
   ['INTERNAL_PORT', 1, 65_535],
   ['WORKERS', 1, 256],
-  ['SECRET_MAX_BYTES', 1, 8_388_608],
+  ['SECRET_MAX_BYTES', 1, 11_534_336],
   ['SECRET_TTL_MAX_SECONDS', 60, 31_536_000],
   ['SESSION_IDLE_SECONDS', 1, 31_536_000],
   ['BROWSER_IDLE_SECONDS', 1, 31_536_000],
@@ -493,14 +494,15 @@ test('every bad variable is named at once, and no value is shown', (t) => {
     CREATE_TOKEN: 'leaked-token-\n',
     INTERNAL_PORT: '0',
     INTERNAL_TOKEN: 'leaked token',
-    SECRET_MAX_BYTES: '8388609',
+    SECRET_MAX_BYTES: '11534337',
+    BODIES_MAX_BYTES: '0',
     SECRET_TTL_MAX_SECONDS: '59',
     LOG_LEVEL: 'leaked-level',
   };
   const message = refusal(t, bad);
   const { NODE_ENV, ...wrong } = bad;
   t.deepEqual(namedIn(message), Object.keys(wrong).sort());
-  t.notRegex(message, /leaked|password|70001|8388609|\b59\b/);
+  t.notRegex(message, /leaked|password|70001|11534337|\b59\b/);
 });
 
 test('a bad variable hides neither a missing file nor what production needs', async (t) => {

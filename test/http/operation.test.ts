@@ -5,6 +5,7 @@ import test, { type ExecutionContext } from 'ava';
 import Koa from 'koa';
 import { z } from 'zod';
 import { AppError } from '../../src/errors.ts';
+import { createBodyRoom } from '../../src/http/body-room.ts';
 import { describeApi } from '../../src/http/openapi.ts';
 import { json, operation, route } from '../../src/http/operation.ts';
 import { createResponder } from '../../src/http/respond.ts';
@@ -30,8 +31,9 @@ const getBox = operation('getBox', 'GET', '/boxes/:id', {
 
 async function serve(t: ExecutionContext, routes: readonly Route[]): Promise<string> {
   const app = new Koa();
+  const room = createBodyRoom({ maxBytes: 1_000_000, bodyMaxBytes: 1_000, clientOf: () => undefined });
   const log = { served: () => {}, failed: () => {}, broken: () => {} };
-  const respond = createResponder(log, () => false);
+  const respond = createResponder(log, () => false, room);
   const routing = createRouting(routes, () => {});
   app.use((ctx) => respond(ctx, routing));
   const server = createServer(app.callback()).listen(0, '127.0.0.1');

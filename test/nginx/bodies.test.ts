@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
-import { bodyLimitBytes } from '../../src/secrets/operations.ts';
+import { bodyLimitBytes } from '../../src/http/body-limit.ts';
 import { createSecret, readSecret, send } from '../support/http/client.ts';
 import { parseAnswers, type RawAnswer } from '../support/http/raw.ts';
 import { type Nginx, type NginxOptions, startNginx, withNginx } from '../support/nginx/nginx.ts';
@@ -11,8 +11,8 @@ import { startUpstream } from '../support/nginx/upstream.ts';
 import { start } from '../support/process/program.ts';
 import { temporaryFolder } from '../support/storage/storage.ts';
 
-const LIMIT = bodyLimitBytes({ secretMaxBytes: 65_536, ttlMaxSeconds: 604_800 });
 const MIB = 1024 * 1024;
+const LIMIT = bodyLimitBytes(MIB);
 
 /** nginx in front of the program, without folders for bodies or answers: a request that needs a file gets a 500. */
 async function startWithoutFiles(t: ExecutionContext, options: Partial<NginxOptions> = {}): Promise<Nginx> {
@@ -63,10 +63,10 @@ withNginx(
   async (t) => {
     const nginx = await startWithoutFiles(t);
     for (const form of [withLength, inChunks]) {
-      const fits = `{"secret":"${'\\u0061'.repeat(65_536)}"${' '.repeat(1000)}}`;
+      const fits = `{"secret":"${'\\u0061'.repeat(MIB)}"${' '.repeat(1000)}}`;
       t.is((await sendAllFirst(nginx, form(fits)))?.status, 201);
       t.is((await sendAllFirst(nginx, form(padded(LIMIT))))?.status, 201);
-      for (const bytes of [LIMIT + 1, 3 * MIB, 16 * MIB, 16 * MIB + 1, 24 * MIB]) {
+      for (const bytes of [LIMIT + 1, 8 * MIB, 16 * MIB, 16 * MIB + 1, 24 * MIB]) {
         const answer = await sendAllFirst(nginx, form(padded(bytes)));
         t.is(answer?.status, 413, `${form.name} ${bytes}`);
         t.like(JSON.parse(answer?.text ?? ''), { code: 'TOO_LARGE', request_id: answer?.headers.get('x-request-id') });

@@ -126,11 +126,11 @@ export function blackBoxSuite(name: string, test: TestFn, open: (t: ExecutionCon
 
   test(`${name}: the longest secret fits, however it is escaped, and one byte more does not`, async (t) => {
     const { api } = await open(t);
-    const longest = '\u0001'.repeat(65_536);
-    const escaped = `{"secret":"${'\\u0001'.repeat(65_536)}","phrase":"${'\\u0001'.repeat(1024)}"}`;
+    const longest = '\u0001'.repeat(1_048_576);
+    const escaped = `{"secret":"${'\\u0001'.repeat(1_048_576)}","phrase":"${'\\u0001'.repeat(1024)}"}`;
     const created = (await (await api.post('/generate', escaped)).json()) as { secret_key: string };
     await expectSecret(t, await api.post(`/secrets/${created.secret_key}`, { phrase: '\u0001'.repeat(1024) }), longest);
-    const wide = 'é'.repeat(32_768);
+    const wide = 'é'.repeat(524_288);
     const { secret_key } = await api.create({ secret: wide });
     await expectSecret(t, await api.post(`/secrets/${secret_key}`), wide);
     t.regex(
@@ -196,12 +196,12 @@ export function blackBoxSuite(name: string, test: TestFn, open: (t: ExecutionCon
       [{ secret: 's', receipt: 'true' }, /^receipt must be true or false/],
       [
         { secret: 's', hunter2: 1 },
-        /^The body has an unknown member; allowed are: secret, phrase, ttl, receipt, notify$/,
+        /^The body has an unknown member; allowed are: secret, sealed, proof_hash, phrase, ttl, receipt, notify$/,
       ],
       [{ secret: 's', ttl: { seconds: 90 } }, /^ttl has an unknown member; allowed are: days, hours, minutes$/],
       [
         { secret: 's', ttl: { days: 8, weeks: 1 }, hunter2: 1 },
-        /^ttl has an unknown member; allowed are: days, hours, minutes; The body has an unknown member; allowed are: [a-z, ]+$/,
+        /^ttl has an unknown member; allowed are: days, hours, minutes; The body has an unknown member; allowed are: [a-z_, ]+$/,
       ],
       [{ secret: 's', ttl: { minutes: -1, x: 1 } }, /^ttl.minutes must not be negative; ttl has an unknown member/],
       [{ secret: 's', ttl: {} }, /^ttl must be at least one minute in all$/],

@@ -74,7 +74,7 @@ test('any text comes back, with and without phrase, and as a copy', (t) => {
       fc.string({ minLength: 22 }),
       (any, hasPhrase, header) => {
         const key = hasPhrase ? phraseKey : undefined;
-        const sealed = sealSecret(ring, bytes, identity, any, hasPhrase ? phrase : undefined);
+        const sealed = sealSecret(ring, bytes, identity, { text: any }, hasPhrase ? phrase : undefined);
         t.is(needsPhrase(sealed), hasPhrase);
         const made = opener(sealed, header);
         t.deepEqual(Uint8Array.from(made.open(key)), any);
@@ -90,7 +90,7 @@ test('any text comes back, with and without phrase, and as a copy', (t) => {
 });
 
 test('no envelope opens after a single bit changed, in itself or in what identifies it', (t) => {
-  const sealed = sealSecret(ring, bytes, identity, text, phrase);
+  const sealed = sealSecret(ring, bytes, identity, { text }, phrase);
   for (let bit = 0; bit < sealed.length * 8; bit++) {
     const changed = Buffer.from(sealed);
     changed[bit >> 3] = (changed[bit >> 3] as number) ^ (1 << (bit & 7));
@@ -107,23 +107,23 @@ test('no envelope opens after a single bit changed, in itself or in what identif
 });
 
 test('database, master key and link together do not open a secret with a phrase', (t) => {
-  const sealed = sealSecret(ring, bytes, identity, text, phrase);
+  const sealed = sealSecret(ring, bytes, identity, { text }, phrase);
   t.throws(() => opener(sealed).open(undefined));
   t.throws(() => opener(sealed).open(randomBytes(32)));
   t.false(opener(sealed).isRightPhrase(randomBytes(32)));
 });
 
 test('database and master key alone open nothing: another secret key fails', (t) => {
-  const sealed = sealSecret(ring, bytes, identity, text);
+  const sealed = sealSecret(ring, bytes, identity, { text });
   t.throws(() => createOpener(ring, randomBytes(36), identity, sealed)?.open(undefined));
 });
 
 test('a key ring seals with its first key and opens with all of them; with an unknown key or format nothing is tried', (t) => {
   const [older, newer] = [randomBytes(32), randomBytes(32)];
-  const before = sealSecret(createKeyRing([older]), bytes, identity, text);
+  const before = sealSecret(createKeyRing([older]), bytes, identity, { text });
   const rotated = createKeyRing([newer, older]);
   t.deepEqual(createOpener(rotated, bytes, identity, before)?.open(undefined), text);
-  const after = sealSecret(rotated, bytes, identity, text);
+  const after = sealSecret(rotated, bytes, identity, { text });
   t.is(createOpener(createKeyRing([older]), bytes, identity, after), undefined);
   t.deepEqual(createOpener(createKeyRing([newer]), bytes, identity, after)?.open(undefined), text);
   t.is(
@@ -131,7 +131,7 @@ test('a key ring seals with its first key and opens with all of them; with an un
       ring,
       bytes,
       identity,
-      Buffer.concat([Buffer.of(2), sealSecret(ring, bytes, identity, text).subarray(1)]),
+      Buffer.concat([Buffer.of(3), sealSecret(ring, bytes, identity, { text }).subarray(1)]),
     ),
     undefined,
   );
@@ -139,7 +139,7 @@ test('a key ring seals with its first key and opens with all of them; with an un
 });
 
 test('one text sealed twice has no bytes in common after the header', (t) => {
-  const [one, two] = [sealSecret(ring, bytes, identity, text), sealSecret(ring, bytes, identity, text)];
+  const [one, two] = [sealSecret(ring, bytes, identity, { text }), sealSecret(ring, bytes, identity, { text })];
   t.notDeepEqual(one.subarray(10, 22), two.subarray(10, 22));
   t.notDeepEqual(one.subarray(22), two.subarray(22));
 });

@@ -68,7 +68,7 @@ for (const { name, test, place } of ENGINES) {
   });
 
   test(`${name}: a client may have a number of waiting secrets and bytes, and gets them back`, async (t) => {
-    for (const limits of [{ clientMaxSecrets: 2 }, { clientMaxBytes: 700 }]) {
+    for (const limits of [{ clientMaxSecrets: 2 }, { clientMaxBytes: 800 }]) {
       const server = await start(t, limits);
       const first = await key(server);
       const { receipt_key: receipt } = await server.create({ secret: 's', receipt: true });
@@ -110,7 +110,7 @@ for (const { name, test, place } of ENGINES) {
 }
 
 test('a refused creation costs no hash, and a creation that is hashed was admitted', async (t) => {
-  const { secrets: store } = await (await SQLITE.place(t)).open({ clientCreatesPerMinute: 2, maxBytes: 2000 });
+  const { secrets: store } = await (await SQLITE.place(t)).open({ clientCreatesPerMinute: 2, maxBytes: 2400 });
   let hashes = 0;
   const secrets = createSecrets({
     store,

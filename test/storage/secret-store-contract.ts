@@ -7,6 +7,8 @@ import { limitContract } from './contract/limits.ts';
 import { processContract } from './contract/processes.ts';
 import { raceContract } from './contract/races.ts';
 import { recordContract } from './contract/records.ts';
+import { requestEventContract } from './contract/request-events.ts';
+import { requestContract } from './contract/requests.ts';
 import { stateContract } from './contract/states.ts';
 import { sweepContract } from './contract/sweep.ts';
 import type { ContractTest, RawRecords } from './contract/world.ts';
@@ -32,6 +34,8 @@ export function secretStoreContract(engine: Engine, rawRecords: RawRecords): voi
   recordContract(test);
   limitContract(test);
   eventContract(test);
+  requestContract(test);
+  requestEventContract(test);
   processContract(test);
   eventProcessContract(test);
 }

@@ -12,6 +12,8 @@ const PAGE = 500;
 export type Sealed = {
   waiting: number;
   copies: number;
+  /** Requests that nobody answered yet. */
+  requests: number;
   /** Webhooks and events that are not delivered yet. */
   notifying: number;
   /** Mails that are not delivered yet. */
@@ -31,7 +33,8 @@ export type SealedCount = {
 };
 
 /**
- * Counts secrets that can still be read, webhooks and mails that can still be delivered and signing keys, for at most `patienceMs`.
+ * Counts secrets that can still be read, requests that can still be answered, webhooks and mails that can still be
+ * delivered and signing keys, for at most `patienceMs`.
  */
 export async function countSealed(
   records: Omit<Records, 'findMark' | 'close'>,
@@ -71,6 +74,7 @@ function sealedUnder(byKey: Map<string, Sealed>, fingerprint: string): Sealed {
   const sealed = byKey.get(fingerprint) ?? {
     waiting: 0,
     copies: 0,
+    requests: 0,
     notifying: 0,
     mails: 0,
     signingKeys: 0,
@@ -80,7 +84,13 @@ function sealedUnder(byKey: Map<string, Sealed>, fingerprint: string): Sealed {
   return sealed;
 }
 
-const COUNTED_AS = { waiting: 'waiting', copy: 'copies', notifying: 'notifying', mail: 'mails' } as const;
+const COUNTED_AS = {
+  waiting: 'waiting',
+  copy: 'copies',
+  requested: 'requests',
+  notifying: 'notifying',
+  mail: 'mails',
+} as const;
 
 export function fingerprintsOf(keys: readonly Buffer[]): string[] {
   return keys.map((key) => masterKeyIdOf(key).toString('hex'));
@@ -88,10 +98,11 @@ export function fingerprintsOf(keys: readonly Buffer[]): string[] {
 
 export function describeSealed(sealed: Sealed | undefined): string {
   if (!sealed) return 'nothing is sealed with it';
-  const { waiting, copies, notifying, mails, signingKeys, neededUntil } = sealed;
+  const { waiting, copies, requests, notifying, mails, signingKeys, neededUntil } = sealed;
   const what = [
     waiting > 0 && count(waiting, 'secret'),
     copies > 0 && `${copies} for rereading`,
+    requests > 0 && count(requests, 'request'),
     notifying > 0 && count(notifying, 'webhook'),
     mails > 0 && count(mails, 'mail'),
     signingKeys > 0 && count(signingKeys, 'signing key'),

@@ -54,6 +54,11 @@ export const FAMILIES = {
   hushbox_http_connections_closed_total: counter(
     'Connections closed to make room for a newer one, mostly the one that was idle longest.',
   ),
+  hushbox_bodies_bytes: gauge(
+    'Bytes of bodies above 64 KiB that are not stored yet, and of answers above 64 KiB that are not sent yet.',
+  ),
+  hushbox_bodies_max_bytes: gauge('What these may be in all workers together: `BODIES_MAX_BYTES` of each.'),
+  hushbox_bodies_refused_total: counter('Requests refused as BUSY because there was no room for their body or answer.'),
   hushbox_http_requests_total: counter('Requests answered by the public listener; route `none` if no route matched.', [
     'method',
     'route',

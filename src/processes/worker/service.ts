@@ -8,6 +8,8 @@ import { createEgress, type Egress, OUTCOMES, PURPOSES } from '../../egress/egre
 import type { ErrorCode } from '../../errors.ts';
 import type { Fence } from '../../fence/fence.ts';
 import type { Hashing } from '../../hashing/hashing.ts';
+import { bodyLimitBytes } from '../../http/body-limit.ts';
+import { type BodyRoom, createBodyRoom } from '../../http/body-room.ts';
 import { createNetworkFinder, createPeerCheck, isPublicNetwork, type Trust } from '../../http/client-address.ts';
 import type { Site } from '../../http/origin.ts';
 import { whyNoProxy } from '../../keys/token-key.ts';
@@ -87,6 +89,8 @@ export function createService(parts: ServiceParts): Service {
   const egress = openEgress(parts);
   const networkOf = createNetworks(parts);
   const idOf = createIds(parts);
+  const limits = { secretMaxBytes: config.SECRET_MAX_BYTES, ttlMaxSeconds: config.SECRET_TTL_MAX_SECONDS };
+  const room = openRoom(parts, networkOf);
   const limiter = createLimiter({ store: storage.limits, idOf, clock, isOn: config.LIMITS === 'on' });
   const site = createSite(config, config.HOST, trustOf(config));
   const { delivery, secrets } = createSecretService(parts, egress, telemetry);
@@ -123,7 +127,7 @@ export function createService(parts: ServiceParts): Service {
       auth,
       business: business.business,
       identify: config.LIMITS === 'off' ? () => undefined : (request) => idOf(networkOf(request)),
-      limits: { secretMaxBytes: config.SECRET_MAX_BYTES, ttlMaxSeconds: config.SECRET_TTL_MAX_SECONDS },
+      limits,
       createToken: config.CREATE_TOKEN,
       proxyToken: config.PROXY_TOKEN,
       isProduction: isProduction(config),
@@ -135,6 +139,7 @@ export function createService(parts: ServiceParts): Service {
       },
       readStatus: createStatus(readTotals, clock),
       requestLog: telemetry.requestLog,
+      room,
     }),
     internalApp: createInternalApp({
       ...health,
@@ -147,6 +152,7 @@ export function createService(parts: ServiceParts): Service {
       token: config.INTERNAL_TOKEN,
       readTotals,
       requestLog: telemetry.internalRequestLog,
+      room,
     }),
     onRefused: telemetry.refused,
     delivery,
@@ -274,6 +280,19 @@ function createNetworks({ config, log, meters }: ServiceParts): Networks {
     }
     return network;
   };
+}
+
+/** For the bodies and answers of both listeners. */
+function openRoom({ config, meters }: ServiceParts, networkOf: Networks): BodyRoom {
+  const room = createBodyRoom({
+    maxBytes: config.BODIES_MAX_BYTES,
+    bodyMaxBytes: bodyLimitBytes(config.SECRET_MAX_BYTES),
+    clientOf: config.LIMITS === 'off' ? () => undefined : networkOf,
+  });
+  meters.watch('hushbox_bodies_bytes', '', () => room.heldBytes);
+  meters.watch('hushbox_bodies_max_bytes', '', () => config.BODIES_MAX_BYTES);
+  meters.watch('hushbox_bodies_refused_total', '', () => room.refused);
+  return room;
 }
 
 /** Without a master key, names of limits are only hashed: what is counted there is forgotten within minutes. */

@@ -240,4 +240,61 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX links_owner ON links (owner, kind);
   CREATE INDEX links_over ON links (expires_at);
   `,
+  `
+  CREATE TABLE requests (
+    id           BLOB PRIMARY KEY,
+    created_at   INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL,
+    request_hash BLOB NOT NULL,
+    envelope     BLOB NOT NULL,
+    client       BLOB,
+    notify       BLOB,
+    destination  BLOB
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE answers (
+    id           BLOB PRIMARY KEY,
+    created_at   INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL,
+    request_hash BLOB NOT NULL,
+    tag          BLOB NOT NULL,
+    until        INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE INDEX answers_over ON answers (until);
+
+  CREATE TABLE new_events (
+    id          BLOB PRIMARY KEY,
+    type        TEXT NOT NULL CHECK (type IN ('read', 'burned', 'expired', 'answered', 'unanswered')),
+    occurred_at INTEGER NOT NULL,
+    due_at      INTEGER NOT NULL,
+    attempts    INTEGER NOT NULL,
+    destination BLOB NOT NULL,
+    notify      BLOB NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  INSERT INTO new_events SELECT id, type, occurred_at, due_at, attempts, destination, notify FROM events;
+  DROP TABLE events;
+  ALTER TABLE new_events RENAME TO events;
+
+  CREATE INDEX events_due ON events (destination, due_at);
+  CREATE INDEX events_old ON events (occurred_at);
+
+  CREATE TRIGGER event_comes AFTER INSERT ON events BEGIN
+    INSERT INTO destinations (id, due_at) VALUES (new.destination, new.due_at)
+    ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at WHERE excluded.due_at < due_at;
+  END;
+
+  CREATE TRIGGER event_moves AFTER UPDATE OF due_at ON events BEGIN
+    UPDATE destinations SET due_at = (SELECT min(due_at) FROM events WHERE destination = new.destination)
+    WHERE id = new.destination;
+  END;
+
+  CREATE TRIGGER event_goes AFTER DELETE ON events BEGIN
+    DELETE FROM destinations
+    WHERE id = old.destination AND NOT EXISTS (SELECT 1 FROM events WHERE destination = old.destination);
+    UPDATE destinations SET due_at = (SELECT min(due_at) FROM events WHERE destination = old.destination)
+    WHERE id = old.destination;
+  END;
+  `,
 ];

@@ -12,8 +12,8 @@ type Account = { secrets: number; bytes: number };
 export type Usage = {
   /** Whether these bytes would exceed the limit on everything stored. */
   isFull(bytes: number): boolean;
-  /** Whether one more secret of this size would exceed its client's quota. */
-  isOverQuota(client: Uint8Array, bytes: number): boolean;
+  /** Whether so many more bytes, with a place or in one that was taken before, would exceed the client's quota. */
+  isOverQuota(client: Uint8Array, bytes: number, places: 0 | 1): boolean;
   /** A waiting secret with content of this length was added, or (-1) is gone. */
   countWaiting(by: 1 | -1, contentBytes: number, client: Uint8Array | null): void;
   /** Any other record was added, or (-1) is gone. */
@@ -57,9 +57,10 @@ export function createUsage(database: DatabaseSync, limits: StoreLimits): Usage 
     isFull(bytes) {
       return bytesStored() + bytes > limits.maxBytes;
     },
-    isOverQuota(client, bytes) {
+    isOverQuota(client, bytes, places) {
       const account = accounts.get(client);
-      return account.secrets >= limits.clientMaxSecrets || account.bytes + bytes > limits.clientMaxBytes;
+      const isWithoutPlace = places > 0 && account.secrets >= limits.clientMaxSecrets;
+      return isWithoutPlace || account.bytes + bytes > limits.clientMaxBytes;
     },
     countWaiting(by, contentBytes, client) {
       const bytes = by * storedBytes(contentBytes);

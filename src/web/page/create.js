@@ -1,23 +1,22 @@
 // The page to create a secret. What is typed is sealed here, and leaves the page sealed.
 
 import { Hushbox } from './client/hushbox.ts';
-import { find, formatBytes, formatInstant, language, offerCopy, root, say, showSection, watch } from './page.js';
+import {
+  clearContent,
+  faultOfContent,
+  hideProgress,
+  progressOfContent,
+  readContent,
+  secret,
+  takeFiles,
+} from './content.js';
+import { fillLifetimes, find, formatInstant, offerCopy, root, say, showSection, watch } from './page.js';
 
-const LIFETIMES_MINUTES = [10, 60, 12 * 60, 1440, 3 * 1440, 7 * 1440, 30 * 1440, 90 * 1440, 365 * 1440];
-const USUAL_LIFETIME_MINUTES = 7 * 1440;
-/** Below this, a bar would only flash. */
-const PROGRESS_FROM_BYTES = 200_000;
-
-const { publicUrl = '', secretMaxBytes, ttlMaxSeconds } = document.body.dataset;
+const { publicUrl = '', ttlMaxSeconds } = document.body.dataset;
 const canSeal = globalThis.crypto?.subtle !== undefined;
 const form = find('form', HTMLFormElement);
 const button = find('form .main', HTMLButtonElement);
 const message = find('#message', HTMLElement);
-const progress = find('#progress', HTMLProgressElement);
-const secret = find('#secret', HTMLTextAreaElement);
-const fileInput = find('#file', HTMLInputElement);
-const list = find('#files', HTMLUListElement);
-const drop = find('#drop', HTMLElement);
 const phrase = find('#phrase', HTMLInputElement);
 const blankHint = find('#blank-hint', HTMLElement);
 const lifetime = find('#lifetime', HTMLSelectElement);
@@ -30,18 +29,16 @@ const burn = find('#burn', HTMLButtonElement);
 const qr = find('#qr', HTMLElement);
 const qrButton = find('#show-qr', HTMLButtonElement);
 
-/** @type {File[]} */
-let files = [];
 /** Of the link on screen. */
 let receiptKey = '';
 
 const hushbox = () => new Hushbox(root, { token: token?.value || undefined });
 
-fillLifetimes(Math.floor(Number(ttlMaxSeconds) / 60));
+fillLifetimes(lifetime, Number(ttlMaxSeconds));
 find('.no-script', HTMLElement).hidden = true;
 find('#plain', HTMLElement).hidden = canSeal;
 find('#sealed-lead', HTMLElement).hidden = !canSeal;
-find('#attach', HTMLElement).hidden = !canSeal;
+if (canSeal) takeFiles();
 button.disabled = false;
 offerCopy('copy', find('#copy-note', HTMLElement), link, () => link.value);
 offerCopy('copy-words', find('#words-note', HTMLElement), words, () => words.textContent);
@@ -62,26 +59,15 @@ form.addEventListener('submit', async (event) => {
   } finally {
     button.disabled = false;
     button.textContent = say('createButton');
-    progress.hidden = true;
+    hideProgress();
   }
 });
 
 /** What the server would refuse. */
 function faultOf() {
-  if (secret.value === '' && files.length === 0) return { field: secret, sentence: say('createEmpty') };
-  if (token?.value === '') return { field: token, sentence: say('createTokenWrong') };
-  const bytes = bytesToSend();
-  const limit = Number(secretMaxBytes);
-  if (bytes <= limit) return undefined;
-  return { field: secret, sentence: say('createTooLong', { size: formatBytes(bytes), limit: formatBytes(limit) }) };
-}
-
-/** As client/sealing.ts packs them. */
-function bytesToSend() {
-  const text = new Blob([secret.value]).size;
-  if (files.length === 0) return text;
-  const head = { text, files: files.map(({ name, type, size }) => ({ name, type, bytes: size })) };
-  return files.reduce((sum, { size }) => sum + size, text + new Blob([JSON.stringify(head)]).size + 1);
+  const sentence = faultOfContent();
+  if (sentence) return { field: secret, sentence };
+  return token?.value === '' ? { field: token, sentence: say('createTokenWrong') } : undefined;
 }
 
 /**
@@ -99,22 +85,13 @@ for (const field of [secret, phrase, ...(token ? [token] : [])]) {
 }
 
 function create() {
-  const text = secret.value;
-  return hushbox().send(files.length > 0 ? { ...(text && { text }), files } : text, {
+  return hushbox().send(readContent(), {
     phrase: phrase.value,
     ttl: { minutes: Number(lifetime.value) },
     receipt: true,
     plain: !canSeal,
-    ...(bytesToSend() > PROGRESS_FROM_BYTES && { onProgress: showProgress }),
+    onProgress: progressOfContent(),
   });
-}
-
-/** @param {number} fraction */
-function showProgress(fraction) {
-  progress.hidden = false;
-  if (fraction === 1)
-    progress.removeAttribute('value'); // sent, and not yet answered
-  else progress.value = fraction;
 }
 
 /** @param {Error & { code?: string, status?: number, retryAfterSeconds?: number }} error */
@@ -147,78 +124,6 @@ find('#make-phrase', HTMLButtonElement).addEventListener('click', async () => {
   phrase.focus();
 });
 
-// Files: chosen, dropped, or a picture pasted.
-
-fileInput.addEventListener('change', () => {
-  addFiles([...(fileInput.files ?? [])]);
-  fileInput.value = ''; // so that the same one can be chosen again
-});
-
-secret.addEventListener('paste', (event) => {
-  const pasted = [...(event.clipboardData?.files ?? [])];
-  if (pasted.length === 0 || !canSeal) return;
-  event.preventDefault();
-  addFiles(pasted);
-});
-
-for (const name of ['dragenter', 'dragover']) {
-  addEventListener(name, (event) => {
-    if (!isOfFiles(/** @type {DragEvent} */ (event))) return;
-    event.preventDefault(); // otherwise the browser would open the file in place of this page
-    drop.classList.add('over');
-  });
-}
-addEventListener('dragleave', (event) => {
-  if (event.relatedTarget === null) drop.classList.remove('over');
-});
-addEventListener('drop', (event) => {
-  drop.classList.remove('over');
-  if (!isOfFiles(event)) return;
-  event.preventDefault();
-  addFiles([...(event.dataTransfer?.files ?? [])]);
-});
-
-/** @param {DragEvent} event */
-function isOfFiles({ dataTransfer }) {
-  return canSeal && form.offsetParent !== null && dataTransfer?.types.includes('Files') === true;
-}
-
-/** @param {File[]} added */
-function addFiles(added) {
-  files = [...files, ...added];
-  message.textContent = '';
-  secret.removeAttribute('aria-invalid');
-  showFiles();
-}
-
-function showFiles() {
-  list.hidden = files.length === 0;
-  list.replaceChildren(
-    ...files.map((file) => {
-      const item = document.createElement('li');
-      const name = document.createElement('span');
-      name.className = 'what';
-      name.dir = 'auto';
-      name.textContent = file.name;
-      const size = document.createElement('span');
-      size.className = 'hint';
-      size.textContent = formatBytes(file.size);
-      const remove = document.createElement('button');
-      remove.type = 'button';
-      remove.className = 'remove';
-      remove.textContent = '×';
-      remove.setAttribute('aria-label', say('createRemove', { name: file.name }));
-      remove.addEventListener('click', () => {
-        files = files.filter((other) => other !== file);
-        showFiles();
-        fileInput.focus();
-      });
-      item.append(name, size, remove);
-      return item;
-    }),
-  );
-}
-
 /**
  * @param {import('./client/hushbox.ts').Sent} sent
  * @param {boolean} hasPhrase
@@ -240,8 +145,7 @@ async function showLink(sent, hasPhrase) {
   find('#receipt', HTMLAnchorElement).href = new URL(`receipts/${receiptKey}`, root).href;
   showState({ state: 'waiting', wrongTries: 0 });
   form.reset();
-  files = [];
-  showFiles();
+  clearContent();
   showBlank();
   showSection('created');
   const watched = receiptKey;
@@ -315,29 +219,6 @@ function describe({ state, endedAt, wrongTries }) {
   if (state === 'burned') return say('createdBurned');
   if (state === 'expired') return say('createdExpired');
   return wrongTries > 0 ? say('createdWrongTries', { count: String(wrongTries) }) : say('createdWaiting');
-}
-
-/** @param {number} maxMinutes */
-function fillLifetimes(maxMinutes) {
-  const choices = LIFETIMES_MINUTES.filter((minutes) => minutes < maxMinutes);
-  for (const minutes of [...choices, maxMinutes]) {
-    const isUsual = minutes <= USUAL_LIFETIME_MINUTES;
-    lifetime.add(new Option(formatLifetime(minutes), String(minutes), isUsual, isUsual));
-  }
-}
-
-/** @param {number} minutes */
-function formatLifetime(minutes) {
-  /** @type {[count: number, unit: string][]} */
-  const parts = [
-    [Math.floor(minutes / 1440), 'day'],
-    [Math.floor(minutes / 60) % 24, 'hour'],
-    [minutes % 60, 'minute'],
-  ];
-  return parts
-    .filter(([count]) => count !== 0)
-    .map(([count, unit]) => new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' }).format(count))
-    .join(' ');
 }
 
 // The list of what was sent, for people who want one.

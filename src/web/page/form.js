@@ -68,7 +68,7 @@ export function explain(answer) {
   if (findText(body.code)) return say(body.code);
   if (status === 429) return say('limited', { time: formatInstant(Date.now() + retryAfterSeconds * 1000) });
   if (status === 0) return say('offline');
-  return status >= 500 || !body.Error ? say('away') : `${body.Error}.`;
+  return status >= 500 || !body.Error ? say('away') : say('refused', { sentence: body.Error, code: body.code });
 }
 
 /**
@@ -94,9 +94,9 @@ function faultsOf(form, answer) {
   return String(answer.body.Error)
     .split('; ')
     .flatMap((fault) => {
-      const [, member = '', rest = ''] = /^(?:\w+\.)*(\w+) (.+)$/.exec(fault) ?? [];
-      const input = fieldOf(form, member);
-      return input ? [{ field: member, sentence: `${input.labels?.[0]?.textContent} ${rest}.` }] : [];
+      const [, member = ''] = /^(?:\w+\.)*(\w+) /.exec(fault) ?? [];
+      const sentence = fieldOf(form, member)?.dataset.refused;
+      return sentence ? [{ field: member, sentence }] : [];
     });
 }
 

@@ -167,22 +167,6 @@ function copyThroughSelection(text, element) {
   return isCopied;
 }
 
-const UNITS = ['byte', 'kilobyte', 'megabyte'];
-
-/**
- * @param {number} bytes
- * @returns {string} in units of 1024
- */
-export function formatBytes(bytes) {
-  const power = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), UNITS.length - 1);
-  /** @type {Intl.NumberFormatOptions} */
-  const options = { style: 'unit', unit: UNITS[power], unitDisplay: power === 0 ? 'long' : 'short' };
-  return new Intl.NumberFormat(locale, { ...options, maximumFractionDigits: 1 }).format(bytes / 1024 ** power);
-}
-
-// Who is not signed in, as most are not, loads nothing for it.
-if (document.querySelector('#who-in') && /csrftoken=./.test(document.cookie)) void import('./who.js');
-
 /**
  * Looks at growing intervals while the page is seen, and at once when somebody comes back to it.
  * @param {() => Promise<boolean>} look whether to look again
@@ -211,6 +195,82 @@ function pauseUntilSeen(ms) {
     document.addEventListener('visibilitychange', end);
   });
 }
+
+/**
+ * Runs a task once at a time, while its button shows that it is under way.
+ * @param {HTMLButtonElement} button
+ * @param {() => Promise<void>} task
+ */
+export async function whileBusy(button, task) {
+  const name = button.textContent;
+  button.disabled = true;
+  button.textContent = say('busy');
+  try {
+    await task();
+  } finally {
+    button.textContent = name;
+    button.disabled = false;
+  }
+}
+
+/**
+ * What a failure of the client library means, for a person.
+ * @param {unknown} error
+ * @returns {string}
+ */
+export function explainError(error) {
+  const { name, code, status = 0, message, retryAfterSeconds = 0 } = /** @type {Record<string, any>} */ (error);
+  if (name !== 'HushboxError') return say('tooOld');
+  if (findText(code)) return say(code);
+  if (status === 429) return say('limited', { time: formatInstant(Date.now() + retryAfterSeconds * 1000) });
+  if (code === 'UNREACHABLE' || code === 'CUT_OFF') return say('offline');
+  return status >= 500 ? say('away') : say('refused', { sentence: message, code });
+}
+
+const LIFETIMES_MINUTES = [10, 60, 12 * 60, 1440, 3 * 1440, 7 * 1440, 30 * 1440, 90 * 1440, 365 * 1440];
+const USUAL_LIFETIME_MINUTES = 7 * 1440;
+
+/**
+ * @param {HTMLSelectElement} select
+ * @param {number} maxSeconds
+ */
+export function fillLifetimes(select, maxSeconds) {
+  const maxMinutes = Math.floor(maxSeconds / 60);
+  for (const minutes of [...LIFETIMES_MINUTES.filter((minutes) => minutes < maxMinutes), maxMinutes]) {
+    const isUsual = minutes <= USUAL_LIFETIME_MINUTES;
+    select.add(new Option(formatLifetime(minutes), String(minutes), isUsual, isUsual));
+  }
+}
+
+/** @param {number} minutes */
+function formatLifetime(minutes) {
+  /** @type {[number, string][]} */
+  const parts = [
+    [Math.floor(minutes / 1440), 'day'],
+    [Math.floor(minutes / 60) % 24, 'hour'],
+    [minutes % 60, 'minute'],
+  ];
+  return parts
+    .filter(([count]) => count !== 0)
+    .map(([count, unit]) => new Intl.NumberFormat(locale, { style: 'unit', unit, unitDisplay: 'long' }).format(count))
+    .join(' ');
+}
+
+const UNITS = ['byte', 'kilobyte', 'megabyte'];
+
+/**
+ * @param {number} bytes
+ * @returns {string} in units of 1024
+ */
+export function formatBytes(bytes) {
+  const power = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), UNITS.length - 1);
+  /** @type {Intl.NumberFormatOptions} */
+  const options = { style: 'unit', unit: UNITS[power], unitDisplay: power === 0 ? 'long' : 'short' };
+  return new Intl.NumberFormat(locale, { ...options, maximumFractionDigits: 1 }).format(bytes / 1024 ** power);
+}
+
+// Who is not signed in, as most are not, loads nothing for it.
+if (document.querySelector('#who-in') && /csrftoken=./.test(document.cookie)) void import('./who.js');
 
 const languageButton = document.querySelector('#language');
 if (languageButton instanceof HTMLButtonElement) {

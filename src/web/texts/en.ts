@@ -19,6 +19,7 @@ export const en = {
   tooOld: 'This page does not work in this browser, which may be too old. Please use a newer one.',
   offline: 'No answer came. Check your connection and try again: what you typed is still here.',
   away: 'The server cannot answer right now. Try again in a moment: what you typed is still here.',
+  refused: '{sentence}.',
   limited: 'Too many tries in a short time. Try again after {time}.',
   httpsRequired: 'This needs HTTPS. Open this page again, with “https://” at the beginning of its address.',
   needsScript:
@@ -299,7 +300,7 @@ export const en = {
   // Follow: what became of a secret
   followTitle: 'What became of your secret',
   followHint:
-    'Keep the address of this page: with it, anybody can burn the secret. Nobody can read the secret with it.',
+    'Keep the address of this page to yourself: with it, anybody can burn the secret. Nobody can read the secret with it.',
   followWaiting: 'Not read yet',
   followRead: 'The secret was read',
   followBurned: 'The secret was burned',
@@ -360,13 +361,12 @@ export const en = {
   answerWho: 'We do not know who asks; what you type goes to whoever made this link.',
   answerOnce: 'It can be filled in once, until',
   answerDo: 'Send it',
-  answerEmpty: 'Type a secret, or choose a file.',
-  sentTitle: 'Sent',
-  sentText: 'Only the person who made the link can open it now, once. You can close this page.',
-  sentFollow: 'Follow what happens',
+  answeredTitle: 'Sent',
+  answeredText: 'Only the person who made the link can open it now, once. You can close this page.',
+  answeredFollow: 'Follow what happens',
   closedTitle: 'This request is already closed',
   closedText:
-    'Somebody else has answered it, it was withdrawn, or it has expired. Nothing of what you typed was sent. If they still need it, ask them for a new link.',
+    'Somebody else has answered it, it was withdrawn, or it has expired. What you typed went to nobody, and is still here. If they still need it, ask them for a new link.',
   closedMaybe:
     'The request is closed. Your answer has probably arrived, though its confirmation was lost on its way here. If in doubt, ask the person who sent you the link.',
   noRequestTitle: 'There is no open request here',
@@ -376,14 +376,20 @@ export const en = {
   answerSpoiltTitle: 'This link is not complete',
   answerSpoiltText:
     'The part after the # is missing or damaged, and without it nothing can be sealed. Nothing was sent, and the request is still open. Open the link again from the message that you got; if you copied it, copy it to its last character.',
-  answerHttpsTitle: 'This needs HTTPS',
   answerHttpsText:
     'Over plain HTTP your browser cannot seal what you type, so nothing is sent. Ask for a link that begins with “https://”.',
   answerUntrusted: "The server's answer does not fit this link. Nothing was sent.",
-  optional: '(optional)',
   withdrawnText: 'Neither link works any more.',
   answerSealed: 'Sealed in your browser: only the maker of the link can open it, the server cannot.',
   answerUnsealed: 'The server seals it, and could read it.',
+
+  sendUntil: 'It works until',
+  copyMessage: 'Copy with a text',
+  askTooMany: 'You have too many requests and secrets waiting. Try again when some have ended.',
+  answerNoRoom: 'There is no room for it right now. The request stays open: try again later, or send less.',
+  answerTooLarge: 'This is too large to be sent here. The request stays open.',
+  withdrawSpoilt:
+    'The part after the # of this link is missing or damaged: only the whole link can withdraw the request.',
 
   // The private link, opened early
   earlyTitle: 'Nothing is filled in yet',

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { bodyLimitBytes } from '../../../src/secrets/operations.ts';
+import { bodyLimitBytes } from '../../../src/http/body-limit.ts';
 import { remember } from '../../support/process/leaks.ts';
 
 /** What is sent, piece by piece; a number is a pause in ms. */
@@ -21,7 +21,7 @@ export type Add = (name: string, pieces: Piece | readonly Piece[], options?: Cas
 export const KEY: string = randomBytes(36).toString('base64url');
 remember(KEY);
 
-export const LIMIT: number = bodyLimitBytes({ secretMaxBytes: 65_536, ttlMaxSeconds: 604_800 });
+export const LIMIT: number = bodyLimitBytes(1024 * 1024);
 export const BODY = '{"secret":"s"}';
 export const HOST = 'Host: x\r\n';
 export const UNFINISHED: CaseOptions = { isUnfinished: true };

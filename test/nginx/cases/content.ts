@@ -65,9 +65,9 @@ function addBodies(add: Add): void {
     ['an unknown member with a key', `{"secret":"s","${KEY}":1}`],
     ['a member of 60 kB', `{"${'a'.repeat(60_000)}":1}`],
     ['20,000 members', `{${Array.from({ length: 20_000 }, (_, n) => `"a${n}":1`).join()}}`],
-    ['more than a secret may hold', JSON.stringify({ secret: 'a'.repeat(65_537) })],
+    ['more than a secret may hold', JSON.stringify({ secret: 'a'.repeat(1024 * 1024 + 1) })],
     ['a byte over the limit', `${BODY}${' '.repeat(LIMIT - BODY.length + 1)}`],
-    ['3 MB', `${BODY}${' '.repeat(3_000_000)}`],
+    ['9 MB', `${BODY}${' '.repeat(9_000_000)}`],
   ] as const) {
     add(`body: ${name}`, withBody(body));
   }

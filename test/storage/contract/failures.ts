@@ -9,6 +9,7 @@ import {
   EXPIRES_AT,
   MAX_READS,
   NO_REFUND,
+  newAnswer,
   newCopy,
   newSecret,
   type Traced,
@@ -30,6 +31,9 @@ export function verbsOn(store: SecretStore, { id, receiptHash }: Traced): Verbs 
     reread: () => store.reread(id, CREATED_AT, reread),
     findReceipt: () => store.findReceipt(id, receiptHash, CREATED_AT),
     burn: () => store.burn(id, receiptHash, CREATED_AT, 0),
+    findRequest: () => store.findRequest(id, receiptHash, CREATED_AT),
+    answer: () => store.answer(id, receiptHash, CREATED_AT, newAnswer()),
+    withdraw: () => store.withdraw(id, CREATED_AT),
     sweep: () => store.sweep(CREATED_AT, 100, 0),
   };
 }
@@ -58,7 +62,7 @@ export async function areUnavailable(
   );
 }
 
-/** Those that only look. */
-export function readsOf({ find, findReceipt }: Verbs): Pick<Verbs, 'find' | 'findReceipt'> {
-  return { find, findReceipt };
+/** Without those that only look. */
+export function writesOf({ find: _, findReceipt: __, findRequest: ___, ...writes }: Verbs): Partial<Verbs> {
+  return writes;
 }

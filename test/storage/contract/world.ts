@@ -7,6 +7,7 @@ import type {
   ClaimOptions,
   Creator,
   Found,
+  NewAnswer,
   NewSecret,
   Notify,
   Receipt,
@@ -31,6 +32,7 @@ export type ContractTest = (title: string, run: (t: ExecutionContext, world: Wor
 
 export type Copy = NonNullable<ClaimOptions['copy']>;
 export type Traced = NewSecret & { receiptHash: Uint8Array };
+export type Requested = NewSecret & { requestHash: Uint8Array };
 
 export const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;
@@ -87,6 +89,33 @@ export async function createTraced(store: SecretStore, wish?: Wish): Promise<Tra
   return secret;
 }
 
+/** An open request. */
+export async function createRequested(store: SecretStore, wish?: Wish): Promise<Requested> {
+  const request = { ...newSecret(wish), requestHash: randomBytes(32) };
+  await createOrThrow(store, request);
+  return request;
+}
+
+export const ANSWERED_AT = CREATED_AT + 30 * MINUTE;
+
+export function newAnswer({ bytes = 64, ...wish }: Partial<NewAnswer> & { bytes?: number } = {}): NewAnswer {
+  return { envelope: randomBytes(bytes), createdAt: ANSWERED_AT, ...wish };
+}
+
+/** Of an answer with a header. */
+export function newRepeat(until = ANSWERED_AT + MINUTE): NonNullable<NewAnswer['repeat']> {
+  return { tag: randomBytes(32), until };
+}
+
+export async function answerOrThrow(
+  store: SecretStore,
+  { id, requestHash }: Requested,
+  answer: NewAnswer = newAnswer(),
+): Promise<NewAnswer> {
+  if ((await store.answer(id, requestHash, answer.createdAt, answer)) !== true) throw new Error('could not answer');
+  return answer;
+}
+
 async function createOrThrow(store: SecretStore, secret: NewSecret): Promise<void> {
   const refusal = await store.create(secret);
   if (refusal) throw new Error(`refused: ${refusal.reason}`);
@@ -140,6 +169,15 @@ export function plain(found: Found | undefined): object | undefined {
 }
 
 export function asWaiting({ createdAt, expiresAt, envelope }: NewSecret): object | undefined {
+  return plain({ state: 'waiting', createdAt, expiresAt, envelope });
+}
+
+export function asRequested({ createdAt, expiresAt, envelope }: NewSecret): object | undefined {
+  return plain({ state: 'requested', createdAt, expiresAt, envelope });
+}
+
+/** The secret that a request becomes. */
+export function asAnswered({ expiresAt }: NewSecret, { createdAt, envelope }: NewAnswer): object | undefined {
   return plain({ state: 'waiting', createdAt, expiresAt, envelope });
 }
 

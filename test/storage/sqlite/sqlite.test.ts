@@ -22,7 +22,7 @@ import { withMounts } from '../../support/process/tools.ts';
 import { SQLITE, temporaryFolder } from '../../support/storage/storage.ts';
 import { accountStoreContract } from '../account-store-contract.ts';
 import { authVerbsOn, createAccount, newAccount, newMove, newRegistration, newReset } from '../contract/accounts.ts';
-import { areUnavailable, verbsOn } from '../contract/failures.ts';
+import { areUnavailable, verbsOn, writesOf } from '../contract/failures.ts';
 import { openInProcess } from '../contract/store-process.ts';
 import {
   asWaiting,
@@ -101,7 +101,7 @@ test('a write lock that is held too long is told, nothing was done, and writing 
   const authWrites = auth.filter(([name]) => !isRead.test(name));
   const unlock = await lockInProcess(t, pathOf(url));
   const startedAt = performance.now();
-  const { find: _, findReceipt: __, ...writes } = verbsOn(store, secret);
+  const writes = writesOf(verbsOn(store, secret));
   await areUnavailable(t, { ...writes, ...Object.fromEntries(authWrites) });
   t.true(performance.now() - startedAt < 8_000);
   unlock();
@@ -187,7 +187,7 @@ test('with its file gone from the path nothing is written; with the file back wr
   const create = async () => stored.push(await createTraced(store));
   renameSync(pathOf(url), `${pathOf(url)}.away`);
   await untilRefused(create);
-  const { find: _, findReceipt: __, ...writes } = verbsOn(store, stored[0] as Traced);
+  const writes = writesOf(verbsOn(store, stored[0] as Traced));
   await areUnavailable(t, { ...writes, ping, advance: () => fence.advance(CREATED_AT, []) });
   t.false(existsSync(pathOf(url)));
 
@@ -297,7 +297,7 @@ test('a damaged first page is noticed by a look alone: nothing more is written, 
   await fence.look(); // from now on the first page is in the memory of the reader
   overwrite(pathOf(url), 0, Buffer.alloc(4096, 'damaged '));
   await areUnavailable(t, { look: fence.look });
-  const { find: _, findReceipt: __, ...writes } = verbsOn(store, secret);
+  const writes = writesOf(verbsOn(store, secret));
   await areUnavailable(t, { ...writes, ping, look: fence.look, advance: () => fence.advance(CREATED_AT, []) });
   t.is(warnings.length, 1);
   t.regex(warnings.join(), /^the database is damaged/);

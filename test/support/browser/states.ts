@@ -79,7 +79,7 @@ const STATES: Readonly<Record<string, State>> = {
     await field(page, 'Email address').fill(NEW_EMAIL);
     await field(page, 'Password').fill('password1');
     await button(page, 'Register').click();
-    await page.getByText('Password is one of').waitFor();
+    await page.getByText('Choose another password').waitFor();
   },
   async 'register: done'({ page }) {
     await field(page, 'Password').fill(NEW_PASSWORD);

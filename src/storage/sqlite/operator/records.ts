@@ -21,8 +21,11 @@ const SEALED = `
     FROM waiting WHERE id > :after AND expires_at > :now ORDER BY id LIMIT :limit)
   UNION ALL SELECT * FROM (
     SELECT id, 'copy', created_at, copy_until, substr(envelope, 1, ${HEAD_BYTES})
-    FROM ended WHERE id > :after AND copy_until > :now ORDER BY id LIMIT :limit)
-  ORDER BY id LIMIT :limit`;
+    FROM ended WHERE id > :after AND copy_until > :now ORDER BY id LIMIT :limit)`;
+const REQUESTED = `
+  UNION ALL SELECT * FROM (
+    SELECT id, 'requested', created_at, expires_at, substr(envelope, 1, ${HEAD_BYTES})
+    FROM requests WHERE id > :after AND expires_at > :now ORDER BY id LIMIT :limit)`;
 const NOTIFYING = `
   SELECT * FROM (
     SELECT id, 'notifying' AS state, created_at, expires_at + ${RECEIPT_MS} AS visible_until,
@@ -30,8 +33,13 @@ const NOTIFYING = `
     FROM waiting WHERE id > :after AND notify IS NOT NULL AND expires_at + ${RECEIPT_MS} > :now ORDER BY id LIMIT :limit)
   UNION ALL SELECT * FROM (
     SELECT id, 'notifying', occurred_at, occurred_at + ${RECEIPT_MS}, substr(notify, 1, ${HEAD_BYTES})
-    FROM events WHERE id > :after AND occurred_at + ${RECEIPT_MS} > :now ORDER BY id LIMIT :limit)
-  ORDER BY id LIMIT :limit`;
+    FROM events WHERE id > :after AND occurred_at + ${RECEIPT_MS} > :now ORDER BY id LIMIT :limit)`;
+const REQUEST_NOTIFYING = `
+  UNION ALL SELECT * FROM (
+    SELECT id, 'notifying', created_at, expires_at + ${RECEIPT_MS}, substr(notify, 1, ${HEAD_BYTES})
+    FROM requests WHERE id > :after AND notify IS NOT NULL AND expires_at + ${RECEIPT_MS} > :now
+    ORDER BY id LIMIT :limit)`;
+const PAGED = 'ORDER BY id LIMIT :limit';
 const MAILS = `
   SELECT id, 'mail' AS state, occurred_at AS created_at, occurred_at + ${MAIL_KEPT_MS} AS visible_until,
     substr(sealed, 1, ${HEAD_BYTES}) AS head
@@ -43,11 +51,14 @@ export async function openSqliteRecords(path: string): Promise<Records> {
   const looker = createLooker(path);
   return {
     async listSealed({ now, after = FIRST, limit }) {
-      return looker.all(SEALED, { now, after, limit }).map(sealedOf);
+      const sql = isTable(looker, 'requests') ? SEALED + REQUESTED : SEALED;
+      return looker.all(`${sql} ${PAGED}`, { now, after, limit }).map(sealedOf);
     },
 
     async listNotifying({ now, after = FIRST, limit }) {
-      return isTable(looker, 'events') ? looker.all(NOTIFYING, { now, after, limit }).map(sealedOf) : [];
+      if (!isTable(looker, 'events')) return [];
+      const sql = isTable(looker, 'requests') ? NOTIFYING + REQUEST_NOTIFYING : NOTIFYING;
+      return looker.all(`${sql} ${PAGED}`, { now, after, limit }).map(sealedOf);
     },
 
     async listMails({ now, after = FIRST, limit }) {
@@ -78,7 +89,7 @@ type Looker = {
 };
 
 /** Older versions lack some tables. */
-function isTable(looker: Looker, name: 'fence' | 'events' | 'mails' | 'signing_keys'): boolean {
+function isTable(looker: Looker, name: 'fence' | 'events' | 'mails' | 'requests' | 'signing_keys'): boolean {
   return looker.all(`SELECT 1 FROM sqlite_schema WHERE name = '${name}'`, {}).length > 0;
 }
 

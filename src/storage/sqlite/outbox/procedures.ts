@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { RECEIPT_MS } from '../../../secrets/store.ts';
-import type { EventType } from '../../../webhooks/store.ts';
+import { type EventType, isRequestEvent, requestEventIdOf } from '../../../webhooks/store.ts';
 import type { Usage } from '../usage.ts';
 import { createLeases } from './leases.ts';
 
@@ -25,7 +25,7 @@ const EVENTS = { name: 'events', contentBytes: 'length(destination) + length(not
 
 /** For the procedures of secrets, in their transaction. */
 export type EventWriter = {
-  /** Writes the event of a secret that was waiting, if it has a `notify`. */
+  /** Writes an event of a secret that was waiting, or of a request that was open, if it has a `notify`. */
   write(waiting: Waiting, type: EventType, occurredAt: number, dueAt: number): void;
   /** Removes events that are too old to deliver. @returns how many. */
   giveUp(now: number, limit: number): number;
@@ -41,7 +41,8 @@ export function createEventWriter(database: DatabaseSync, usage: Usage): EventWr
   return {
     write({ id, notify, destination }, type, occurredAt, dueAt) {
       if (!notify || !destination) return;
-      insert.run(id, type, occurredAt, dueAt, destination, notify);
+      const eventId = isRequestEvent(type) ? requestEventIdOf(id) : id;
+      insert.run(eventId, type, occurredAt, dueAt, destination, notify);
       usage.countOther(1, notify.length + destination.length);
     },
 

@@ -1,68 +1,58 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { createRate, FULL_RETRY_MS, type Refusal, type StoreLimits, take } from '../../../limits/limits.ts';
+import { type StoreLimits, take } from '../../../limits/limits.ts';
 import { TRY_LIMIT, TRY_REFILL_MS } from '../../../secrets/budget.ts';
 import { RECEIPT_MS } from '../../../secrets/store.ts';
-import { contentBytesOf, storedBytes } from '../../usage.ts';
+import { storedBytes } from '../../usage.ts';
 import { type PackedTaken, packTaken, type Takings } from '../limits/procedures.ts';
 import type { EventWriter } from '../outbox/procedures.ts';
 import type { Usage } from '../usage.ts';
+import { type Admission, createAdmission, type PackedRefusal } from './admission.ts';
+import { createRequesting, type RequestSweep } from './requests.ts';
+import {
+  contentBytes,
+  type NewRow,
+  type PackedCopy,
+  type PackedCreator,
+  type PackedNotify,
+  rowOf,
+  type WaitingRow,
+} from './rows.ts';
 
 type Parts = { database: DatabaseSync; limits: StoreLimits; usage: Usage; takings: Takings; events: EventWriter };
-
-/** How values cross, where the port has objects. */
-export type PackedRefusal = readonly [reason: Refusal['reason'], retryAfterMs: number] | null;
-export type PackedCreator = readonly [client: Uint8Array, now: number, isAdmitted: boolean];
-export type PackedNotify = readonly [sealed: Uint8Array, destination: Uint8Array];
-export type PackedCopy = readonly [envelope: Uint8Array, claimTag: Uint8Array, until: number];
-
-type WaitingRow = {
-  id: Uint8Array;
-  created_at: number;
-  expires_at: number;
-  tries: number;
-  tries_full_at: number;
-  receipt: Uint8Array | null;
-  envelope: Uint8Array;
-  client: Uint8Array | null;
-  notify: Uint8Array | null;
-  destination: Uint8Array | null;
-};
 
 export type SecretProcedures = ReturnType<typeof createSecretProcedures>;
 
 export function createSecretProcedures(parts: Parts) {
+  const admission = createAdmission(parts);
+  const creating = createCreating(parts, admission);
+  const { sweepRequests, ...requesting } = createRequesting({ ...parts, admission, insertWaiting: creating.insert });
   const copies = createCopies(parts);
   const ending = createEnding(parts);
   return {
-    ...createCreating(parts),
+    ...creating.procedures,
+    ...requesting,
     ...createTries(parts),
     ...createClaiming(parts, ending),
     ...createRereading(parts, copies),
     ...createBurning(parts, ending, copies),
-    ...createSweeping(parts, ending, copies),
+    ...createSweeping(parts, ending, copies, sweepRequests),
   };
 }
 
-function createCreating({ database, limits, usage, takings }: Parts) {
-  const rate = createRate(limits);
-  const insert = database.prepare(
+function createCreating({ database, usage }: Parts, { refusalOf }: Admission) {
+  const insertRow = database.prepare(
     `INSERT INTO waiting (id, created_at, expires_at, tries, tries_full_at, receipt, envelope, client, notify, destination)
      VALUES (?, ?, ?, 0, 0, ?, ?, ?, ?, ?)`,
   );
 
-  /** Takes from the client's rate, unless the creation is refused. */
-  function refusalOf(bytes: number, creator: PackedCreator | null): PackedRefusal {
-    if (usage.isFull(bytes)) return ['full', FULL_RETRY_MS];
-    if (!creator) return null;
-    const [client, now, isAdmitted] = creator;
-    const taken = isAdmitted ? undefined : takings.take(client, rate, now);
-    if (taken && !taken.granted) return ['rate', taken.retryAfterMs];
-    if (!usage.isOverQuota(client, bytes)) return null;
-    if (taken) takings.giveBack(client, rate);
-    return ['quota', FULL_RETRY_MS];
+  /** Takes no account of limits. */
+  function insert(row: NewRow): void {
+    const { id, created_at, expires_at, receipt, envelope, client, notify, destination } = row;
+    insertRow.run(id, created_at, expires_at, receipt, envelope, client, notify, destination);
+    usage.countWaiting(1, contentBytes(row), client);
   }
 
-  return {
+  const procedures = {
     create(
       id: Uint8Array,
       createdAt: number,
@@ -72,20 +62,17 @@ function createCreating({ database, limits, usage, takings }: Parts) {
       creator: PackedCreator | null,
       notify: PackedNotify | null,
     ): PackedRefusal {
-      const [client = null] = creator ?? [];
-      const [sealed = null, destination = null] = notify ?? [];
-      const bytes = contentBytes({ envelope, notify: sealed, destination });
-      const refusal = refusalOf(storedBytes(bytes), creator);
-      if (refusal) return refusal;
-      insert.run(id, createdAt, expiresAt, receipt, envelope, client, sealed, destination);
-      usage.countWaiting(1, bytes, client);
-      return null;
+      const row = rowOf({ id, createdAt, expiresAt, envelope, creator, notify });
+      const refusal = refusalOf(storedBytes(contentBytes(row)), creator);
+      if (!refusal) insert({ ...row, receipt });
+      return refusal;
     },
 
     admit(client: Uint8Array, now: number): PackedRefusal {
       return refusalOf(storedBytes(0), [client, now, false]);
     },
   };
+  return { procedures, insert };
 }
 
 function createTries({ database }: Parts) {
@@ -241,7 +228,12 @@ function createBurning({ database, events }: Parts, { leave, keep }: Ending, cop
   };
 }
 
-function createSweeping({ database, usage, takings, events }: Parts, { leave, keep }: Ending, copies: Copies) {
+function createSweeping(
+  { database, usage, takings, events }: Parts,
+  { leave, keep }: Ending,
+  copies: Copies,
+  sweepRequests: RequestSweep,
+) {
   const deleteExpired = database.prepare(
     `DELETE FROM waiting WHERE id IN
        (SELECT id FROM waiting WHERE id < ? AND expires_at <= ? ORDER BY id LIMIT ?) RETURNING *`,
@@ -275,15 +267,10 @@ function createSweeping({ database, usage, takings, events }: Parts, { leave, ke
       const gone = deleteDue.all(now, left) as { bytes: number }[];
       for (const { bytes } of gone) usage.countOther(-1, bytes);
       left -= gone.length;
+      left -= sweepRequests(now, left, bound, refusedUntil);
       left -= events.giveUp(now, left);
       left -= takings.sweep(now, left);
       return [limit - left, expired.length];
     },
   };
-}
-
-type Content = { envelope: Uint8Array; notify: Uint8Array | null; destination: Uint8Array | null };
-
-function contentBytes({ envelope, notify: sealed, destination }: Content): number {
-  return contentBytesOf({ envelope, notify: sealed && destination ? { sealed, destination } : undefined });
 }

@@ -2,21 +2,30 @@ import type { SQLOutputValue } from 'node:sqlite';
 import type { Refusal } from '../../../limits/limits.ts';
 import { reservationOf } from '../../../secrets/budget.ts';
 import { idsExpiringBefore } from '../../../secrets/keys.ts';
-import { type Found, RECEIPT_MS, type Receipt, type SecretStore } from '../../../secrets/store.ts';
+import { type Found, type FoundRequest, RECEIPT_MS, type Receipt, type SecretStore } from '../../../secrets/store.ts';
 import type { GroupCommit } from '../engine/group-commit.ts';
 import type { Reader } from '../engine/reader.ts';
 import { takenOf } from '../limits/procedures.ts';
-import type { PackedRefusal, SecretProcedures } from './procedures.ts';
+import type { PackedRefusal } from './admission.ts';
+import type { SecretProcedures } from './procedures.ts';
 
 type Row = readonly SQLOutputValue[];
 
 /** Secrets in SQLite: writes go to the storage thread in groups, reads are point look-ups on the event loop. */
 export function createSqliteSecretStore(commit: GroupCommit<SecretProcedures>, reader: Reader): SecretStore {
-  const waitingById = reader.prepare(
-    'SELECT created_at, expires_at, envelope, notify, destination FROM waiting WHERE id = ? AND expires_at > ?',
+  // One statement looks everywhere, so that it misses nothing that moves on meanwhile.
+  const byId = reader.prepare(
+    `SELECT 'waiting', created_at, expires_at, envelope, notify, destination FROM waiting WHERE id = ?1 AND expires_at > ?2
+     UNION ALL
+     SELECT 'copy', created_at, expires_at, envelope, claim_tag, NULL FROM ended WHERE id = ?1 AND copy_until > ?2
+     UNION ALL
+     SELECT 'requested', created_at, expires_at, envelope, NULL, NULL FROM requests WHERE id = ?1 AND expires_at > ?2`,
   );
-  const copyById = reader.prepare(
-    'SELECT created_at, expires_at, envelope, claim_tag FROM ended WHERE id = ? AND copy_until > ?',
+  const byRequest = reader.prepare(
+    `SELECT 'open', created_at, expires_at, envelope FROM requests
+     WHERE id = ?1 AND request_hash = ?2 AND expires_at > ?3
+     UNION ALL
+     SELECT 'answered', created_at, expires_at, tag FROM answers WHERE id = ?1 AND request_hash = ?2 AND until > ?3`,
   );
   const waitingByReceipt = reader.prepare(
     'SELECT created_at, expires_at, tries FROM waiting WHERE id = ? AND receipt = ?',
@@ -26,21 +35,21 @@ export function createSqliteSecretStore(commit: GroupCommit<SecretProcedures>, r
   );
 
   return {
-    async create({ id, createdAt, expiresAt, receiptHash = null, envelope, notify, creator }) {
+    async create({ id, createdAt, expiresAt, receiptHash = null, envelope, notify, creator, requestHash }) {
       const packedCreator = creator ? ([creator.client, creator.now, creator.isAdmitted] as const) : null;
       const packedNotify = notify ? ([notify.sealed, notify.destination] as const) : null;
-      return refusalOf(
-        await commit.run('create', id, createdAt, expiresAt, receiptHash, envelope, packedCreator, packedNotify),
-      );
+      const rest = [envelope, packedCreator, packedNotify] as const;
+      const packed = requestHash
+        ? await commit.run('ask', id, createdAt, expiresAt, requestHash, ...rest)
+        : await commit.run('create', id, createdAt, expiresAt, receiptHash, ...rest);
+      return refusalOf(packed);
     },
 
     admit: async (client, now) => refusalOf(await commit.run('admit', client, now)),
 
     async find(id, now) {
-      const waiting = await waitingById(id, now);
-      if (waiting) return waitingOf(waiting);
-      const copy = await copyById(id, now);
-      return copy && copyOf(copy);
+      const row = await byId(id, now);
+      return row && foundOf(row);
     },
 
     async reserveTry(id, now) {
@@ -73,6 +82,25 @@ export function createSqliteSecretStore(commit: GroupCommit<SecretProcedures>, r
       return wasWaiting ? 'burned' : 'not-waiting';
     },
 
+    async findRequest(id, requestHash, now) {
+      const row = await byRequest(id, requestHash, now);
+      return row && foundRequestOf(row);
+    },
+
+    async answer(id, requestHash, now, { envelope, createdAt, receiptHash = null, repeat, answerer }) {
+      const packedRepeat = repeat ? ([repeat.tag, repeat.until] as const) : null;
+      const packedAnswerer = answerer ? ([answerer.client, answerer.now] as const) : null;
+      const rest = [envelope, createdAt, receiptHash, packedRepeat, packedAnswerer] as const;
+      const answered = await commit.run('answer', id, requestHash, now, ...rest);
+      return typeof answered === 'boolean' ? answered : (refusalOf(answered) ?? false);
+    },
+
+    async withdraw(id, now) {
+      const wasOpen = await commit.run('withdraw', id, now);
+      if (wasOpen === null) return undefined;
+      return wasOpen ? 'withdrawn' : 'waiting';
+    },
+
     async sweep(now, limit, refusedUntil) {
       const [wiped, expired] = await commit.run('sweep', now, limit, idsExpiringBefore(now), refusedUntil);
       return { wiped, expired };
@@ -84,24 +112,21 @@ function refusalOf(packed: PackedRefusal): Refusal | undefined {
   return packed ? { reason: packed[0], retryAfterMs: packed[1] } : undefined;
 }
 
-function waitingOf([createdAt, expiresAt, envelope, sealed, destination]: Row): Found {
-  return {
-    state: 'waiting',
-    createdAt: createdAt as number,
-    expiresAt: expiresAt as number,
-    envelope: envelope as Uint8Array,
-    notify: sealed ? { sealed: sealed as Uint8Array, destination: destination as Uint8Array } : undefined,
-  };
+function foundOf([state, created, expires, content, tagOrNotify, destination]: Row): Found {
+  const common = { createdAt: created as number, expiresAt: expires as number, envelope: content as Uint8Array };
+  if (state === 'requested') return { state, ...common };
+  const bytes = tagOrNotify as Uint8Array | null;
+  if (state === 'copy') return { state, ...common, claimTag: bytes as Uint8Array };
+  const notify = bytes ? { sealed: bytes, destination: destination as Uint8Array } : undefined;
+  return { state: 'waiting', ...common, notify };
 }
 
-function copyOf([createdAt, expiresAt, envelope, claimTag]: Row): Found {
-  return {
-    state: 'copy',
-    createdAt: createdAt as number,
-    expiresAt: expiresAt as number,
-    envelope: envelope as Uint8Array,
-    claimTag: claimTag as Uint8Array,
-  };
+function foundRequestOf([state, created, expires, content]: Row): FoundRequest {
+  const times = { createdAt: created as number, expiresAt: expires as number };
+  const bytes = content as Uint8Array;
+  return state === 'open'
+    ? { state, ...times, envelope: bytes }
+    : { state: 'answered', ...times, answer: { tag: bytes } };
 }
 
 function waitingReceipt([created, expires, tries]: Row, now: number): Receipt {

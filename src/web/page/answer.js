@@ -1,0 +1,81 @@
+// The link of a request: somebody fills in a secret that somebody else asked for.
+
+import { Hushbox, HushboxError, newIdempotencyKey } from './client/hushbox.ts';
+import {
+  clearContent,
+  faultOfContent,
+  hideProgress,
+  progressOfContent,
+  readContent,
+  secret,
+  takeFiles,
+} from './content.js';
+import { explainError, find, formatInstant, root, say, showSection, whileBusy } from './page.js';
+
+const client = new Hushbox(root);
+const form = find('#answer form', HTMLFormElement);
+const button = find('#answer form .main', HTMLButtonElement);
+const message = find('#message', HTMLElement);
+
+/** Of the answer that is being sent: while it is the same, an answer of it that was lost comes again. */
+const idempotencyKey = newIdempotencyKey();
+/** Whether an answer may have arrived whose confirmation did not come back. */
+let wasCutOff = false;
+
+for (const time of document.querySelectorAll('time')) time.textContent = formatInstant(time.dateTime);
+find('.no-script', HTMLElement).remove();
+addEventListener('hashchange', () => void checkLink()); // the right link, pasted into the same tab
+await checkLink();
+
+form.addEventListener('submit', async (event) => {
+  event.preventDefault();
+  message.textContent = faultOfContent() ?? '';
+  if (message.textContent !== '') return secret.focus();
+  await whileBusy(button, send);
+});
+
+/** Before anything is typed: a link that is spoilt sends nothing. */
+async function checkLink() {
+  try {
+    const { isSealed } = await client.lookAtRequest(location.href);
+    if (isSealed) takeFiles();
+    if (find('#answer', HTMLElement).hidden) showSection('answer');
+    button.disabled = false;
+  } catch (error) {
+    refuse(error);
+  }
+}
+
+async function send() {
+  try {
+    const options = { receipt: true, idempotencyKey, onProgress: progressOfContent() };
+    const { receiptKey } = await client.answer(location.href, readContent(), options);
+    clearContent();
+    find('#follow', HTMLAnchorElement).href = new URL(`receipts/${receiptKey}`, root).href;
+    showSection('answered');
+  } catch (error) {
+    refuse(error);
+  } finally {
+    hideProgress();
+  }
+}
+
+/** @param {unknown} error */
+function refuse(error) {
+  const code = error instanceof HushboxError ? error.code : '';
+  if (code === 'SPOILT_LINK') return showSection('spoilt');
+  if (code === 'NEEDS_HTTPS') return showSection('https');
+  if (code === 'UNTRUSTED') return showSection('untrusted');
+  if (code === 'CUT_OFF') wasCutOff = true;
+  if (code === 'KEY_NOT_FOUND') return showClosed();
+  message.textContent = explainError(error);
+  button.disabled = false; // sending looks at the link again
+}
+
+/** Somebody else was faster. What was typed stays, so that it can be sent in another way. */
+function showClosed() {
+  find('#answer h1', HTMLElement).textContent = say('closedTitle');
+  message.textContent = say(wasCutOff ? 'closedMaybe' : 'closedText');
+  secret.readOnly = true;
+  button.hidden = true;
+}

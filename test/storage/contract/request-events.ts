@@ -1,0 +1,3 @@
+import type { ContractTest } from './world.ts';
+
+export function requestEventContract(_test: ContractTest): void {}
