@@ -31,7 +31,10 @@ export const ERRORS = {
   PROXY_AUTHENTICATION_REQUIRED: { status: 407, title: 'A valid token for the proxy is required' },
   REQUEST_TIMEOUT: { status: 408, title: 'The request took too long to arrive' },
   NOT_ANSWERED: { status: 409, title: 'This request is not answered yet' },
-  STILL_WAITING: { status: 409, title: 'This is a secret that waits to be read, and not a request that can be withdrawn' },
+  STILL_WAITING: {
+    status: 409,
+    title: 'This is a secret that waits to be read, and not a request that can be withdrawn',
+  },
   NOT_WAITING: { status: 409, title: 'This secret is no longer waiting' },
   TOKEN_REPLAYED: { status: 409, title: 'This token was already used' },
   LINK_GONE: { status: 410, title: 'This link was used before, has expired, or never existed' },

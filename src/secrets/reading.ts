@@ -143,7 +143,11 @@ export function createReading(parts: ReadingParts): Reading {
 }
 
 /** What the asker sees. */
-function lookAtUnanswered({ ring }: ReadingParts, key: SecretKey, { expiresAt, ...found }: FoundUnanswered): Unanswered {
+function lookAtUnanswered(
+  { ring }: ReadingParts,
+  key: SecretKey,
+  { expiresAt, ...found }: FoundUnanswered,
+): Unanswered {
   const { id } = key;
   const asked = openRequest(ring, requestTokenOf(key.bytes), { id, expiresAt, ...found }, found.envelope);
   if (!asked) throw withoutMasterKey();
