@@ -58,7 +58,9 @@ browserTest('one person asks, another answers with text and a file, and only the
   await friend.goto(link);
   t.is(await friend.locator('blockquote').textContent(), 'The password, please');
   await friend.getByText('We do not know who asks; what you type goes to whoever made this link.').waitFor();
-  await friend.locator('input[type=file]').setInputFiles({ name: 'a.txt', mimeType: 'text/plain', buffer: Buffer.from('of a file') });
+  await friend
+    .locator('input[type=file]')
+    .setInputFiles({ name: 'a.txt', mimeType: 'text/plain', buffer: Buffer.from('of a file') });
   await answerWith(friend, 'swordfish');
   await heading(friend, 'Sent').waitFor();
 
@@ -105,8 +107,12 @@ browserTest('of two people who answer at once one wins, and the other keeps what
   const won = await Promise.all(
     people.map((person) =>
       Promise.race([
-        heading(person, 'Sent').waitFor().then(() => true),
-        heading(person, 'This request is already closed').waitFor().then(() => false),
+        heading(person, 'Sent')
+          .waitFor()
+          .then(() => true),
+        heading(person, 'This request is already closed')
+          .waitFor()
+          .then(() => false),
       ]),
     ),
   );
@@ -121,24 +127,27 @@ browserTest('of two people who answer at once one wins, and the other keeps what
   await heading(loser, 'There is no open request here').waitFor();
 });
 
-browserTest('a link whose # is missing or damaged sends nothing, and the right one in the same tab works', async (t) => {
-  const { server, page } = await start(t);
-  const { link } = await askFor(page, server.base);
-  const [base, x = ''] = link.split('#');
-  const spoilt = ['', x.slice(0, -1), `${x}A`, x.toLowerCase(), `${x.startsWith('A') ? 'B' : 'A'}${x.slice(1)}`];
-  const posts = await decidePosts(page, () => 'pass');
-  for (const fragment of spoilt) {
-    await page.goto('about:blank');
-    await page.goto(`${base}#${fragment}`);
-    await heading(page, 'This link is not complete').waitFor();
-    t.false(await field(page, 'Secret').isVisible());
-  }
-  t.is(posts.length, 0);
-  await page.evaluate((hash) => { location.hash = hash; }, x);
-  await answerWith(page, 'mended');
-  await heading(page, 'Sent').waitFor();
-  t.is(posts.length, 1);
-});
+browserTest(
+  'a link whose # is missing or damaged sends nothing, and the right one in the same tab works',
+  async (t) => {
+    const { server, page } = await start(t);
+    const { link } = await askFor(page, server.base);
+    const [base, x = ''] = link.split('#');
+    const spoilt = ['', x.slice(0, -1), `${x}A`, x.toLowerCase(), `${x.startsWith('A') ? 'B' : 'A'}${x.slice(1)}`];
+    const posts = await decidePosts(page, () => 'pass');
+    for (const fragment of spoilt) {
+      await page.goto('about:blank');
+      await page.goto(`${base}#${fragment}`);
+      await heading(page, 'This link is not complete').waitFor();
+      t.false(await field(page, 'Secret').isVisible());
+    }
+    t.is(posts.length, 0);
+    await page.evaluate(`location.hash = '${x}'`);
+    await answerWith(page, 'mended');
+    await heading(page, 'Sent').waitFor();
+    t.is(posts.length, 1);
+  },
+);
 
 browserTest('a server that lies about the key is sent nothing', async (t) => {
   const { server, page } = await start(t);
@@ -188,13 +197,14 @@ browserTest('a request is withdrawn on either page, and then both links are dead
 
 browserTest('a note is a quotation: nothing in it is a link, markup or code', async (t) => {
   const { server, page } = await start(t);
-  const note = 'See https://evil.example/ <b onclick=alert(1)>now</b> <script>alert(2)</script>\n{{name}} & \u202egnp.exe';
+  const note =
+    'See https://evil.example/ <b onclick=alert(1)>now</b> <script>alert(2)</script>\n{{name}} & \u202egnp.exe';
   const { link } = await askFor(page, server.base, note);
   await page.goto(link);
   const quotation = page.locator('blockquote');
   t.is(await quotation.textContent(), note);
   t.is(await quotation.locator('*').count(), 0);
-  t.is(await quotation.evaluate((element) => getComputedStyle(element).unicodeBidi), 'isolate');
+  t.is(await page.evaluate("getComputedStyle(document.querySelector('blockquote')).unicodeBidi"), 'isolate');
 });
 
 browserTest('a note that is too long is refused beside its field', async (t) => {
