@@ -9,6 +9,9 @@ import { SQLITE } from '../support/storage/storage.ts';
 type Links = { link: string; keepLink: string };
 type Scene = { server: TestServer; page: Page };
 
+/** Otherwise a name that is not ours would be refused on loopback. */
+const LETS_NAME_PASS = { TRUSTED_PROXIES: '127.0.0.1' };
+
 async function start(
   t: ExecutionContext,
   env: NonNullable<TestServerOptions['env']> = {},
@@ -240,7 +243,7 @@ browserTest('where a token is needed to create, it is needed to ask, and not to 
 });
 
 browserTest('over plain HTTP a request is made and answered unsealed, and the pages say so', async (t) => {
-  const { server } = await start(t);
+  const { server } = await start(t, LETS_NAME_PASS);
   const base = server.base.replace('127.0.0.1', PLAIN_HTTP_HOST);
   const { page, links } = await askOverHttp(t, base);
   t.false(links.link.includes('#'));
@@ -265,7 +268,7 @@ async function askOverHttp(t: ExecutionContext, base: string): Promise<{ page: P
 }
 
 browserTest('over plain HTTP a sealed request is answered with nothing', async (t) => {
-  const { server, page } = await start(t);
+  const { server, page } = await start(t, LETS_NAME_PASS);
   const { link } = await askFor(page, server.base);
   const base = server.base.replace('127.0.0.1', PLAIN_HTTP_HOST);
   const reader = await openPage(t, [base]);
