@@ -395,6 +395,7 @@ export const en = {
   earlyWaiting: 'Waiting for the answer, until',
   earlyWatch: 'This page changes when the answer comes.',
   earlyNote: 'What you asked for',
+  requestWithdrawn: 'Withdrawn: neither link works any more.',
   withdrawnTitle: 'The request is withdrawn',
 };
 

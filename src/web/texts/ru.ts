@@ -398,5 +398,6 @@ export const ru: Texts = {
   earlyWaiting: 'Ждём ответа до',
   earlyWatch: 'Когда ответ придёт, страница изменится.',
   earlyNote: 'О чём вы попросили',
+  requestWithdrawn: 'Отозван: ни одна из ссылок больше не работает.',
   withdrawnTitle: 'Запрос отозван',
 };
