@@ -391,7 +391,8 @@ export const en = {
 
   // The private link, opened early
   earlyTitle: 'Nothing is filled in yet',
-  earlyText: 'This one is private; send the other. Only this link opens the answer: keep it, and come back to it.',
+  earlyPrivate: 'This one is private; send the other.',
+  earlyText: 'Only this link opens the answer: keep it, and come back to it.',
   earlyWaiting: 'Waiting for the answer, until',
   earlyWatch: 'This page changes when the answer comes.',
   earlyNote: 'What you asked for',
