@@ -21,8 +21,9 @@ import type { Samples } from './ops/metrics/families.ts';
 import { documentRoute, type HealthParts, healthRoutes, metricsRoute, statusRoute } from './ops/routes.ts';
 import type { Status } from './ops/status.ts';
 import { forwardProxy, type ProxyParts, proxyRoute } from './proxy/routes.ts';
-import type { SecretLimits } from './secrets/operations.ts';
+import { requestRoutes } from './secrets/request-routes.ts';
 import { secretRoutes } from './secrets/routes.ts';
+import type { SecretLimits } from './secrets/schemas.ts';
 import type { Secrets } from './secrets/secrets.ts';
 import { sinkRoutes } from './sink/routes.ts';
 import type { Sink } from './sink/sink.ts';
@@ -136,9 +137,11 @@ export function createRoutes(parts: Omit<AppParts, 'requestLog' | 'room'>): {
   const web = createWeb({ limits, publicUrl, needsToken, operator, accounts: auth });
   const baseOf = createBaseFinder(site);
   const admitCookies = createCookieAdmission(site);
+  const ofSecrets = { limits, guards: createGuards, identify, pages: web };
   const ofAccounts = { baseOf, admitCookies, mailBaseOf: createMailBaseFinder(site) };
   const routes = [
-    ...(secrets ? secretRoutes({ secrets, limits, guards: createGuards, identify, baseOf, pages: web }) : []),
+    ...(secrets ? secretRoutes({ ...ofSecrets, secrets, baseOf }) : []),
+    ...(secrets ? requestRoutes({ ...ofSecrets, secrets }) : []),
     ...(auth ? sessionRoutes({ ...auth, baseOf, admitCookies }) : []),
     ...(auth ? browserRoutes({ ...auth, baseOf, admitCookies }) : []),
     ...(auth ? accountRoutes({ ...auth, ...ofAccounts, activationPage: web.activationPage }) : []),

@@ -5,7 +5,9 @@ import { businessApi } from './business/operations.ts';
 import { describeApi } from './http/openapi.ts';
 import { opsApi } from './ops/routes.ts';
 import { proxyApi } from './proxy/routes.ts';
-import { type SecretLimits, secretsApi } from './secrets/operations.ts';
+import { secretsApi } from './secrets/operations.ts';
+import { requestsApi } from './secrets/request-operations.ts';
+import type { SecretLimits } from './secrets/schemas.ts';
 import { sinkApi } from './sink/routes.ts';
 import { VERSION } from './version.ts';
 import { webApi } from './web/routes.ts';
@@ -38,7 +40,7 @@ export const EVERYTHING: Served = { secrets: true, auth: true, sink: true, proxy
 /** The OpenAPI 3.1 document of a server with these settings. */
 export function createDocument({ limits, needsToken, publicUrl, served }: ApiOptions) {
   const parts = [
-    ...(served.secrets ? [secretsApi(limits, needsToken), webhooksApi] : []),
+    ...(served.secrets ? [secretsApi(limits, needsToken), requestsApi(limits, needsToken), webhooksApi] : []),
     ...(served.auth ? [sessionsApi, browserApi, accountsApi] : []),
     ...(served.business ? [businessApi] : []),
     ...(served.proxy ? [proxyApi] : []),

@@ -14,6 +14,7 @@ export type AuditEvent =
   | 'mail.given_up'
   | 'password.changed'
   | 'password.reset'
+  | 'request.withdrawn'
   | 'secret.burned'
   | 'secret.tries_exhausted'
   | 'session.created'

@@ -4,7 +4,8 @@ import { REQUEST_TOKEN_BYTES, requestTokenOf } from './request-keys.ts';
 
 const SECRET_KEY_BYTES = 36; // 4 of time, 32 random: exactly 48 base64url characters, without unused bits
 const ID_HASH_BYTES = 20;
-const ID_BYTES = 4 + ID_HASH_BYTES;
+/** Length of the id of a record. */
+export const ID_BYTES = 4 + ID_HASH_BYTES;
 const RECEIPT_TOKEN_BYTES = 24;
 const RECEIPT_PREFIX = 'receipt_';
 const REQUEST_PREFIX = 'request_';

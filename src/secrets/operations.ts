@@ -3,60 +3,40 @@ import { bodyLimitBytes } from '../http/body-limit.ts';
 import type { ApiPart } from '../http/openapi.ts';
 import { instant, json, operation } from '../http/operation.ts';
 import { TRY_BURST, TRY_REFILL_MS } from './budget.ts';
-import { BASE64URL_32, checkJwe, FILES_TYPE, type JweAlg, jweMaxLength } from './jwe.ts';
-import { isPhraseTooLong, PHRASE_MAX_BYTES } from './phrases.ts';
+import { BASE64URL_32, FILES_TYPE } from './jwe.ts';
 import { MAX_READS, REREAD_MS } from './reading.ts';
+import {
+  CREATED_AT,
+  Created,
+  checkContent,
+  contentMembers,
+  DAY_SECONDS,
+  EXPIRES_AT,
+  HOUR_SECONDS,
+  idempotencyKey,
+  JWE,
+  KID,
+  lifetimeSchema,
+  notifySchema,
+  PHRASE,
+  Phrase,
+  PROOF,
+  PROOF_HASH,
+  Proof,
+  ProofHash,
+  RECEIPT_KEY,
+  ReceiptWish,
+  receiptKey,
+  refuse,
+  SECRET_KEY,
+  type SecretLimits,
+  secretKey,
+  WEBHOOK_SECRET,
+} from './schemas.ts';
 import { RECEIPT_MS } from './store.ts';
 
-export const IDEMPOTENCY_KEY = /^[\x20-\x7e]{22,128}$/;
-const NOTIFY_MAX_LENGTH = 2048;
-
-const MINUTE_SECONDS = 60;
-const HOUR_SECONDS = 60 * MINUTE_SECONDS;
-const DAY_SECONDS = 24 * HOUR_SECONDS;
 const RECEIPT_DAYS = RECEIPT_MS / 1000 / DAY_SECONDS;
 const REFILL_HOURS = TRY_REFILL_MS / 1000 / HOUR_SECONDS;
-
-export type SecretLimits = { secretMaxBytes: number; ttlMaxSeconds: number };
-
-const CREATED_AT = '2026-11-21T00:00:00.000Z';
-const EXPIRES_AT = '2026-11-24T04:05:00.000Z';
-const SECRET_KEY = 'awUM7NPCPrt1t6HnvLS644X6szXOo18S9n5ChXlDiN4IZkao';
-const WEBHOOK_SECRET = `whsec_${Buffer.alloc(64, 'an example, not a secret').toString('base64')}`;
-const RECEIPT_KEY = 'receipt_awUM7ESVWhZnsrN7P4_8tEMnmaIiFiGQJJqEo4_eieUo_waEg6LBygp44DYB1Wie';
-
-/** What another JOSE library (jwcrypto) sealed under the key 0sE89nwH9zEzWXYlRQCvpab6VpIkoqifrxLzD6dCIms. */
-const KID = 'riX2ZeCbDs8y4OxRwbmW9LpCSieRtRLkq5yqeBoZhNg';
-const PROOF = '0r2oHm8LlzH3bNprVTWVQIgqw_XJsr5w0_1lyRVx4mI';
-const PROOF_HASH = 'gkAt7IBjiozPQGCS7NVXnFGdwz6MoYpErRy6akPFrFg';
-const JWE =
-  'eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoicmlYMlplQ2JEczh5NE94UndibVc5THBDU2llUnRSTGtxNXlxZUJvWmhOZyJ9..ntmCsurtchZLKHTO.a54e8jS38c4hhng.6WQvnEluNILpCeUfZlwCgQ';
-
-const secretKey = z.string().meta({
-  description:
-    '48 base64url characters, of which the last is a letter or digit: the second of expiry, then 32 random bytes.',
-  example: SECRET_KEY,
-});
-const receiptKey = z.string().meta({
-  description:
-    '`receipt_` and 64 base64url characters, of which the last is a letter or digit. It shows what became of a secret, and can never read it.',
-  example: RECEIPT_KEY,
-});
-
-const Text = z
-  .string({ error: 'must be text' })
-  .refine((value) => value.isWellFormed(), { error: 'must not hold lone surrogates' });
-
-/** JSON Schema counts characters, which cannot bound the bytes after NFC. */
-const Phrase = Text.refine((phrase) => !isPhraseTooLong(phrase), {
-  error: `must not be longer than ${PHRASE_MAX_BYTES} bytes of UTF-8`,
-});
-const PHRASE = `At most ${PHRASE_MAX_BYTES} bytes of UTF-8, measured and compared after Unicode normalisation (NFC).`;
-
-const ProofHash = z
-  .string({ error: 'must be text' })
-  .regex(BASE64URL_32, { error: 'must be 32 bytes in base64url, in 43 characters' })
-  .meta({ example: PROOF_HASH });
 
 function newSecretSchema({ secretMaxBytes, ttlMaxSeconds }: SecretLimits) {
   return z
@@ -69,18 +49,10 @@ function newSecretSchema({ secretMaxBytes, ttlMaxSeconds }: SecretLimits) {
         .meta({ description: `Needed to read the secret. ${PHRASE}` })
         .optional(),
       ttl: lifetimeSchema(ttlMaxSeconds).optional(),
-      receipt: z
-        .boolean({ error: 'must be true or false' })
-        .default(false)
-        .describe('Whether to answer with a `receipt_key` too.'),
-      notify: Text.max(NOTIFY_MAX_LENGTH, { error: `must not be longer than ${NOTIFY_MAX_LENGTH} characters` })
-        .refine(isCallable, { error: 'must be an http or https URL without blanks and credentials' })
-        .meta({
-          format: 'uri',
-          description:
-            'An https URL that is called when the secret ends: see the webhooks `secret.read`, `secret.burned` and `secret.expired`. Plain http and special addresses are allowed only if the server lists them (otherwise `DESTINATION_FORBIDDEN`). In production this works only if creating needs a token (otherwise `NOTIFY_FORBIDDEN`).',
-        })
-        .optional(),
+      receipt: ReceiptWish,
+      notify: notifySchema(
+        'when the secret ends: see the webhooks `secret.read`, `secret.burned` and `secret.expired`',
+      ),
     })
     .superRefine(checkContent(secretMaxBytes, 'dir'))
     .superRefine(({ sealed, proof_hash }, context) => {
@@ -89,96 +61,16 @@ function newSecretSchema({ secretMaxBytes, ttlMaxSeconds }: SecretLimits) {
     .meta({ id: 'NewSecret' });
 }
 
-/** What is stored, as far as its members can be checked one by one. */
-function contentMembers(secretMaxBytes: number) {
-  return {
-    secret: Text.min(1, { error: 'must not be empty' }).meta({
-      maxLength: jweMaxLength(secretMaxBytes), // characters, of which a text never has more than bytes
-      description: `At most ${secretMaxBytes} bytes of UTF-8, without lone surrogates. With \`sealed\`, a JWE in compact form whose ciphertext has at most as many bytes. A longer one is 413.`,
-    }),
-    sealed: z
-      .boolean({ error: 'must be true or false' })
-      .default(false)
-      .describe(
-        'Whether the client has sealed the secret: then `secret` is a JWE (RFC 7516) as docs/sealing.md describes it, and the server never has its key.',
-      ),
-  };
-}
-
-type Refining = Pick<z.RefinementCtx, 'addIssue'>;
-
-function refuse(context: Refining, member: string, message: string, params?: Record<string, unknown>): void {
-  context.addIssue({ code: 'custom', path: [member], message, ...(params && { params }) });
-}
-
-function checkContent(maxBytes: number, alg: JweAlg) {
-  return ({ secret, sealed }: { secret: string; sealed: boolean }, context: Refining): void => {
-    const jwe = sealed ? checkJwe(secret, alg) : undefined;
-    if (sealed && !jwe)
-      refuse(context, 'secret', `must be a JWE with "alg": "${alg}", as docs/sealing.md describes it`);
-    else if ((jwe?.ciphertextBytes ?? Buffer.byteLength(secret)) > maxBytes) {
-      const what = sealed ? 'bytes of ciphertext' : 'bytes of UTF-8';
-      refuse(context, 'secret', `must not be longer than ${maxBytes} ${what}`, { tooLarge: true });
-    }
-  };
-}
-
-/** The output is in milliseconds. */
-function lifetimeSchema(maxSeconds: number) {
-  const count = (unitSeconds: number) =>
-    z
-      .int({ error: 'must be a whole number' })
-      .nonnegative({ error: 'must not be negative' })
-      .meta({ maximum: Math.floor(maxSeconds / unitSeconds) })
-      .optional();
-  return z
-    .strictObject(
-      { days: count(DAY_SECONDS), hours: count(HOUR_SECONDS), minutes: count(MINUTE_SECONDS) },
-      { error: 'must be an object' },
-    )
-    .meta({
-      id: 'Lifetime',
-      minProperties: 1,
-      description: `Any of the three. Their sum is at least one minute and at most ${maxSeconds} seconds, which is also the default.`,
-    })
-    .transform(({ days = 0, hours = 0, minutes = 0 }) => ((days * 24 + hours) * 60 + minutes) * 60_000)
-    .refine((ttlMs) => ttlMs >= 60_000, { error: 'must be at least one minute in all' })
-    .refine((ttlMs) => ttlMs <= maxSeconds * 1000, { error: `must be at most ${maxSeconds} seconds in all` });
-}
-
-/** Whether a URL can be called at all; whether it may be called is checked later. */
-function isCallable(text: string): boolean {
-  const url = /[\0- ]/.test(text) ? null : URL.parse(text);
-  return url !== null && /^https?:$/.test(url.protocol) && !url.username && !url.password;
-}
-
-const Proof = Text.meta({
-  description:
-    'Needed if the look says `proof`: 32 bytes of HKDF-SHA-256 (RFC 5869) over the part after the # of the link, empty salt, info `hushbox proof v1`, in base64url. An unnecessary one is ignored.',
-  example: PROOF,
-});
-
 const Reading = z
   .strictObject({ phrase: Phrase.meta({ description: PHRASE }).optional(), proof: Proof.optional() })
   .meta({ id: 'Reading' });
 
 const CreatedSecret = z
   .object({
-    secret_key: z
-      .string()
-      .regex(/^[A-Za-z0-9_-]{47}[A-Za-z0-9]$/)
-      .describe('The server does not keep it.'),
+    secret_key: Created.secretKey.describe('The server does not keep it.'),
     expires_at: instant('The secret is gone from this instant on.'),
-    receipt_key: z
-      .string()
-      .regex(/^receipt_[A-Za-z0-9_-]{63}[A-Za-z0-9]$/)
-      .describe('Only if `receipt` was true.')
-      .optional(),
-    webhook_secret: z
-      .string()
-      .regex(/^whsec_[A-Za-z0-9+/]{86}==$/)
-      .describe('Only with `notify`: 64 bytes with which the receiver verifies that an event comes from here.')
-      .optional(),
+    receipt_key: Created.receiptKey,
+    webhook_secret: Created.webhookSecret,
   })
   .meta({ id: 'CreatedSecret' });
 
@@ -198,7 +90,12 @@ const Sealed = z
 const WaitingSecret = z
   .object({
     phrase: z.boolean().describe('Whether a phrase is needed.'),
-    expires_at: instant('The secret is gone from this instant on.'),
+    answered: z
+      .literal(false)
+      .describe('Only of a request that is not answered yet: then there is nothing to read.')
+      .optional(),
+    note: z.string().describe('Only of a request that is not answered yet: what was asked for.').optional(),
+    expires_at: instant('The secret, or the request, is gone from this instant on.'),
     sealed: Sealed.optional(),
   })
   .meta({ id: 'WaitingSecret' });
@@ -264,7 +161,7 @@ export const createSecret = (limits: SecretLimits, needsToken: boolean) =>
 export const lookAtSecret = operation('lookAtSecret', 'GET', '/secrets/:key', {
   summary: 'Ask whether a secret is waiting',
   description:
-    'This never reads the secret, and neither do HEAD and OPTIONS. A browser (`Accept: text/html`) gets the page that asks before it reads. A key that is unknown, malformed, expired, read or burned is always the same 404.',
+    'This never reads the secret, and neither do HEAD and OPTIONS. A browser (`Accept: text/html`) gets the page that asks before it reads. A key that is unknown, malformed, expired, read or burned is always the same 404. With `answered: false` it is the key of a request, and there is nothing to read yet.',
   params: { key: secretKey },
   answer: json(200, 'The secret is waiting.', WaitingSecret, { phrase: true, expires_at: EXPIRES_AT }),
   isPageToo: true,
@@ -283,17 +180,9 @@ export const readSecret = (limits: SecretLimits) =>
     ].join('\n\n'),
     params: { key: secretKey },
     headers: {
-      'Idempotency-Key': z
-        .string()
-        .min(22)
-        .max(128)
-        .regex(IDEMPOTENCY_KEY)
-        .meta({
-          description:
-            'Makes the read safe to repeat. Use a fresh value of at least 128 random bits for each read, for example `openssl rand -hex 16`: anyone who has it and the secret key can read the secret too.',
-          example: 'e13f0c3a9b6d4f7c8a52d0917be4c6f8',
-        })
-        .optional(),
+      'Idempotency-Key': idempotencyKey(
+        'Makes the read safe to repeat. Use a fresh value of at least 128 random bits for each read, for example `openssl rand -hex 16`: anyone who has it and the secret key can read the secret too.',
+      ),
     },
     body: {
       schema: Reading,
@@ -303,6 +192,7 @@ export const readSecret = (limits: SecretLimits) =>
     asText: 'The secret alone, byte for byte; of a sealed one the JWE.',
     answer: json(200, 'The secret, byte for byte as it was given.', Secret, { secret: 'some secret' }),
     errors: [
+      'NOT_ANSWERED',
       'PROOF_REQUIRED',
       'PHRASE_REQUIRED',
       'WRONG_PHRASE',

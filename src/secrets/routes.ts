@@ -1,20 +1,13 @@
 import type { IncomingMessage } from 'node:http';
-import { AppError } from '../errors.ts';
 import { jsonBytesOf, type Lease, SMALL_BYTES } from '../http/body-room.ts';
 import { formatInstant } from '../http/instant.ts';
 import { type Guard, route } from '../http/operation.ts';
 import { type Page, pageOrJson } from '../http/page.ts';
 import type { Route } from '../http/routing.ts';
-import {
-  burnSecret,
-  createSecret,
-  getReceipt,
-  IDEMPOTENCY_KEY,
-  lookAtSecret,
-  readSecret,
-  type SecretLimits,
-} from './operations.ts';
+import { idempotencyKeyOf } from './idempotency.ts';
+import { burnSecret, createSecret, getReceipt, lookAtSecret, readSecret } from './operations.ts';
 import type { AnswerRoom, Look } from './reading.ts';
+import type { SecretLimits } from './schemas.ts';
 import type { Secrets } from './secrets.ts';
 import type { Receipt } from './store.ts';
 
@@ -66,16 +59,7 @@ export function secretRoutes({ secrets, limits, guards, identify, baseOf, pages 
     ),
 
     route(lookAtSecret, [], ({ ctx, params }) =>
-      pageOrJson(
-        ctx,
-        pages.secretPage,
-        () => secrets.look(params.key),
-        ({ needsPhrase, expiresAt, sealed }) => ({
-          phrase: needsPhrase,
-          expires_at: formatInstant(expiresAt),
-          ...(sealed && { sealed }),
-        }),
-      ),
+      pageOrJson(ctx, pages.secretPage, () => secrets.look(params.key), describeLook),
     ),
 
     route(getReceipt, [], ({ ctx, params }) =>
@@ -101,6 +85,14 @@ export function secretRoutes({ secrets, limits, guards, identify, baseOf, pages 
   ];
 }
 
+function describeLook(look: Look) {
+  const expires_at = formatInstant(look.expiresAt);
+  if (!('needsPhrase' in look)) {
+    return { phrase: false, answered: false as const, ...(look.note && { note: look.note }), expires_at };
+  }
+  return { phrase: look.needsPhrase, expires_at, ...(look.sealed && { sealed: look.sealed }) };
+}
+
 /** @param isText whether the answer is the secret alone; in JSON, a character can take six bytes. */
 function roomForAnswer(openLease: () => Lease, isText: boolean): AnswerRoom {
   return {
@@ -115,14 +107,4 @@ function roomForAnswer(openLease: () => Lease, isText: boolean): AnswerRoom {
       openLease().holdAnswer(isText ? text.length : jsonBytesOf(text));
     },
   };
-}
-
-function idempotencyKeyOf(request: IncomingMessage): string | undefined {
-  if (request.headers['idempotency-key'] === undefined) return undefined;
-  // If the header was sent twice, Node joins both with a comma.
-  const values = request.headersDistinct['idempotency-key'] as string[];
-  if (values.length === 1 && IDEMPOTENCY_KEY.test(values[0] as string)) return values[0] as string;
-  throw new AppError('INVALID_REQUEST', {
-    detail: 'Idempotency-Key must be 22 to 128 printable ASCII characters, once',
-  });
 }

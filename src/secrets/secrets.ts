@@ -1,15 +1,16 @@
 import { AppError } from '../errors.ts';
-import type { Refusal } from '../limits/limits.ts';
 import { randomBytes } from '../sealing/random.ts';
+import { admit, admitNotify, type Notifier, refuseIf } from './admission.ts';
 import { type Content, type PhraseKey, SALT_BYTES, sealSecret } from './envelope.ts';
 import { readJwe } from './jwe.ts';
 import { createReceiptKey, createSecretKey, parseReceiptKey, type ReceiptKey } from './keys.ts';
 import { normalisePhrase } from './phrases.ts';
 import { createReading, type ReadEvent, type Reading, type ReadingParts } from './reading.ts';
-import type { Notify, Receipt } from './store.ts';
+import { createRequests, type RequestEvent, type Requests } from './requests.ts';
+import type { Receipt } from './store.ts';
 
 /** What happened, for metrics and the audit log. */
-export type SecretEvent = 'created' | 'burned' | ReadEvent;
+export type SecretEvent = 'created' | 'burned' | ReadEvent | RequestEvent;
 
 export type CreateInput = {
   /** Checked: see operations.ts. */
@@ -34,6 +35,7 @@ export type Created = {
 };
 
 export type Secrets = Reading & {
+  requests: Requests;
   /**
    * Stores a secret. Durable once it resolves.
    * @throws AppError RATE_LIMITED, QUOTA_EXCEEDED, STORAGE_FULL; BUSY with a phrase; with `notify` as `Notifier.check`.
@@ -43,14 +45,6 @@ export type Secrets = Reading & {
   findReceipt(receiptKey: string): Promise<Receipt>;
   /** `requestId` names the request in the audit log. @throws AppError KEY_NOT_FOUND, NOT_WAITING */
   burn(receiptKey: string, requestId?: string): Promise<void>;
-};
-
-/** Decides which URLs may be notified of the end of a secret. */
-export type Notifier = {
-  /** @throws AppError NOTIFY_FORBIDDEN, INVALID_REQUEST, DESTINATION_FORBIDDEN, DESTINATION_BUSY */
-  check(url: string): Promise<void>;
-  /** @returns what is stored with a new secret, and the secret that signs its event. */
-  subscribe(url: string, key: { id: Uint8Array; text: string }): { notify: Notify; webhookSecret: string };
 };
 
 type SecretParts = Omit<ReadingParts, 'onEvent'> & {
@@ -63,6 +57,7 @@ export function createSecrets(parts: SecretParts): Secrets {
   const { store, ring, clock, onEvent, notifier, delivery, refusedUntil } = parts;
   return {
     ...createReading(parts),
+    requests: createRequests(parts),
 
     async create(input) {
       const { ttlMs, receipt, client } = input;
@@ -111,22 +106,15 @@ export function createSecrets(parts: SecretParts): Secrets {
 }
 
 /**
- * Asks for the rate first, because a hash and the look-up of an address cost more than storing: a refused creation must
- * not cause either. The address comes before the hash, so that a place in the queue of hashes does not wait for it.
+ * What has to be done before storing. A hash costs more than storing, so a refused creation must not cause one. The address
+ * of a `notify` comes before the hash, so that a place in the queue of hashes does not wait for it.
  */
 async function prepare(parts: SecretParts, { phrase, notify, client }: CreateInput): Promise<PhraseKey | undefined> {
-  const { store, clock, notifier, gate } = parts;
-  const admit = async (): Promise<void> => {
-    if (client) refuseIf(await store.admit(client, clock()));
-  };
-  if (notify !== undefined) {
-    await admit();
-    await notifier.check(notify);
-  }
+  await admitNotify(parts, notify, client);
   if (phrase === undefined) return undefined;
   const salt = randomBytes(SALT_BYTES);
-  return gate.run(salt.toString('hex'), async (hashPhrase) => {
-    if (notify === undefined) await admit();
+  return parts.gate.run(salt.toString('hex'), async (hashPhrase) => {
+    if (notify === undefined) await admit(parts, client);
     return { salt, key: await hashPhrase(normalisePhrase(phrase), salt) };
   });
 }
@@ -136,16 +124,6 @@ function contentOf({ secret, sealed, proof_hash }: CreateInput): Content {
   if (!sealed) return { text };
   const proofHash = proof_hash === undefined ? undefined : Buffer.from(proof_hash, 'base64url');
   return { text, label: { ...readJwe(secret), proofHash } };
-}
-
-const CODE_OF_REFUSAL = { rate: 'RATE_LIMITED', quota: 'QUOTA_EXCEEDED', full: 'STORAGE_FULL' } as const;
-
-function refuseIf(refusal: Refusal | undefined): void {
-  if (!refusal) return;
-  throw new AppError(CODE_OF_REFUSAL[refusal.reason], {
-    retryAfterSeconds: Math.ceil(refusal.retryAfterMs / 1000),
-    ...(refusal.reason === 'rate' && { detail: 'Too many secrets created in a short time' }),
-  });
 }
 
 function parse(text: string): ReceiptKey {

@@ -77,6 +77,9 @@ export const FAMILIES = {
   hushbox_secrets_read_total: counter('Secrets read, each once.'),
   hushbox_secrets_reread_total: counter('Repeated reads by the same reader, with an Idempotency-Key.'),
   hushbox_secrets_burned_total: counter('Secrets burned before they were read.'),
+  hushbox_secret_requests_created_total: counter('Requests for a secret stored.'),
+  hushbox_secret_requests_answered_total: counter('Requests answered, each once: from then on there is a secret.'),
+  hushbox_secret_requests_withdrawn_total: counter('Requests withdrawn before they were answered.'),
   hushbox_secrets_expired_total: counter(
     'Secrets that expired unread, counted when they are swept; without those that MongoDB removed while no worker ran.',
   ),

@@ -37,6 +37,9 @@ const COUNTER_OF = {
   read: 'hushbox_secrets_read_total',
   reread: 'hushbox_secrets_reread_total',
   burned: 'hushbox_secrets_burned_total',
+  requested: 'hushbox_secret_requests_created_total',
+  answered: 'hushbox_secret_requests_answered_total',
+  withdrawn: 'hushbox_secret_requests_withdrawn_total',
   wrong_try: 'hushbox_wrong_tries_total',
   tries_exhausted: 'hushbox_exhausted_tries_total',
 } as const satisfies Record<SecretEvent, unknown>;
@@ -101,6 +104,7 @@ export function createTelemetry(meters: Meters, log: Log, isStarting: () => bool
     secretEvent(event, requestId) {
       meters.count(COUNTER_OF[event]);
       if (event === 'burned' || event === 'tries_exhausted') audit(`secret.${event}`, requestId);
+      if (event === 'withdrawn') audit('request.withdrawn', requestId);
     },
     customerEvent(event, customerId, { userId, requestId }) {
       meters.count('hushbox_customers_changed_total', event);

@@ -8,7 +8,6 @@ import {
   type StoreLimits,
 } from '../../limits/limits.ts';
 import type { Share } from '../../secrets/store.ts';
-import { storedBytes } from '../usage.ts';
 import type { ClientDocument, SecretDocument } from './collections.ts';
 import { DUPLICATE_KEY, hasCode } from './engine/error-codes.ts';
 import { debtOf, grantsOne, takeOne } from './gcra.ts';
@@ -23,14 +22,27 @@ const MINUTE_MS = 60_000;
 /** Each time, other processes took the free place first. */
 const TOO_BUSY: Refusal = { reason: 'rate', retryAfterMs: 1000 };
 
-/** What to take: one creation from the rate, a place and its bytes, or both. */
-type Wish = { client: Uint8Array; now: number; takesRate: boolean; placeFor?: { bytes: number; until: number } };
+/** What to take: one creation from the rate, room in the quota, or both. */
+type Wish = {
+  client: Uint8Array;
+  now: number;
+  takesRate: boolean;
+  /** What must be free. */
+  room: { places: 0 | 1; bytes: number };
+  /** The room is taken, and needed until then. */
+  takesRoomUntil?: number;
+};
+/** For a wish that needs no room. */
+export const NO_ROOM = { places: 0, bytes: 0 } as const;
 
 export type Clients = {
   /** @returns why nothing was taken; undefined when it was taken. */
   take(wish: Wish): Promise<Refusal | undefined>;
-  /** Gives back the places and bytes of secrets that no longer wait, in the background. */
-  release(shares: readonly Share[]): void;
+  /**
+   * Gives back the places and bytes of secrets that no longer wait, in the background.
+   * @param places that each share has; 0 where only bytes were taken.
+   */
+  release(shares: readonly Share[], places?: 0 | 1): void;
   /** Resolves when nothing is being given back any more. */
   settle(): Promise<void>;
 };
@@ -49,18 +61,18 @@ export function createClients(
   const releasing = new Set<Promise<unknown>>();
 
   /** Without upsert, because several callers would learn that they created the document. */
-  async function tryToTake({ client, now, takesRate, placeFor }: Wish): Promise<boolean> {
-    const until = Math.max(now + MINUTE_MS, placeFor?.until ?? 0);
-    const place = { secrets: { $add: ['$secrets', 1] }, bytes: { $add: ['$bytes', placeFor?.bytes ?? 0] } };
+  async function tryToTake({ client, now, takesRate, room, takesRoomUntil }: Wish): Promise<boolean> {
+    const until = Math.max(now + MINUTE_MS, takesRoomUntil ?? 0);
+    const taken = { secrets: { $add: ['$secrets', room.places] }, bytes: { $add: ['$bytes', room.bytes] } };
     const dates = { takenAt: { $max: ['$takenAt', now] }, removeAt: { $max: ['$removeAt', new Date(until)] } };
     const { matchedCount } = await clients().updateOne(
       {
         _id: client,
-        secrets: { $lt: limits.clientMaxSecrets },
-        bytes: { $lte: limits.clientMaxBytes - bytesOf(placeFor) },
+        ...(room.places > 0 && { secrets: { $lt: limits.clientMaxSecrets } }),
+        ...(room.bytes > 0 && { bytes: { $lte: limits.clientMaxBytes - room.bytes } }),
         ...(takesRate && grantsOne('rateFullAt', rate, now)),
       },
-      [{ $set: { ...(takesRate && takeOne('rateFullAt', rate, now)), ...(placeFor && place), ...dates } }],
+      [{ $set: { ...(takesRate && takeOne('rateFullAt', rate, now)), ...(takesRoomUntil && taken), ...dates } }],
     );
     return matchedCount === 1;
   }
@@ -74,9 +86,10 @@ export function createClients(
     if (wish.takesRate && debtMs > grantedDebtMs(rate)) {
       return { reason: 'rate', retryAfterMs: refusedAt(debtMs, rate).retryAfterMs };
     }
-    const bytes = found.bytes + bytesOf(wish.placeFor);
-    const isOver = found.secrets >= limits.clientMaxSecrets || bytes > limits.clientMaxBytes;
-    return isOver ? { reason: 'quota', retryAfterMs: FULL_RETRY_MS } : undefined;
+    const { places, bytes } = wish.room;
+    const isWithoutPlace = places > 0 && found.secrets >= limits.clientMaxSecrets;
+    const isOver = bytes > 0 && found.bytes + bytes > limits.clientMaxBytes;
+    return isWithoutPlace || isOver ? { reason: 'quota', retryAfterMs: FULL_RETRY_MS } : undefined;
   }
 
   async function create({ client, now }: Wish): Promise<undefined> {
@@ -123,11 +136,11 @@ export function createClients(
       }
     },
 
-    release(shares) {
+    release(shares, places = 1) {
       const updates = shares.map(({ client, bytes }) => ({
         updateOne: {
-          filter: { _id: client, secrets: { $gte: 1 }, bytes: { $gte: bytes } },
-          update: { $inc: { secrets: -1, bytes: -bytes } },
+          filter: { _id: client, secrets: { $gte: places }, bytes: { $gte: bytes } },
+          update: { $inc: { secrets: -places, bytes: -bytes } },
         },
       }));
       if (updates.length === 0) return;
@@ -143,9 +156,4 @@ export function createClients(
 /** The part of its client's quota that a waiting secret takes. */
 export function sharesOf({ client, bytes }: Pick<SecretDocument, 'client' | 'bytes'>): Share[] {
   return client && bytes !== undefined ? [{ client, bytes }] : [];
-}
-
-/** A wish without a place needs room for the smallest secret. */
-function bytesOf(placeFor: Wish['placeFor']): number {
-  return placeFor?.bytes ?? storedBytes(0);
 }

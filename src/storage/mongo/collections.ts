@@ -13,8 +13,8 @@ import type { EventType } from '../../webhooks/store.ts';
  */
 export type SecretDocument = {
   _id: Uint8Array;
-  /** "expired" is never written: it is a waiting secret whose time is over. */
-  state: 'waiting' | 'read' | 'burned';
+  /** "expired" is never written: it is a waiting secret, or an open request, whose time is over. */
+  state: 'requested' | 'waiting' | 'read' | 'burned';
   createdAt: number;
   expiresAt: number;
   endedAt?: number;
@@ -23,21 +23,29 @@ export type SecretDocument = {
   triesFullAt: number;
   reads: number;
   receiptHash?: Uint8Array;
+  /** While the request is open, and as long as its answer is remembered. */
+  requestHash?: Uint8Array;
+  /** By what the same answer can be recognised until when. */
+  answer?: { tag: Uint8Array; until: number };
   /** While it waits: its client, and what it takes of that client's quota. */
   client?: Uint8Array;
   bytes?: number;
-  /** Sealed content, of the secret or of the copy for rereading, and until when it may be seen: present or absent together. */
+  /** Sealed content, of the secret, of the copy for rereading or of the request, and until when it may be seen: present or absent together. */
   envelope?: Uint8Array;
   visibleUntil?: number;
   /** Only with a copy. */
   claimTag?: Uint8Array;
-  /** Where the end is reported: present until the event is finished. */
+  /** Where the end is reported: present until the last event is finished. */
   notify?: Notify;
-  /** From the end on, only with `notify`: its event. */
-  event?: { type: EventType; at: number; dueAt: number; attempts: number };
+  /** From the end or the answer on, only with `notify`: its event. */
+  event?: StoredEvent;
+  /** The event of a secret that ended while that of its answer waits: it becomes `event` when that one is finished. */
+  next?: StoredEvent;
   /** When the whole document may go. */
   removeAt: Date;
 };
+
+export type StoredEvent = { type: EventType; at: number; dueAt: number; attempts: number };
 
 /** In an update of a secret's document: the members to remove with its content. */
 export const CONTENT = { envelope: '', visibleUntil: '', claimTag: '', client: '', bytes: '' } as const;
@@ -143,8 +151,8 @@ const IS_EVENT = { 'event.dueAt': { $exists: true } } as const;
 
 /**
  * The first index removes documents even while no worker runs, and serves our own sweep, which is earlier. The next two
- * find content to wipe in documents that a receipt or an event keeps; `client` counts what one client has. The last two
- * find events: which is due first, and what is due for each destination.
+ * find content to wipe in documents that a receipt or an event keeps; `answered` finds answers to forget; `client` counts
+ * what one client has. The last two find events: which is due first, and what is due for each destination.
  */
 export const SECRETS = kept<SecretDocument>({
   name: 'secrets',
@@ -156,6 +164,7 @@ export const SECRETS = kept<SecretDocument>({
       key: { visibleUntil: 1, state: 1 },
       partialFilterExpression: { notify: { $exists: true } },
     },
+    { name: 'answered', key: { 'answer.until': 1 }, partialFilterExpression: { 'answer.until': { $exists: true } } },
     { name: 'client', key: { client: 1 }, partialFilterExpression: { client: { $exists: true } } },
     { name: 'due', key: { 'event.dueAt': 1, 'event.at': 1 }, partialFilterExpression: IS_EVENT },
     { name: 'due_there', key: { 'notify.destination': 1, 'event.dueAt': 1 }, partialFilterExpression: IS_EVENT },

@@ -1,7 +1,14 @@
 import { randomBytes, randomInt } from 'node:crypto';
-import type { Collection, Filter } from 'mongodb';
+import type { Collection, Document, Filter } from 'mongodb';
+import { ID_BYTES } from '../../secrets/keys.ts';
 import type { Notify } from '../../secrets/store.ts';
-import type { EventStore, TakenEvent } from '../../webhooks/store.ts';
+import {
+  type EventStore,
+  type EventType,
+  isRequestEvent,
+  requestEventIdOf,
+  type TakenEvent,
+} from '../../webhooks/store.ts';
 import type { SecretDocument } from './collections.ts';
 import { translateFailures } from './engine/unavailable.ts';
 
@@ -11,10 +18,29 @@ const MAX_PAGES = 8;
 const COUNT_MS = 3_000;
 const FIRST = Buffer.alloc(16);
 
+const OF_SECRETS: EventType[] = ['read', 'burned', 'expired'];
+const OF_REQUESTS: EventType[] = ['answered', 'unanswered'];
+/** Nothing but an event needs the document. */
+const NEEDLESS = {
+  receiptHash: { $exists: false },
+  visibleUntil: { $exists: false },
+  answer: { $exists: false },
+  next: { $exists: false },
+} as const;
+/** In a pipeline: when a document without events may go. */
+const REST_OVER_AT = {
+  $cond: [
+    '$receiptHash',
+    '$removeAt',
+    { $add: [new Date(0), { $max: [{ $ifNull: ['$visibleUntil', 0] }, { $ifNull: ['$answer.until', 0] }] }] },
+  ],
+};
+
 type EventDocument = Pick<SecretDocument, '_id'> & Required<Pick<SecretDocument, 'notify' | 'event'>>;
 
 /**
- * Events in MongoDB: members of their secrets' documents, so that the update that ends a secret writes its event too.
+ * Events in MongoDB: members of their secrets' documents, so that the update that ends a secret writes its event too. A
+ * secret that was answered and ended has two, of which the second is not taken before the first is finished.
  * Taking begins at a random destination and goes around once, page by page: processes that take at the same time seldom
  * meet, and no destination hides another. Every filter says that there is an event, because the partial indexes serve
  * only such filters.
@@ -33,11 +59,48 @@ export function createMongoEventStore(secrets: () => Collection<SecretDocument>)
 
   /** @returns undefined when another process was faster. */
   async function hold({ _id, notify, event }: EventDocument, leaseUntil: number): Promise<TakenEvent | undefined> {
-    const asFound = { _id, 'event.dueAt': event.dueAt } as Filter<SecretDocument>;
+    const asFound = { _id, 'event.dueAt': event.dueAt, 'event.type': event.type } as Filter<SecretDocument>;
     const { matchedCount } = await secrets().updateOne(asFound, { $set: { 'event.dueAt': leaseUntil } });
     if (matchedCount === 0) return undefined;
     const { type, at: occurredAt, attempts } = event;
-    return { id: _id, type, occurredAt, attempts, dueAt: leaseUntil, notify };
+    const id = isRequestEvent(type) ? requestEventIdOf(_id) : _id;
+    return { id, type, occurredAt, attempts, dueAt: leaseUntil, notify };
+  }
+
+  /** Of secrets: each is the event, or waits behind that of its answer, which then needs the `notify`. */
+  async function finishOfSecrets(ids: readonly Uint8Array[]): Promise<void> {
+    const among = { _id: { $in: [...ids] } };
+    await secrets().deleteMany({ ...among, 'event.type': { $in: OF_SECRETS }, ...NEEDLESS } as Filter<SecretDocument>);
+    const isEvent = { $in: ['$event.type', OF_SECRETS] };
+    const written = { $or: [{ 'event.type': { $in: OF_SECRETS } }, { next: { $exists: true } }] };
+    await secrets().updateMany({ ...among, ...written } as Filter<SecretDocument>, [
+      {
+        $set: {
+          event: { $cond: [isEvent, '$$REMOVE', '$event'] },
+          notify: { $cond: [isEvent, '$$REMOVE', '$notify'] },
+          removeAt: { $cond: [isEvent, REST_OVER_AT, '$removeAt'] },
+        },
+      },
+      { $unset: 'next' },
+    ]);
+  }
+
+  /** Of requests: what is next follows, and a secret that waits keeps its `notify` for its own end. */
+  async function finishOfRequests(ids: readonly Uint8Array[]): Promise<void> {
+    const events = { _id: { $in: [...ids] }, 'event.type': { $in: OF_REQUESTS } } as Filter<SecretDocument>;
+    await secrets().deleteMany({ ...events, ...NEEDLESS });
+    const isWaiting = { $and: [{ $eq: ['$state', 'waiting'] }, '$visibleUntil'] };
+    const isNotifying = { $or: ['$next', isWaiting] };
+    await secrets().updateMany(events, [
+      {
+        $set: {
+          event: { $ifNull: ['$next', '$$REMOVE'] },
+          notify: { $cond: [isNotifying, '$notify', '$$REMOVE'] },
+          removeAt: { $cond: [isNotifying, '$removeAt', REST_OVER_AT] },
+        },
+      },
+      { $unset: 'next' },
+    ]);
   }
 
   return translateFailures({
@@ -60,20 +123,21 @@ export function createMongoEventStore(secrets: () => Collection<SecretDocument>)
     },
 
     async finish(ids) {
-      const events = { _id: { $in: [...ids] }, 'event.dueAt': { $exists: true } } as Filter<SecretDocument>;
-      const needless = { receiptHash: { $exists: false }, visibleUntil: { $exists: false } };
-      await secrets().deleteMany({ ...events, ...needless });
-      const copyUntil = { $add: [new Date(0), { $ifNull: ['$visibleUntil', 0] }] };
-      await secrets().updateMany(events, [
-        { $set: { removeAt: { $cond: ['$receiptHash', '$removeAt', copyUntil] } } },
-        { $unset: ['event', 'notify'] },
-      ]);
+      const [ofSecrets, ofRequests] = [ids.filter((id) => !isOfRequest(id)), ids.filter(isOfRequest)];
+      if (ofSecrets.length > 0) await finishOfSecrets(ofSecrets);
+      if (ofRequests.length > 0) await finishOfRequests(ofRequests.map(documentIdOf));
     },
 
     async postpone({ id, dueAt: lease }, { dueAt, attempts }) {
-      const held = { _id: id, 'event.dueAt': lease } as Filter<SecretDocument>;
-      const next = { $set: { 'event.dueAt': dueAt, 'event.attempts': attempts } };
-      return (await secrets().updateOne(held, next)).matchedCount === 1;
+      // What is next can become the event meanwhile, but never the reverse.
+      const [members, types] = isOfRequest(id) ? [['event'], OF_REQUESTS] : [['next', 'event'], OF_SECRETS];
+      for (const member of members) {
+        const held = { _id: documentIdOf(id), [`${member}.dueAt`]: lease, [`${member}.type`]: { $in: types } };
+        const next = { $set: { [`${member}.dueAt`]: dueAt, [`${member}.attempts`]: attempts } };
+        const { matchedCount } = await secrets().updateOne(held as Filter<SecretDocument>, next);
+        if (matchedCount === 1) return true;
+      }
+      return false;
     },
 
     async hasDue(now) {
@@ -82,7 +146,7 @@ export function createMongoEventStore(secrets: () => Collection<SecretDocument>)
     },
 
     async countWaiting() {
-      const sum = { _id: null, events: { $sum: 1 }, oldestAt: { $min: '$event.at' } };
+      const sum = { _id: null, events: { $sum: { $cond: ['$next', 2, 1] } }, oldestAt: { $min: '$event.at' } };
       const options = { maxTimeMS: COUNT_MS };
       const [counted] = await secrets()
         .aggregate([{ $match: { 'event.dueAt': { $exists: true } } }, { $group: sum }], options)
@@ -90,6 +154,26 @@ export function createMongoEventStore(secrets: () => Collection<SecretDocument>)
       return { events: counted?.events ?? 0, oldestAt: counted?.oldestAt };
     },
   } satisfies EventStore);
+}
+
+/**
+ * In the update that ends a secret, or an open request: its event, if it has a `notify`. While that of the answer waits,
+ * it is the next one.
+ */
+export function eventOfEnd(event: { type: unknown; at: unknown; dueAt: number; attempts: number }): Document {
+  return {
+    event: { $cond: ['$notify', { $ifNull: ['$event', event] }, '$$REMOVE'] },
+    next: { $cond: [{ $and: ['$notify', '$event'] }, event, '$$REMOVE'] },
+  };
+}
+
+function isOfRequest(id: Uint8Array): boolean {
+  return id.length > ID_BYTES;
+}
+
+/** The id without what `requestEventIdOf` added. */
+function documentIdOf(id: Uint8Array): Uint8Array {
+  return id.subarray(0, ID_BYTES);
 }
 
 /** Some events of each destination, at random: other processes that take at this moment have the same page. */

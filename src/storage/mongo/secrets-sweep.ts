@@ -2,9 +2,8 @@ import type { Collection, Document, Filter } from 'mongodb';
 import type { SecretStore } from '../../secrets/store.ts';
 import { type Clients, sharesOf } from './clients.ts';
 import { CONTENT, type SecretDocument } from './collections.ts';
+import { eventOfEnd } from './events.ts';
 
-/** Neither read nor burned, and not wiped yet. */
-const UNENDED = { state: 'waiting', visibleUntil: { $exists: true } } as const;
 /** As a stage of a pipeline. */
 export const WIPE = { $unset: Object.keys(CONTENT) };
 
@@ -22,23 +21,27 @@ export function createSecretsSweep(secrets: () => Collection<SecretDocument>, cl
   }
 
   /**
-   * Wipes the found documents that still match the filter; those of unended secrets in a step of their own, because the
-   * database reports how many documents a step wiped, and not which.
-   * @returns how many unended secrets it wiped. If other processes swept some of them too, nobody knows whose shares to
-   *   give back: their clients are recounted one day.
+   * Wipes the found documents that still match the filter; those of unended secrets and of open requests each in a step
+   * of their own, because the database reports how many documents a step wiped, and not which.
+   * @returns how many unended secrets it wiped.
    */
   async function wipe(found: readonly Over[], filter: Filter<SecretDocument>, run: Wipe): Promise<number> {
     const among = (some: readonly Over[]): Filter<SecretDocument> => ({
       ...filter,
       _id: { $in: some.map(({ _id }) => _id) },
     });
-    const unended = found.filter(isUnended);
+    /** If other processes swept some of them too, nobody knows whose shares to give back: recounted one day. */
+    const wipeUnended = async (state: 'waiting' | 'requested'): Promise<number> => {
+      const unended = found.filter((one) => isUnended(one) && one.state === state);
+      if (unended.length === 0) return 0;
+      const wiped = await run({ state, visibleUntil: { $exists: true }, ...among(unended) });
+      if (wiped === unended.length) clients.release(unended.flatMap(sharesOf));
+      return wiped;
+    };
     const others = found.filter((one) => !isUnended(one));
     if (others.length > 0) await run(among(others));
-    if (unended.length === 0) return 0;
-    const wiped = await run({ ...UNENDED, ...among(unended) });
-    if (wiped === unended.length) clients.release(unended.flatMap(sharesOf));
-    return wiped;
+    await wipeUnended('requested');
+    return wipeUnended('waiting');
   }
 
   return async (now, limit, refusedUntil) => {
@@ -58,26 +61,42 @@ export function createSecretsSweep(secrets: () => Collection<SecretDocument>, cl
       // Counted as found: what another process wiped meanwhile says nothing about what is left.
       swept.wiped += found.length;
     }
+    const answered = { 'answer.until': { $lte: now } };
+    const forgotten = await findOver(answered, limit - swept.wiped);
+    if (forgotten.length > 0) {
+      const among = { ...answered, _id: { $in: forgotten.map(({ _id }) => _id) } };
+      await secrets().updateMany(among, { $unset: { answer: '', requestHash: '' } });
+      swept.wiped += forgotten.length;
+    }
     return swept;
   };
 }
 
 /**
- * In an update that wipes content past its time, of a secret that waited or of a copy. A secret that may have been read
- * already has no event: its `notify` goes.
+ * In an update that wipes content past its time: of a secret that waited, of an open request, or of a copy. What may have
+ * been read already has no event: its `notify` goes, unless the event of its answer needs it.
  */
 function ofExpired(now: number, refusedUntil: number): Document {
-  const isEnding = { $eq: ['$state', 'waiting'] };
+  const isRequested = { $eq: ['$state', 'requested'] };
+  const isEnding = { $or: [isRequested, { $eq: ['$state', 'waiting'] }] };
   const isReported = { $and: [isEnding, { $gt: ['$createdAt', refusedUntil] }] };
-  const isUnreported = { $and: [isEnding, { $lte: ['$createdAt', refusedUntil] }] };
-  const expired = { type: 'expired', at: '$expiresAt', dueAt: now, attempts: 0 };
+  const isDropped = { $and: [isEnding, { $lte: ['$createdAt', refusedUntil] }, { $not: ['$event'] }] };
+  const type = { $cond: [isRequested, 'unanswered', 'expired'] };
+  const { event, next } = eventOfEnd({ type, at: '$expiresAt', dueAt: now, attempts: 0 });
   return {
-    event: { $cond: [isReported, expired, { $ifNull: ['$event', '$$REMOVE'] }] },
-    notify: { $cond: [isUnreported, '$$REMOVE', '$notify'] },
-    removeAt: { $cond: [{ $and: [isUnreported, { $not: ['$receiptHash'] }] }, new Date(now), '$removeAt'] },
+    event: { $cond: [isReported, event, { $ifNull: ['$event', '$$REMOVE'] }] },
+    next: { $cond: [isReported, next, { $ifNull: ['$next', '$$REMOVE'] }] },
+    notify: { $cond: [isDropped, '$$REMOVE', '$notify'] },
+    requestHash: { $cond: [isRequested, '$$REMOVE', { $ifNull: ['$requestHash', '$$REMOVE'] }] },
+    removeAt: { $cond: [{ $and: [isDropped, { $not: ['$receiptHash'] }] }, dateOf(now), '$removeAt'] },
   };
 }
 
+/** In a pipeline: when a document may go that is needed until `ms`, and then by its answer alone. */
+export function dateOf(ms: unknown): Document {
+  return { $add: [new Date(0), { $max: [ms, { $ifNull: ['$answer.until', 0] }] }] };
+}
+
 function isUnended({ state, visibleUntil }: Over): boolean {
-  return state === 'waiting' && visibleUntil !== undefined;
+  return (state === 'waiting' || state === 'requested') && visibleUntil !== undefined;
 }

@@ -1,15 +1,17 @@
-import { type Collection, type Document, MongoServerError, MongoWriteConcernError } from 'mongodb';
+import type { Collection } from 'mongodb';
 import { FULL_RETRY_MS, grantedAt, type Refusal, refusedAt } from '../../limits/limits.ts';
 import { reservationOf, TRY_LIMIT, TRY_REFILL_MS } from '../../secrets/budget.ts';
 import { type NewSecret, RECEIPT_MS, type Receipt, type SecretStore } from '../../secrets/store.ts';
-import type { EventType } from '../../webhooks/store.ts';
 import { contentBytesOf, storedBytes } from '../usage.ts';
 import type { Capacity } from './capacity.ts';
 import { type Clients, sharesOf } from './clients.ts';
 import { CONTENT, type SecretDocument } from './collections.ts';
+import { isDefinitelyNotWritten } from './engine/error-codes.ts';
 import { translateFailures } from './engine/unavailable.ts';
+import { eventOfEnd } from './events.ts';
 import { debtOf, grantsOne, takeOne } from './gcra.ts';
-import { createSecretsSweep, WIPE } from './secrets-sweep.ts';
+import { createMongoRequests } from './requests.ts';
+import { createSecretsSweep, dateOf, WIPE } from './secrets-sweep.ts';
 
 const FOUND = {
   state: 1,
@@ -24,7 +26,11 @@ const FOUND = {
 /** In a pipeline: whether a receipt or an event needs the document. */
 const IS_KEPT = { $or: ['$receiptHash', '$notify'] } as const;
 const ONE_TRY_LESS = { tries: -1, triesFullAt: -TRY_REFILL_MS } as const;
-const UNTRACED = { receiptHash: { $exists: false }, notify: { $exists: false } } as const;
+const UNTRACED = {
+  receiptHash: { $exists: false },
+  notify: { $exists: false },
+  answer: { $exists: false },
+} as const;
 
 type Parts = { secrets: () => Collection<SecretDocument>; clients: Clients; capacity: Capacity };
 
@@ -39,6 +45,7 @@ export function createMongoSecretStore(parts: Parts): SecretStore {
     ...createTries(parts),
     ...createReading(parts),
     ...createBurning(parts),
+    ...createMongoRequests(parts),
     sweep: createSecretsSweep(parts.secrets, parts.clients),
   } satisfies SecretStore);
 }
@@ -49,8 +56,8 @@ function createCreating({ secrets, clients, capacity }: Parts): Pick<SecretStore
   async function takeFor(secret: NewSecret): Promise<Refusal | undefined> {
     if (!secret.creator) return undefined;
     const { client, now, isAdmitted } = secret.creator;
-    const placeFor = { bytes: storedBytes(contentBytesOf(secret)), until: secret.expiresAt };
-    return clients.take({ client, now, takesRate: !isAdmitted, placeFor });
+    const room = { places: 1, bytes: storedBytes(contentBytesOf(secret)) } as const;
+    return clients.take({ client, now, takesRate: !isAdmitted, room, takesRoomUntil: secret.expiresAt });
   }
 
   async function insert(secret: NewSecret): Promise<void> {
@@ -83,7 +90,7 @@ function createCreating({ secrets, clients, capacity }: Parts): Pick<SecretStore
       const reserved = await capacity.reserve(storedBytes(0));
       if (!reserved) return full;
       reserved(false); // this only asks whether there is room
-      return clients.take({ client, now, takesRate: true });
+      return clients.take({ client, now, takesRate: true, room: { places: 1, bytes: storedBytes(0) } });
     },
   };
 }
@@ -93,7 +100,8 @@ function createLooking({ secrets }: Parts): Pick<SecretStore, 'find' | 'findRece
     async find(id, now) {
       const found = await secrets().findOne({ _id: id, visibleUntil: { $gt: now } }, { projection: FOUND });
       if (!found?.envelope) return undefined;
-      const { createdAt, expiresAt, envelope, notify, claimTag } = found;
+      const { state, createdAt, expiresAt, envelope, notify, claimTag } = found;
+      if (state === 'requested') return { state, createdAt, expiresAt, envelope };
       if (!claimTag) return { state: 'waiting', createdAt, expiresAt, envelope, notify, share: sharesOf(found)[0] };
       return { state: 'copy', createdAt, expiresAt, envelope, claimTag };
     },
@@ -109,7 +117,7 @@ function createLooking({ secrets }: Parts): Pick<SecretStore, 'find' | 'findRece
 function createTries({ secrets }: Parts): Pick<SecretStore, 'reserveTry' | 'refundTry'> {
   return {
     async reserveTry(id, now) {
-      const visible = { _id: id, visibleUntil: { $gt: now } };
+      const visible = { _id: id, state: { $ne: 'requested' }, visibleUntil: { $gt: now } } as const;
       const granted = await secrets().findOneAndUpdate(
         { ...visible, ...grantsOne('triesFullAt', TRY_LIMIT, now) },
         [{ $set: { tries: { $add: ['$tries', 1] }, ...takeOne('triesFullAt', TRY_LIMIT, now) } }],
@@ -154,8 +162,8 @@ function createReading({ secrets, clients }: Parts): Pick<SecretStore, 'claim' |
             claimTag: copy?.claimTag ?? '$$REMOVE',
             client: '$$REMOVE',
             bytes: '$$REMOVE',
-            event: newEvent('read', now, eventDueAt),
-            removeAt: copy ? { $cond: [IS_KEPT, receiptOverAt, new Date(copy.until)] } : receiptOverAt,
+            ...eventOfEnd({ type: 'read', at: now, dueAt: eventDueAt, attempts: 0 }),
+            removeAt: { $cond: [IS_KEPT, receiptOverAt, dateOf(copy?.until ?? now)] },
           },
         },
       ]);
@@ -187,8 +195,8 @@ function createBurning({ secrets, clients }: Parts): Pick<SecretStore, 'burn'> {
         return undefined;
       }
       const ended = { state: 'burned', endedAt: now, removeAt: new Date(now + RECEIPT_MS) };
-      const event = newEvent('burned', now, now);
-      const burned = await secrets().updateOne(waiting, [{ $set: { ...ended, event } }, WIPE]);
+      const events = eventOfEnd({ type: 'burned', at: now, dueAt: now, attempts: 0 });
+      const burned = await secrets().updateOne(waiting, [{ $set: { ...ended, ...events } }, WIPE]);
       if (burned.matchedCount === 1) {
         if (found) clients.release(sharesOf(found));
         return 'burned';
@@ -202,16 +210,17 @@ function createBurning({ secrets, clients }: Parts): Pick<SecretStore, 'burn'> {
 }
 
 function documentOf(secret: NewSecret): SecretDocument {
-  const { id, envelope, notify, createdAt, expiresAt, receiptHash, creator } = secret;
+  const { id, envelope, notify, createdAt, expiresAt, receiptHash, creator, requestHash } = secret;
   return {
     _id: id,
-    state: 'waiting',
+    state: requestHash ? 'requested' : 'waiting',
     createdAt,
     expiresAt,
     tries: 0,
     triesFullAt: 0,
     reads: 0,
     ...(receiptHash && { receiptHash }),
+    ...(requestHash && { requestHash }),
     ...(creator && { client: creator.client, bytes: storedBytes(contentBytesOf(secret)) }),
     ...(notify && { notify }),
     envelope,
@@ -220,21 +229,10 @@ function documentOf(secret: NewSecret): SecretDocument {
   };
 }
 
-/** In an update that ends a secret: its event, if it has a `notify`. */
-function newEvent(type: EventType, at: number, dueAt: number): Document {
-  return { $cond: ['$notify', { type, at, dueAt, attempts: 0 }, '$$REMOVE'] };
-}
-
-/** The server refused it. After any other failure, such as a broken connection, the outcome is unknown. */
-function isDefinitelyNotWritten(error: unknown): boolean {
-  const isRefusal = error instanceof MongoServerError && !(error instanceof MongoWriteConcernError);
-  return isRefusal && !error.hasErrorLabel('RetryableWriteError');
-}
-
 function receiptOf({ state, createdAt, expiresAt, endedAt, tries, reads }: SecretDocument, now: number): Receipt {
   const isExpired = state === 'waiting' && expiresAt <= now;
   return {
-    state: isExpired ? 'expired' : state,
+    state: isExpired ? 'expired' : (state as Exclude<typeof state, 'requested'>), // which has no receipt
     createdAt,
     expiresAt,
     endedAt: isExpired ? expiresAt : endedAt,

@@ -75,7 +75,8 @@ function refuse(error) {
 /** Somebody else was faster. What was typed stays, so that it can be sent in another way. */
 function showClosed() {
   find('#answer h1', HTMLElement).textContent = say('closedTitle');
-  message.textContent = say(wasCutOff ? 'closedMaybe' : 'closedText');
+  find('#closed', HTMLElement).textContent = say(wasCutOff ? 'closedMaybe' : 'closedText');
+  for (const part of document.querySelectorAll('#answer .open, #attach, #answer .main'))
+    part.setAttribute('hidden', '');
   secret.readOnly = true;
-  button.hidden = true;
 }

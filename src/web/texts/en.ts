@@ -338,7 +338,6 @@ export const en = {
   keepText: 'The private link: only this one opens the answer, once. Send it to nobody.',
   copyToSend: 'Copy the link',
   copyPrivate: 'Copy the private link',
-  openPrivate: 'Open it',
   showPrivate: 'Show the private link',
   linkToSend: 'Link to send',
   privateLink: 'Private link',
@@ -350,7 +349,6 @@ export const en = {
   openAnswer: 'Open the answer',
   withdraw: 'Withdraw the request',
   withdrawQuestion: 'Withdraw the request? Both links will stop working.',
-  withdrawFailed: 'The request could not be withdrawn. Please try again.',
   askAnother: 'Ask for another',
   askUnsealed:
     'This page came over plain HTTP, so your browser cannot seal. The server seals the answer: it could read it.',
@@ -393,7 +391,8 @@ export const en = {
 
   // The private link, opened early
   earlyTitle: 'Nothing is filled in yet',
-  earlyText: 'This one is private; send the other. Only this link opens the answer: keep it, and come back to it.',
+  earlyPrivate: 'This one is private; send the other.',
+  earlyText: 'Only this link opens the answer: keep it, and come back to it.',
   earlyWaiting: 'Waiting for the answer, until',
   earlyWatch: 'This page changes when the answer comes.',
   earlyNote: 'What you asked for',

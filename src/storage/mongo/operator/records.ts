@@ -36,7 +36,7 @@ function createMongoRecords(
   return translateFailures({
     async listSealed({ now, after, limit }) {
       const filter = { ...laterThan(after), visibleUntil: { $gt: now } };
-      const projection = { createdAt: 1, visibleUntil: 1, claimTag: 1, envelope: 1 };
+      const projection = { state: 1, createdAt: 1, visibleUntil: 1, claimTag: 1, envelope: 1 };
       const found: SealedRecord[] = [];
       // One document after the other, so that only the head of each envelope stays in memory.
       for await (const document of secrets().find(filter, { projection, limit, sort: { _id: 1 } })) {
@@ -68,10 +68,11 @@ function laterThan(id: Uint8Array | undefined): Filter<SecretDocument> {
   return id ? { _id: { $gt: id } } : {};
 }
 
-function sealedOf({ _id, createdAt, visibleUntil, claimTag, envelope }: SecretDocument): SealedRecord {
+function sealedOf({ _id, state, createdAt, visibleUntil, claimTag, envelope }: SecretDocument): SealedRecord {
+  const unread = state === 'requested' ? state : 'waiting';
   return {
     id: _id,
-    state: claimTag ? 'copy' : 'waiting',
+    state: claimTag ? 'copy' : unread,
     createdAt,
     visibleUntil: visibleUntil as number,
     envelopeHead: (envelope as Uint8Array).slice(0, HEAD_BYTES),
