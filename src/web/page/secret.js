@@ -2,9 +2,10 @@
 
 import { Hushbox, newIdempotencyKey, parseLink } from './client/hushbox.ts';
 import { isKeyOf } from './client/sealing.ts';
-import { find, formatBytes, formatInstant, offerCopy, root, say, sayCount, showSection } from './page.js';
+import { find, formatBytes, formatInstant, offerCopy, root, say, sayCount, showSection, sleep } from './page.js';
 
 const SLOW_MS = 4_000;
+const SHORT_WAIT_SECONDS = 5;
 
 const { alg, kid } = document.body.dataset;
 const isSealed = alg !== '';
@@ -64,7 +65,8 @@ form.addEventListener('submit', async (event) => {
   try {
     idempotencyKey ??= newIdempotencyKey();
     const link = linkOf();
-    showOpened(await hushbox.open(link, { phrase: phrase?.value, idempotencyKey, onProgress: showProgress }));
+    const options = { phrase: phrase?.value, idempotencyKey, onProgress: showProgress };
+    showOpened(await hushbox.open(link, options).catch((error) => openAgain(error, link, options)));
     isOver = true;
     clearTimeout(timer);
     // The link no longer works, so it need not stay in the address bar. After a reload, this address says what happened.
@@ -75,6 +77,19 @@ form.addEventListener('submit', async (event) => {
     if (!isOver) await fail(/** @type {Error} */ (error));
   }
 });
+
+/**
+ * Once more, if the server is only busy for a moment: it says so before it reads.
+ * @param {Error & { status?: number, retryAfterSeconds?: number }} error
+ * @param {string} link
+ * @param {import('./client/hushbox.ts').OpenOptions} options
+ */
+async function openAgain(error, link, options) {
+  const { status, retryAfterSeconds = Number.POSITIVE_INFINITY } = error;
+  if (status !== 503 || retryAfterSeconds > SHORT_WAIT_SECONDS) throw error;
+  await sleep(retryAfterSeconds * 1000);
+  return hushbox.open(link, options);
+}
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
