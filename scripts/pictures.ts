@@ -54,14 +54,16 @@ async function withServer(task: (server: Server) => Promise<void>): Promise<void
 async function takePictures(browser: Browser, { width, colorScheme }: (typeof VIEWS)[number]): Promise<void> {
   await withServer(async ({ base, output }) => {
     const view = { viewport: { width, height: 800 }, colorScheme, reducedMotion: 'reduce', locale: 'en-GB' } as const;
-    const page = await browser.newPage(view);
+    const context = await browser.newContext(view);
+    const page = await context.newPage();
     page.setDefaultTimeout(15_000);
+    page.on('dialog', (dialog) => void dialog.accept());
     const server = { ...createApi(base), logged: output };
     await visitStates({ page, server }, async (name) => {
       const file = name.replaceAll(/\W+/g, '-');
       await page.screenshot({ path: `${FOLDER}/${file}-${width}-${colorScheme}.png`, fullPage: true });
     });
-    await page.close();
+    await context.close();
   });
 }
 
