@@ -10,7 +10,18 @@ import {
   secret,
   takeFiles,
 } from './content.js';
-import { fillLifetimes, find, formatInstant, offerCopy, root, say, showSection, watch } from './page.js';
+import {
+  explainError,
+  fillLifetimes,
+  find,
+  formatInstant,
+  offerCopy,
+  root,
+  say,
+  showSection,
+  watch,
+  whileBusy,
+} from './page.js';
 
 const { publicUrl = '', ttlMaxSeconds } = document.body.dataset;
 const canSeal = globalThis.crypto?.subtle !== undefined;
@@ -49,18 +60,17 @@ form.addEventListener('submit', async (event) => {
   message.textContent = '';
   const fault = faultOf();
   if (fault) return complain(fault.sentence, fault.field);
-  button.disabled = true;
-  button.textContent = say('busy');
-  const hadPhrase = phrase.value !== '';
-  try {
-    await showLink(await create(), hadPhrase);
-  } catch (error) {
-    explain(/** @type {Error} */ (error));
-  } finally {
-    button.disabled = false;
-    button.textContent = say('createButton');
-    hideProgress();
-  }
+  await whileBusy(button, async () => {
+    const hasPhrase = phrase.value !== '';
+    try {
+      await showLink(await create(), hasPhrase);
+    } catch (error) {
+      if (token && /** @type {{ status?: number }} */ (error).status === 401) complain(say('createTokenWrong'), token);
+      else message.textContent = explainError(error);
+    } finally {
+      hideProgress();
+    }
+  });
 });
 
 /** What the server would refuse. */
@@ -92,18 +102,6 @@ function create() {
     plain: !canSeal,
     onProgress: progressOfContent(),
   });
-}
-
-/** @param {Error & { code?: string, status?: number, retryAfterSeconds?: number }} error */
-function explain(error) {
-  const { code, status = 0, retryAfterSeconds = 0 } = error;
-  if (!code) message.textContent = say('tooOld');
-  else if (status === 401 && token) complain(say('createTokenWrong'), token);
-  else if (code === 'UNREACHABLE') message.textContent = say('createOffline');
-  else if (code === 'RATE_LIMITED') {
-    message.textContent = say('limited', { time: formatInstant(Date.now() + retryAfterSeconds * 1000) });
-  } else if (status === 503) message.textContent = say('away');
-  else message.textContent = say('createRefused', { reason: error.message });
 }
 
 phrase.addEventListener('input', showBlank);
