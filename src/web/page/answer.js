@@ -34,6 +34,10 @@ form.addEventListener('submit', async (event) => {
   await whileBusy(button, send);
 });
 
+secret.addEventListener('input', () => {
+  message.textContent = '';
+});
+
 /** Before anything is typed: a link that is spoilt sends nothing. */
 async function checkLink() {
   try {

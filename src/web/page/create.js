@@ -91,7 +91,10 @@ function complain(sentence, field) {
 }
 
 for (const field of [secret, phrase, ...(token ? [token] : [])]) {
-  field.addEventListener('input', () => field.removeAttribute('aria-invalid'));
+  field.addEventListener('input', () => {
+    field.removeAttribute('aria-invalid');
+    message.textContent = '';
+  });
 }
 
 function create() {
