@@ -1,6 +1,5 @@
 // The page to create a secret. What is typed is sealed here, and leaves the page sealed.
 
-import { Hushbox } from './client/hushbox.ts';
 import {
   clearContent,
   faultOfContent,
@@ -43,7 +42,14 @@ const qrButton = find('#show-qr', HTMLButtonElement);
 /** Of the link on screen. */
 let receiptKey = '';
 
-const hushbox = () => new Hushbox(root, { token: token?.value || undefined });
+/** Loaded when somebody begins: what is seen comes first. */
+const loadClient = () => import('./client/hushbox.ts');
+form.addEventListener('input', () => void loadClient().catch(() => {}), { once: true }); // pressing loads it again
+
+async function openClient() {
+  const { Hushbox } = await loadClient();
+  return new Hushbox(root, { token: token?.value || undefined });
+}
 
 fillLifetimes(lifetime, Number(ttlMaxSeconds));
 find('.no-script', HTMLElement).hidden = true;
@@ -97,8 +103,9 @@ for (const field of [secret, phrase, ...(token ? [token] : [])]) {
   });
 }
 
-function create() {
-  return hushbox().send(readContent(), {
+async function create() {
+  const client = await openClient();
+  return client.send(readContent(), {
     phrase: phrase.value,
     ttl: { minutes: Number(lifetime.value) },
     receipt: true,
@@ -175,8 +182,8 @@ function hideQr() {
 burn.addEventListener('click', async () => {
   if (!confirm(say('createdBurnAsk'))) return;
   burn.disabled = true;
-  const burned = await hushbox()
-    .burn(receiptKey)
+  const burned = await openClient()
+    .then((client) => client.burn(receiptKey))
     .catch((error) => error);
   burn.disabled = false;
   if (!burned || burned.status === 409) await look();
@@ -195,7 +202,7 @@ find('#another', HTMLButtonElement).addEventListener('click', () => {
 async function look() {
   const asked = receiptKey;
   try {
-    const receipt = await hushbox().receipt(asked);
+    const receipt = await (await openClient()).receipt(asked);
     if (asked !== receiptKey) return true;
     showState(receipt);
     return receipt.state === 'waiting';
@@ -285,7 +292,9 @@ async function showSent() {
   sentList.replaceChildren(...items.map(({ item }) => item));
   for (const { outcome, receipt } of items) {
     if (!sentPanel.open) return;
-    outcome.textContent = await hushbox().receipt(receipt).then(describe, describeUnknown);
+    outcome.textContent = await openClient()
+      .then((client) => client.receipt(receipt))
+      .then(describe, describeUnknown);
   }
 }
 
