@@ -101,7 +101,7 @@ browserTest('a failure keeps what was typed and chosen, and says what to do', as
   await button(page, 'Create link').click();
   t.regex(await messageOf(page, /^Too many/), /Try again after .*\d:\d\d/);
   await button(page, 'Create link').click();
-  t.regex(await messageOf(page, /full/), /The store is full/);
+  t.regex(await messageOf(page, /room/), /^The server has no room for another secret right now/);
   const { text, files } = await hushbox.open(await createLink(page));
   t.deepEqual([text, files.length], ['hello', 1]);
 });

@@ -1,6 +1,5 @@
 // The page to create a secret. What is typed is sealed here, and leaves the page sealed.
 
-import { Hushbox } from './client/hushbox.ts';
 import {
   clearContent,
   faultOfContent,
@@ -10,7 +9,18 @@ import {
   secret,
   takeFiles,
 } from './content.js';
-import { fillLifetimes, find, formatInstant, offerCopy, root, say, showSection, watch } from './page.js';
+import {
+  explainError,
+  fillLifetimes,
+  find,
+  formatInstant,
+  offerCopy,
+  root,
+  say,
+  showSection,
+  watch,
+  whileBusy,
+} from './page.js';
 
 const { publicUrl = '', ttlMaxSeconds } = document.body.dataset;
 const canSeal = globalThis.crypto?.subtle !== undefined;
@@ -32,7 +42,14 @@ const qrButton = find('#show-qr', HTMLButtonElement);
 /** Of the link on screen. */
 let receiptKey = '';
 
-const hushbox = () => new Hushbox(root, { token: token?.value || undefined });
+/** Loaded when somebody begins: what is seen comes first. */
+const loadClient = () => import('./client/hushbox.ts');
+form.addEventListener('input', () => void loadClient().catch(() => {}), { once: true }); // pressing loads it again
+
+async function openClient() {
+  const { Hushbox } = await loadClient();
+  return new Hushbox(root, { token: token?.value || undefined });
+}
 
 fillLifetimes(lifetime, Number(ttlMaxSeconds));
 find('.no-script', HTMLElement).hidden = true;
@@ -49,18 +66,17 @@ form.addEventListener('submit', async (event) => {
   message.textContent = '';
   const fault = faultOf();
   if (fault) return complain(fault.sentence, fault.field);
-  button.disabled = true;
-  button.textContent = say('busy');
-  const hadPhrase = phrase.value !== '';
-  try {
-    await showLink(await create(), hadPhrase);
-  } catch (error) {
-    explain(/** @type {Error} */ (error));
-  } finally {
-    button.disabled = false;
-    button.textContent = say('createButton');
-    hideProgress();
-  }
+  await whileBusy(button, async () => {
+    const hasPhrase = phrase.value !== '';
+    try {
+      await showLink(await create(), hasPhrase);
+    } catch (error) {
+      if (token && /** @type {{ status?: number }} */ (error).status === 401) complain(say('createTokenWrong'), token);
+      else message.textContent = explainError(error);
+    } finally {
+      hideProgress();
+    }
+  });
 });
 
 /** What the server would refuse. */
@@ -87,26 +103,15 @@ for (const field of [secret, phrase, ...(token ? [token] : [])]) {
   });
 }
 
-function create() {
-  return hushbox().send(readContent(), {
+async function create() {
+  const client = await openClient();
+  return client.send(readContent(), {
     phrase: phrase.value,
     ttl: { minutes: Number(lifetime.value) },
     receipt: true,
     plain: !canSeal,
     onProgress: progressOfContent(),
   });
-}
-
-/** @param {Error & { code?: string, status?: number, retryAfterSeconds?: number }} error */
-function explain(error) {
-  const { code, status = 0, retryAfterSeconds = 0 } = error;
-  if (!code) message.textContent = say('tooOld');
-  else if (status === 401 && token) complain(say('createTokenWrong'), token);
-  else if (code === 'UNREACHABLE') message.textContent = say('createOffline');
-  else if (code === 'RATE_LIMITED') {
-    message.textContent = say('limited', { time: formatInstant(Date.now() + retryAfterSeconds * 1000) });
-  } else if (status === 503) message.textContent = say('away');
-  else message.textContent = say('createRefused', { reason: error.message });
 }
 
 phrase.addEventListener('input', showBlank);
@@ -177,8 +182,8 @@ function hideQr() {
 burn.addEventListener('click', async () => {
   if (!confirm(say('createdBurnAsk'))) return;
   burn.disabled = true;
-  const burned = await hushbox()
-    .burn(receiptKey)
+  const burned = await openClient()
+    .then((client) => client.burn(receiptKey))
     .catch((error) => error);
   burn.disabled = false;
   if (!burned || burned.status === 409) await look();
@@ -197,7 +202,7 @@ find('#another', HTMLButtonElement).addEventListener('click', () => {
 async function look() {
   const asked = receiptKey;
   try {
-    const receipt = await hushbox().receipt(asked);
+    const receipt = await (await openClient()).receipt(asked);
     if (asked !== receiptKey) return true;
     showState(receipt);
     return receipt.state === 'waiting';
@@ -287,7 +292,9 @@ async function showSent() {
   sentList.replaceChildren(...items.map(({ item }) => item));
   for (const { outcome, receipt } of items) {
     if (!sentPanel.open) return;
-    outcome.textContent = await hushbox().receipt(receipt).then(describe, describeUnknown);
+    outcome.textContent = await openClient()
+      .then((client) => client.receipt(receipt))
+      .then(describe, describeUnknown);
   }
 }
 

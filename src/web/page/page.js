@@ -220,7 +220,7 @@ export async function whileBusy(button, task) {
  */
 export function explainError(error) {
   const { name, code, status = 0, message, retryAfterSeconds = 0 } = /** @type {Record<string, any>} */ (error);
-  if (name !== 'HushboxError') return say('tooOld');
+  if (name !== 'HushboxError') return say(navigator.onLine ? 'tooOld' : 'offline'); // the library may not have come
   if (findText(code)) return say(code);
   if (status === 429) return say('limited', { time: formatInstant(Date.now() + retryAfterSeconds * 1000) });
   if (code === 'UNREACHABLE' || code === 'CUT_OFF') return say('offline');

@@ -51,9 +51,8 @@ export const en = {
   createProgress: 'How much is sent',
   createEmpty: 'Type a secret, or add a file.',
   createTooLong: 'This is too long: {size} of at most {limit}.',
-  createOffline: 'No answer came. Check your connection and try again: nothing that you typed is lost.',
+  storageFull: 'The server has no room for another secret right now. Try again later: what you typed is still here.',
   createTokenWrong: 'The token is wrong. Check it and try again.',
-  createRefused: 'The server did not take it: {reason}',
   createAsk: 'Do you need a secret from somebody else? Ask for it.',
   createNoScript:
     'This page needs JavaScript, in a browser that is not too old. Otherwise, create a secret in a terminal, where ADDRESS is the address of this page:',
@@ -396,7 +395,6 @@ export const en = {
   earlyWaiting: 'Waiting for the answer, until',
   earlyWatch: 'This page changes when the answer comes.',
   earlyNote: 'What you asked for',
-  requestWithdrawn: 'Withdrawn: neither link works any more.',
   withdrawnTitle: 'The request is withdrawn',
 };
 
