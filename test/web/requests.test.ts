@@ -249,6 +249,7 @@ browserTest('over plain HTTP a request is made and answered unsealed, and the pa
   t.false(links.link.includes('#'));
   await page.goto(links.link);
   await page.getByText('The server seals it, and could read it.').waitFor();
+  t.false(await page.getByText('Add files').isVisible(), 'only what is sealed can hold files');
   await answerWith(page, 'hello');
   await heading(page, 'Sent').waitFor();
   await page.goto(links.keepLink);
@@ -312,6 +313,18 @@ browserTest('a link to send can be shown as a QR code and copied with a text', a
   await button(page, 'Copy with a text').click();
   await page.getByText('Copied.').first().waitFor();
   t.true(((await page.evaluate('navigator.clipboard.readText()')) as string).includes(link));
+});
+
+browserTest('a phrase is made up of words of the list, each as likely as any other', async (t) => {
+  const { server, page } = await start(t);
+  await page.goto(`${server.base}/`);
+  const make = `import('/assets/phrase-words.js').then(({ makePhrase }) => makePhrase())`;
+  // What the browser draws, in turn: 65,535 would favour the first words, and is drawn again.
+  await page.evaluate(`{
+    const drawn = [0, 65_535, 7771, 7772, 1];
+    crypto.getRandomValues = (array) => array.fill(drawn.shift());
+  }`);
+  t.is(await page.evaluate(make), 'abacus zoom abacus abdomen');
 });
 
 browserTest('without JavaScript a request shows what is asked for, and what is missing', async (t) => {
