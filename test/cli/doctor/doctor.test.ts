@@ -63,7 +63,7 @@ async function store(place: Place, key: Buffer, now = Date.now()): Promise<void>
   const { secrets, close } = await place.open();
   const rules = secretsAt(secrets, [key.toString('hex')], () => now);
   const { expiresAt } = await rules.create({ secret: 'sealed', ttlMs: 3_600_000, receipt: false });
-  const [{ id }, envelope] = [createSecretKey(expiresAt), createHead(0, createKeyRing([key]).current)];
+  const [{ id }, envelope] = [createSecretKey(expiresAt), createHead(2, 0, createKeyRing([key]).current)];
   await secrets.create({ id, envelope, createdAt: now, expiresAt, requestHash: randomBytes(32) });
   if (place.url.startsWith('mongodb:')) await untilIndexed(place);
   await close();

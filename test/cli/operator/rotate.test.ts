@@ -59,7 +59,7 @@ async function store(place: Place, keys: readonly [string, ...string[]]): Promis
 /** Stores an open request. The commands look at the head of its envelope alone. */
 async function storeRequest(store: SecretStore, key: string, expiresAt: number): Promise<void> {
   const { id } = createSecretKey(expiresAt);
-  const envelope = createHead(0, createKeyRing([Buffer.from(key, 'hex')]).current);
+  const envelope = createHead(2, 0, createKeyRing([Buffer.from(key, 'hex')]).current);
   await store.create({ id, envelope, createdAt: Date.now(), expiresAt, requestHash: randomBytes(32) });
 }
 
