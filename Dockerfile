@@ -20,6 +20,7 @@ COPY package.json ./
 COPY scripts/check-node.cjs scripts/compile.ts scripts/health-check.ts scripts/node scripts/
 RUN node scripts/check-node.cjs || { echo 'The base image is too old: docker pull node:24-slim'; exit 1; }
 COPY bin/hushbox bin/
+COPY client client
 COPY src src
 # Compiled ahead, for the file system is read-only when it runs.
 RUN install -d -o node -g node node_modules/.cache

@@ -1,4 +1,5 @@
 import {
+  baseOf,
   type Content,
   distrust,
   FILES,
@@ -8,11 +9,15 @@ import {
   newKey,
   type Opened,
   type ParsedLink,
+  type Part,
   parseLink,
+  proofHashOf,
   proofOf,
   publicKeyOf,
+  refuse,
   type Seal,
   seal,
+  stringIn,
   unseal,
 } from './sealing.ts';
 import { type Answer, type Call, call, type Progress, repeat } from './wire.ts';
@@ -82,20 +87,18 @@ export class Hushbox {
     url: string | URL,
     options: { token?: string | undefined; fetch?: typeof globalThis.fetch | undefined } = {},
   ) {
-    const { origin, pathname } = new URL(url);
-    this.#base = origin + pathname.replace(/\/+$/, '');
+    this.#base = baseOf(url);
     this.#token = options.token;
     this.#fetch = options.fetch;
   }
 
   /** Stores a secret. The key is made here and is in the link alone. */
   async send(content: Sendable, options: SendOptions = {}): Promise<Sent> {
-    const { phrase, ttl, receipt, notify, plain, signal, onProgress } = options;
+    const { plain, signal, onProgress, ...members } = options;
     const key = plain ? undefined : newKey();
-    const members = { phrase: phrase || undefined, ttl, receipt, notify };
     const body = key
-      ? sealedBody(await seal(contentOf(content), { key }), { ...members, proof_hash: (await proofOf(key)).proofHash })
-      : json({ secret: textOf(content), ...members });
+      ? sealedBody(await seal(contentOf(content), { key }), { ...members, ...(await proofHashOf(key)) })
+      : json({ ...members, secret: textOf(content) });
     const sent = await this.#create('/generate', { body, signal, onUpload: onProgress });
     return { link: linkTo(this.#base, 'secret', sent.secret_key, key), ...timesAndKeys(sent) };
   }
@@ -120,21 +123,21 @@ export class Hushbox {
     });
     if (looked?.answered === false) throw new HushboxError('NOT_ANSWERED');
     const read: Call = {
-      body: json({ phrase: phrase || undefined, ...(fragment && { proof: (await proofOf(fragment)).proof }) }),
+      body: json({ phrase, ...(await proofOf(fragment)) }),
       headers: { 'idempotency-key': idempotencyKey ?? newKey() },
       signal,
       onDownload: onProgress,
     };
-    const answer = await repeat(() => this.#post(urlOf(parsed), read), signal).catch(spoiltIfNoProof);
+    const answer = await repeat(() => this.#call(urlOf(parsed), read)).catch(spoiltIfNoProof);
     const secret = stringIn(answer.secret);
     if (!fragment) return answer.sealed ? distrust() : { text: secret, files: [] };
-    const sealed = sealOf(answer);
+    const sealed = answer.sealed as Seal | undefined;
     return sealed && (await isKeyOf(fragment, sealed)) ? unseal(secret, fragment, sealed) : distrust();
   }
 
   /** What became of a secret. */
   async receipt(key: string, { signal }: Pick<Waiting, 'signal'> = {}): Promise<Receipt> {
-    const found = await call(this.#receiptUrl(key), { signal }, this.#fetch);
+    const found = await this.#call(this.#receiptUrl(key), { signal });
     return {
       state: stringIn(found.state) as Receipt['state'],
       createdAt: stringIn(found.created_at),
@@ -147,16 +150,16 @@ export class Hushbox {
 
   /** Burns a secret that still waits. */
   async burn(key: string, { signal }: Pick<Waiting, 'signal'> = {}): Promise<void> {
-    await call(this.#receiptUrl(key), { method: 'DELETE', signal }, this.#fetch);
+    await this.#call(this.#receiptUrl(key), { method: 'DELETE', signal });
   }
 
   /** Asks somebody for a secret. The note can be read by the server. */
   async request(options: RequestOptions = {}): Promise<Requested> {
-    const { note, ttl, notify, plain, signal } = options;
+    const { plain, signal, ...members } = options;
     const d = plain ? undefined : newKey();
     const x = d && (await publicKeyOf(d));
-    const keys = d && x && { kid: await kidOfPublicKey(x), proof_hash: (await proofOf(d)).proofHash };
-    const body = json({ note: note || undefined, ttl, notify, ...keys });
+    const keys = d && x && { kid: await kidOfPublicKey(x), ...(await proofHashOf(d)) };
+    const body = json({ ...members, ...keys });
     const made = await this.#create('/requests', { body, signal });
     return {
       link: linkTo(this.#base, 'request', made.request_key, x),
@@ -167,57 +170,57 @@ export class Hushbox {
 
   /** What is asked for. The link is checked too: nothing may be typed for one that is spoilt. */
   async lookAtRequest(link: string | URL, { signal }: Pick<Waiting, 'signal'> = {}): Promise<RequestLook> {
-    return this.#lookAtRequest(parse(link, 'request'), signal);
+    const found = await this.#look(parse(link, 'request'), signal);
+    return { ...optional('note', found.note), expiresAt: stringIn(found.expires_at), isSealed: Boolean(found.kid) };
   }
 
   /** Answers a request. Of all answers the first one counts; the others get KEY_NOT_FOUND. */
   async answer(link: string | URL, content: Sendable, options: AnswerOptions = {}): Promise<Answered> {
-    const { receipt, idempotencyKey, signal, onProgress } = options;
+    const { idempotencyKey, signal, onProgress, ...members } = options;
     const parsed = parse(link, 'request');
     const { fragment: x } = parsed;
-    await this.#lookAtRequest(parsed, signal);
+    await this.#look(parsed, signal);
     const body = x
-      ? sealedBody(await seal(contentOf(content), { x }), { receipt })
-      : json({ secret: textOf(content), receipt });
+      ? sealedBody(await seal(contentOf(content), { x }), members)
+      : json({ ...members, secret: textOf(content) });
     const headers = { 'idempotency-key': idempotencyKey ?? newKey() };
     const sending: Call = { body, headers, signal, onUpload: onProgress };
-    return timesAndKeys(await repeat(() => this.#post(urlOf(parsed), sending), signal));
+    return timesAndKeys(await repeat(() => this.#call(urlOf(parsed), sending)));
   }
 
   /** Takes a request back that is not answered yet. */
   async withdraw(keepLink: string | URL, { signal }: Pick<Waiting, 'signal'> = {}): Promise<void> {
     const parsed = parse(keepLink, 'secret');
-    const { fragment } = parsed;
-    const body = json(fragment ? { proof: (await proofOf(fragment)).proof } : {});
-    await call(urlOf(parsed), { method: 'DELETE', body, signal }, this.#fetch).catch(spoiltIfNoProof);
+    const body = json(await proofOf(parsed.fragment));
+    await this.#call(urlOf(parsed), { method: 'DELETE', body, signal }).catch(spoiltIfNoProof);
   }
 
-  #post(url: string, details: Call): Promise<Answer> {
-    return call(url, { ...details, method: 'POST' }, this.#fetch);
+  #call(url: string, details: Call): Promise<Answer> {
+    return call(url, details, this.#fetch);
   }
 
   #create(path: string, details: Call): Promise<Answer> {
     const headers = this.#token ? { authorization: `Bearer ${this.#token}` } : {};
-    return this.#post(this.#base + path, { ...details, headers });
+    return this.#call(this.#base + path, { ...details, headers });
   }
 
   #receiptUrl(key: string): string {
     return urlOf(parse(`${this.#base}/receipts/${key}`, 'receipt'));
   }
 
-  /** Looks, and refuses what the part after the # is not for. */
+  /**
+   * Looks at a secret or a request. The part after the # decides: where a link has one, nothing else than what it is for
+   * is shown, read or answered; where it lacks one, neither.
+   */
   async #look(link: ParsedLink, signal?: AbortSignal): Promise<Answer> {
-    const found = await call(urlOf(link), { signal }, this.#fetch);
-    const sealed = sealOf(found);
-    if (found.answered !== false) await checkFragment(link, sealed, (key) => isKeyOf(key, sealed ?? {}));
+    const { kind, fragment } = link;
+    const found = await this.#call(urlOf(link), { signal });
+    const { kid, answered } = found;
+    const sealed = (kind === 'secret' ? found.sealed : kid && { alg: kind, kid }) as Seal | undefined;
+    if (kind === 'secret' && answered === false) return found;
+    if (fragment && !sealed) distrust();
+    if (sealed && !(fragment && (await isKeyOf(fragment, sealed)))) throw new HushboxError('SPOILT_LINK');
     return found;
-  }
-
-  async #lookAtRequest(link: ParsedLink, signal?: AbortSignal): Promise<RequestLook> {
-    const found = await call(urlOf(link), { signal }, this.#fetch);
-    const { kid } = found;
-    await checkFragment(link, kid, async (x) => kid === (await kidOfPublicKey(x)));
-    return { ...optional('note', found.note), expiresAt: stringIn(found.expires_at), isSealed: kid !== undefined };
   }
 }
 
@@ -238,32 +241,15 @@ function linkTo(base: string, kind: ParsedLink['kind'], key: unknown, fragment?:
   return `${base}/${kind}s/${key}${fragment ? `#${fragment}` : ''}`;
 }
 
-/**
- * The part after the # decides: where there is one, nothing else than what it is for is shown, read or answered.
- * @param isSealed what the server says.
- */
-async function checkFragment(
-  { fragment }: ParsedLink,
-  isSealed: unknown,
-  isFor: (fragment: string) => Promise<boolean>,
-) {
-  if (fragment && !isSealed) distrust();
-  if (isSealed && !(fragment && (await isFor(fragment)))) throw new HushboxError('SPOILT_LINK');
-}
-
-function sealOf({ sealed }: Answer): Seal | undefined {
-  return sealed ? Object(sealed) : undefined;
-}
-
 function lookOf(found: Answer): Look {
   const expiresAt = stringIn(found.expires_at);
   if (found.answered === false) return { answered: false, ...optional('note', found.note), expiresAt };
-  const sealed = sealOf(found);
+  const sealed = found.sealed as Seal | undefined;
   return {
     answered: true,
     phrase: found.phrase === true,
     expiresAt,
-    isSealed: sealed !== undefined,
+    isSealed: Boolean(sealed),
     hasFiles: sealed?.cty === FILES,
   };
 }
@@ -275,17 +261,17 @@ function contentOf(content: Sendable): Content {
 
 function textOf(content: Sendable): string {
   const { text, files } = contentOf(content);
-  if (files.length > 0) throw new HushboxError('INVALID_REQUEST', { message: 'Only what is sealed can hold files.' });
+  if (files.length > 0) refuse('Files must be sealed.');
   return text ?? '';
 }
 
-/** In parts, because the text of a large secret is not needed in one piece. */
-function sealedBody(secret: readonly string[], members: object): Blob {
-  return new Blob(['{"secret":"', ...secret, '",', JSON.stringify({ sealed: true, ...members }).slice(1)]);
+function sealedBody(secret: readonly Part[], members: object): Blob {
+  return json({ ...members, sealed: true }, '{"secret":"', ...secret, '",');
 }
 
-function json(members: object): Blob {
-  return new Blob([JSON.stringify(members)]);
+/** @param start pieces that come instead of the opening brace. */
+function json(members: object, ...start: readonly Part[]): Blob {
+  return new Blob([...start, JSON.stringify(members).slice(start.length && 1)], { type: 'application/json' });
 }
 
 function timesAndKeys(answer: Answer) {
@@ -298,10 +284,6 @@ function timesAndKeys(answer: Answer) {
 
 function optional<Name extends string>(name: Name, value: unknown): { [name in Name]?: string } {
   return (value === undefined ? {} : { [name]: stringIn(value) }) as { [name in Name]?: string };
-}
-
-function stringIn(value: unknown): string {
-  return typeof value === 'string' ? value : distrust();
 }
 
 /** The proof is made from the part after the #: it is wrong only if that is. */

@@ -1,5 +1,5 @@
 /** One request and its answer, and the repeats of a request that was cut off. */
-import { HushboxError } from './sealing.ts';
+import { distrust, HushboxError, OWN_CODES, pause } from './sealing.ts';
 
 /** Without a byte for this long, an answer counts as cut off. */
 const SILENCE_MS = 30_000;
@@ -13,7 +13,7 @@ const REPEAT_MS = 55_000;
 export type Progress = (fraction: number) => void;
 
 export type Call = {
-  method?: 'POST' | 'DELETE';
+  method?: 'DELETE';
   body?: Blob;
   headers?: Record<string, string>;
   signal?: AbortSignal | undefined;
@@ -25,136 +25,122 @@ export type Call = {
 export type Answer = { readonly [member: string]: unknown };
 
 /**
- * Sends one request: no cookies, no referrer, no cache; redirects are not followed.
+ * Sends one request: no cookies, no referrer; redirects are not followed.
  * @throws HushboxError with the server's code, UNREACHABLE or UNTRUSTED; the signal's reason if it was aborted.
  */
 export async function call(url: string, { method, body, headers, ...options }: Call, send?: typeof fetch) {
   options.signal?.throwIfAborted();
-  const silence = new AbortController();
+  const end = new AbortController();
+  const { signal } = end;
+  options.signal?.addEventListener('abort', () => end.abort(), { signal });
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const wait = (ms: number) => {
+  const wait = (ms = SILENCE_MS) => {
     clearTimeout(timer);
-    timer = setTimeout(() => silence.abort(), ms);
+    timer = setTimeout(() => end.abort(), ms);
   };
-  const signal = options.signal ? AbortSignal.any([options.signal, silence.signal]) : silence.signal;
   const onUpload = (fraction: number) => {
-    wait(SILENCE_MS);
+    wait();
     options.onUpload?.(fraction);
   };
   try {
     wait(SILENCE_MS + (body?.size ?? 0) / SLOWEST_BYTES_PER_MS);
     const request = {
-      method: method ?? 'GET',
-      headers: { accept: 'application/json', ...(body && { 'content-type': 'application/json' }), ...headers },
-      ...(body && { body }),
+      method: method ?? (body ? 'POST' : 'GET'),
+      headers: { accept: 'application/json', ...headers },
+      body: body ?? null,
       signal,
       redirect: 'manual',
       credentials: 'omit',
       referrerPolicy: 'no-referrer',
-      cache: 'no-store',
     } as const;
-    const isWatched = body && options.onUpload && !send && 'XMLHttpRequest' in globalThis;
+    const isWatched = options.onUpload && !send && 'XMLHttpRequest' in globalThis;
     const response = await (isWatched ? upload(url, request, onUpload) : (send ?? fetch)(url, request));
-    options.onUpload?.(1);
-    return check(response, await read(response, () => wait(SILENCE_MS), options.onDownload));
+    onUpload(1);
+    return check(response, await read(response, wait, options.onDownload));
   } catch (error) {
     options.signal?.throwIfAborted();
     if (error instanceof HushboxError) throw error;
     // The error itself may quote the address, and so the key.
-    const { code = '' } = ((error as Error).cause ?? {}) as { code?: string };
-    throw new HushboxError('UNREACHABLE', code ? { message: `The server gave no answer (${code}).` } : {});
+    const { code } = ((error as Error).cause ?? {}) as { code?: string };
+    throw new HushboxError('UNREACHABLE', code && `${OWN_CODES.UNREACHABLE} (${code})`);
   } finally {
     clearTimeout(timer);
+    end.abort();
   }
 }
 
-type Request = { method: string; headers: Record<string, string>; body?: Blob; signal: AbortSignal };
+type Request = { method: string; headers: Record<string, string>; body: Blob | null; signal: AbortSignal };
 
 /** What a browser has for it: `fetch` does not show how much of a body is sent. */
 declare class XMLHttpRequest {
-  readonly upload: { onprogress: ((event: { loaded: number; total: number }) => void) | null };
-  responseType: 'blob';
-  readonly response: Blob;
+  readonly upload: { onprogress: (event: { loaded: number; total: number }) => void };
+  readonly responseText: string;
   readonly responseURL: string;
   readonly status: number;
-  onload: (() => void) | null;
-  onerror: (() => void) | null;
-  onabort: (() => void) | null;
+  onloadend: (event: unknown) => void;
   open(method: string, url: string): void;
   setRequestHeader(name: string, value: string): void;
   getResponseHeader(name: string): string | null;
-  send(body?: Blob): void;
+  send(body: Blob | null): void;
   abort(): void;
 }
 
-function upload(url: string, { method, headers, body, signal }: Request, onProgress: Progress): Promise<Response> {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    request.open(method, url);
-    request.responseType = 'blob';
-    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
-    request.upload.onprogress = ({ loaded, total }) => onProgress(loaded / total);
-    request.onerror = request.onabort = () => reject(new Error('cut off'));
-    request.onload = () => {
-      const { response, status, responseURL } = request;
-      const retryAfter = request.getResponseHeader('retry-after');
-      if (responseURL !== url) reject(redirected());
-      else resolve(new Response(response, { status, headers: retryAfter ? { 'retry-after': retryAfter } : {} }));
-    };
-    signal.addEventListener('abort', () => request.abort());
+async function upload(url: string, { method, headers, body, signal }: Request, onProgress: Progress) {
+  const request = new XMLHttpRequest();
+  request.open(method, url);
+  for (const header of Object.entries(headers)) request.setRequestHeader(...header);
+  request.upload.onprogress = ({ loaded, total }) => onProgress(loaded / total);
+  signal.onabort = () => request.abort();
+  await new Promise((resolve) => {
+    request.onloadend = resolve;
     request.send(body);
+  });
+  // No answer has the status 0, which Response refuses. A redirect was followed, but its answer does not count.
+  const status = request.responseURL && request.responseURL !== url ? 302 : request.status;
+  return new Response(request.responseText, {
+    status,
+    headers: { [RETRY_AFTER]: request.getResponseHeader(RETRY_AFTER) ?? '' },
   });
 }
 
-function redirected(): HushboxError {
-  return new HushboxError('UNTRUSTED', { message: 'The server sends elsewhere, which is not followed.' });
-}
+const RETRY_AFTER = 'retry-after';
 
-async function read(response: Response, onBytes: () => void, onProgress?: Progress): Promise<string> {
+async function read({ body, headers }: Response, onBytes: () => void, onProgress?: Progress): Promise<string> {
   const chunks: Uint8Array<ArrayBuffer>[] = [];
-  const total = Number(response.headers.get('content-length'));
-  let bytes = 0;
-  const reader = response.body?.getReader();
-  for (;;) {
+  const total = Number(headers.get('content-length'));
+  const reader = body?.getReader();
+  for (let bytes = 0; ; ) {
     onBytes();
     const { value } = (await reader?.read()) ?? {};
     if (!value) return new Blob(chunks).text();
     bytes += value.length;
-    if (bytes > ANSWER_MAX_BYTES) {
-      await reader?.cancel();
-      throw new HushboxError('UNTRUSTED');
-    }
+    if (bytes > ANSWER_MAX_BYTES) distrust();
     chunks.push(value);
     if (total) onProgress?.(Math.min(1, bytes / total));
   }
 }
 
-/** A server must not say what only the client can know. */
-const CODE = /^(?!(?:SPOILT_LINK|UNREACHABLE|UNTRUSTED|NEEDS_HTTPS|CUT_OFF)$)[A-Z][A-Z_]{1,63}$/;
-
-function check(response: Response, text: string): Answer {
-  const { ok, status, type } = response;
-  if (type === 'opaqueredirect' || (status >= 300 && status < 400)) throw redirected();
-  if (status === 204) return {};
-  const answer = parse(text);
+function check({ ok, status, headers }: Response, text: string): Answer {
+  // A browser shows the status 0 for a redirect.
+  if (status < 400 && !ok) {
+    throw new HushboxError('UNTRUSTED', 'Redirects are not followed.');
+  }
+  const answer = parse(text || '{}');
   if (ok && answer) return answer;
   const { Error: sentence, code, tries_left: triesLeft } = answer ?? {};
   // A proxy in between says so when the server behind it does not answer.
-  if (status >= 502 && !code) throw new HushboxError('UNREACHABLE', { status });
-  if (ok || typeof code !== 'string' || !CODE.test(code)) throw new HushboxError('UNTRUSTED', { status });
-  const seconds = Number(response.headers.get('retry-after'));
-  throw new HushboxError(code, {
-    message: typeof sentence === 'string' ? sentence.slice(0, 300).replace(/\p{C}/gu, ' ') : '',
+  if (status >= 502 && !code) throw new HushboxError('UNREACHABLE', undefined, { status });
+  if (ok || typeof code !== 'string' || !/^[A-Z_]+$/.test(code) || code in OWN_CODES) distrust();
+  throw new HushboxError(code, `${sentence}`.slice(0, 300).replace(/\p{C}/gu, ' '), {
     status,
-    ...(seconds > 0 && { retryAfterSeconds: seconds }),
-    ...(typeof triesLeft === 'number' && { triesLeft }),
+    retryAfterSeconds: Number(headers.get(RETRY_AFTER)) || undefined,
+    triesLeft: triesLeft as number | undefined,
   });
 }
 
 function parse(text: string): Answer | undefined {
   try {
-    const answer: unknown = JSON.parse(text);
-    return typeof answer === 'object' && !Array.isArray(answer) ? ((answer ?? undefined) as Answer) : undefined;
+    return Object(JSON.parse(text));
   } catch {
     return undefined;
   }
@@ -164,30 +150,19 @@ function parse(text: string): Answer | undefined {
  * Repeats a request that carries an `Idempotency-Key`, until an answer arrives.
  * @throws HushboxError CUT_OFF if it may have been carried out and no repeat was answered.
  */
-export async function repeat(attempt: () => Promise<Answer>, signal?: AbortSignal): Promise<Answer> {
+export async function repeat(attempt: () => Promise<Answer>): Promise<Answer> {
   const end = Date.now() + REPEAT_MS;
   let wasCutOff = false;
-  for (let waitMs = 500; ; waitMs = Math.min(2 * waitMs, 8000)) {
+  for (let waitMs = 500; ; waitMs = Math.min(2 * waitMs, 4000)) {
     try {
       return await attempt();
     } catch (error) {
       if (!(error instanceof HushboxError)) throw error;
       const { code, status = 500 } = error;
-      wasCutOff ||= ['UNREACHABLE', 'STORAGE_UNAVAILABLE', 'INTERNAL'].includes(code);
+      wasCutOff ||= /^(UNREACHABLE|STORAGE_UNAVAILABLE|INTERNAL)$/.test(code);
       if (!wasCutOff || status < 500) throw error;
       if (Date.now() + waitMs > end) throw new HushboxError('CUT_OFF');
     }
-    await sleep(waitMs, signal);
+    await pause(waitMs);
   }
-}
-
-function sleep(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    signal?.throwIfAborted();
-    const timer = setTimeout(resolve, ms);
-    signal?.addEventListener('abort', () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    });
-  });
 }

@@ -218,6 +218,33 @@ test('imports point one way, packages stay in their place, the time is passed in
   t.deepEqual(FILES.flatMap(faultsOf), []);
 });
 
+const CLIENT_FILES: readonly File[] = globSync('client/*.ts').map((path) => ({
+  path: posix.relative('client', path),
+  text: readFileSync(path, 'utf8'),
+}));
+
+/** Browsers load these files one by one, and programs as a package: what one of the two lacks is not used. */
+function faultsOfClient({ path, text }: File): string[] {
+  const foreign = importsOf({ path, text }).filter(({ from }) => !/^\.\/[a-z]+\.ts$/.test(from));
+  const ofOnePlace =
+    text.match(/\b(?:process\.|Buffer\b|require\b|document\.|window\.|localStorage\b|console\.)/g) ?? [];
+  return [...foreign.map(({ from }) => from), ...ofOnePlace].map((fault) => `${path} uses ${fault}`);
+}
+
+test('the client needs nothing but itself and what browsers and Node share', (t) => {
+  t.deepEqual(CLIENT_FILES.map(({ path }) => path).sort(), ['hushbox.ts', 'sealing.ts', 'wire.ts']);
+  t.deepEqual(CLIENT_FILES.flatMap(faultsOfClient), []);
+  t.deepEqual(circlesOf(CLIENT_FILES), []);
+  for (const text of [
+    "import { seal } from '../src/app.ts';",
+    "import 'node:fs';",
+    "import('jose');",
+    'Buffer.of(1)',
+  ]) {
+    t.is(faultsOfClient({ path: 'hushbox.ts', text }).length, 1, text);
+  }
+});
+
 test('every part of src/ is in the table, and the table names nothing else', (t) => {
   t.deepEqual([...new Set(FILES.map(({ path }) => partOf(path)))].sort(), Object.keys(MAY_IMPORT).sort());
 });

@@ -40,6 +40,7 @@ function valuesOf({ note, kid, expiresAt }: OpenRequest, language: Language): Va
   return {
     hasNote: note !== undefined,
     note: note ?? '',
+    kid: kid ?? '',
     isSealed: kid !== undefined,
     isPlain: kid === undefined,
     expiresAt: formatInstant(expiresAt),

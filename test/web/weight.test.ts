@@ -27,7 +27,7 @@ browserTest('a page is light: few bytes, few requests, soon usable on a slow tel
     await session.send('Network.emulateNetworkConditions', SLOW);
     let [bytes, requests] = [0, 0];
     page.on('request', () => {
-      requests += 1; // but for the icon, which browsers load when nothing else is left to do
+      requests += 1;
     });
     session.on('Network.loadingFinished', ({ encodedDataLength }) => {
       bytes += encodedDataLength;

@@ -1,6 +1,6 @@
 // The link of a request: somebody fills in a secret that somebody else asked for.
 
-import { Hushbox, HushboxError, newIdempotencyKey } from './client/hushbox.ts';
+import { HushboxError, kidOfPublicKey, newKey, parseLink } from './client/sealing.ts';
 import {
   clearContent,
   faultOfContent,
@@ -12,13 +12,14 @@ import {
 } from './content.js';
 import { explainError, find, formatInstant, root, say, showSection, whileBusy } from './page.js';
 
-const client = new Hushbox(root);
+const { kid } = document.body.dataset;
+const canSeal = globalThis.crypto?.subtle !== undefined;
 const form = find('#answer form', HTMLFormElement);
 const button = find('#answer form .main', HTMLButtonElement);
 const message = find('#message', HTMLElement);
 
 /** Of the answer that is being sent: while it is the same, an answer of it that was lost comes again. */
-const idempotencyKey = newIdempotencyKey();
+const idempotencyKey = newKey();
 /** Whether an answer may have arrived whose confirmation did not come back. */
 let wasCutOff = false;
 
@@ -26,6 +27,10 @@ for (const time of document.querySelectorAll('time')) time.textContent = formatI
 find('.no-script', HTMLElement).remove();
 addEventListener('hashchange', () => void checkLink()); // the right link, pasted into the same tab
 await checkLink();
+
+/** Loaded when somebody begins: what is seen comes first. */
+const loadClient = () => import('./client/hushbox.ts');
+form.addEventListener('input', () => void loadClient().catch(() => {}), { once: true }); // pressing loads it again
 
 form.addEventListener('submit', async (event) => {
   event.preventDefault();
@@ -41,8 +46,11 @@ secret.addEventListener('input', () => {
 /** Before anything is typed: a link that is spoilt sends nothing. */
 async function checkLink() {
   try {
-    const { isSealed } = await client.lookAtRequest(location.href);
-    if (isSealed) takeFiles();
+    const { fragment } = parseLink(location.href);
+    if ((kid || fragment) && !canSeal) return showSection('https');
+    if (kid && !(fragment && kid === (await kidOfPublicKey(fragment)))) return showSection('spoilt');
+    if (!kid && fragment) return showSection('untrusted');
+    if (kid) takeFiles();
     if (find('#answer', HTMLElement).hidden) showSection('answer');
     button.disabled = false;
   } catch (error) {
@@ -53,7 +61,8 @@ async function checkLink() {
 async function send() {
   try {
     const options = { receipt: true, idempotencyKey, onProgress: progressOfContent() };
-    const { receiptKey } = await client.answer(location.href, readContent(), options);
+    const { Hushbox } = await loadClient();
+    const { receiptKey } = await new Hushbox(root).answer(location.href, readContent(), options);
     clearContent();
     find('#follow', HTMLAnchorElement).href = new URL(`receipts/${receiptKey}`, root).href;
     showSection('answered');
