@@ -153,6 +153,18 @@ browserTest(
   },
 );
 
+browserTest('a # that became %23 on its way is put right, with a word where the server has seen a key', async (t) => {
+  const { server, page } = await start(t);
+  const { link, keepLink } = await askFor(page, server.base);
+  await page.goto(keepLink.replace('#', '%23'));
+  await page.getByText('the server has seen the key that opens the answer').waitFor();
+  t.is(page.url(), keepLink);
+  await page.goto(link.replace('#', '%23'));
+  await answerWith(page, 'hello');
+  await heading(page, 'Sent').waitFor();
+  t.is(page.url(), link);
+});
+
 browserTest('a server that lies about the key is sent nothing', async (t) => {
   const { server, page } = await start(t);
   const { link } = await askFor(page, server.base);
