@@ -106,7 +106,7 @@ for (const field of [secret, phrase, ...(token ? [token] : [])]) {
 async function create() {
   const client = await openClient();
   return client.send(readContent(), {
-    phrase: phrase.value,
+    phrase: phrase.value || undefined,
     ttl: { minutes: Number(lifetime.value) },
     receipt: true,
     plain: !canSeal,
