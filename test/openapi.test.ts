@@ -92,7 +92,7 @@ async function start(t: ExecutionContext, options: object = {}): Promise<TestSer
 
 test('every route is in the document, and every operation of the document is a route', (t) => {
   const served = { secrets: {}, sink: {}, proxy: {}, auth: {}, business: {} };
-  const parts = { limits: LIMITS, site: {}, ...served } as AppParts; // nothing is called
+  const parts = { limits: LIMITS, site: {}, operator: {}, ...served } as AppParts; // nothing is called
   const routes = createRoutes(parts).routes.map(({ method, path }) => `${method} ${path}`.replace(/:(\w+)/g, '{$1}'));
   const listed = routes.filter((route) => !route.startsWith('GET /assets/')); // what pages load is no interface
   t.deepEqual(listed.sort(), operations.map(({ name }) => name).sort());
@@ -496,6 +496,7 @@ async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, 
   yield ['updateCustomer', await post('/customers/update', { id, name: '🔑'.repeat(200) }, { token })];
 
   yield ['getCreatePage', await get('/')];
+  yield ['getAskPage', await get('/ask')];
   yield ['getSignInPage', await get('/signin')];
   yield ['getRegisterPage', await get('/register')];
   yield ['getForgottenPage', await get('/forgotten')];

@@ -261,6 +261,9 @@ test('a signal ends every wait, with its own reason', async (t) => {
   t.is(await t.throwsAsync(box.look(link, aborted)), reason);
   t.is(await t.throwsAsync(box.send('text', aborted)), reason);
   t.is(received.length, 0);
+  const silent = await startScriptedServer(t, () => () => {});
+  const looking = box.look(`${silent.base}/secrets/${KEY}`, { signal: AbortSignal.timeout(200) });
+  t.is((await t.throwsAsync(looking))?.name, 'TimeoutError');
   const controller = new AbortController();
   const reading = t.throwsAsync(box.open(link, { signal: controller.signal }));
   while (received.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
