@@ -496,6 +496,7 @@ async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, 
   yield ['updateCustomer', await post('/customers/update', { id, name: '🔑'.repeat(200) }, { token })];
 
   yield ['getCreatePage', await get('/')];
+  yield ['getAskPage', await get('/ask')];
   yield ['getSignInPage', await get('/signin')];
   yield ['getRegisterPage', await get('/register')];
   yield ['getForgottenPage', await get('/forgotten')];

@@ -88,6 +88,7 @@ test('a public key comes from the private one', async (t) => {
   t.is(await publicKeyOf(fragment), VECTORS.x);
   t.is(await kidOfPublicKey(VECTORS.x), kid);
   t.true(await isKeyOf(VECTORS.x, { alg: 'request', kid }));
+  for (const alg of ['none', undefined, 'dir', 'ECDH-ES']) t.false(await isKeyOf(VECTORS.x, { alg, kid }));
 });
 
 test('nothing is sealed to a low-order point', async (t) => {

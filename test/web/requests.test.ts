@@ -153,6 +153,18 @@ browserTest(
   },
 );
 
+browserTest('a # that became %23 on its way is put right, with a word where the server has seen a key', async (t) => {
+  const { server, page } = await start(t);
+  const { link, keepLink } = await askFor(page, server.base);
+  await page.goto(keepLink.replace('#', '%23'));
+  await page.getByText('the server has seen the key that opens the answer').waitFor();
+  t.is(page.url(), keepLink);
+  await page.goto(link.replace('#', '%23'));
+  await answerWith(page, 'hello');
+  await heading(page, 'Sent').waitFor();
+  t.is(page.url(), link);
+});
+
 browserTest('a server that lies about the key is sent nothing', async (t) => {
   const { server, page } = await start(t);
   const { link } = await askFor(page, server.base);
@@ -260,6 +272,7 @@ browserTest('over plain HTTP a request is made and answered unsealed, and the pa
   t.false(links.link.includes('#'));
   await page.goto(links.link);
   await page.getByText('The server seals it, and could read it.').waitFor();
+  t.false(await page.getByText('Add files').isVisible(), 'only what is sealed can hold files');
   await answerWith(page, 'hello');
   await heading(page, 'Sent').waitFor();
   await page.goto(links.keepLink);
@@ -323,6 +336,18 @@ browserTest('a link to send can be shown as a QR code and copied with a text', a
   await button(page, 'Copy with a text').click();
   await page.getByText('Copied.').first().waitFor();
   t.true(((await page.evaluate('navigator.clipboard.readText()')) as string).includes(link));
+});
+
+browserTest('a phrase is made up of words of the list, each as likely as any other', async (t) => {
+  const { server, page } = await start(t);
+  await page.goto(`${server.base}/`);
+  const make = `import('/assets/phrase-words.js').then(({ makePhrase }) => makePhrase())`;
+  // What the browser draws, in turn: 65,535 would favour the first words, and is drawn again.
+  await page.evaluate(`{
+    const drawn = [0, 65_535, 7771, 7772, 1];
+    crypto.getRandomValues = (array) => array.fill(drawn.shift());
+  }`);
+  t.is(await page.evaluate(make), 'abacus zoom abacus abdomen');
 });
 
 browserTest('without JavaScript a request shows what is asked for, and what is missing', async (t) => {

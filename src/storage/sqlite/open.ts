@@ -31,7 +31,8 @@ export async function openSqlite(
   limits: StoreLimits,
   { onLost, onWarning, onCommit }: StorageEvents,
 ): Promise<Storage> {
-  let isLost = false;
+  /** Lost, or closing. */
+  let isOver = false;
   let isDamaged = false;
   const thread = { url: THREAD, workerData: { path, limits } satisfies ThreadData };
   const commit = await openGroupCommit<SqliteProcedures>(thread, { onLost: lose, onCommit, onFailure });
@@ -47,8 +48,8 @@ export async function openSqlite(
    * its name.
    */
   function lose(cause: Error): void {
-    if (isLost) return;
-    isLost = true;
+    if (isOver) return;
+    isOver = true;
     commit.refuse('the storage is lost', cause);
     database.close();
     void commit.close().finally(() => onLost(cause));
@@ -112,7 +113,8 @@ export async function openSqlite(
       await takesWrites();
     },
     async close() {
-      if (!isLost) database.close();
+      if (!isOver) database.close();
+      isOver = true;
       await commit.close();
     },
   };

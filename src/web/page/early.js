@@ -7,6 +7,7 @@ const withdraw = find('#withdraw', HTMLButtonElement);
 
 for (const time of document.querySelectorAll('time')) time.textContent = formatInstant(time.dateTime);
 find('.no-script', HTMLElement).remove();
+find('#seen', HTMLElement).hidden = history.state?.wasSeen !== true; // set by gone.js
 addEventListener('hashchange', () => location.reload());
 withdraw.disabled = false;
 withdraw.addEventListener('click', () => {

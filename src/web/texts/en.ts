@@ -390,6 +390,8 @@ export const en = {
 
   // The private link, opened early
   earlyTitle: 'Nothing is filled in yet',
+  earlySeen:
+    'The # of this link had been turned into %23 on its way, so the server has seen the key that opens the answer. The page has put the link right. It is safer to withdraw this request and to ask again.',
   earlyPrivate: 'This one is private; send the other.',
   earlyText: 'Only this link opens the answer: keep it, and come back to it.',
   earlyWaiting: 'Waiting for the answer, until',

@@ -269,6 +269,17 @@ for (const ending of ['-wal', '-shm']) {
   });
 }
 
+test('a loss that shows while the storage closes ends nothing else', async (t) => {
+  const { url } = await SQLITE.place(t);
+  const losses: Error[] = [];
+  const { secrets: store, close } = await openListening(url, losses);
+  await createTraced(store);
+  renameSync(`${pathOf(url)}-wal`, join(await temporaryFolder(t), 'away'));
+  const creating = areUnavailable(t, { create: () => createTraced(store) });
+  await Promise.all([close(), creating]);
+  t.deepEqual(losses, []);
+});
+
 for (const ending of ['-wal', '-journal']) {
   test(`a ${ending} whose database is away stops the start and stays as it is`, async (t) => {
     const { url, open } = await SQLITE.place(t);
