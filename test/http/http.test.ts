@@ -311,7 +311,7 @@ test('unknown paths are 404, wrong methods 405 with Allow, and a trailing slash 
     ['GET', '/generate', 'POST, OPTIONS'],
     ['DELETE', '/generate', 'POST, OPTIONS'],
     ['PROPFIND', '/generate', 'POST, OPTIONS'],
-    ['PUT', '/secrets/x', 'POST, HEAD, GET, OPTIONS'],
+    ['PUT', '/secrets/x', 'POST, HEAD, GET, DELETE, OPTIONS'],
     ['POST', '/receipts/x', 'HEAD, GET, DELETE, OPTIONS'],
     ['POST', '/health/live', 'HEAD, GET, OPTIONS'],
     ['POST', '/health/ready/', 'HEAD, GET, OPTIONS'],

@@ -108,7 +108,7 @@ export function blackBoxSuite(name: string, test: TestFn, open: (t: ExecutionCon
         else await response.text();
       }
     }
-    t.is((await api.request('OPTIONS', path)).headers.get('allow'), 'POST, HEAD, GET, OPTIONS');
+    t.is((await api.request('OPTIONS', path)).headers.get('allow'), 'POST, HEAD, GET, DELETE, OPTIONS');
     await expectSecret(t, await api.post(path), 's');
   });
 
