@@ -632,3 +632,34 @@ test('business without anybody who knows tokens is warned about', (t) => {
   t.false(isWarned({ SERVICES: 'business,auth' }));
   t.false(isWarned({}));
 });
+
+test('what pages show of the operator is checked at the start, and no value is repeated', async (t) => {
+  const folder = await temporaryFolder(t);
+  const write = (name: string, content: string | Buffer): string => {
+    const path = join(folder, name);
+    writeFileSync(path, content);
+    return path;
+  };
+  const png = Buffer.from('89504e470d0a1a0a00', 'hex');
+  t.is(readConfig({ OPERATOR_LOGO: write('a', png) }).OPERATOR_LOGO?.type, 'image/png');
+  t.is(
+    readConfig({ OPERATOR_LOGO: write('b', '<?xml version="1.0"?><svg xmlns="x"/>') }).OPERATOR_LOGO?.type,
+    'image/svg+xml',
+  );
+  t.is(readConfig({ OPERATOR_LOGO: write('c', '') }).OPERATOR_LOGO, undefined);
+  for (const path of [join(folder, 'sesame'), folder, write('d', '<html>'), write('e', Buffer.alloc(200_000, png))]) {
+    const { problems } = parseEnvironment({ OPERATOR_LOGO: path });
+    t.deepEqual(problems, ['OPERATOR_LOGO must be the path of an SVG or PNG file of at most 100 KiB']);
+  }
+  t.is(readConfig({ IMPRINT_URL: 'https://example.com/a b?c#d' }).IMPRINT_URL, 'https://example.com/a%20b?c#d');
+  for (const url of ['javascript:alert(1)', 'data:text/html,sesame', '//sesame', 'https://user:sesame@example.com/']) {
+    const { problems } = parseEnvironment({ PRIVACY_URL: url });
+    t.deepEqual(problems, ['PRIVACY_URL must be an http or https URL without credentials']);
+  }
+  t.is(readConfig({ OPERATOR_NAME: 'Пример & Co' }).OPERATOR_NAME, 'Пример & Co');
+  for (const name of ['x'.repeat(61), 'a\u202eb', 'a\nb']) {
+    t.deepEqual(parseEnvironment({ OPERATOR_NAME: name }).problems, [
+      'OPERATOR_NAME must be 1 to 60 printable characters',
+    ]);
+  }
+});
