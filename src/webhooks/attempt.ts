@@ -10,9 +10,9 @@ import { type CallClaims, signToken } from '../tokens/calls/sign.ts';
 import { formatPayload } from './payload.ts';
 import { parseRetryAfter } from './retry-after.ts';
 import { RULES } from './rules.ts';
-import { openSubscription, type Subscription } from './sealed.ts';
+import { openSubscription, type Subscription, webhookIdOf } from './sealed.ts';
 import { signMessage } from './signature.ts';
-import type { TakenEvent } from './store.ts';
+import { secretIdOf, type TakenEvent } from './store.ts';
 
 export const LIMITS = { connectMs: 5_000, headersMs: 15_000, bodyMs: 2_000, totalMs: 15_000 };
 /** How much of an answer is read, so that its connection can serve the next request; the content is ignored. */
@@ -35,7 +35,7 @@ export function createAttempt(parts: AttemptParts): Attempt<TakenEvent> {
   return async (event, enter, signal) => {
     let subscription: Subscription | undefined;
     try {
-      subscription = openSubscription(parts.ring, event.id, event.notify.sealed);
+      subscription = openSubscription(parts.ring, secretIdOf(event), event.notify.sealed);
     } catch {
       return { result: 'damaged' };
     }
@@ -57,12 +57,13 @@ export function createAttempt(parts: AttemptParts): Attempt<TakenEvent> {
 async function call(
   { egress, createClaims, clock }: AttemptParts,
   { type, occurredAt }: TakenEvent,
-  { url, secret, webhookId, fingerprint }: Subscription,
+  subscription: Subscription,
   bounds: Required<Pick<EgressRequest, 'admit' | 'signal'>>,
 ): Promise<Outcome> {
+  const { url, secret, fingerprint } = subscription;
   const body = formatPayload(type, occurredAt, fingerprint);
   const claims = createClaims();
-  const message = { id: webhookId, timestampSeconds: claims.iat, body };
+  const message = { id: webhookIdOf(subscription, type), timestampSeconds: claims.iat, body };
   const key = createTokenKey(secret);
   const token = { ...claims, aud: new URL(url).origin, exp: claims.iat + TOKEN_SECONDS };
   const headers = {
