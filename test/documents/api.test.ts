@@ -10,18 +10,23 @@ const OPENAPI = JSON.parse(readFileSync('docs/openapi.json', 'utf8'));
 
 const withCurl = testWith('curl', 'openssl');
 
-withCurl('the commands of docs/api.md, pasted in a row, answer what it shows', async (t) => {
-  const clock = { now: Date.now(), advance: () => {} };
-  const { base, accounts } = await startAuth(t, SQLITE, { JWT_HEX_SECRET: '5a'.repeat(64) }, { clock });
-  await accounts.create({ email: 'demo@example.com', password: 'demo-password', role: 'member' });
-  const examples = examplesOf(DOCUMENT);
-  t.true(examples.length > 20);
-  const printed = await paste(examples, base);
-  t.is(printed.length, examples.length);
-  for (const [index, { commands, answer = '' }] of examples.entries()) {
-    t.is(formOf(printed[index] ?? ''), formOf(answer), commands);
-  }
-});
+for (const [path, least] of [
+  ['docs/api.md', 20],
+  ['docs/tutorial.md', 6],
+] as const) {
+  withCurl(`the commands of ${path}, pasted in a row, answer what it shows`, async (t) => {
+    const clock = { now: Date.now(), advance: () => {} };
+    const { base, accounts } = await startAuth(t, SQLITE, { JWT_HEX_SECRET: '5a'.repeat(64) }, { clock });
+    await accounts.create({ email: 'demo@example.com', password: 'demo-password', role: 'member' });
+    const examples = examplesOf(readFileSync(path, 'utf8'));
+    t.true(examples.length >= least);
+    const printed = await paste(examples, base);
+    t.is(printed.length, examples.length);
+    for (const [index, { commands, answer = '' }] of examples.entries()) {
+      t.is(formOf(printed[index] ?? ''), formOf(answer), commands);
+    }
+  });
+}
 
 type Operation = { summary?: string; responses: Record<string, { content?: Record<string, unknown> }> };
 
