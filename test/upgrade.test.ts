@@ -40,7 +40,7 @@ test('there are fixtures of each engine, with records of every kind in them', (t
     const fixtures = fixturesOf(engine);
     t.deepEqual(
       fixtures.map(({ name }) => name),
-      [`${engine}-v1`, `${engine}-v2`, `${engine}-v3`],
+      [`${engine}-v1`, `${engine}-v2`, `${engine}-v3`, `${engine}-v4`],
     );
     for (const { fixture } of fixtures) {
       t.true(fixture.secrets.length >= 10);
@@ -51,6 +51,8 @@ test('there are fixtures of each engine, with records of every kind in them', (t
     t.deepEqual([...new Set(newest?.events?.map(({ type }) => type))].sort(), ['burned', 'expired', 'read']);
     t.true(newest?.secrets.some(({ webhook }) => webhook));
     t.is(newest?.claims?.length, 2);
+    t.is(newest?.requests?.length, 2);
+    t.true(newest?.secrets.some(({ proof }) => proof));
   }
 });
 
@@ -62,6 +64,7 @@ async function everythingWorks(t: ExecutionContext, place: Place, fixture: Fixtu
   await receiptsTell(t, secrets, fixture);
   await claimsAreThere(t, storage, fixture, now);
   await eachIsReadOnce(t, secrets, fixture);
+  await requestsAreOpen(t, secrets, fixture);
   await eachEndIsTold(t, storage, fixture, now);
   for (const { receiptKey, receipt } of fixture.receipts) {
     if (receipt.state === 'waiting') t.like(await secrets.findReceipt(receiptKey), { state: 'read', reads: 1 });
@@ -85,10 +88,19 @@ async function receiptsTell(t: ExecutionContext, secrets: Secrets, fixture: Fixt
 }
 
 async function eachIsReadOnce(t: ExecutionContext, secrets: Secrets, fixture: Fixture): Promise<void> {
-  for (const { title, secretKey, secret, expiresAt, phrase, wrongTries = 0, idempotencyKey } of fixture.secrets) {
+  for (const {
+    title,
+    secretKey,
+    secret,
+    expiresAt,
+    phrase,
+    proof,
+    wrongTries = 0,
+    idempotencyKey,
+  } of fixture.secrets) {
     const isGone = { code: 'KEY_NOT_FOUND' };
     if (idempotencyKey) await t.throwsAsync(secrets.look(secretKey), isGone, title);
-    else t.deepEqual(await secrets.look(secretKey), { needsPhrase: phrase !== undefined, expiresAt }, title);
+    else t.like(await secrets.look(secretKey), { needsPhrase: phrase !== undefined, expiresAt }, title);
     if (phrase) {
       await t.throwsAsync(secrets.read(secretKey, { idempotencyKey }), { code: 'PHRASE_REQUIRED' }, title);
       const wrong = t.throwsAsync(secrets.read(secretKey, { phrase: 'wrong', idempotencyKey }), undefined, title);
@@ -96,9 +108,18 @@ async function eachIsReadOnce(t: ExecutionContext, secrets: Secrets, fixture: Fi
     }
     const times = idempotencyKey ? 4 : 1; // once, or what is left of five
     for (let reads = 0; reads < times; reads++) {
-      t.is((await secrets.read(secretKey, { phrase, idempotencyKey })).secret, secret, title);
+      t.is((await secrets.read(secretKey, { phrase, proof, idempotencyKey })).secret, secret, title);
     }
-    await t.throwsAsync(secrets.read(secretKey, { phrase, idempotencyKey }), isGone, title);
+    await t.throwsAsync(secrets.read(secretKey, { phrase, proof, idempotencyKey }), isGone, title);
+  }
+}
+
+async function requestsAreOpen(t: ExecutionContext, secrets: Secrets, fixture: Fixture): Promise<void> {
+  for (const { requestKey, secretKey, note, expiresAt } of fixture.requests ?? []) {
+    t.deepEqual(await secrets.requests.look(requestKey), { note, expiresAt });
+    t.deepEqual(await secrets.look(secretKey), { answered: false, note, expiresAt });
+    await secrets.requests.answer(requestKey, { secret: 'an answer', sealed: false, receipt: false });
+    t.is((await secrets.read(secretKey, {})).secret, 'an answer');
   }
 }
 

@@ -7,12 +7,13 @@ import type { Attempt, Crowded, Outcome } from '../outbox/outcome.ts';
 import type { KeyRing } from '../sealing/key-ring.ts';
 import { createTokenKey } from '../tokens/calls/key.ts';
 import { type CallClaims, signToken } from '../tokens/calls/sign.ts';
+import { secretIdOf } from './event-ids.ts';
 import { formatPayload } from './payload.ts';
 import { parseRetryAfter } from './retry-after.ts';
 import { RULES } from './rules.ts';
 import { openSubscription, type Subscription, webhookIdOf } from './sealed.ts';
 import { signMessage } from './signature.ts';
-import { secretIdOf, type TakenEvent } from './store.ts';
+import type { TakenEvent } from './store.ts';
 
 export const LIMITS = { connectMs: 5_000, headersMs: 15_000, bodyMs: 2_000, totalMs: 15_000 };
 /** How much of an answer is read, so that its connection can serve the next request; the content is ignored. */

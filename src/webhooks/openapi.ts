@@ -91,12 +91,12 @@ export const webhooksApi: ApiPart = {
   webhooks: {
     'secret.read': webhook('secretRead', 'secret.read', 'A secret was read'),
     'secret.burned': webhook('secretBurned', 'secret.burned', 'A secret was burned with its receipt key'),
+    'secret.expired': webhook('secretExpired', 'secret.expired', 'A secret expired unread'),
+    'request.expired': webhook('requestExpired', 'request.expired', 'A request expired unanswered'),
     'request.answered': webhook(
       'requestAnswered',
       'request.answered',
       'A request was answered: there is a secret to read',
     ),
-    'request.expired': webhook('requestExpired', 'request.expired', 'A request expired unanswered'),
-    'secret.expired': webhook('secretExpired', 'secret.expired', 'A secret expired unread'),
   },
 };

@@ -3,9 +3,10 @@ import { createHmacKey, hkdf, hmac, sha256 } from '../sealing/hkdf.ts';
 import type { KeyRing, MasterKey } from '../sealing/key-ring.ts';
 import { randomBytes } from '../sealing/random.ts';
 import { openRecord, sealRecord } from '../sealing/sealed.ts';
+import { isRequestEvent } from './event-ids.ts';
 import { fingerprintOf } from './payload.ts';
 import { formatWebhookSecret } from './signature.ts';
-import { type EventType, isRequestEvent } from './store.ts';
+import type { EventType } from './store.ts';
 
 /** What is needed to report the end of a secret. */
 export type Subscription = {

@@ -1,13 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { RECEIPT_MS, type SecretStore } from '../../../src/secrets/store.ts';
-import {
-  type EventStore,
-  type EventType,
-  isRequestEvent,
-  requestEventIdOf,
-  secretIdOf,
-  type TakenEvent,
-} from '../../../src/webhooks/store.ts';
+import { isRequestEvent, requestEventIdOf, secretIdOf } from '../../../src/webhooks/event-ids.ts';
+import type { EventStore, EventType, TakenEvent } from '../../../src/webhooks/store.ts';
 import {
   ANSWERED_AT,
   answerOrThrow,

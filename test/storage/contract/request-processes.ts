@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { NewAnswer, SecretStore } from '../../../src/secrets/store.ts';
 import { storedBytes } from '../../../src/storage/usage.ts';
-import { requestEventIdOf } from '../../../src/webhooks/store.ts';
+import { requestEventIdOf } from '../../../src/webhooks/event-ids.ts';
 import { openInProcess, type StoreProcess } from './store-process.ts';
 import {
   ANSWERED_AT,
