@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, chromium } from 'playwright-core';
+import { listAddresses } from '../test/support/browser/addresses.ts';
 import { visitStates } from '../test/support/browser/states.ts';
 import { createApi } from '../test/support/http/api.ts';
 
@@ -54,13 +55,29 @@ async function withServer(task: (server: Server) => Promise<void>): Promise<void
 async function takePictures(browser: Browser, { width, colorScheme }: (typeof VIEWS)[number]): Promise<void> {
   await withServer(async ({ base, output }) => {
     const view = { viewport: { width, height: 800 }, colorScheme, reducedMotion: 'reduce', locale: 'en-GB' } as const;
-    const page = await browser.newPage(view);
+    const context = await browser.newContext(view);
+    const page = await context.newPage();
     page.setDefaultTimeout(15_000);
+    page.on('dialog', (dialog) => void dialog.accept());
     const server = { ...createApi(base), logged: output };
     await visitStates({ page, server }, async (name) => {
       const file = name.replaceAll(/\W+/g, '-');
       await page.screenshot({ path: `${FOLDER}/${file}-${width}-${colorScheme}.png`, fullPage: true });
     });
+    await context.close();
+  });
+}
+
+/** Every page by its address, in the other language. */
+async function takeRussianPictures(browser: Browser, { width, colorScheme }: (typeof VIEWS)[number]): Promise<void> {
+  await withServer(async ({ base, output }) => {
+    const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme, locale: 'ru-RU' });
+    const paths = await listAddresses({ ...createApi(base), logged: output });
+    for (const [name, path] of Object.entries(paths)) {
+      await page.goto(base + path, { waitUntil: 'networkidle' });
+      const file = name.replaceAll(/\W+/g, '-');
+      await page.screenshot({ path: `${FOLDER}/ru-${file}-${width}-${colorScheme}.png`, fullPage: true });
+    }
     await page.close();
   });
 }
@@ -85,6 +102,7 @@ mkdirSync(FOLDER);
 const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
 try {
   for (const view of VIEWS) await takePictures(browser, view);
+  for (const view of [VIEWS[0], VIEWS[3]]) await takeRussianPictures(browser, view);
   await takeDocumentPicture(browser);
 } finally {
   await browser.close();

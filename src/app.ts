@@ -29,6 +29,7 @@ import { sinkRoutes } from './sink/routes.ts';
 import type { Sink } from './sink/sink.ts';
 import { VERSION } from './version.ts';
 import type { AccountPagesParts } from './web/account-pages.ts';
+import type { Operator } from './web/operator.ts';
 import { createWeb } from './web/routes.ts';
 
 export type AppParts = HealthParts & {
@@ -49,6 +50,8 @@ export type AppParts = HealthParts & {
   /** Log-ins and sessions; undefined where they are not served. */
   auth: AuthParts | undefined;
   isProduction: boolean;
+  /** What pages show of whoever runs this. */
+  operator: Operator;
   readStatus(): Promise<Status>;
   requestLog: RequestLog;
   /** For large bodies and answers. */
@@ -123,7 +126,7 @@ export function createRoutes(parts: Omit<AppParts, 'requestLog' | 'room'>): {
   pageOfNoRoute: ErrorPage;
 } {
   const { secrets, limits, createToken, identify, sink, proxy, proxyToken, auth, business } = parts;
-  const { isProduction, readStatus, site } = parts;
+  const { isProduction, readStatus, site, operator } = parts;
   const { publicUrl } = site;
   const needsToken = createToken !== undefined;
   const createGuards = needsToken ? [requireToken(createToken)] : [];
@@ -131,7 +134,7 @@ export function createRoutes(parts: Omit<AppParts, 'requestLog' | 'room'>): {
     ? [requireToken(proxyToken, { headers: ['authorization', 'proxy-authorization'] })]
     : [];
   const proxyGuards = proxyToken === undefined ? [] : [requireToken(proxyToken, PROXY_AUTHENTICATION)];
-  const web = createWeb({ limits, publicUrl, needsToken, accounts: auth });
+  const web = createWeb({ limits, publicUrl, needsToken, operator, accounts: auth });
   const baseOf = createBaseFinder(site);
   const admitCookies = createCookieAdmission(site);
   const ofSecrets = { limits, guards: createGuards, identify, pages: web };

@@ -92,7 +92,7 @@ async function start(t: ExecutionContext, options: object = {}): Promise<TestSer
 
 test('every route is in the document, and every operation of the document is a route', (t) => {
   const served = { secrets: {}, sink: {}, proxy: {}, auth: {}, business: {} };
-  const parts = { limits: LIMITS, site: {}, ...served } as AppParts; // nothing is called
+  const parts = { limits: LIMITS, site: {}, operator: {}, ...served } as AppParts; // nothing is called
   const routes = createRoutes(parts).routes.map(({ method, path }) => `${method} ${path}`.replace(/:(\w+)/g, '{$1}'));
   const listed = routes.filter((route) => !route.startsWith('GET /assets/')); // what pages load is no interface
   t.deepEqual(listed.sort(), operations.map(({ name }) => name).sort());

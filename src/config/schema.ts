@@ -6,6 +6,7 @@ import { parseAllowList, parseServers } from '../network/allow-list.ts';
 import { parseEmail } from '../network/email.ts';
 import { parseKafkaUrl } from '../network/kafka-url.ts';
 import { parseMailAddress, parseSmtpUrl } from '../network/mail-server.ts';
+import { readLogo } from './logo.ts';
 import { faultOfSqlitePath } from './sqlite-path.ts';
 
 /** Variables that can be given as `NAME_FILE`, the path of a file that holds the value. */
@@ -39,6 +40,14 @@ const JwtKey = z.string().transform((text, context) => decodeJwtKey(text) ?? rej
 const Token = z
   .string()
   .regex(/^[\x21-\x7e]{1,1024}$/, { error: 'must be 1 to 1024 printable ASCII characters without blanks' });
+const WebAddress = z
+  .string()
+  .transform((text) => (/^https?:\/\//i.test(text) ? URL.parse(text) : null))
+  .refine((url) => url !== null && !url.username && !url.password && url.href.length <= 2048, {
+    error: 'must be an http or https URL without credentials',
+  })
+  .transform((url) => (url as URL).href);
+const LOGO_FORM = 'must be the path of an SVG or PNG file of at most 100 KiB';
 const MASTER_KEY_FORM = 'must be 32 bytes, as 64 hex digits or as base64url';
 const JWT_KEY_FORM = 'must be 128 to 2048 hex digits (openssl rand -hex 64)';
 const SERVICES_FORM = `must be a list of ${SERVICES.join(', ')}, separated by commas`;
@@ -254,6 +263,21 @@ export const Env = z.object({
     .transform((text, context) => parseMailAddress(text) ?? reject(context, MAIL_FROM_FORM))
     .optional()
     .describe('The sender of mail: an address, or `Name <address>`. Production needs it where `SMTP_URL` is set'),
+  OPERATOR_NAME: z
+    .string()
+    .regex(/^\P{C}{1,60}$/u, { error: 'must be 1 to 60 printable characters' })
+    .optional()
+    .describe('The name at the top of every page. Default: Hushbox'),
+  OPERATOR_LOGO: z
+    .string()
+    .transform((path, context) => {
+      const logo = readLogo(path);
+      return logo === 'bad' ? reject(context, LOGO_FORM) : logo;
+    })
+    .optional()
+    .describe('Path of the picture beside the name, read at the start: an SVG or PNG file of at most 100 KiB'),
+  IMPRINT_URL: WebAddress.optional().describe('Where the link “Imprint” at the foot of every page leads'),
+  PRIVACY_URL: WebAddress.optional().describe('Where the link “Privacy” at the foot of every page leads'),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
       error: 'must be trace, debug, info, warn, error, fatal or silent',

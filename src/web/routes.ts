@@ -7,8 +7,14 @@ import type { ErrorPage } from '../http/respond.ts';
 import type { Route } from '../http/routing.ts';
 import { type AccountPagesParts, accountOperations, accountRoutes } from './account-pages.ts';
 import { type ActivationPage, createActivationPage } from './activation-page.ts';
-import { createPageOf, HTML, readPageFile, readTemplate, send } from './show.ts';
-import { fill, type Values } from './template.ts';
+import { assetRoutes } from './assets.ts';
+import { frameOf, type Operator } from './operator.ts';
+import { type Receipt, valuesOfReceipt } from './receipt-page.ts';
+import { createRequestPages, getAskPage, type OpenRequest } from './request-pages.ts';
+import { createPageOf } from './show.ts';
+import type { Values } from './template.ts';
+import type { Texts } from './texts/en.ts';
+import { formatUtc, type Language } from './texts/texts.ts';
 
 /** The page that opens a link is an answer of `/secrets/:key`. */
 const getCreatePage = operation('getCreatePage', 'GET', '/', {
@@ -21,7 +27,7 @@ const getCreatePage = operation('getCreatePage', 'GET', '/', {
 export function webApi({ secrets, auth }: { secrets: boolean; auth: boolean }): ApiPart {
   return {
     tag: { name: 'pages', description: 'For browsers. The files that the pages load are not part of the interface.' },
-    operations: [...(secrets ? [getCreatePage] : []), ...(auth ? accountOperations : [])],
+    operations: [...(secrets ? [getCreatePage, getAskPage] : []), ...(auth ? accountOperations : [])],
   };
 }
 
@@ -31,29 +37,26 @@ export type WebParts = {
   publicUrl: string | undefined;
   /** Whether creating a secret needs a token. */
   needsToken: boolean;
+  operator: Operator;
   /** Undefined where accounts are not served. */
   accounts: AccountPagesParts | undefined;
 };
 
 /** What a page may show of a secret before it is read. */
-type Waiting = { needsPhrase: boolean; expiresAt: number };
-
-/** What a page may show to somebody who may answer a request. */
-type OpenRequest = { note?: string; kid?: string; expiresAt: number };
-
-type Receipt = {
-  state: 'waiting' | 'read' | 'burned' | 'expired';
-  createdAt: number;
+type Waiting = {
+  needsPhrase: boolean;
   expiresAt: number;
-  endedAt: number | undefined;
-  wrongTries: number;
-  reads: number;
+  /** Of a secret that its sender sealed. */
+  sealed?: { alg: string; kid: string; cty?: string };
 };
+
+/** Of a request that nobody has answered yet. */
+type NotAnswered = Omit<OpenRequest, 'kid'> & { answered: false };
 
 type Status = { startedAt: number; uptimeSeconds: number; requests: number };
 
 export type Web = {
-  /** `GET /`, the page to create a secret. */
+  /** `GET /`, the page to create a secret, and `GET /ask`, the page to ask for one. */
   createRoutes: Route[];
   /** Sign in, register, and what belongs to an account. */
   accountRoutes: Route[];
@@ -61,41 +64,22 @@ export type Web = {
   /** The files that pages load. */
   assetRoutes: Route[];
   /** For a browser that opens a link: asks before it reads, or says why there is nothing to read. */
-  secretPage: Page<Waiting>;
-  receiptPage: Page<Receipt>;
-  /** For a browser that opens the link to answer a request. */
+  secretPage: Page<Waiting | NotAnswered>;
+  /** For a browser that opens the link of a request: the secret is filled in there. */
   requestPage: Page<OpenRequest>;
+  receiptPage: Page<Receipt>;
   statusPage: Page<Status>;
   /** For a browser that opens an address where there is nothing to see. */
   showNoRoute: ErrorPage;
 };
-
-const ASSETS = {
-  'page.css': 'text/css; charset=utf-8',
-  'account.css': 'text/css; charset=utf-8',
-  'page.js': 'text/javascript; charset=utf-8',
-  'create.js': 'text/javascript; charset=utf-8',
-  'secret.js': 'text/javascript; charset=utf-8',
-  'status.js': 'text/javascript; charset=utf-8',
-  'session.js': 'text/javascript; charset=utf-8',
-  'who.js': 'text/javascript; charset=utf-8',
-  'form.js': 'text/javascript; charset=utf-8',
-  'signin.js': 'text/javascript; charset=utf-8',
-  'register.js': 'text/javascript; charset=utf-8',
-  'forgotten.js': 'text/javascript; charset=utf-8',
-  'reset.js': 'text/javascript; charset=utf-8',
-  'account.js': 'text/javascript; charset=utf-8',
-  'icon.svg': 'image/svg+xml',
-} as const;
 
 /** Where the page of a secret takes the browser after it was read: see page/secret.js. */
 const AFTER_READING = /\/secrets\/+read\/*$/;
 
 /** The parts of error.html. */
 const NO_PARTS = {
-  isGone: false,
-  isShown: false,
   isNoReceipt: false,
+  isNoRequest: false,
   isNoPage: false,
   isMisdirected: false,
   isAway: false,
@@ -103,77 +87,80 @@ const NO_PARTS = {
 };
 type ErrorPart = keyof typeof NO_PARTS;
 
-const CANNOT_ANSWER = 'Hushbox cannot answer right now';
-
 /** The pages for browsers, read from disk once. */
-export function createWeb({ limits, publicUrl, needsToken, accounts }: WebParts): Web {
-  const fixed = { hasAccounts: accounts !== undefined };
-  const createPage = fill(readTemplate('create.html'), {
-    root: './',
-    ...fixed,
+export function createWeb({ limits, publicUrl, needsToken, operator, accounts }: WebParts): Web {
+  const frame = frameOf(operator, accounts !== undefined);
+  const settings = {
     needsToken,
     publicUrl: publicUrl ?? '',
     secretMaxBytes: String(limits.secretMaxBytes),
     ttlMaxSeconds: String(limits.ttlMaxSeconds),
-  });
-  const showCreatePage = route(getCreatePage, [], ({ ctx }) => send(ctx, HTML, createPage));
-  const show = {
-    secret: createPageOf('secret.html', fixed),
-    receipt: createPageOf('receipt.html', fixed),
-    status: createPageOf('status.html', fixed),
-    error: createPageOf('error.html', fixed),
   };
-  const showError = (ctx: Context, title: string, ...parts: ErrorPart[]): void =>
-    show.error(ctx, { title, ...NO_PARTS, ...Object.fromEntries(parts.map((part) => [part, true])) });
+  const showCreate = createPageOf('create.html', { ...frame, ...settings });
+  const requests = createRequestPages(frame, settings);
+  const show = {
+    secret: createPageOf('secret.html', frame),
+    gone: createPageOf('gone.html', frame),
+    receipt: createPageOf('receipt.html', frame),
+    status: createPageOf('status.html', frame),
+    error: createPageOf('error.html', frame),
+  };
+  const showError = (ctx: Context, title: keyof Texts, ...parts: ErrorPart[]): void =>
+    show.error(ctx, (texts) => ({
+      title: texts[title],
+      ...NO_PARTS,
+      ...Object.fromEntries(parts.map((part) => [part, true])),
+    }));
 
   return {
-    createRoutes: [showCreatePage],
-    accountRoutes: accounts ? accountRoutes(accounts, fixed) : [],
-    activationPage: createActivationPage({ ...fixed, canRegister: accounts?.canRegister === true }),
-    assetRoutes: assetRoutes(),
+    createRoutes: [route(getCreatePage, [], ({ ctx }) => showCreate(ctx)), requests.askRoute],
+    accountRoutes: accounts ? accountRoutes(accounts, frame) : [],
+    activationPage: createActivationPage({ ...frame, canRegister: accounts?.canRegister === true }),
+    assetRoutes: assetRoutes(operator.logo),
     secretPage: {
-      show: (ctx, found) => show.secret(ctx, valuesOf(found)),
-      showError(ctx, { code }) {
-        if (code !== 'KEY_NOT_FOUND') showError(ctx, CANNOT_ANSWER, 'isAway', 'isLink');
-        else if (AFTER_READING.test(ctx.path)) showError(ctx, 'The secret was shown here', 'isShown');
-        else showError(ctx, 'There is no secret here', 'isGone');
+      show(ctx, found) {
+        if ('answered' in found) requests.showEarly(ctx, found);
+        else show.secret(ctx, (_texts, language) => valuesOf(found, language));
       },
-    },
-    receiptPage: {
-      show: (ctx, receipt) => show.receipt(ctx, valuesOfReceipt(receipt)),
       showError(ctx, { code }) {
-        if (code === 'KEY_NOT_FOUND') showError(ctx, 'There is no receipt here', 'isNoReceipt');
-        else showError(ctx, CANNOT_ANSWER, 'isAway');
+        if (code !== 'KEY_NOT_FOUND') return showError(ctx, 'awayTitle', 'isAway', 'isLink');
+        const wasRead = AFTER_READING.test(ctx.path);
+        const title = wasRead ? 'shownTitle' : 'goneTitle';
+        show.gone(ctx, (texts) => ({ title: texts[title], isGone: !wasRead, isShown: wasRead }));
       },
     },
     requestPage: {
-      show: (ctx) => showError(ctx, 'There is no page here', 'isNoPage'),
-      showError: (ctx) => showError(ctx, 'There is no page here', 'isNoPage'),
+      show: requests.showRequest,
+      showError(ctx, { code }) {
+        if (code === 'KEY_NOT_FOUND') showError(ctx, 'noRequestTitle', 'isNoRequest');
+        else showError(ctx, 'awayTitle', 'isAway');
+      },
+    },
+    receiptPage: {
+      show: (ctx, receipt) => show.receipt(ctx, (texts, language) => valuesOfReceipt(receipt, texts, language)),
+      showError(ctx, { code }) {
+        if (code === 'KEY_NOT_FOUND') showError(ctx, 'noReceiptTitle', 'isNoReceipt');
+        else showError(ctx, 'awayTitle', 'isAway');
+      },
     },
     statusPage: {
-      show(ctx, { startedAt, uptimeSeconds, requests }) {
-        show.status(ctx, {
-          requests: requests.toLocaleString('en'),
-          uptime: durationText(uptimeSeconds),
-          startedAt: formatInstant(startedAt),
-          startedText: new Date(startedAt).toUTCString(),
-        });
-      },
-      showError: (ctx) => showError(ctx, CANNOT_ANSWER, 'isAway'),
+      show: (ctx, status) => show.status(ctx, (_texts, language) => valuesOfStatus(status, language)),
+      showError: (ctx) => showError(ctx, 'awayTitle', 'isAway'),
     },
     showNoRoute(ctx, { code }) {
-      if (code === 'MISDIRECTED') showError(ctx, 'This address has an unknown name', 'isMisdirected');
-      else showError(ctx, 'There is no page here', 'isNoPage');
+      if (code === 'MISDIRECTED') showError(ctx, 'misdirectedTitle', 'isMisdirected');
+      else showError(ctx, 'noPageTitle', 'isNoPage');
     },
   };
 }
 
-/** Not in the OpenAPI document: only our own pages load them. */
-function assetRoutes(): Route[] {
-  return Object.entries(ASSETS).map(([name, type]) => {
-    const content = readPageFile(name);
-    return { method: 'GET', path: `/assets/${name}`, run: (ctx) => void send(ctx, type, content) };
-  });
+function valuesOfStatus({ startedAt, uptimeSeconds, requests }: Status, language: Language): Values {
+  return {
+    requests: requests.toLocaleString(language),
+    uptime: durationText(uptimeSeconds),
+    startedAt: formatInstant(startedAt),
+    startedText: formatUtc(language, startedAt),
+  };
 }
 
 /** The same as in page/status.js. */
@@ -183,35 +170,16 @@ function durationText(seconds: number): string {
   return days === 0 ? time : `${days} d ${time}`;
 }
 
-function valuesOf({ needsPhrase, expiresAt }: Waiting): Values {
+function valuesOf({ needsPhrase, expiresAt, sealed }: Waiting, language: Language): Values {
   return {
     needsPhrase,
     expiresAt: formatInstant(expiresAt),
-    expiresText: new Date(expiresAt).toUTCString(), // until a script shows it in the reader's own time zone
+    expiresText: formatUtc(language, expiresAt),
+    isSealed: sealed !== undefined,
+    isPlain: sealed === undefined,
+    alg: sealed?.alg ?? '',
+    kid: sealed?.kid ?? '',
+    hasFiles: sealed?.cty !== undefined,
     curlBody: JSON.stringify(needsPhrase ? { phrase: 'the phrase' } : {}),
-  };
-}
-
-/** The same as in page/create.js. */
-const SENTENCES = {
-  waiting: 'Not read yet.',
-  read: 'The secret was read.',
-  burned: 'Burned: the link no longer works.',
-  expired: 'Expired unread.',
-} as const;
-const NAMES_OF_END = { waiting: 'Expires', read: 'Read', burned: 'Burned', expired: 'Expired' } as const;
-
-function valuesOfReceipt({ state, createdAt, expiresAt, endedAt, wrongTries, reads }: Receipt): Values {
-  const endAt = endedAt ?? expiresAt;
-  return {
-    state,
-    sentence: SENTENCES[state],
-    createdAt: formatInstant(createdAt),
-    createdText: new Date(createdAt).toUTCString(),
-    endName: NAMES_OF_END[state],
-    endAt: formatInstant(endAt),
-    endText: new Date(endAt).toUTCString(),
-    wrongTries: String(wrongTries),
-    reads: String(reads),
   };
 }

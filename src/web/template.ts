@@ -13,7 +13,15 @@ export function fill(template: string, values: Values): string {
 
 /** Puts what pages share in the place of `{{>name}}`. */
 export function include(template: string, readPart: (name: string) => string): string {
-  return template.replace(/\{\{>(\w+)\}\}/g, (_place, name: string) => readPart(name));
+  return template.replace(/\{\{>([\w-]+)\}\}/g, (_place, name: string) => readPart(name));
+}
+
+/**
+ * Puts the words of a language in the place of `{{@key}}`. Placeholders in them are left to `fill`.
+ * @throws TypeError for a key without a text.
+ */
+export function translate(template: string, texts: Readonly<Record<string, string>>): string {
+  return template.replace(/\{\{@(\w+)\}\}/g, (_place, key: string) => escapeHtml(String(lookUp(texts, key))));
 }
 
 function keepParts(template: string, values: Values): string {

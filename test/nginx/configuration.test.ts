@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import test from 'ava';
 import { ERRORS, PROXY_CODES } from '../../src/errors.ts';
+import { assetRoutes } from '../../src/web/assets.ts';
 import { createSecret, readSecret, send } from '../support/http/client.ts';
 import { makeCertificate } from '../support/nginx/certificate.ts';
 import { startNginx, withNginx } from '../support/nginx/nginx.ts';
@@ -88,9 +89,7 @@ const { paths: DOCUMENTED } = JSON.parse(readFileSync('docs/openapi.json', 'utf8
 /** The pattern of every path that the program serves: those of the document, and the files that pages load. */
 const PATTERNS = [
   ...Object.keys(DOCUMENTED).map((path) => path.replace(/\{(\w+)\}/, ':$1')),
-  ...readdirSync('src/web/page')
-    .filter((name) => !/\.(?:html|json)$/.test(name))
-    .map((name) => `/assets/${name}`),
+  ...assetRoutes({ type: 'image/png', content: Buffer.of(1) }).map(({ path }) => path),
 ];
 
 /** The lines of a map: a regular expression (or a word), and the value it gives. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { ExecutionContext } from 'ava';
 import type { AxeResults } from 'axe-core';
 import type { BrowserContextOptions } from 'playwright-core';
+import { listAddresses } from '../support/browser/addresses.ts';
 import { browserTest } from '../support/browser/browser.ts';
 import { visitStates } from '../support/browser/states.ts';
 import { type Scene, startScene } from './account-support.ts';
@@ -29,3 +30,19 @@ for (const width of [390, 1280]) {
     });
   }
 }
+
+/** Words that are the same in Russian. */
+const NAMES =
+  /\b(Hushbox|JavaScript|HTTPS?|API|English|name@example\.com|curl|ADDRESS|LINK|open|hushbox)\b|'\{.*\}'|POST/g;
+
+browserTest('in Russian every page speaks Russian alone, fits, and axe finds nothing', async (t) => {
+  t.timeout(180_000);
+  const scene = await startScene(t, {}, { viewport: { width: 390, height: 800 }, locale: 'ru-RU' });
+  for (const [name, path] of Object.entries(await listAddresses(scene.server))) {
+    await scene.page.goto(scene.server.base + path, { waitUntil: 'networkidle' });
+    await judge(t, scene, name);
+    t.is(await scene.page.locator('html').getAttribute('lang'), 'ru', name);
+    const words = (await scene.page.locator('main').innerText()).replaceAll(NAMES, '');
+    t.deepEqual(words.match(/[a-z]{2,}/gi), null, name);
+  }
+});

@@ -116,7 +116,7 @@ browserTest('the token of a reset leaves the address at once, is in the POST alo
   );
   await field(page, 'New password').fill('password1');
   await button(page, 'Save the password').click();
-  await page.getByText('New password is one of the most common ones').waitFor();
+  await page.getByText('Choose another password').waitFor();
   t.true(await isFocused(field(page, 'New password')));
   await page.context().setOffline(true);
   await field(page, 'New password').fill(SECOND_PASSWORD);

@@ -1,27 +1,22 @@
 import test, { type ExecutionContext } from 'ava';
+import { assetRoutes } from '../../src/web/assets.ts';
+import { formatUtc } from '../../src/web/texts/texts.ts';
 import { startServer, type TestServer, type TestServerOptions } from '../support/http/server.ts';
 import { ENGINES } from '../support/storage/storage.ts';
 
 const [sqlite] = ENGINES;
 const BROWSER = { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8' };
 const UNKNOWN_KEY = 'A'.repeat(48);
-const ASSETS = {
-  '/assets/page.css': 'text/css; charset=utf-8',
-  '/assets/page.js': 'text/javascript; charset=utf-8',
-  '/assets/create.js': 'text/javascript; charset=utf-8',
-  '/assets/secret.js': 'text/javascript; charset=utf-8',
-  '/assets/status.js': 'text/javascript; charset=utf-8',
-  '/assets/account.css': 'text/css; charset=utf-8',
-  '/assets/session.js': 'text/javascript; charset=utf-8',
-  '/assets/who.js': 'text/javascript; charset=utf-8',
-  '/assets/form.js': 'text/javascript; charset=utf-8',
-  '/assets/signin.js': 'text/javascript; charset=utf-8',
-  '/assets/register.js': 'text/javascript; charset=utf-8',
-  '/assets/forgotten.js': 'text/javascript; charset=utf-8',
-  '/assets/reset.js': 'text/javascript; charset=utf-8',
-  '/assets/account.js': 'text/javascript; charset=utf-8',
-  '/assets/icon.svg': 'image/svg+xml',
+const TYPES: Readonly<Record<string, string>> = {
+  css: 'text/css; charset=utf-8',
+  js: 'text/javascript; charset=utf-8',
+  ts: 'text/javascript; charset=utf-8', // its types are stripped
+  svg: 'image/svg+xml',
+  txt: 'text/plain; charset=utf-8',
 };
+const ASSETS = Object.fromEntries(
+  assetRoutes(undefined).map(({ path }) => [path, TYPES[path.replace(/^.*\./, '')] as string]),
+);
 const ACCOUNT_PAGES = ['/signin', '/register', '/forgotten', '/reset', '/account'];
 
 async function start(t: ExecutionContext, options: Omit<TestServerOptions, 'place'> = {}): Promise<TestServer> {
@@ -167,7 +162,7 @@ test('the page of a link asks for a phrase only where one is needed, and tells u
     const html = await (await get(`/secrets/${secret_key}`, BROWSER)).text();
     t.is(html.includes('id="phrase"'), phrase !== undefined);
     t.true(html.includes(`<time datetime="${expires_at}">`));
-    t.true(html.includes(new Date(expires_at).toUTCString()));
+    t.true(html.includes(formatUtc('en', Date.parse(expires_at))));
   }
 });
 

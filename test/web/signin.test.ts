@@ -252,7 +252,7 @@ browserTest('while the answer is on its way the button shows it, and nothing is 
 });
 
 /** Asks with the page's own module. @returns the statuses. */
-const ASK_FIVE_TIMES = `import('./assets/session.js').then(({ askSignedIn }) =>
+const ASK_FIVE_TIMES = `import('./assets/who.js').then(({ askSignedIn }) =>
   Promise.all([1, 2, 3, 4, 5].map(() => askSignedIn('GET', 'sessions').then(({ status }) => status))))`;
 
 browserTest('an access token that has expired is renewed once, for all requests at the same time', async (t) => {

@@ -131,6 +131,12 @@ export function createService(parts: ServiceParts): Service {
       createToken: config.CREATE_TOKEN,
       proxyToken: config.PROXY_TOKEN,
       isProduction: isProduction(config),
+      operator: {
+        name: config.OPERATOR_NAME,
+        logo: config.OPERATOR_LOGO,
+        imprintUrl: config.IMPRINT_URL,
+        privacyUrl: config.PRIVACY_URL,
+      },
       readStatus: createStatus(readTotals, clock),
       requestLog: telemetry.requestLog,
       room,

@@ -1,7 +1,6 @@
-import { during, explain, report, serveForm, text } from './form.js';
-import { find, formatInstant, showSection } from './page.js';
-import { askMe, askSignedIn, forget, signOut } from './session.js';
-import { showWho } from './who.js';
+import { during, explain, report, serveForm } from './form.js';
+import { find, formatInstant, say, showSection } from './page.js';
+import { askMe, askSignedIn, forget, showWho, signOut } from './who.js';
 
 /** @typedef {import('./page.js').Answer} Answer */
 
@@ -70,7 +69,7 @@ serveForm(
   },
   ({ body }) => {
     showAccount(body);
-    report(profileForm, text('saved'));
+    report(profileForm, say('saved'));
   },
   isOver,
 );
@@ -81,7 +80,7 @@ serveForm(
   ({ current, password }) => askSignedIn('POST', 'api/v1/password/change/', { current, password }),
   async () => {
     clearPasswords(passwordForm);
-    report(passwordForm, text('password-changed'));
+    report(passwordForm, say('passwordChanged'));
     await listAgain();
   },
   isOver,
@@ -92,7 +91,7 @@ serveForm(
   emailForm,
   ({ current, email }) => askSignedIn('POST', 'api/v1/email/change/', { current, email }),
   () => {
-    report(emailForm, text('email-sent', { email: find('#new-email', HTMLInputElement).value }));
+    report(emailForm, say('emailSent', { email: find('#new-email', HTMLInputElement).value }));
     emailForm.reset();
   },
   isOver,
@@ -121,7 +120,7 @@ signOutButton.addEventListener('click', async () => {
   else find('#sign-out-message', HTMLElement).textContent = explain(answer);
 });
 
-endOthers.addEventListener('click', () => end(endOthers, 'sessions', text('others-ended')));
+endOthers.addEventListener('click', () => end(endOthers, 'sessions', say('othersEnded')));
 
 /** @typedef {{ id: string, user_agent: string, created_at: string, last_used_at: string, current: boolean }} Session */
 
@@ -136,14 +135,14 @@ function itemOf({ id, user_agent: userAgent, created_at: created, last_used_at: 
   const item = document.importNode(find('#session', HTMLTemplateElement).content, true);
   const name = nameOf(userAgent);
   /** @type {(selector: string, sentence: string) => void} */
-  const say = (selector, sentence) => /** @type {Element} */ (item.querySelector(selector)).replaceChildren(sentence);
-  say('.what', current ? `${name} (${text('this')})` : name);
-  say('.used', text('used', { time: formatInstant(used) }));
-  say('.created', text('created', { time: formatInstant(created) }));
+  const write = (selector, sentence) => /** @type {Element} */ (item.querySelector(selector)).replaceChildren(sentence);
+  write('.what', current ? say('thisBrowser', { name }) : name);
+  write('.used', say('lastUsed', { time: formatInstant(used) }));
+  write('.created', say('signedInAt', { time: formatInstant(created) }));
   const button = /** @type {HTMLButtonElement} */ (item.querySelector('button'));
-  button.setAttribute('aria-label', text('end', { name }));
+  button.setAttribute('aria-label', say('endNamed', { name }));
   button.hidden = current; // that is to sign out
-  button.addEventListener('click', () => end(button, `sessions/${encodeURIComponent(id)}`, text('ended')));
+  button.addEventListener('click', () => end(button, `sessions/${encodeURIComponent(id)}`, say('ended')));
   return item;
 }
 
@@ -194,8 +193,8 @@ const SYSTEMS = [
 /** @param {string} userAgent */
 function nameOf(userAgent) {
   const [browser, system] = [wordsOf(BROWSERS, userAgent, '/'), wordsOf(SYSTEMS, userAgent, '')];
-  if (browser && system) return text('on', { browser, system });
-  return userAgent || text('unknown');
+  if (browser && system) return say('browserOn', { browser, system });
+  return userAgent || say('unknownProgram');
 }
 
 /**

@@ -1,157 +1,304 @@
-import { ask, find, formatInstant, offerCopy, root, showSection, sleep, TOO_OLD } from './page.js';
+// The page to create a secret. What is typed is sealed here, and leaves the page sealed.
 
-const LIFETIMES_MINUTES = [10, 60, 12 * 60, 1440, 3 * 1440, 7 * 1440, 30 * 1440, 90 * 1440, 365 * 1440];
-const USUAL_LIFETIME_MINUTES = 7 * 1440;
-const FIRST_LOOK_MS = 3_000;
-const LONGEST_PAUSE_MS = 60_000;
+import {
+  clearContent,
+  faultOfContent,
+  hideProgress,
+  progressOfContent,
+  readContent,
+  secret,
+  takeFiles,
+} from './content.js';
+import {
+  explainError,
+  fillLifetimes,
+  find,
+  formatInstant,
+  offerCopy,
+  root,
+  say,
+  showSection,
+  watch,
+  whileBusy,
+} from './page.js';
 
-const { publicUrl, secretMaxBytes, ttlMaxSeconds } = document.body.dataset;
+const { publicUrl = '', ttlMaxSeconds } = document.body.dataset;
+const canSeal = globalThis.crypto?.subtle !== undefined;
 const form = find('form', HTMLFormElement);
-const button = find('form button', HTMLButtonElement);
+const button = find('form .main', HTMLButtonElement);
 const message = find('#message', HTMLElement);
-const secret = find('#secret', HTMLTextAreaElement);
 const phrase = find('#phrase', HTMLInputElement);
 const blankHint = find('#blank-hint', HTMLElement);
 const lifetime = find('#lifetime', HTMLSelectElement);
 const token = /** @type {HTMLInputElement | null} */ (document.querySelector('#token'));
+const keep = find('#keep', HTMLInputElement);
 const link = find('#link', HTMLTextAreaElement);
+const words = find('#words', HTMLElement);
 const state = find('#state', HTMLElement);
 const burn = find('#burn', HTMLButtonElement);
+const qr = find('#qr', HTMLElement);
+const qrButton = find('#show-qr', HTMLButtonElement);
 
 /** Of the link on screen. */
 let receiptKey = '';
 
-fillLifetimes(Math.floor(Number(ttlMaxSeconds) / 60));
+/** Loaded when somebody begins: what is seen comes first. */
+const loadClient = () => import('./client/hushbox.ts');
+form.addEventListener('input', () => void loadClient().catch(() => {}), { once: true }); // pressing loads it again
+
+async function openClient() {
+  const { Hushbox } = await loadClient();
+  return new Hushbox(root, { token: token?.value || undefined });
+}
+
+fillLifetimes(lifetime, Number(ttlMaxSeconds));
 find('.no-script', HTMLElement).hidden = true;
+find('#plain', HTMLElement).hidden = canSeal;
+find('#sealed-lead', HTMLElement).hidden = !canSeal;
+if (canSeal) takeFiles();
 button.disabled = false;
-offerCopy(link, () => link.value);
+offerCopy('copy', find('#copy-note', HTMLElement), link, () => link.value);
+offerCopy('copy-words', find('#words-note', HTMLElement), words, () => words.textContent);
 
-secret.addEventListener('input', () => {
-  const isTooLong = new TextEncoder().encode(secret.value).length > Number(secretMaxBytes);
-  secret.setCustomValidity(isTooLong ? `At most ${secretMaxBytes} bytes fit.` : '');
-});
-
+form.noValidate = true; // the browser's own words would vanish
 form.addEventListener('submit', async (event) => {
   event.preventDefault();
-  button.disabled = true;
   message.textContent = '';
-  const answer = await create().catch(() => undefined);
-  button.disabled = false;
-  if (!answer) message.textContent = TOO_OLD;
-  else if (answer.status === 201) showLink(answer.body);
-  else message.textContent = answer.body.Error ? `${answer.body.Error}.` : 'No answer came. Please try again.';
+  const fault = faultOf();
+  if (fault) return complain(fault.sentence, fault.field);
+  await whileBusy(button, async () => {
+    const hasPhrase = phrase.value !== '';
+    try {
+      await showLink(await create(), hasPhrase);
+    } catch (error) {
+      if (token && /** @type {{ status?: number }} */ (error).status === 401) complain(say('createTokenWrong'), token);
+      else message.textContent = explainError(error);
+    } finally {
+      hideProgress();
+    }
+  });
 });
 
-phrase.addEventListener('input', () => {
-  blankHint.hidden = phrase.value === phrase.value.trim();
-});
+/** What the server would refuse. */
+function faultOf() {
+  const sentence = faultOfContent();
+  if (sentence) return { field: secret, sentence };
+  return token?.value === '' ? { field: token, sentence: say('createTokenWrong') } : undefined;
+}
 
-async function create() {
-  return ask('POST', new URL('generate', root), {
-    json: {
-      secret: secret.value,
-      ...(phrase.value !== '' && { phrase: phrase.value }),
-      ttl: { minutes: Number(lifetime.value) },
-      receipt: true,
-    },
-    headers: token ? { authorization: `Bearer ${token.value}` } : {},
+/**
+ * @param {string} sentence
+ * @param {HTMLElement} field
+ */
+function complain(sentence, field) {
+  message.textContent = sentence;
+  field.setAttribute('aria-invalid', 'true');
+  field.focus();
+}
+
+for (const field of [secret, phrase, ...(token ? [token] : [])]) {
+  field.addEventListener('input', () => {
+    field.removeAttribute('aria-invalid');
+    message.textContent = '';
   });
 }
 
+async function create() {
+  const client = await openClient();
+  return client.send(readContent(), {
+    phrase: phrase.value,
+    ttl: { minutes: Number(lifetime.value) },
+    receipt: true,
+    plain: !canSeal,
+    onProgress: progressOfContent(),
+  });
+}
+
+phrase.addEventListener('input', showBlank);
+
+function showBlank() {
+  blankHint.textContent = phrase.value === phrase.value.trim() ? '' : say('createBlank');
+}
+
+find('#make-phrase', HTMLButtonElement).addEventListener('click', async () => {
+  try {
+    const { makePhrase } = await import('./phrase-words.js');
+    phrase.value = await makePhrase();
+    phrase.removeAttribute('aria-invalid');
+    showBlank();
+  } catch {
+    blankHint.textContent = say('createNoPhrase');
+  }
+  phrase.focus();
+});
+
+/**
+ * @param {import('./client/hushbox.ts').Sent} sent
+ * @param {boolean} hasPhrase
+ */
+async function showLink(sent, hasPhrase) {
+  const { pathname, hash } = new URL(sent.link);
+  link.value = `${publicUrl || root.href.replace(/\/$/, '')}${pathname.slice(root.pathname.length - 1)}${hash}`;
+  const time = formatInstant(sent.expiresAt);
+  find('#created time', HTMLTimeElement).textContent = time;
+  find('#phrase-reminder', HTMLElement).hidden = !hasPhrase;
+  find('#plain-reminder', HTMLElement).hidden = canSeal;
+  words.textContent = [
+    say('createdMessageText', { link: link.value, time }),
+    ...(hasPhrase ? [say('createdMessagePhrase')] : []),
+  ].join('\n');
+  for (const note of document.querySelectorAll('#created .note')) note.textContent = '';
+  hideQr();
+  receiptKey = sent.receiptKey ?? '';
+  find('#receipt', HTMLAnchorElement).href = new URL(`receipts/${receiptKey}`, root).href;
+  showState({ state: 'waiting', wrongTries: 0 });
+  form.reset();
+  clearContent();
+  showBlank();
+  showSection('created');
+  const watched = receiptKey;
+  void watch(async () => watched === receiptKey && (await look()));
+  if (keep.checked) await remember(sent);
+}
+
+qrButton.addEventListener('click', async () => {
+  if (!qr.hidden) return hideQr();
+  try {
+    const { drawQr } = await import('./qr.js');
+    qr.replaceChildren(drawQr(link.value, say('createdQrLabel')));
+  } catch {
+    qr.textContent = say('createdQrFailed');
+  }
+  qr.hidden = false;
+  qrButton.setAttribute('aria-expanded', 'true');
+});
+
+function hideQr() {
+  qr.hidden = true;
+  qr.replaceChildren();
+  qrButton.setAttribute('aria-expanded', 'false');
+}
+
 burn.addEventListener('click', async () => {
-  if (!confirm('Burn the secret? The link will stop working.')) return;
+  if (!confirm(say('createdBurnAsk'))) return;
   burn.disabled = true;
-  const { status } = await ask('DELETE', new URL(`receipts/${receiptKey}`, root));
+  const burned = await openClient()
+    .then((client) => client.burn(receiptKey))
+    .catch((error) => error);
   burn.disabled = false;
-  if (status === 204 || status === 409) await look();
-  else state.textContent = 'The secret could not be burned. Please try again.';
+  if (!burned || burned.status === 409) await look();
+  else state.textContent = say('createdBurnFailed');
 });
 
 find('#another', HTMLButtonElement).addEventListener('click', () => {
   receiptKey = '';
+  link.value = '';
+  words.textContent = '';
   showSection('new');
   secret.focus();
 });
 
-/** @param {Record<string, any>} created */
-function showLink(created) {
-  const base = publicUrl || root.href.replace(/\/$/, '');
-  link.value = `${base}/secrets/${created.secret_key}`;
-  find('#created time', HTMLTimeElement).textContent = formatInstant(created.expires_at);
-  find('#phrase-reminder', HTMLElement).hidden = phrase.value === '';
-  find('#copy-note', HTMLElement).textContent = '';
-  showState({ state: 'waiting', wrong_tries: 0 });
-  secret.value = '';
-  phrase.value = '';
-  blankHint.hidden = true;
-  showSection('created');
-  receiptKey = created.receipt_key;
-  void watch(receiptKey);
-}
-
-/**
- * Looks at growing intervals until the state is final.
- * @param {string} watched
- */
-async function watch(watched) {
-  for (let pauseMs = FIRST_LOOK_MS; ; pauseMs = Math.min(pauseMs * 1.5, LONGEST_PAUSE_MS)) {
-    await sleep(pauseMs);
-    if (watched !== receiptKey) return;
-    if (!document.hidden && !(await look())) return;
-  }
-}
-
-// Who comes back to the page sees what is true now.
-document.addEventListener('visibilitychange', refresh);
-addEventListener('focus', refresh);
-
-function refresh() {
-  if (!document.hidden && receiptKey !== '' && state.dataset.state === 'waiting') void look();
-}
-
 /** @returns {Promise<boolean>} whether the secret may still be waiting */
 async function look() {
   const asked = receiptKey;
-  const { status, body } = await ask('GET', new URL(`receipts/${asked}`, root));
-  if (asked !== receiptKey) return true;
-  if (status !== 200) return status !== 404;
-  showState(body);
-  return body.state === 'waiting';
-}
-
-/** @param {Record<string, any>} receipt */
-function showState(receipt) {
-  state.dataset.state = receipt.state;
-  state.textContent = describe(receipt);
-  burn.hidden = receipt.state !== 'waiting';
-}
-
-/** @param {Record<string, any>} receipt */
-function describe({ state, ended_at, wrong_tries }) {
-  if (state === 'read') return `Read: ${formatInstant(ended_at)}.`;
-  if (state === 'burned') return 'Burned: the link no longer works.';
-  if (state === 'expired') return 'Expired unread.';
-  return wrong_tries > 0 ? `Not read yet. Wrong phrases tried: ${wrong_tries}.` : 'Not read yet.';
-}
-
-/** @param {number} maxMinutes */
-function fillLifetimes(maxMinutes) {
-  const choices = LIFETIMES_MINUTES.filter((minutes) => minutes < maxMinutes);
-  for (const minutes of [...choices, maxMinutes]) {
-    const isUsual = minutes <= USUAL_LIFETIME_MINUTES;
-    lifetime.add(new Option(formatLifetime(minutes), String(minutes), isUsual, isUsual));
+  try {
+    const receipt = await (await openClient()).receipt(asked);
+    if (asked !== receiptKey) return true;
+    showState(receipt);
+    return receipt.state === 'waiting';
+  } catch (error) {
+    return /** @type {{ code?: string }} */ (error).code !== 'KEY_NOT_FOUND';
   }
 }
 
-/** @param {number} minutes */
-function formatLifetime(minutes) {
-  const parts = [
-    [Math.floor(minutes / 1440), 'day'],
-    [Math.floor(minutes / 60) % 24, 'hour'],
-    [minutes % 60, 'minute'],
-  ];
-  return parts
-    .filter(([count]) => count !== 0)
-    .map(([count, unit]) => `${count} ${unit}${count === 1 ? '' : 's'}`)
-    .join(' ');
+/** @typedef {{ state: string, wrongTries: number, endedAt?: string }} State */
+
+/** @param {State} receipt */
+function showState(receipt) {
+  state.dataset.state = receipt.state;
+  const sentence = describe(receipt);
+  if (state.textContent !== sentence) state.textContent = sentence; // otherwise it would be read out each time
+  burn.hidden = receipt.state !== 'waiting';
+}
+
+/** @param {State} receipt */
+function describe({ state, endedAt, wrongTries }) {
+  if (state === 'read') return say('createdRead', { time: formatInstant(endedAt ?? '') });
+  if (state === 'burned') return say('createdBurned');
+  if (state === 'expired') return say('createdExpired');
+  return wrongTries > 0 ? say('createdWrongTries', { count: String(wrongTries) }) : say('createdWaiting');
+}
+
+// The list of what was sent, for people who want one.
+
+const sentPanel = find('#sent', HTMLDetailsElement);
+const sentList = find('#sent-list', HTMLUListElement);
+const sentNote = find('#sent-note', HTMLElement);
+const canKeep = readKeep() !== undefined;
+
+keep.checked = readKeep() === true;
+keep.defaultChecked = keep.checked; // a reset of the form leaves it as it is
+find('#keep-choice', HTMLElement).hidden = !canKeep;
+sentPanel.hidden = !keep.checked;
+
+/** @returns {boolean | undefined} undefined where the browser keeps nothing */
+function readKeep() {
+  try {
+    return localStorage.getItem('hushbox.keep') === 'true';
+  } catch {
+    return undefined;
+  }
+}
+
+keep.addEventListener('change', () => {
+  localStorage.setItem('hushbox.keep', String(keep.checked));
+  keep.defaultChecked = keep.checked;
+  sentPanel.hidden = !keep.checked;
+});
+
+sentPanel.addEventListener('toggle', () => {
+  if (sentPanel.open) void showSent();
+});
+
+find('#forget', HTMLButtonElement).addEventListener('click', async () => {
+  (await import('./kept.js')).forgetSent();
+  await showSent();
+  sentNote.textContent = say('keptForgotten');
+});
+
+/** @param {import('./client/hushbox.ts').Sent} sent */
+async function remember({ receiptKey = '', expiresAt }) {
+  const { keepSent } = await import('./kept.js');
+  keepSent({ receipt: receiptKey, sentAt: Date.now(), expiresAt: Date.parse(expiresAt) });
+  if (sentPanel.open) await showSent();
+}
+
+async function showSent() {
+  sentNote.textContent = '';
+  const { listSent } = await import('./kept.js');
+  const sent = listSent();
+  find('#sent-empty', HTMLElement).hidden = sent.length > 0;
+  find('#forget', HTMLElement).hidden = sent.length === 0;
+  const items = sent.map(({ receipt, sentAt }) => {
+    const item = document.createElement('li');
+    const anchor = document.createElement('a');
+    anchor.href = new URL(`receipts/${receipt}`, root).href;
+    anchor.textContent = say('keptAt', { time: formatInstant(sentAt) });
+    const outcome = document.createElement('p');
+    outcome.className = 'hint';
+    item.append(anchor, outcome);
+    return { item, outcome, receipt };
+  });
+  sentList.replaceChildren(...items.map(({ item }) => item));
+  for (const { outcome, receipt } of items) {
+    if (!sentPanel.open) return;
+    outcome.textContent = await openClient()
+      .then((client) => client.receipt(receipt))
+      .then(describe, describeUnknown);
+  }
+}
+
+/** @param {{ code?: string }} error */
+function describeUnknown({ code }) {
+  return say(code === 'KEY_NOT_FOUND' ? 'keptOver' : 'keptUnknown');
 }

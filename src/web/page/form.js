@@ -1,26 +1,11 @@
 // Forms that a script sends: errors are beside their fields, and nothing that was typed is lost.
 
-import { find, formatInstant, TOO_OLD } from './page.js';
+import { find, findText, formatInstant, say } from './page.js';
 
 /** @typedef {import('./page.js').Answer} Answer */
 
 for (const hint of document.querySelectorAll('.no-script')) hint.remove();
 for (const button of document.querySelectorAll('button.show')) button.addEventListener('click', () => toggle(button));
-
-/**
- * A sentence of the page, where it can be translated.
- * @param {string} name
- * @param {Record<string, string>} [values]
- */
-export function text(name, values = {}) {
-  const sentence = findText(name)?.content.textContent ?? '';
-  return sentence.replace(/\{(\w+)\}/g, (_place, key) => values[key] ?? '');
-}
-
-/** @param {string} name */
-function findText(name) {
-  return /** @type {HTMLTemplateElement | null} */ (document.getElementById(`text-${name}`));
-}
 
 /**
  * @param {HTMLFormElement} form
@@ -55,7 +40,7 @@ export async function during(button, task) {
   const name = button.textContent;
   const hadFocus = document.activeElement === button;
   button.disabled = true;
-  button.textContent = text('busy');
+  button.textContent = say('busy');
   const result = await task().catch(() => undefined);
   button.textContent = name;
   button.disabled = false;
@@ -78,12 +63,12 @@ export function report(form, sentence) {
  * @returns {string}
  */
 export function explain(answer) {
-  if (!answer) return TOO_OLD;
+  if (!answer) return say('tooOld');
   const { status, body, retryAfterSeconds } = answer;
-  if (findText(body.code)) return text(body.code);
-  if (status === 429) return text('limited', { time: formatInstant(Date.now() + retryAfterSeconds * 1000) });
-  if (status === 0) return text('offline');
-  return status >= 500 || !body.Error ? text('away') : `${body.Error}.`;
+  if (findText(body.code)) return say(body.code);
+  if (status === 429) return say('limited', { time: formatInstant(Date.now() + retryAfterSeconds * 1000) });
+  if (status === 0) return say('offline');
+  return status >= 500 || !body.Error ? say('away') : say('refused', { sentence: body.Error, code: body.code });
 }
 
 /**
@@ -109,9 +94,9 @@ function faultsOf(form, answer) {
   return String(answer.body.Error)
     .split('; ')
     .flatMap((fault) => {
-      const [, member = '', rest = ''] = /^(?:\w+\.)*(\w+) (.+)$/.exec(fault) ?? [];
-      const input = fieldOf(form, member);
-      return input ? [{ field: member, sentence: `${input.labels?.[0]?.textContent} ${rest}.` }] : [];
+      const [, member = ''] = /^(?:\w+\.)*(\w+) /.exec(fault) ?? [];
+      const sentence = fieldOf(form, member)?.dataset.refused;
+      return sentence ? [{ field: member, sentence }] : [];
     });
 }
 

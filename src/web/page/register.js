@@ -1,5 +1,5 @@
-import { during, explain, serveForm, text } from './form.js';
-import { ask, find, root, showSection } from './page.js';
+import { during, explain, serveForm } from './form.js';
+import { ask, find, root, say, showSection } from './page.js';
 
 const form = document.querySelector('form'); // there only where people can register
 const again = find('#again', HTMLButtonElement);
@@ -25,7 +25,7 @@ again.addEventListener('click', async () => {
   note.textContent = ''; // so that a second time is announced too
   const resend = new URL('api/v1/register/resend/', root);
   const answer = await during(again, () => ask('POST', resend, { json: { email: address } }));
-  note.textContent = answer?.status === 202 ? text('sent-again') : explain(answer);
+  note.textContent = answer?.status === 202 ? say('sentAgain') : explain(answer);
 });
 
 find('#other', HTMLButtonElement).addEventListener('click', () => {

@@ -1,7 +1,6 @@
 import { during, explain, serveForm } from './form.js';
 import { ask, find, root, showSection } from './page.js';
-import { askMe, isSignedIn, signOut } from './session.js';
-import { showWho } from './who.js';
+import { askMe, isSignedIn, showWho, signOut } from './who.js';
 
 const target = targetOf(new URLSearchParams(location.search).get('next'));
 

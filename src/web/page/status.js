@@ -1,6 +1,6 @@
 // The status page: asks for new figures while it is visible.
 
-import { ask, find, formatInstant, root, sleep } from './page.js';
+import { ask, find, formatInstant, language, root, say, sleep } from './page.js';
 
 const PERIOD_MS = 1_000;
 /** After this time without an answer, the service counts as unavailable. */
@@ -11,7 +11,7 @@ const HEIGHT = 20;
 /** Room for the line at the top. */
 const TOP = 1;
 
-const numbers = new Intl.NumberFormat();
+const numbers = new Intl.NumberFormat(language);
 const state = find('#state', HTMLElement);
 const section = find('#status', HTMLElement);
 const time = find('time', HTMLTimeElement);
@@ -36,13 +36,10 @@ async function untilVisible() {
 function show({ status, body }) {
   const { started_at: startedAt, uptime_seconds: seconds, requests } = body;
   if (status !== 200 || typeof requests !== 'number') {
-    say(
-      'away',
-      status === 0 ? 'The service does not answer. Trying again…' : 'The figures are temporarily unavailable.',
-    );
+    report('away', say(status === 0 ? 'statusSilent' : 'statusAway'));
     return;
   }
-  say('up', 'The service answers.');
+  report('up', say('statusUp'));
   find('#requests', HTMLElement).textContent = numbers.format(requests);
   find('#uptime', HTMLElement).textContent = durationText(seconds);
   if (time.dateTime !== startedAt || answers.length === 0) {
@@ -58,7 +55,7 @@ function show({ status, body }) {
  * @param {'up' | 'away'} name
  * @param {string} text
  */
-function say(name, text) {
+function report(name, text) {
   section.dataset.state = name;
   state.dataset.state = name;
   if (state.textContent !== text) state.textContent = text; // otherwise screen readers would announce it each time

@@ -1,49 +1,16 @@
-import type { Page, Route } from 'playwright-core';
-import type { Api } from '../http/api.ts';
 import { button, field, fillSignIn, heading, link, mailedLink, messageOf, signIn } from './people.ts';
-
-/** For whoever judges or shows what a person sees. */
-export type Scene = { page: Page; server: Pick<Api, 'base' | 'create' | 'post'> & { logged(): string } };
+import { AWAY, answering, goOffline, RATE_LIMITED, type Scene, type State } from './scene.ts';
+import { SECRET_STATES } from './secret-states.ts';
 
 const SOMEBODY = 'somebody@example.com';
 const NEW_EMAIL = 'a.very.long.address.of.somebody.who.has.just.registered@a-long-name-of-a-company.example.com';
 const NEW_PASSWORD = 'a password of somebody else';
 
-/** Brings the page into a state, which `axe` then judges. */
-type State = (scene: Scene) => Promise<unknown>;
-
-const ours = (status: number, code: string, headers = {}) => ({
-  status,
-  headers,
-  body: JSON.stringify({ Error: 'A sentence of the server', code, request_id: 'x' }),
-});
-const RATE_LIMITED = ours(429, 'RATE_LIMITED', { 'retry-after': '60' });
-const AWAY = ours(503, 'STORAGE_UNAVAILABLE', { 'retry-after': '1' });
-
-/** Answers the next requests to a path in place of the server. */
-async function answering(
-  page: Page,
-  path: string,
-  answer: object | 'never',
-  task: () => Promise<unknown>,
-): Promise<void> {
-  await page.route(`**/${path}`, (route: Route) => (answer === 'never' ? undefined : route.fulfill(answer)));
-  await task();
-}
-
 /** In the order of a person's visit: some states need those before them. */
 const STATES: Readonly<Record<string, State>> = {
-  'create a secret': ({ page, server }) => page.goto(`${server.base}/`),
+  ...SECRET_STATES,
   status: ({ page, server }) => page.goto(`${server.base}/status`),
   'no such page': ({ page, server }) => page.goto(`${server.base}/nowhere`),
-  async 'a secret is waiting'({ page, server }) {
-    const { secret_key } = await server.create({ secret: 'hello', phrase: 'blue' });
-    await page.goto(`${server.base}/secrets/${secret_key}`);
-  },
-  async receipt({ page, server }) {
-    const { receipt_key } = await server.create({ secret: 'hello', receipt: true });
-    await page.goto(`${server.base}/receipts/${receipt_key}`);
-  },
   'sign in': ({ page, server }) => page.goto(`${server.base}/signin`),
   'sign in: fields are missing': ({ page }) => button(page, 'Sign in').click(),
   async 'sign in: wrong'({ page }) {
@@ -63,12 +30,11 @@ const STATES: Readonly<Record<string, State>> = {
       await fillSignIn(page, SOMEBODY, NEW_PASSWORD);
       await messageOf(page, /^The server/);
     }),
-  async 'sign in: offline'({ page }) {
-    await page.context().setOffline(true);
-    await fillSignIn(page, SOMEBODY, NEW_PASSWORD);
-    await messageOf(page, /^No answer/);
-    await page.context().setOffline(false);
-  },
+  'sign in: offline': ({ page }) =>
+    goOffline(page, async () => {
+      await fillSignIn(page, SOMEBODY, NEW_PASSWORD);
+      await messageOf(page, /^No answer/);
+    }),
   'sign in: under way': ({ page }) =>
     answering(page, 'api/v1/login/', 'never', async () => {
       await fillSignIn(page, SOMEBODY, NEW_PASSWORD);
@@ -79,7 +45,7 @@ const STATES: Readonly<Record<string, State>> = {
     await field(page, 'Email address').fill(NEW_EMAIL);
     await field(page, 'Password').fill('password1');
     await button(page, 'Register').click();
-    await page.getByText('Password is one of').waitFor();
+    await page.getByText('Choose another password').waitFor();
   },
   async 'register: done'({ page }) {
     await field(page, 'Password').fill(NEW_PASSWORD);

@@ -1,0 +1,95 @@
+// The link of a request: somebody fills in a secret that somebody else asked for.
+
+import { HushboxError, kidOfPublicKey, newKey, parseLink } from './client/sealing.ts';
+import {
+  clearContent,
+  faultOfContent,
+  hideProgress,
+  progressOfContent,
+  readContent,
+  secret,
+  takeFiles,
+} from './content.js';
+import { explainError, find, formatInstant, root, say, showSection, whileBusy } from './page.js';
+
+const { kid } = document.body.dataset;
+const canSeal = globalThis.crypto?.subtle !== undefined;
+const form = find('#answer form', HTMLFormElement);
+const button = find('#answer form .main', HTMLButtonElement);
+const message = find('#message', HTMLElement);
+
+/** Of the answer that is being sent: while it is the same, an answer of it that was lost comes again. */
+const idempotencyKey = newKey();
+/** Whether an answer may have arrived whose confirmation did not come back. */
+let wasCutOff = false;
+
+for (const time of document.querySelectorAll('time')) time.textContent = formatInstant(time.dateTime);
+find('.no-script', HTMLElement).remove();
+addEventListener('hashchange', () => void checkLink()); // the right link, pasted into the same tab
+await checkLink();
+
+/** Loaded when somebody begins: what is seen comes first. */
+const loadClient = () => import('./client/hushbox.ts');
+form.addEventListener('input', () => void loadClient().catch(() => {}), { once: true }); // pressing loads it again
+
+form.addEventListener('submit', async (event) => {
+  event.preventDefault();
+  message.textContent = faultOfContent() ?? '';
+  if (message.textContent !== '') return secret.focus();
+  await whileBusy(button, send);
+});
+
+secret.addEventListener('input', () => {
+  message.textContent = '';
+});
+
+/** Before anything is typed: a link that is spoilt sends nothing. */
+async function checkLink() {
+  try {
+    const { fragment } = parseLink(location.href);
+    if ((kid || fragment) && !canSeal) return showSection('https');
+    if (kid && !(fragment && kid === (await kidOfPublicKey(fragment)))) return showSection('spoilt');
+    if (!kid && fragment) return showSection('untrusted');
+    if (kid) takeFiles();
+    if (find('#answer', HTMLElement).hidden) showSection('answer');
+    button.disabled = false;
+  } catch (error) {
+    refuse(error);
+  }
+}
+
+async function send() {
+  try {
+    const options = { receipt: true, idempotencyKey, onProgress: progressOfContent() };
+    const { Hushbox } = await loadClient();
+    const { receiptKey } = await new Hushbox(root).answer(location.href, readContent(), options);
+    clearContent();
+    find('#follow', HTMLAnchorElement).href = new URL(`receipts/${receiptKey}`, root).href;
+    showSection('answered');
+  } catch (error) {
+    refuse(error);
+  } finally {
+    hideProgress();
+  }
+}
+
+/** @param {unknown} error */
+function refuse(error) {
+  const code = error instanceof HushboxError ? error.code : '';
+  if (code === 'SPOILT_LINK') return showSection('spoilt');
+  if (code === 'NEEDS_HTTPS') return showSection('https');
+  if (code === 'UNTRUSTED') return showSection('untrusted');
+  if (code === 'CUT_OFF') wasCutOff = true;
+  if (code === 'KEY_NOT_FOUND') return showClosed();
+  message.textContent = explainError(error);
+  button.disabled = false; // sending looks at the link again
+}
+
+/** Somebody else was faster. What was typed stays, so that it can be sent in another way. */
+function showClosed() {
+  find('#answer h1', HTMLElement).textContent = say('closedTitle');
+  find('#closed', HTMLElement).textContent = say(wasCutOff ? 'closedMaybe' : 'closedText');
+  for (const part of document.querySelectorAll('#answer .open, #attach, #answer .main'))
+    part.setAttribute('hidden', '');
+  secret.readOnly = true;
+}
