@@ -30,8 +30,8 @@ export async function paste(examples: readonly Example[], base: string): Promise
 const INSTANT = /\d{4}-\d\d-\d\dT[\d:.]+Z/g;
 const DATE = /\b\d{4}-\d\d-\d\d(?="\})/g;
 const UUID = /\b[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}\b/g;
-/** Keys, tokens and ids. */
-const RANDOM = /(?<=["/_])(?=[\w-]*\d)[\w-]{20,}/g;
+/** Keys, tokens and ids, without what some begin with. */
+const RANDOM = /(?<=["/]|request_|receipt_|hushbox_)(?!request_|receipt_|hushbox_)[\w-]{20,}/g;
 const FIGURES = /(?<="(?:iat|uptime_seconds|requests)":)[\d.]+/g;
 const AGENT = /(?<="user_agent":")[^"]*/g;
 
