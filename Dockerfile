@@ -9,8 +9,10 @@ RUN npm ci --omit=dev --no-audit --no-fund --no-update-notifier
 FROM node:24-slim
 # Process 1 has to pass signals on and to bury orphans, which node does not.
 COPY --from=build /usr/bin/tini /usr/bin/tini
-# What volumes are mounted on: a new volume takes over the owner and the mode.
-RUN install -d -o node -g node -m 0700 /keys /data \
+# What volumes are mounted on: a new volume takes over the owner and the mode. Where the engine chooses the user id, as
+# OpenShift does, the group is root's, so that group may write to /data.
+RUN install -d -o node -g node -m 0700 /keys \
+  && install -d -o node -g root -m 0770 /data \
   && install -d -o root -g root -m 0700 /mongo-keys \
   && install -d -o node -g node -m 0750 /run/hushbox \
   && ln -s /app/bin/hushbox /usr/local/bin/hushbox
@@ -24,7 +26,8 @@ COPY client client
 COPY src src
 # Compiled ahead, for the file system is read-only when it runs.
 RUN install -d -o node -g node node_modules/.cache
-USER node
+# By its number: Kubernetes cannot see that a name is not root.
+USER 1000
 RUN ["node", "scripts/compile.ts"]
 ENV NODE_ENV=production HOST=0.0.0.0 DATA_DIR=/data
 EXPOSE 8000

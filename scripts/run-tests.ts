@@ -22,6 +22,8 @@ const HOW: Readonly<Record<string, string>> = {
   CONTAINERS: "Docker with Compose: CONTAINERS='docker compose' make test",
   chromium: 'apt-get install chromium, or CHROMIUM_PATH=…',
   gixy: 'pip install gixy-next, and GIXY=… if it is not on the PATH',
+  kubectl: "Kubernetes' command kubectl, 1.27 or later; no cluster is needed",
+  'kubernetes-validate': 'pip install kubernetes-validate, and KUBERNETES_VALIDATE=… if it is not on the PATH',
   mounts: 'the right to mount (run as root, or allow user namespaces)',
   nginx: 'apt-get install nginx-light',
   priority: 'Linux, and a nice value below 19',

@@ -19,9 +19,8 @@ const withCurl = testWith('curl', 'openssl');
 /** What the README's commands print, in its order. */
 const ANSWERS: readonly RegExp[] = [
   /^\{"secret":"some secret"\}$/,
+  /^\{"phrase":true,"expires_at":"[\dT:.-]+Z"\}\{"secret":"some secret"\}$/,
   /^\{"secret_key":"[\w-]{48}","expires_at":"[\dT:.-]+Z"\}$/,
-  /^\{"phrase":true,"expires_at":"[\dT:.-]+Z"\}$/,
-  /^\{"secret":"some secret"\}$/,
   /^some secret$/,
   /^\{"secret":"some secret"\}$/,
   /^\{"state":"waiting","created_at":"[\dT:.-]+Z","expires_at":"[\dT:.-]+Z","wrong_tries":0,"reads":0\}$/,
@@ -84,6 +83,27 @@ for (const { path, text } of DOCUMENTS.filter(({ text }) => !BY_BENCH.test(text)
     );
   });
 }
+
+test('the index names every document', (t) => {
+  const index = readFileSync('docs/README.md', 'utf8');
+  const documents = globSync(['*.md', '*.json', 'decisions/*.md'], { cwd: 'docs' });
+  t.true(documents.length > 30);
+  t.deepEqual(
+    documents.filter((path) => path !== 'README.md' && !index.includes(`](${path})`)),
+    [],
+  );
+});
+
+test('tests are named in the table of a page, not inside of its sentences', (t) => {
+  const pages = DOCUMENTS.filter(({ path }) => !/decisions|CONTRIBUTING/.test(path));
+  const sentences = pages.flatMap(({ path, text }) =>
+    text
+      .split('\n')
+      .filter((line) => !line.startsWith('|') && /\(`?test\/[\w./-]+/.test(line))
+      .map((line) => `${path}: ${line}`),
+  );
+  t.deepEqual(sentences, []);
+});
 
 test('the README needs at most 900 words before its reference part', (t) => {
   const [before = '', reference] = README.split('\n## Reference\n');

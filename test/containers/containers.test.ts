@@ -97,6 +97,21 @@ withContainers(
   },
 );
 
+withContainers('the image runs under any user id in the group of root, as OpenShift starts it', async (t) => {
+  const script = `id -u; mkdir /data/any-user
+    unset SOCKET_DIR MASTER_KEY_FILE STORAGE_URL_FILE JWT_HEX_SECRET_FILE PROXY_TOKEN_FILE
+    export MASTER_KEY=${'ab'.repeat(32)} STORAGE_URL=sqlite:/data/any-user/h.db DATA_DIR=/data/any-user WORKERS=1
+    node src/main.ts >/data/any-user/log & i=0
+    until node scripts/health-check.ts || [ $i -ge 50 ]; do i=$((i + 1)); sleep 0.2; done
+    node -e "fetch('http://127.0.0.1:8000/generate', { method: 'POST', body: JSON.stringify({ secret: 'x' }) })
+      .then(({ status }) => console.log('created', status))"
+    kill -TERM $!; wait $!; echo "ended $?"; rm -r /data/any-user`;
+  const said = await here.compose('exec', '-T', '--user', '1000660000:0', 'web', 'sh', '-c', script);
+  t.regex(said, /^1000660000$/m);
+  t.regex(said, /^created 201$/m);
+  t.regex(said, /^ended 0$/m);
+});
+
 withContainers('an init is process 1, and nothing to build or test with is there', async (t) => {
   t.is((await here.inside('web', 'cat /proc/1/comm')).trim(), 'tini');
   const there = (await here.inside('web', 'ls . node_modules')).split(/\s+/);

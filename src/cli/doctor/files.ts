@@ -5,6 +5,7 @@ import { madeKeyPath } from '../../keys/master-keys.ts';
 import { type Finding, note, ok, problem, warning } from './findings.ts';
 
 const WRITABLE_FOR_OTHERS = 0o022;
+const WRITABLE_FOR_ALL = 0o002;
 const OPEN_TO_OTHERS = 0o077;
 /** A group may read a key: the group of the service, where another user owns the file. */
 const KEY_OPEN_TO_OTHERS = 0o037;
@@ -64,8 +65,10 @@ function inspectFolder(path: string): Finding {
     return problem(`${there} cannot be written to (${(error as NodeJS.ErrnoException).code}).`, advice);
   }
   if (there !== path) return note(`${path} is not there yet: the first start creates it if it needs it.`);
-  const { mode } = statSync(path);
+  const { mode, gid } = statSync(path);
   if ((mode & WRITABLE_FOR_OTHERS) === 0) return ok(`${path} can be written to by its owner only.`);
+  // Where a container's engine chooses the user id, root's group is how the service can write.
+  if (gid === 0 && (mode & WRITABLE_FOR_ALL) === 0) return ok(`${path} can be written to by its owner and root only.`);
   return warning(`${path} can be written to by others (${octal(mode)}).`, `chmod go-w ${path}`);
 }
 

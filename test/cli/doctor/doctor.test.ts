@@ -1,6 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -220,12 +229,26 @@ test.serial('files and folders that others can use are reported, with the comman
   t.deepEqual(await warned(), []);
   chmodSync(path, 0o640);
   chmodSync(MASTER_KEY_FILE, 0o604);
-  chmodSync(env.DATA_DIR as string, 0o770);
+  chmodSync(env.DATA_DIR as string, 0o772);
   t.deepEqual(
     (await warned()).sort(),
     [`chmod 600 ${MASTER_KEY_FILE}`, `chmod 600 ${path}`, `chmod go-w ${env.DATA_DIR}`].sort(),
   );
 });
+
+test.serial(
+  "a folder that root's group may write to is in order: in a container that group may be the service's",
+  async (t) => {
+    const { DATA_DIR = '', ...env } = await environmentOf(t, await SQLITE.place(t));
+    const findings = async (): Promise<string> => (await diagnose({ ...env, DATA_DIR })).said('files');
+    chmodSync(DATA_DIR, 0o770);
+    const group = statSync(DATA_DIR).gid;
+    t.is((await findings()).includes(`${DATA_DIR} can be written to by others`), group !== 0);
+    if (process.getuid?.() !== 0) return;
+    chownSync(DATA_DIR, 0, 12_345);
+    t.true((await findings()).includes(`${DATA_DIR} can be written to by others`));
+  },
+);
 
 test.serial('the key file of development is checked, and a garbled one is a problem', async (t) => {
   const place = await SQLITE.place(t);
