@@ -1,4 +1,4 @@
-/** What a record is. If any of it changes, what is sealed in the record no longer opens. */
+/** What a record is. If any member changes, what is sealed in the record no longer opens. */
 export type Identity = { id: Uint8Array; createdAt: number; expiresAt: number };
 
 export function encodeIdentity({ id, createdAt, expiresAt }: Identity): Buffer {

@@ -37,7 +37,7 @@ export function jweMaxLength(ciphertextBytes: number): number {
   return Math.ceil(((ciphertextBytes + HEADER_MAX_BYTES + NONCE_BYTES + TAG_BYTES) * 4) / 3) + 8;
 }
 
-/** @returns undefined unless it is a JWE with this `alg`, and all of it is as the format wants it. */
+/** @returns undefined unless it is a JWE with this `alg`, and complete and exactly as the format wants it. */
 export function checkJwe(text: string, alg: JweAlg): (Jwe & { ciphertextBytes: number }) | undefined {
   const parts = text.split('.', 6);
   const [header = '', encryptedKey, nonce = '', ciphertext = '', tag = ''] = parts;

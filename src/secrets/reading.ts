@@ -162,7 +162,7 @@ async function see(parts: ReadingParts, { key, proof, idempotencyKey, room }: Re
   if (found.state === 'copy' && !opener.claimTag?.equals(found.claimTag)) throw new AppError('KEY_NOT_FOUND');
   const label = opener.openLabel();
   if (label?.proofHash && !isRightProof(label.proofHash, proof)) throw new AppError('PROOF_REQUIRED');
-  room?.hold(found.envelope.length); // who knows the path alone takes no room
+  room?.hold(found.envelope.length); // the path alone takes no room
   return { found, opener, label };
 }
 

@@ -74,7 +74,7 @@ export interface SecretStore {
   /**
    * Turns an open request into a waiting secret; exactly one of N answers gets true. The envelope counts towards the
    * quota of the client that asked, in the place that the request has; one creation is taken from the answerer's rate,
-   * perhaps also from that of an answerer who comes too late. With a `notify`, the event `answered` is written in the
+   * perhaps also from that of an answerer that comes too late. With a `notify`, the event `answered` is written in the
    * same step, due at once, and the `notify` stays for the secret's own event.
    * @returns why it was refused: then nothing was changed. false when no request is open.
    */
@@ -168,7 +168,7 @@ export type ClaimOptions = {
 export type Swept = {
   wiped: number;
   /**
-   * How many of them were secrets that were never read or burned; requests are none. Each is in the count of exactly one
+   * How many of them were secrets that were never read or burned; requests do not count. Each is in the count of exactly one
    * sweep.
    */
   expired: number;

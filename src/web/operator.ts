@@ -1,7 +1,7 @@
 import type { Picture } from './assets.ts';
 import type { Values } from './template.ts';
 
-/** Who runs this installation. Data: a name, a picture and addresses, never code. */
+/** The operator of this installation. Data: a name, a picture and addresses, never code. */
 export type Operator = {
   name: string | undefined;
   logo: Picture | undefined;

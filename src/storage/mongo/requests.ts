@@ -8,7 +8,7 @@ import type { SecretDocument } from './collections.ts';
 import { isDefinitelyNotWritten } from './engine/error-codes.ts';
 
 type Parts = { secrets: () => Collection<SecretDocument>; clients: Clients; capacity: Capacity };
-/** What an answer needs to know of its request; none of it changes while the request is open. */
+/** What an answer needs to know of its request; nothing here changes while the request is open. */
 type Open = Pick<SecretDocument, 'expiresAt' | 'notify' | 'client' | 'bytes'>;
 const OPEN = { expiresAt: 1, notify: 1, client: 1, bytes: 1 } as const;
 

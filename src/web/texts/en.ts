@@ -84,7 +84,7 @@ export const en = {
   keptTitle: 'Sent from this browser',
   keptEmpty: 'Nothing yet. What you send from now on is listed here.',
   keptAt: 'Sent {time}',
-  keptUnknown: 'What became of it is not known right now.',
+  keptUnknown: 'Its state is not known right now.',
   keptOver: 'Its receipt is no longer kept.',
   keptForget: 'Forget the list',
   keptForgotten: 'The list is forgotten.',
