@@ -1,0 +1,51 @@
+import type { IncomingMessage } from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import type { Progress } from '../wire.ts';
+
+/** Of a request's body, sent and counted at once. */
+const STEP_BYTES = 256 << 10;
+
+type Init = {
+  method: string;
+  headers: Record<string, string>;
+  body: Blob | null;
+  signal: AbortSignal;
+};
+
+/**
+ * What the library needs of `fetch`, on Node's own HTTP: it loads in a third of the time, and shows how much of a body
+ * is sent. It follows no redirect and keeps no cookie.
+ */
+export function createFetch(onUpload?: Progress): typeof fetch {
+  return (async (url: string, { method, headers, body, signal }: Init) => {
+    const { request } = url.startsWith('https:') ? await import('node:https') : await import('node:http');
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      const length = body ? { 'content-type': body.type, 'content-length': body.size } : {};
+      const outgoing = request(url, { method, headers: { ...headers, ...length }, signal });
+      outgoing.on('response', resolve);
+      // After an answer nothing comes of it. What reads the answer notices when that breaks off.
+      outgoing.on('error', (cause) => reject(signal.aborted ? cause : new Error('the request failed', { cause })));
+      if (body) pipeline(piecesOf(body, onUpload), outgoing).catch(reject);
+      else outgoing.end();
+    });
+    return responseOf(response);
+  }) as unknown as typeof fetch;
+}
+
+async function* piecesOf(body: Blob, onUpload?: Progress): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < body.size; at += STEP_BYTES) {
+    onUpload?.(at / body.size);
+    yield new Uint8Array(await body.slice(at, at + STEP_BYTES).arrayBuffer());
+  }
+}
+
+function responseOf(response: IncomingMessage) {
+  const status = response.statusCode ?? 0;
+  const chunks = response[Symbol.asyncIterator]();
+  return {
+    ok: status >= 200 && status < 300,
+    status,
+    headers: { get: (name: string) => response.headers[name] ?? null },
+    body: { getReader: () => ({ read: () => chunks.next() }) },
+  };
+}
