@@ -18,7 +18,8 @@ type Init = {
  */
 export function createFetch(onUpload?: Progress): typeof fetch {
   return (async (url: string, { method, headers, body, signal }: Init) => {
-    const { request } = url.startsWith('https:') ? await import('node:https') : await import('node:http');
+    // An `import` would load all that the module names, WebSocket and with it the whole of `fetch` included.
+    const { request } = process.getBuiltinModule(url.startsWith('https:') ? 'node:https' : 'node:http');
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const length = body ? { 'content-type': body.type, 'content-length': body.size } : {};
       const outgoing = request(url, { method, headers: { ...headers, ...length }, signal });
