@@ -2,6 +2,7 @@ import { Hushbox } from '../hushbox.ts';
 import type { Progress } from '../wire.ts';
 import { parseServer } from './addresses.ts';
 import type { Arguments, Options } from './arguments.ts';
+import { EXIT, Failure } from './failure.ts';
 import { createFetch } from './http.ts';
 import { readPhrase } from './input.ts';
 import { createBar, printLine } from './terminal.ts';
@@ -26,6 +27,7 @@ export function createContext(args: Arguments, env: Environment): Context {
     env,
     openServer(onUpload) {
       const token = env.HUSHBOX_TOKEN || undefined;
+      if (token && !/^[!-~]+$/.test(token)) throw new Failure(EXIT.usage, 'HUSHBOX_TOKEN is not a token');
       return new Hushbox(parseServer(server, env.HUSHBOX_URL, insecure), { token, fetch: createFetch(onUpload) });
     },
     openLinks: (base, onUpload) => new Hushbox(base, { fetch: createFetch(onUpload) }),
