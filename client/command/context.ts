@@ -5,7 +5,7 @@ import type { Arguments, Options } from './arguments.ts';
 import { EXIT, Failure } from './failure.ts';
 import { createFetch } from './http.ts';
 import { readPhrase } from './input.ts';
-import { createBar, printLine } from './terminal.ts';
+import { printLine } from './terminal.ts';
 import { visibleJson } from './visible.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -33,16 +33,6 @@ export function createContext(args: Arguments, env: Environment): Context {
     openLinks: (base, onUpload) => new Hushbox(base, { fetch: createFetch(onUpload) }),
     askPhrase: (question) => readPhrase(question, env.HUSHBOX_PHRASE_FILE),
   };
-}
-
-/** Runs something that takes a while with a bar, where there is a terminal. */
-export async function withBar<T>(what: string, work: (onProgress: Progress) => Promise<T>): Promise<T> {
-  const bar = createBar(what);
-  try {
-    return await work(bar.show);
-  } finally {
-    bar.end();
-  }
 }
 
 /** The result as a line for people, or as JSON. */

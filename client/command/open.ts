@@ -1,11 +1,11 @@
 import type { Hushbox, Opened } from '../hushbox.ts';
 import { checkLink } from './addresses.ts';
 import { type Options, onlyOperand, refuseBoth } from './arguments.ts';
-import { type Context, withBar } from './context.ts';
+import type { Context } from './context.ts';
 import { EXIT, Failure } from './failure.ts';
 import { readLink } from './input.ts';
 import { checkFolder, printContent, rescue, saveFile } from './save.ts';
-import { hint, printLine } from './terminal.ts';
+import { createBar, hint, printLine } from './terminal.ts';
 import { uninterrupted } from './uninterrupted.ts';
 import { visibleJson } from './visible.ts';
 
@@ -28,7 +28,8 @@ export async function openLink({ options, askPhrase }: Context, box: Hushbox, li
   if (out !== STDOUT && (out !== undefined || look.hasFiles)) checkFolder(out ?? HERE);
   const phrase = look.phrase ? await askPhrase('Phrase of this secret') : undefined;
   return uninterrupted(async () => {
-    const opened = await withBar('Reading', (onProgress) => box.open(link, { phrase, onProgress }));
+    const bar = createBar('Reading');
+    const opened = await box.open(link, { phrase, onProgress: bar.show }).finally(bar.clear);
     return deliver(opened, options);
   });
 }

@@ -2,12 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Hushbox } from '../hushbox.ts';
 import { checkLink } from './addresses.ts';
 import { parseLifetime, refuseBoth } from './arguments.ts';
-import { type Context, printResult, withBar } from './context.ts';
+import { type Context, printResult } from './context.ts';
 import { EXIT, exitOf, WrongUse } from './failure.ts';
 import { readContent, readLink } from './input.ts';
 import { openLink } from './open.ts';
 import { forTerminal } from './send.ts';
-import { complain, hint } from './terminal.ts';
+import { complain, createBar, hint } from './terminal.ts';
 
 /** Prints the link to send on stdout, and the one to keep on stderr. */
 export async function request(context: Context): Promise<number> {
@@ -52,15 +52,12 @@ export async function answer(context: Context): Promise<number> {
   }
   const link = await readLink(operand);
   const { base } = checkLink(link, ['request'], options.insecure);
-  let show: (fraction: number) => void = () => {};
-  const box = context.openLinks(base, (fraction) => show(fraction));
+  const bar = createBar('Sending');
+  const box = context.openLinks(base, bar.show);
   const { note } = await box.lookAtRequest(link);
   if (note !== undefined) hint(`What is asked for, by somebody who is not known: "${note}"`);
   const content = await readContent(files);
-  const { expiresAt, receiptKey } = await withBar('Sending', (onProgress) => {
-    show = onProgress;
-    return box.answer(link, content, { receipt: options.receipt });
-  });
+  const { expiresAt, receiptKey } = await box.answer(link, content, { receipt: options.receipt }).finally(bar.clear);
   if (options.json) await printResult(options, '', { expires_at: expiresAt, receipt_key: receiptKey });
   else hint(`Answered. The answer can be read until ${expiresAt}.`);
   if (receiptKey && !options.json) complain(forTerminal('Receipt key, to follow or burn it: ') + receiptKey);

@@ -1,9 +1,9 @@
 import type { Sent } from '../hushbox.ts';
 import { type Options, parseCopies, parseLifetime } from './arguments.ts';
-import { type Context, printResult, withBar } from './context.ts';
+import { type Context, printResult } from './context.ts';
 import { EXIT, WrongUse } from './failure.ts';
 import { readContent } from './input.ts';
-import { complain } from './terminal.ts';
+import { complain, createBar } from './terminal.ts';
 
 /** Prints a link for each copy, and nothing else, on stdout. */
 export async function send(context: Context): Promise<number> {
@@ -11,17 +11,14 @@ export async function send(context: Context): Promise<number> {
   const copies = parseCopies(options.copies);
   const ttl = parseLifetime(options.ttl);
   if (options.plain && operands.some((operand) => operand !== '-')) throw new WrongUse('--plain is for text alone');
+  const bar = createBar('Sending');
   let sent = 0;
-  const box = context.openServer((fraction) => show((sent + fraction) / copies));
-  let show: (fraction: number) => void = () => {};
+  const box = context.openServer((fraction) => bar.show((sent + fraction) / copies));
   const content = await readContent(operands);
   const phrase = options.phrase ? await context.askPhrase('Phrase for this secret') : undefined;
   const { receipt, notify, plain } = options;
   for (; sent < copies; sent++) {
-    const made = await withBar('Sending', (onProgress) => {
-      show = onProgress;
-      return box.send(content, { phrase, ttl, receipt, notify, plain });
-    });
+    const made = await box.send(content, { phrase, ttl, receipt, notify, plain }).finally(bar.clear);
     await printSent(options, made);
   }
   return EXIT.done;

@@ -106,19 +106,20 @@ const BAR = 24;
 /** What is done sooner shows no bar. */
 const BAR_AFTER_MS = 400;
 
-/** Draws how much is done, on a terminal alone. @param part and whole: what share of it the fractions cover. */
-export function createBar(what: string): { show(fraction: number): void; end(): void } {
-  const startedAt = performance.now();
+/** Draws how much is done, on a terminal alone. `clear` makes room for other lines. */
+export function createBar(what: string): { show(fraction: number): void; clear(): void } {
+  let startedAt: number | undefined;
   let drawn = '';
   return {
     show(fraction) {
+      startedAt ??= performance.now();
       if (!process.stderr.isTTY || performance.now() - startedAt < BAR_AFTER_MS) return;
       const full = Math.round(fraction * BAR);
       const line = `${what} [${'#'.repeat(full).padEnd(BAR, '.')}] ${Math.round(fraction * 100)} %`;
       if (line !== drawn) process.stderr.write(`\r${line}`);
       drawn = line;
     },
-    end() {
+    clear() {
       if (drawn) process.stderr.write(`\r${' '.repeat(drawn.length)}\r`);
       drawn = '';
     },

@@ -53,7 +53,7 @@ export async function resultOf(child: ChildProcess): Promise<Result> {
 }
 
 /**
- * Runs a command on a pseudo-terminal.
+ * Runs a command of the shell on a pseudo-terminal.
  * @param typed what a person types, each after a text that the terminal has shown by then.
  */
 export async function runOnTerminal(
@@ -61,9 +61,9 @@ export async function runOnTerminal(
   { env, cwd }: RunOptions,
   typed: readonly (readonly [after: string, keys: string])[] = [],
 ): Promise<{ code: number | null; shown: string }> {
-  const child = spawnCommand(['-qec', command.replaceAll('hushbox', HUSHBOX), '/dev/null'], {
+  const child = spawnCommand(['-qec', command, '/dev/null'], {
     program: 'script',
-    env: { TERM: 'xterm', ...env },
+    env: { PATH: `${dirname(HUSHBOX)}:${dirname(process.execPath)}:${process.env.PATH}`, TERM: 'xterm', ...env },
     ...(cwd && { cwd }),
   });
   let shown = '';

@@ -1,5 +1,5 @@
-import type { Delivery } from '../../../src/secrets/reading.ts';
 import type { Notifier } from '../../../src/secrets/admission.ts';
+import type { Delivery } from '../../../src/secrets/reading.ts';
 
 /** For services that notify nobody. */
 export const NO_WEBHOOKS: { notifier: Notifier; delivery: Delivery } = {
