@@ -14,6 +14,7 @@ import {
   proofHashOf,
   proofOf,
   publicKeyOf,
+  refuse,
   type Seal,
   seal,
   stringIn,
@@ -260,7 +261,7 @@ function contentOf(content: Sendable): Content {
 
 function textOf(content: Sendable): string {
   const { text, files } = contentOf(content);
-  if (files.length > 0) throw new HushboxError('INVALID_REQUEST', 'Files must be sealed.');
+  if (files.length > 0) refuse('Files must be sealed.');
   return text ?? '';
 }
 

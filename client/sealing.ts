@@ -5,7 +5,7 @@
 
 /** Failures that only the client can know of. All other codes are the server's. */
 export const OWN_CODES = {
-  SPOILT_LINK: 'The link is incomplete or damaged. Nothing was used up.',
+  SPOILT_LINK: 'The link is damaged. Nothing was used up.',
   UNREACHABLE: 'The server does not answer.',
   UNTRUSTED: 'The answer is not what the link promises.',
   NEEDS_HTTPS: 'This needs HTTPS and a current browser.',
@@ -34,6 +34,11 @@ export function distrust(): never {
   throw new HushboxError('UNTRUSTED');
 }
 
+/** @throws HushboxError INVALID_REQUEST, before anything is sent. */
+export function refuse(message: string): never {
+  throw new HushboxError('INVALID_REQUEST', message);
+}
+
 export function stringIn(value: unknown): string {
   return typeof value === 'string' ? value : distrust();
 }
@@ -52,7 +57,7 @@ export type ParsedLink = {
 const LINK_MAX_LENGTH = 4096;
 /** Site, kind, key, the # (a mail gateway may have escaped it, even twice), and what follows. */
 const LINK =
-  /^([hH][tT][tT][pP][sS]?:\/\/[^\s/?#@\\]+(?:\/[^\s?#]*?)?)\/+(secret|request|receipt)s\/+([\w-]{1,200})\/*(?:\?[^\s#]*)?(?:(#|%(?:25)*23)(.*))?$/;
+  /^([hH]ttps?:\/\/[^\s/?#@\\]+(?:\/[^\s?#]*?)?)\/+(secret|request|receipt)s\/+([\w-]{1,200})\/*(?:\?[^\s#]*)?(?:(#|%(?:25)*23)(.*))?$/;
 /** 32 bytes: the two bits that the last character has to spare are zero. */
 const BYTES_32 = /^[\w-]{42}[AEIMQUYcgkosw048]$/;
 
@@ -85,7 +90,7 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 const ALPHABET = encoder.encode('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_');
-const VALUES = new Uint8Array(128).fill(64);
+const VALUES: number[] = [];
 ALPHABET.forEach((character, value) => {
   VALUES[character] = value;
 });
@@ -116,8 +121,7 @@ export function decode(text: string): Bytes {
   const bytes = new Uint8Array(Math.floor((text.length * 3) / 4));
   let [bits, count, length] = [0, 0, 0];
   for (let at = 0; at < text.length; at++) {
-    const value = VALUES[text.charCodeAt(at)] ?? 64;
-    if (value > 63) return distrust();
+    const value = VALUES[text.charCodeAt(at)] ?? distrust();
     bits = (bits << 6) | value;
     count += 6;
     if (count < 8) continue;
@@ -282,14 +286,11 @@ async function aesGcm(use: 'encrypt' | 'decrypt', key: Bytes, iv: Bytes, head: s
 }
 
 async function pack({ text = '', files }: Content): Promise<Bytes> {
-  if (!text.isWellFormed() || (!text && files.length === 0))
-    throw new HushboxError('INVALID_REQUEST', 'There is nothing to send, or not text.');
+  if (!text.isWellFormed() || (!text && files.length === 0)) refuse('There is nothing to send, or not text.');
   if (files.length === 0) return encoder.encode(text);
   const list = files.map(({ name, type, size }) => ({ name, type, bytes: size }));
   const line = JSON.stringify({ ...(text && { text: encoder.encode(text).length }), files: list });
-  return join(line, '\n', text, ...files).catch(() => {
-    throw new HushboxError('INVALID_REQUEST', 'A file cannot be read.');
-  });
+  return join(line, '\n', text, ...files).catch(() => refuse('A file cannot be read.'));
 }
 
 /**

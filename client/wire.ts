@@ -31,7 +31,8 @@ export type Answer = { readonly [member: string]: unknown };
 export async function call(url: string, { method, body, headers, ...options }: Call, send?: typeof fetch) {
   options.signal?.throwIfAborted();
   const end = new AbortController();
-  const signal = options.signal ? AbortSignal.any([options.signal, end.signal]) : end.signal;
+  const { signal } = end;
+  options.signal?.addEventListener('abort', () => end.abort(), { signal });
   let timer: ReturnType<typeof setTimeout> | undefined;
   const wait = (ms = SILENCE_MS) => {
     clearTimeout(timer);
@@ -87,7 +88,7 @@ declare class XMLHttpRequest {
 async function upload(url: string, { method, headers, body, signal }: Request, onProgress: Progress) {
   const request = new XMLHttpRequest();
   request.open(method, url);
-  for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+  for (const header of Object.entries(headers)) request.setRequestHeader(...header);
   request.upload.onprogress = ({ loaded, total }) => onProgress(loaded / total);
   signal.onabort = () => request.abort();
   await new Promise((resolve) => {

@@ -101,7 +101,7 @@ const HOME_OF_PACKAGE: Readonly<Record<string, RegExp>> = {
   'ipaddr.js': /^network\/addresses\.ts$/,
   'node:sqlite': /^storage\/sqlite\//,
   pino: /^ops\/log\.ts$/,
-  zod: /^(config\/schema|http\/(operation|openapi)|([a-z]+\/){1,2}([a-z]+-)?(operations|openapi|routes))\.ts$/,
+  zod: /^(config\/schema|http\/(operation|openapi)|([a-z]+\/){1,2}([a-z]+-)?(operations|openapi|routes|schemas))\.ts$/,
 };
 
 /** What holds the rules: these parts are told the time and given their chances. */
@@ -172,7 +172,7 @@ function faultsOf(file: File): string[] {
 
 /** What an engine needs of others: each module's port, and what belongs to no module. */
 const KNOWN_TO_STORAGE =
-  /^([a-z]+\/store|(auth|tokens)\/[a-z]+\/([a-z]+-)?store|secrets\/(records|keys|budget)|limits\/limits|sealing\/head|config\/config|files\/[a-z-]+|clock|errors)\.ts$/;
+  /^([a-z]+\/store|(auth|tokens)\/[a-z]+\/([a-z]+-)?store|secrets\/(records|keys|budget)|webhooks\/event-ids|limits\/limits|sealing\/head|config\/config|files\/[a-z-]+|clock|errors)\.ts$/;
 
 function faultOfOurs(file: File, found: Import): string | undefined {
   if (!found.from.endsWith('.ts')) return 'does not end in .ts';

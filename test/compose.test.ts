@@ -177,5 +177,9 @@ test('only what names itself goes into the image: no key, no data, no history', 
     .split('\n')
     .filter((line) => line && !line.startsWith('#'));
   t.is(first, '*');
-  t.true(others.every((line) => /^!(?:package(?:-lock)?\.json|\.npmrc|(?:scripts|bin|client|src)(?:\/[\w.-]+)?)$/.test(line)));
+  t.true(
+    others.every((line) =>
+      /^!(?:package(?:-lock)?\.json|\.npmrc|(?:scripts|bin|client|src)(?:\/[\w.-]+)?)$/.test(line),
+    ),
+  );
 });

@@ -14,13 +14,15 @@ import { createTokenKey } from '../src/tokens/calls/key.ts';
 import { signToken } from '../src/tokens/calls/sign.ts';
 import { reachAccounts } from './auth/accounts/reach.ts';
 import { logInAt } from './support/auth/log-in.ts';
-import type { Created } from './support/http/api.ts';
+import type { Created as CreatedSecret } from './support/http/api.ts';
 import { send } from './support/http/client.ts';
 import { startServer, type TestServer } from './support/http/server.ts';
 import { until } from './support/process/program.ts';
+import { ask as askForSealed, seal, sealFor } from './support/secrets/sealed.ts';
 import { ENGINES } from './support/storage/storage.ts';
 import { type Call, startReceiver } from './support/webhooks/receiver.ts';
 
+type Created = CreatedSecret & { request_key: string };
 type Header = { required: boolean; schema: Schema };
 type Document = {
   servers: { url: string }[];
@@ -337,6 +339,60 @@ async function* reachBusiness(server: TestServer, token: string): AsyncGenerator
   }
 }
 
+type Generate = (body: unknown, headers?: object) => Promise<Response>;
+
+/** The same of a secret that its client sealed. */
+async function* reachSealed({ get, post }: TestServer, generate: Generate): AsyncGenerator<[string, Response]> {
+  const { jwe, proof, proofHash } = await seal('s');
+  const created = await generate({ secret: jwe, sealed: true, proof_hash: proofHash });
+  const { secret_key } = (await created.clone().json()) as Created;
+  yield ['createSecret', created];
+  yield ['lookAtSecret', await get(`/secrets/${secret_key}`)];
+  yield ['readSecret', await post(`/secrets/${secret_key}`)];
+  yield ['readSecret', await post(`/secrets/${secret_key}`, { proof })];
+}
+
+/** The same of requests. Refusals for want of room come later. */
+async function* reachRequests(
+  { get, post, request }: TestServer,
+  bearer: Record<string, string>,
+): AsyncGenerator<[string, Response]> {
+  const ask = (body: unknown = {}, headers = {}): Promise<Response> =>
+    post('/requests', body, { ...bearer, ...headers });
+  const asking = await askForSealed();
+  const created = await ask({ kid: asking.kid, proof_hash: asking.proofHash, note: 'please' });
+  const { request_key, secret_key } = (await created.clone().json()) as Created;
+  const [send, keep] = [`/requests/${request_key}`, `/secrets/${secret_key}`];
+  yield ['createRequest', created];
+  yield ['createRequest', await ask({ note: 5 })];
+  yield ['createRequest', await post('/requests', {})];
+  yield ['createRequest', await ask({ notify: 'http://127.0.0.1/' })];
+  yield ['createRequest', await ask('x'.repeat(70_000))];
+  yield ['createRequest', await ask('x', { 'content-encoding': 'gzip' })];
+  yield ['createRequest', await ask({}, FOREIGN)];
+  yield ['lookAtRequest', await get(send)];
+  yield ['lookAtRequest', await get(send, { accept: 'text/html' })];
+  yield ['lookAtRequest', await get('/requests/unknown')];
+  yield ['lookAtRequest', await get('/requests/unknown', { accept: 'text/html' })];
+  yield ['lookAtSecret', await get(keep)];
+  yield ['readSecret', await post(keep)];
+  yield ['withdrawRequest', await request('DELETE', keep)];
+  yield ['withdrawRequest', await request('DELETE', keep, undefined, FOREIGN)];
+  yield ['withdrawRequest', await request('DELETE', keep, 'x'.repeat(70_000))];
+  yield ['withdrawRequest', await request('DELETE', keep, 'x', { 'content-encoding': 'gzip' })];
+  yield ['answerRequest', await post(send, { secret: 's' })];
+  yield ['answerRequest', await post(send, { secret: 'x'.repeat(LIMITS.secretMaxBytes + 1) })];
+  yield ['answerRequest', await post(send, 'x', { 'content-encoding': 'gzip' })];
+  yield ['answerRequest', await post(send, { secret: 's' }, FOREIGN)];
+  const answer = { secret: await sealFor(asking, 's'), sealed: true, receipt: true };
+  yield ['answerRequest', await post(send, answer)];
+  yield ['answerRequest', await post(send, answer)];
+  yield ['withdrawRequest', await request('DELETE', keep)];
+  yield ['withdrawRequest', await request('DELETE', '/secrets/unknown')];
+  const second = (await (await ask()).json()) as Created;
+  yield ['withdrawRequest', await request('DELETE', `/secrets/${second.secret_key}`)];
+}
+
 /** Reaches every answer that a server in good health can give. */
 async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, response: Response]> {
   const { get, post, request, clock } = server;
@@ -371,11 +427,14 @@ async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, 
   yield ['readSecret', await post(path, { phrase: 'wrong' }, TEXT)];
   yield ['readSecret', await post(path, {}, FOREIGN)];
   yield ['readSecret', await post(path, { frase: 'x' })];
-  yield ['readSecret', await post(path, 'x'.repeat(500_000))];
+  yield ['readSecret', await post(path, 'x'.repeat(7_000_000))];
   yield ['readSecret', await post(path, 'x', { 'content-encoding': 'br' })];
   yield ['readSecret', await post(path, PHRASE, HEADER)];
   yield ['readSecret', await post(path, PHRASE, HEADER)];
   yield ['readSecret', await post(path, PHRASE)];
+
+  yield* reachSealed(server, generate);
+  yield* reachRequests(server, bearer);
 
   const guessed = await create(PHRASE);
   for (let guess = 0; guess < 11; guess++) {
@@ -424,8 +483,12 @@ async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, 
   }
   yield ['listCalls', await get('/server', bearer)];
   yield ['listCalls', await get('/server')];
+  const open = (await (await post('/requests', {}, bearer)).json()) as Created;
+  const answerOpen = (): Promise<Response> => post(`/requests/${open.request_key}`, large);
   for (let left = 10; left > 0; left--) yield ['createSecret', await generate(large)];
+  yield ['answerRequest', await answerOpen()];
   for (let left = 50; left > 0; left--) yield ['createSecret', await generate({ secret: 's' })];
+  yield ['createRequest', await post('/requests', {}, bearer)];
   for (let left = 300; left > 0; left--) yield ['receiveCall', await receive(`${left}`)];
   yield ['forwardRequest', await forward()];
   yield ['createCustomer', await post('/customers/create', CUSTOMER, { token })];
@@ -468,7 +531,8 @@ test('a healthy server gives the documented answers: each of them, and no others
     seen.add(`${name} ${response.status}`);
   }
   // Those of a server in trouble, and those that the HTTP parser gives, have tests of their own.
-  const others = /(^(?!createSecret|readSecret|logIn).* 400| 408| 417| 421| 431| 500| 503| default)$/;
+  const others =
+    /(^(?!createSecret|readSecret|createRequest|answerRequest|logIn).* 400|^createRequest 507|^answerRequest 429| 408| 417| 421| 431| 500| 503| default)$/;
   const documented = operations.flatMap(({ operation }) =>
     Object.keys(operation.responses).map((status) => `${operation.operationId} ${status}`),
   );
@@ -479,16 +543,21 @@ async function* both<T>(...all: AsyncGenerator<T>[]): AsyncGenerator<T> {
   for (const one of all) yield* one;
 }
 
-/** Ends a secret in one of three ways. */
+/** Ends a secret in one of three ways, or a request in one of two. */
 const ENDS: Readonly<Record<string, (server: TestServer, created: Created) => Promise<unknown>>> = {
   'secret.read': ({ post }, { secret_key }) => post(`/secrets/${secret_key}`),
   'secret.burned': ({ request }, { receipt_key }) => request('DELETE', `/receipts/${receipt_key}`),
-  async 'secret.expired'({ clock, storage, wake }) {
-    clock.advance({ days: 8 });
-    await storage.secrets.sweep(clock.now, 100, 0);
-    wake();
-  },
+  'secret.expired': expire,
+  'request.expired': expire,
+  'request.answered': ({ post }, { request_key }) => post(`/requests/${request_key}`, { secret: 's' }),
 };
+
+async function expire({ clock, storage, wake }: TestServer): Promise<void> {
+  clock.advance({ days: 8 });
+  await storage.secrets.sweep(clock.now, 100, 0);
+  wake();
+}
+
 const EVENT = '#/components/schemas/SecretEvent';
 /** What every request has. */
 const OF_HTTP = ['connection', 'content-length', 'content-type', 'host'];
@@ -498,10 +567,13 @@ test('each event comes as the document says: its headers, all of them, and its b
   t.deepEqual(Object.keys(document.webhooks), Object.keys(ENDS));
   for (const { name: event, operation } of webhooks) {
     const type = event.replace('POST ', '');
-    const created = await server.create({ secret: 's', receipt: true, notify: receiver.url });
+    const isRequest = type.startsWith('request.');
+    const body = isRequest ? {} : { secret: 's', receipt: true };
+    const answer = await server.post(isRequest ? '/requests' : '/generate', { ...body, notify: receiver.url });
+    const created = (await answer.json()) as Created;
     await ENDS[type]?.(server, created);
     await until(type, () => receiver.calls.length === 1);
-    const { headers, body } = receiver.calls.pop() as Call;
+    const { headers, body: sent } = receiver.calls.pop() as Call;
     const { parameters = [], requestBody } = operation;
     const documented = parameters as unknown as { name: string; schema: Schema }[];
     for (const { name, schema } of documented) {
@@ -510,8 +582,8 @@ test('each event comes as the document says: its headers, all of them, and its b
     }
     t.deepEqual(Object.keys(headers).sort(), [...OF_HTTP, ...documented.map(({ name }) => name)].sort());
     const schema = requestBody?.content['application/json']?.schema as Schema;
-    t.notThrows(() => checkOf(schema).parse(JSON.parse(body)), body);
-    t.deepEqual(Object.keys(JSON.parse(body)).sort(), [...new Set(membersOf({ $ref: EVENT }))].sort());
+    t.notThrows(() => checkOf(schema).parse(JSON.parse(sent)), sent);
+    t.deepEqual(Object.keys(JSON.parse(sent)).sort(), [...new Set(membersOf({ $ref: EVENT }))].sort());
   }
 });
 

@@ -24,7 +24,10 @@ export interface FenceStore {
   /** Writes the record as it is: a small durable write, which shows whether writes are taken. A mark stays the same. */
   touch(): Promise<void>;
 
-  /** How many waiting secrets created at `refusedUntil` or before could still be read at `now`, were they not refused. */
+  /**
+   * How many waiting secrets and open requests created at `refusedUntil` or before could still be read or answered at
+   * `now`, were they not refused.
+   */
   countRefused(refusedUntil: number, now: number): Promise<number>;
 }
 

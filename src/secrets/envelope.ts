@@ -18,7 +18,7 @@ import { agreeAgain, agreeWith, PUBLIC_KEY_BYTES } from './request-keys.ts';
  *     … 32  public key made for this answer  } only of an answer
  *     … 16  salt of the phrase      } only with a phrase
  *     … 60  sealed phrase verifier  }
- *     … 95  sealed label            } only of a JWE: see label.ts
+ *     … 93  sealed label            } only of a JWE: see label.ts
  *     …     sealed text
  *
  * "sealed" is AES-256-GCM: nonce (12), ciphertext, tag (16). Every key is HKDF-SHA-256 (RFC 5869) with

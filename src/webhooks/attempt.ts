@@ -7,10 +7,11 @@ import type { Attempt, Crowded, Outcome } from '../outbox/outcome.ts';
 import type { KeyRing } from '../sealing/key-ring.ts';
 import { createTokenKey } from '../tokens/calls/key.ts';
 import { type CallClaims, signToken } from '../tokens/calls/sign.ts';
+import { secretIdOf } from './event-ids.ts';
 import { formatPayload } from './payload.ts';
 import { parseRetryAfter } from './retry-after.ts';
 import { RULES } from './rules.ts';
-import { openSubscription, type Subscription } from './sealed.ts';
+import { openSubscription, type Subscription, webhookIdOf } from './sealed.ts';
 import { signMessage } from './signature.ts';
 import type { TakenEvent } from './store.ts';
 
@@ -35,7 +36,7 @@ export function createAttempt(parts: AttemptParts): Attempt<TakenEvent> {
   return async (event, enter, signal) => {
     let subscription: Subscription | undefined;
     try {
-      subscription = openSubscription(parts.ring, event.id, event.notify.sealed);
+      subscription = openSubscription(parts.ring, secretIdOf(event), event.notify.sealed);
     } catch {
       return { result: 'damaged' };
     }
@@ -57,12 +58,13 @@ export function createAttempt(parts: AttemptParts): Attempt<TakenEvent> {
 async function call(
   { egress, createClaims, clock }: AttemptParts,
   { type, occurredAt }: TakenEvent,
-  { url, secret, webhookId, fingerprint }: Subscription,
+  subscription: Subscription,
   bounds: Required<Pick<EgressRequest, 'admit' | 'signal'>>,
 ): Promise<Outcome> {
+  const { url, secret, fingerprint } = subscription;
   const body = formatPayload(type, occurredAt, fingerprint);
   const claims = createClaims();
-  const message = { id: webhookId, timestampSeconds: claims.iat, body };
+  const message = { id: webhookIdOf(subscription, type), timestampSeconds: claims.iat, body };
   const key = createTokenKey(secret);
   const token = { ...claims, aud: new URL(url).origin, exp: claims.iat + TOKEN_SECONDS };
   const headers = {

@@ -2,11 +2,12 @@ import { z } from 'zod';
 import type { ApiPart, Webhook } from '../http/openapi.ts';
 import { instant } from '../http/operation.ts';
 import { ANSWER_MAX_BYTES, LIMITS, TOKEN_SECONDS, USER_AGENT } from './attempt.ts';
+import { EVENT_NAMES } from './payload.ts';
 
 const SecretEvent = z
   .object({
-    type: z.enum(['secret.read', 'secret.burned', 'secret.expired']),
-    timestamp: instant('When the secret ended.'),
+    type: z.enum(Object.values(EVENT_NAMES)),
+    timestamp: instant('When the secret ended, or the request was answered or expired.'),
     data: z.object({
       secret_id: z
         .string()
@@ -28,7 +29,7 @@ function webhook(id: string, type: EventName, summary: string): Webhook {
     id,
     summary,
     description: [
-      'In the form of Standard Webhooks 1.0. A secret has at most one such event: `secret.read`, `secret.burned` or `secret.expired`. It is delivered at least once, in no order with the events of other secrets, and always with the same `webhook-id` and the same bytes as its body.',
+      'In the form of Standard Webhooks 1.0. A secret has at most one such event: `secret.read`, `secret.burned` or `secret.expired`. A request has one before that, with a `webhook-id` of its own: `request.answered` or `request.expired`. Each is delivered at least once, in no order with the events of other secrets, and always with the same `webhook-id` and the same bytes as its body.',
       `The event counts as delivered when the answer is 2xx and comes within ${LIMITS.totalMs / 1000} s. Redirects are not followed. Any other answer except 410, and no answer, is a failure: the event is sent again, at most ten times in 24 hours. The body of an answer is not used; up to ${ANSWER_MAX_BYTES} bytes of it are read.`,
     ].join('\n\n'),
     headers: HEADERS,
@@ -80,13 +81,22 @@ const ANSWERS: Webhook['answers'] = {
   default: { description: 'A failure: the event is sent again.' },
 };
 
-/** Requests to the URL that a secret was created with as `notify`. */
+/** Requests to the URL that a secret, or a request for one, was created with as `notify`. */
 export const webhooksApi: ApiPart = {
-  tag: { name: 'webhooks', description: 'What is sent to the URL that a secret was created with as `notify`.' },
+  tag: {
+    name: 'webhooks',
+    description: 'What is sent to the URL that a secret, or a request for one, was created with as `notify`.',
+  },
   operations: [],
   webhooks: {
     'secret.read': webhook('secretRead', 'secret.read', 'A secret was read'),
     'secret.burned': webhook('secretBurned', 'secret.burned', 'A secret was burned with its receipt key'),
     'secret.expired': webhook('secretExpired', 'secret.expired', 'A secret expired unread'),
+    'request.expired': webhook('requestExpired', 'request.expired', 'A request expired unanswered'),
+    'request.answered': webhook(
+      'requestAnswered',
+      'request.answered',
+      'A request was answered: there is a secret to read',
+    ),
   },
 };

@@ -10,10 +10,19 @@ export function fingerprintOf(secretKey: string): string {
   return hash('sha256', secretKey, 'hex').slice(0, 32);
 }
 
+/** What an event is called. */
+export const EVENT_NAMES = {
+  answered: 'request.answered',
+  unanswered: 'request.expired',
+  read: 'secret.read',
+  burned: 'secret.burned',
+  expired: 'secret.expired',
+} as const satisfies Record<EventType, string>;
+
 /** The body of an event: the same bytes at every attempt, because they are made from stored values. */
 export function formatPayload(type: EventType, occurredAt: number, fingerprint: string): string {
   return JSON.stringify({
-    type: `secret.${type}`,
+    type: EVENT_NAMES[type],
     timestamp: formatInstant(occurredAt),
     data: { secret_id: fingerprint },
   });

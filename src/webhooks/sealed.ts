@@ -1,17 +1,19 @@
 import { DESTINATION_BYTES } from '../outbox/store.ts';
-import { createHmacKey, hkdf, hmac } from '../sealing/hkdf.ts';
+import { createHmacKey, hkdf, hmac, sha256 } from '../sealing/hkdf.ts';
 import type { KeyRing, MasterKey } from '../sealing/key-ring.ts';
 import { randomBytes } from '../sealing/random.ts';
 import { openRecord, sealRecord } from '../sealing/sealed.ts';
+import { isRequestEvent } from './event-ids.ts';
 import { fingerprintOf } from './payload.ts';
 import { formatWebhookSecret } from './signature.ts';
+import type { EventType } from './store.ts';
 
 /** What is needed to report the end of a secret. */
 export type Subscription = {
   url: string;
   /** The 64 bytes that its events are signed with. */
   secret: Uint8Array;
-  /** `msg_` and 24 characters: the same at every attempt. */
+  /** `msg_` and 24 characters: that of the secret's own event (see `webhookIdOf`). */
   webhookId: string;
   /** See `fingerprintOf`. */
   fingerprint: string;
@@ -28,6 +30,7 @@ const URL_AT = SECRET_BYTES + WEBHOOK_ID_BYTES + FINGERPRINT_BYTES;
  * (64), webhook id (18), fingerprint (16), URL in UTF-8.
  */
 const INFO = Buffer.from('hushbox v1 webhook');
+const REQUEST_LABEL = Buffer.from('hushbox v1 webhook of a request');
 const DESTINATION_INFO = Buffer.from('hushbox v1 webhook destination');
 
 /** As stored. `destination` is the same for all URLs of one origin, and reveals nothing about it without the master key. */
@@ -78,6 +81,13 @@ export function openSubscription(
     webhookId: WEBHOOK_ID_PREFIX + plain.toString('base64url', SECRET_BYTES, fingerprintAt),
     fingerprint: plain.toString('hex', fingerprintAt, URL_AT),
   };
+}
+
+/** The id of an event: the same at every attempt. A request and the secret that it becomes have events with ids of their own. */
+export function webhookIdOf({ webhookId }: Subscription, type: EventType): string {
+  if (!isRequestEvent(type)) return webhookId;
+  const bytes = sha256(REQUEST_LABEL, Buffer.from(webhookId)).subarray(0, WEBHOOK_ID_BYTES);
+  return WEBHOOK_ID_PREFIX + bytes.toString('base64url');
 }
 
 /** The stored name of an origin, so that events to one place can be counted without opening them. */

@@ -3,8 +3,8 @@ import { Hushbox, HushboxError } from '../../client/hushbox.ts';
 import { breakOff, type Reply, startScriptedServer } from './scripted-server.ts';
 import { keyFor, VECTORS } from './vectors.ts';
 
-// In this file the client's clock and its timers run a hundred times faster.
-const SPEED = 100;
+// In this file the client's clock and its timers run twenty times faster.
+const SPEED = 20;
 const { setTimeout: sleep } = globalThis;
 const startedAt = Date.now();
 const now = Date.now;

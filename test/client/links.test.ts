@@ -17,7 +17,7 @@ const WHOLE: readonly [link: string, parsed: object][] = [
   [`https://example.com/secrets/secrets/${KEY}#${K}`, { base: 'https://example.com/secrets', fragment: K }],
   [`http://127.0.0.1:8000/secrets/${KEY}#${K}`, { base: 'http://127.0.0.1:8000' }],
   [`http://[::1]:8000/secrets/${KEY}#${K}`, { base: 'http://[::1]:8000' }],
-  [`HTTPS://EXAMPLE.com:443/secrets/${KEY}#${K}`, { base: 'https://example.com', fragment: K }],
+  [`Https://EXAMPLE.com:443/secrets/${KEY}#${K}`, { base: 'https://example.com', fragment: K }],
   [`https://example.com//secrets///${KEY}//#${K}`, { base: 'https://example.com', key: KEY, fragment: K }],
   [`https://example.com/secrets/${KEY}?utm_source=x#${K}`, { key: KEY, fragment: K }],
   [`  https://example.com/secrets/${KEY}#${K}\n`, { key: KEY, fragment: K, isEscaped: false }],

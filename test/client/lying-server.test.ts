@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import test, { type ExecutionContext } from 'ava';
+import { CompactEncrypt } from 'jose';
 import { Hushbox, HushboxError, newIdempotencyKey } from '../../client/hushbox.ts';
 import { kidOfPublicKey, proofOf, publicKeyOf, seal } from '../../client/sealing.ts';
 import { findFreePort } from '../support/process/free-port.ts';
@@ -84,6 +85,16 @@ const READS: readonly [lie: string, read: () => unknown][] = [
   ['gives a list', () => [JWE]],
   ['gives null', () => null],
   ['gives no JSON', () => '<h1>hello</h1>'],
+  [
+    'names another kid, to what is sealed with this key',
+    async () => {
+      const header = { alg: 'dir', enc: 'A256GCM', kid: KID_D };
+      const jwe = await new CompactEncrypt(Buffer.from('x'))
+        .setProtectedHeader(header)
+        .encrypt(Buffer.from(K, 'base64url'));
+      return { secret: jwe, sealed: { ...SEALED, kid: KID_D } };
+    },
+  ],
   ['forges a JWE', async () => ({ secret: await forge('dir', KID), sealed: SEALED })],
   ['forges a JWE to a public key', async () => ({ secret: await forge('ECDH-ES', KID), sealed: SEALED })],
 ];
@@ -250,6 +261,9 @@ test('a signal ends every wait, with its own reason', async (t) => {
   t.is(await t.throwsAsync(box.look(link, aborted)), reason);
   t.is(await t.throwsAsync(box.send('text', aborted)), reason);
   t.is(received.length, 0);
+  const silent = await startScriptedServer(t, () => () => {});
+  const looking = box.look(`${silent.base}/secrets/${KEY}`, { signal: AbortSignal.timeout(200) });
+  t.is((await t.throwsAsync(looking))?.name, 'TimeoutError');
   const controller = new AbortController();
   const reading = t.throwsAsync(box.open(link, { signal: controller.signal }));
   while (received.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));

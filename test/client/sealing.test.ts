@@ -88,6 +88,7 @@ test('a public key comes from the private one', async (t) => {
   t.is(await publicKeyOf(fragment), VECTORS.x);
   t.is(await kidOfPublicKey(VECTORS.x), kid);
   t.true(await isKeyOf(VECTORS.x, { alg: 'request', kid }));
+  for (const alg of ['none', undefined, 'dir', 'ECDH-ES']) t.false(await isKeyOf(VECTORS.x, { alg, kid }));
 });
 
 test('nothing is sealed to a low-order point', async (t) => {
@@ -204,7 +205,8 @@ test('of all last characters, only those without spare bits are taken', (t) => {
 
 function isTaken(text: string): boolean {
   try {
-    return encode(decode(text)) === text;
+    decode(text);
+    return true;
   } catch (error) {
     if (error instanceof HushboxError && error.code === 'UNTRUSTED') return false;
     throw error;

@@ -4,8 +4,11 @@ import { RECEIPT_MS } from '../../src/secrets/store.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import type { Engine } from '../support/storage/storage.ts';
 import {
+  ANSWERED_AT,
+  answerOrThrow,
   CREATED_AT,
   claimCopy,
+  createRequested,
   createTraced,
   createUntraced,
   EXPIRES_AT,
@@ -142,7 +145,10 @@ export function fenceStoreContract(engine: Engine): void {
     t.like(await fence.advance(NOW, [OTHER]), { mark: OTHER.mark + 2, refusedUntil: OTHER.mark });
   });
 
-  test('what is refused is counted: secrets that wait, created until then', async (t, { fence, secrets }) => {
+  test('what is refused is counted: secrets that wait and open requests, created until then', async (t, {
+    fence,
+    secrets,
+  }) => {
     const kept = await times(3, () => createTraced(secrets));
     const [read, burned, copied] = await times(3, () => createTraced(secrets));
     if (!read || !burned || !copied) throw new TypeError();
@@ -150,9 +156,12 @@ export function fenceStoreContract(engine: Engine): void {
     await secrets.burn(burned.id, burned.receiptHash, NOW, 0);
     await claimCopy(secrets, copied);
     await createUntraced(secrets, { expiresAt: NOW + MINUTE });
+    await createRequested(secrets, { expiresAt: NOW + MINUTE });
+    await answerOrThrow(secrets, await createRequested(secrets));
     t.is(await fence.countRefused(CREATED_AT - 1, NOW), 0);
-    t.is(await fence.countRefused(CREATED_AT, NOW), kept.length + 1);
+    t.is(await fence.countRefused(CREATED_AT, NOW), kept.length + 2, 'the answer is newer');
     t.is(await fence.countRefused(CREATED_AT, NOW + MINUTE), kept.length);
+    t.is(await fence.countRefused(ANSWERED_AT, NOW + MINUTE), kept.length + 1);
     t.is(await fence.countRefused(CREATED_AT, EXPIRES_AT), 0);
     for (let batch = 0; batch < 42; batch++) await times(25, () => createUntraced(secrets));
     t.is(await fence.countRefused(CREATED_AT, NOW + MINUTE), kept.length + 42 * 25);

@@ -8,6 +8,7 @@ import { processContract } from './contract/processes.ts';
 import { raceContract } from './contract/races.ts';
 import { recordContract } from './contract/records.ts';
 import { requestEventContract } from './contract/request-events.ts';
+import { requestProcessContract } from './contract/request-processes.ts';
 import { requestContract } from './contract/requests.ts';
 import { stateContract } from './contract/states.ts';
 import { sweepContract } from './contract/sweep.ts';
@@ -38,4 +39,5 @@ export function secretStoreContract(engine: Engine, rawRecords: RawRecords): voi
   requestEventContract(test);
   processContract(test);
   eventProcessContract(test);
+  requestProcessContract(test);
 }

@@ -2,6 +2,7 @@
 
     python3 -m venv /tmp/jwcrypto && /tmp/jwcrypto/bin/pip install jwcrypto==1.6.1
     /tmp/jwcrypto/bin/python test/vectors/make.py > test/vectors/sealed-v1.json
+    npx biome format --write test/vectors/sealed-v1.json
 
 Where a vector must be wrong in a way that jwcrypto refuses to make, cryptography alone makes it.
 """
@@ -192,6 +193,6 @@ print(
             "opens": list(opens()),
             "refused": [{"title": title, "alg": alg, "jwe": token} for title, alg, token in refused()],
         },
-        indent=1,
+        indent=2,
     )
 )

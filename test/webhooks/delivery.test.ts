@@ -15,6 +15,11 @@ async function create(server: TestServer, notify: string): Promise<Created> {
   return (await response.json()) as Created;
 }
 
+/** The name of a secret in its events. */
+function idIn({ secret_key }: Created): string {
+  return createHash('sha256').update(secret_key).digest('hex').slice(0, 32);
+}
+
 /** Whether the first event becomes due this many ms from now, and no sooner. */
 async function isDueIn({ storage: { events }, clock }: TestServer, ms: number): Promise<boolean> {
   return (await events.hasDue(clock.now + ms)) && !(await events.hasDue(clock.now + ms - 1));
@@ -68,6 +73,47 @@ for (const { name, place, test: runs } of ENGINES) {
       receiver.calls.map(({ body }) => (JSON.parse(body) as { type: string }).type),
       ['secret.burned', 'secret.expired'],
     );
+  });
+
+  runs(`${name}: a request has an event of its own, answered or expired, and then the secret has one`, async (t) => {
+    const [server, receiver] = [await start(t), await startReceiver(t)];
+    const ask = async (): Promise<Created & { request_key: string }> => {
+      const response = await server.post('/requests', { ttl: { minutes: 1 }, notify: receiver.url });
+      return (await response.json()) as Created & { request_key: string };
+    };
+    const answered = await ask();
+    t.regex(answered.webhook_secret, /^whsec_/);
+    t.is((await server.post(`/requests/${answered.request_key}`, { secret: 's' })).status, 201);
+    await until('the first', () => receiver.calls.length === 1);
+    t.is((await server.post(`/secrets/${answered.secret_key}`)).status, 200);
+    await until('the second', () => receiver.calls.length === 2);
+    const withdrawn = await ask();
+    t.is((await server.request('DELETE', `/secrets/${withdrawn.secret_key}`)).status, 204);
+    const expired = await ask();
+    server.clock.advance({ minutes: 2 });
+    await server.storage.secrets.sweep(server.clock.now, 100, 0);
+    server.wake();
+    await until('the third', () => receiver.calls.length === 3);
+    const events = receiver.calls.map(({ body }) => JSON.parse(body) as { type: string; data: { secret_id: string } });
+    t.deepEqual(
+      events.map(({ type, data }) => [type, data.secret_id]),
+      [
+        ['request.answered', idIn(answered)],
+        ['secret.read', idIn(answered)],
+        ['request.expired', idIn(expired)],
+      ],
+    );
+    const ids = receiver.calls.map(({ headers }) => String(headers['webhook-id']));
+    t.is(new Set(ids).size, 3);
+    for (const [index, { headers, body }] of receiver.calls.entries()) {
+      const { webhook_secret } = index < 2 ? answered : expired;
+      t.regex(ids[index] as string, /^msg_[\w-]{24}$/);
+      const at = new Date(Number(headers['webhook-timestamp']) * 1000);
+      t.is(new Webhook(webhook_secret).sign(ids[index] as string, at, body), String(headers['webhook-signature']));
+      for (const made of [answered, expired]) {
+        for (const key of [made.secret_key, made.request_key]) t.false(JSON.stringify({ headers, body }).includes(key));
+      }
+    }
   });
 
   runs(`${name}: what failed is tried again under the same id and with the same bytes; 410 ends it`, async (t) => {

@@ -33,10 +33,12 @@ function judgeRing([current, ...older]: readonly string[]): Finding {
 
 function judgeSealed(held: readonly string[], { byKey, isComplete }: SealedCount): Finding[] {
   const missing = [...byKey].filter(([fingerprint]) => !held.includes(fingerprint));
-  const total = [...byKey.values()].reduce((sum, { waiting }) => sum + waiting, 0);
+  const totalOf = (kind: 'waiting' | 'requests'): number =>
+    [...byKey.values()].reduce((sum, all) => sum + all[kind], 0);
+  const requests = totalOf('requests');
   const free = held.slice(1).filter((fingerprint) => !byKey.has(fingerprint));
   return [
-    ok(`${count(total, 'secret')} waiting.`),
+    ok(`${count(totalOf('waiting'), 'secret')} waiting${requests > 0 ? `, ${count(requests, 'request')} open` : ''}.`),
     ...missing.map(([fingerprint, sealed]) =>
       problem(
         `The master key ${fingerprint} is not here: ${describeSealed(sealed)}. Reading such a secret gives 503, and webhooks and mail wait.`,

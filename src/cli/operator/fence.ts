@@ -2,7 +2,7 @@ import type { Config } from '../../config/config.ts';
 import { readFenceFile } from '../../fence/file.ts';
 import { type FenceControl, type FenceMark, type FenceState, lostMark } from '../../fence/store.ts';
 import { openFence } from '../../storage/open.ts';
-import { count, EXIT, type Exit, Failure, instant, isDatabaseThere, type Terminal } from '../terminal.ts';
+import { EXIT, type Exit, Failure, instant, isDatabaseThere, type Terminal } from '../terminal.ts';
 
 type Options = { isConfirmed: boolean };
 type Found = { fence: FenceControl; state: FenceState; known: readonly FenceMark[] };
@@ -16,17 +16,18 @@ export async function lift(terminal: Terminal, config: Config, { isConfirmed }: 
       return EXIT.fine;
     }
     const readable = await fence.countRefused(refusedUntil, terminal.now());
-    terminal.say(`The database was restored to an older state. Secrets created until ${instant(refusedUntil)} are`);
+    terminal.say('The database was restored to an older state. Secrets and requests created until');
     terminal.say(
-      `refused, because they may have been read since: ${count(readable, 'secret')}. Lifting the fence accepts`,
+      `${instant(refusedUntil)} are refused, because they may have been read or answered since: ${readable} in all.`,
     );
-    terminal.say('them again. Then a secret that was read already can be read A SECOND TIME, by anyone with its link.');
+    terminal.say(
+      'Lifting the fence accepts them again. Then a secret that was read already can be read A SECOND TIME,',
+    );
+    terminal.say('by anyone with its link, and a request that was answered already can be answered again.');
     if (!isConfirmed && !(await isAgreed(terminal, 'Lift the fence?'))) return EXIT.problems;
     await fence.decide('accept all', terminal.now(), known);
-    terminal.say(
-      `The fence is lifted: ${count(readable, 'secret')} can be read again. A running service notices within a`,
-    );
-    terminal.say('second, and writes the audit event fence.lifted.');
+    terminal.say(`The fence is lifted: ${readable} secrets and requests are accepted again. A running service notices`);
+    terminal.say('within a second, and writes the audit event fence.lifted.');
     return EXIT.fine;
   });
 }
@@ -35,9 +36,8 @@ export async function lift(terminal: Terminal, config: Config, { isConfirmed }: 
 export async function refuseAll(terminal: Terminal, config: Config, { isConfirmed }: Options): Promise<Exit> {
   return onFence(config, async ({ fence, known }) => {
     const readable = await fence.countRefused(Number.MAX_SAFE_INTEGER, terminal.now());
-    terminal.say(
-      `This refuses every secret that is stored now, whether it was read or not: ${count(readable, 'secret')}.`,
-    );
+    terminal.say('This refuses every secret and every request that is stored now, whether it was read or answered or');
+    terminal.say(`not: ${readable} in all.`);
     terminal.say(
       'It also ends all sessions: everybody has to log in again. Use it for a restored copy whose fence file is',
     );
@@ -45,9 +45,9 @@ export async function refuseAll(terminal: Terminal, config: Config, { isConfirme
     if (!isConfirmed && !(await isAgreed(terminal, 'Refuse all secrets?'))) return EXIT.problems;
     const { refusedUntil } = await fence.decide('refuse all', terminal.now(), known);
     terminal.say(
-      `Secrets created until ${instant(refusedUntil)} are refused: ${count(readable, 'secret')}. A running service`,
+      `Secrets and requests created until ${instant(refusedUntil)} are refused: ${readable} in all. A running`,
     );
-    terminal.say('notices within a second. `hushbox fence lift` accepts them again.');
+    terminal.say('service notices within a second. `hushbox fence lift` accepts them again.');
     return EXIT.fine;
   });
 }

@@ -2,13 +2,8 @@ import { randomBytes, randomInt } from 'node:crypto';
 import type { Collection, Document, Filter } from 'mongodb';
 import { ID_BYTES } from '../../secrets/keys.ts';
 import type { Notify } from '../../secrets/store.ts';
-import {
-  type EventStore,
-  type EventType,
-  isRequestEvent,
-  requestEventIdOf,
-  type TakenEvent,
-} from '../../webhooks/store.ts';
+import { isRequestEvent, requestEventIdOf } from '../../webhooks/event-ids.ts';
+import type { EventStore, EventType, TakenEvent } from '../../webhooks/store.ts';
 import type { SecretDocument } from './collections.ts';
 import { translateFailures } from './engine/unavailable.ts';
 

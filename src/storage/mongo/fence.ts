@@ -36,8 +36,9 @@ export function createMongoFenceStore(database: () => Db): FenceStore {
     },
 
     async countRefused(refusedUntil, now) {
-      const readable = { state: 'waiting', createdAt: { $lte: refusedUntil }, visibleUntil: { $gt: now } };
-      return fence().countDocuments(readable as object, { maxTimeMS: COUNT_MS });
+      const state = { $in: ['waiting', 'requested'] };
+      const refused = { state, createdAt: { $lte: refusedUntil }, visibleUntil: { $gt: now } };
+      return fence().countDocuments(refused as object, { maxTimeMS: COUNT_MS });
     },
   } satisfies FenceStore);
 }

@@ -9,7 +9,9 @@ import test, { type ExecutionContext } from 'ava';
 import { MongoClient } from 'mongodb';
 import type { Finding } from '../../../src/cli/doctor/findings.ts';
 import { judgeStorage } from '../../../src/cli/doctor/storage.ts';
-import { masterKeyIdOf } from '../../../src/sealing/key-ring.ts';
+import { createHead } from '../../../src/sealing/head.ts';
+import { createKeyRing, masterKeyIdOf } from '../../../src/sealing/key-ring.ts';
+import { createSecretKey } from '../../../src/secrets/keys.ts';
 import { COLLECTIONS } from '../../../src/storage/mongo/collections.ts';
 import { inspectSqlite } from '../../../src/storage/sqlite/operator/inspect.ts';
 import { MIGRATIONS } from '../../../src/storage/sqlite/schema.ts';
@@ -56,11 +58,13 @@ async function environmentOf(t: ExecutionContext, place: Place, more = {}): Prom
   return { STORAGE_URL: place.url, DATA_DIR, HTTP_PORT, MASTER_KEY: KEY.toString('hex'), ...more };
 }
 
-/** Stores a secret that is sealed with the key, created at an instant. */
+/** Stores a secret that is sealed with the key, created at an instant, and an open request: the head of one. */
 async function store(place: Place, key: Buffer, now = Date.now()): Promise<void> {
   const { secrets, close } = await place.open();
   const rules = secretsAt(secrets, [key.toString('hex')], () => now);
-  await rules.create({ secret: 'sealed', ttlMs: 3_600_000, receipt: false });
+  const { expiresAt } = await rules.create({ secret: 'sealed', ttlMs: 3_600_000, receipt: false });
+  const [{ id }, envelope] = [createSecretKey(expiresAt), createHead(2, 0, createKeyRing([key]).current)];
+  await secrets.create({ id, envelope, createdAt: now, expiresAt, requestHash: randomBytes(32) });
   if (place.url.startsWith('mongodb:')) await untilIndexed(place);
   await close();
 }
@@ -88,7 +92,7 @@ for (const engine of ENGINES) {
     t.regex(said('storage'), engine.name === 'sqlite' ? /ok: SQLite opens/ : /: MongoDB answers/);
     t.regex(said('storage'), /A write is (on disk|confirmed by a majority) after [\d.]+ ms/);
     t.regex(said('keys'), new RegExp(`ok: The master key ${masterKeyIdOf(KEY).toString('hex')} seals`));
-    t.regex(said('keys'), /ok: 1 secret waiting/);
+    t.regex(said('keys'), /ok: 1 secret waiting, 1 request open/);
     t.regex(said('service'), /note: No service runs/);
     t.deepEqual(readdirSync(env.DATA_DIR as string), []);
   });
@@ -99,7 +103,7 @@ for (const engine of ENGINES) {
     const { code, said } = await diagnose(await environmentOf(t, place));
     t.is(code, 1);
     const missing = masterKeyIdOf(OTHER).toString('hex');
-    t.regex(said('keys'), new RegExp(`problem: The master key ${missing} is not here: 1 secret sealed`));
+    t.regex(said('keys'), new RegExp(`problem: The master key ${missing} is not here: 1 secret and 1 request sealed`));
     const held = await diagnose(await environmentOf(t, place, { MASTER_KEY_PREVIOUS: OTHER.toString('hex') }));
     t.is(held.code, 0);
     t.regex(held.said('keys'), /1 secret waiting/);

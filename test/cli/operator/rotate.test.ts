@@ -6,8 +6,10 @@ import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { SETTLED_MS } from '../../../src/cli/operator/rotate.ts';
 import { sealMail } from '../../../src/mail/sealed.ts';
+import { createHead } from '../../../src/sealing/head.ts';
 import { createKeyRing, masterKeyIdOf } from '../../../src/sealing/key-ring.ts';
 import { createSecretKey } from '../../../src/secrets/keys.ts';
+import type { SecretStore } from '../../../src/secrets/store.ts';
 import { createSigningKeys } from '../../../src/tokens/access/signing-keys.ts';
 import { secretsAt } from '../../fixtures/fixture.ts';
 import { hushbox } from '../../support/process/hushbox.ts';
@@ -49,8 +51,16 @@ async function store(place: Place, keys: readonly [string, ...string[]]): Promis
   const { expiresAt } = await rules.create({ secret: 'waiting', ttlMs: HOUR, receipt: false });
   const copied = await rules.create({ secret: 'copied', ttlMs: HOUR, receipt: false });
   await rules.read(copied.secretKey, { idempotencyKey: randomBytes(16).toString('hex') });
+  await storeRequest(secrets, keys[0], Date.now() + HOUR / 2);
   await close();
   return expiresAt;
+}
+
+/** Stores an open request. The commands look at the head of its envelope alone. */
+async function storeRequest(store: SecretStore, key: string, expiresAt: number): Promise<void> {
+  const { id } = createSecretKey(expiresAt);
+  const envelope = createHead(2, 0, createKeyRing([Buffer.from(key, 'hex')]).current);
+  await store.create({ id, envelope, createdAt: Date.now(), expiresAt, requestHash: randomBytes(32) });
 }
 
 type World = { place: Place; env: Record<string, string>; path(name: string): string };
@@ -78,7 +88,7 @@ for (const engine of ENGINES) {
     t.not(fresh, old);
     const neededUntil = new Date(expiresAt + MINUTE).toISOString();
     t.true(stdout.includes(`The new master key ${fingerprint(fresh)} seals from now on, ${fingerprint(old)} stays`));
-    t.true(stdout.includes(`1 secret and 1 for rereading sealed with it, needed until ${neededUntil}`));
+    t.true(stdout.includes(`1 secret and 1 for rereading and 1 request sealed with it, needed until ${neededUntil}`));
     t.regex(stdout, /SIGHUP/);
     t.notRegex(stdout, new RegExp(`${fresh}|${old}`));
 
@@ -90,7 +100,7 @@ for (const engine of ENGINES) {
     t.regex(lines[0] ?? '', new RegExp(`^${fingerprint(fresh)} {2}seals and reads: 1 secret and 1 `));
     t.is(
       lines[1],
-      `${fingerprint(old)}  reads: 1 secret and 1 for rereading sealed with it, needed until ${neededUntil}`,
+      `${fingerprint(old)}  reads: 1 secret and 1 for rereading and 1 request sealed with it, needed until ${neededUntil}`,
     );
   });
 
@@ -138,7 +148,10 @@ for (const engine of ENGINES) {
     await store(place, [lost]);
     const { code, stdout } = await hushbox(['rotate-master-key', '--status'], env);
     t.is(code, 1);
-    t.regex(stdout, new RegExp(`^${fingerprint(lost)} {2}is not here: 1 secret and 1 for rereading`, 'm'));
+    t.regex(
+      stdout,
+      new RegExp(`^${fingerprint(lost)} {2}is not here: 1 secret and 1 for rereading and 1 request`, 'm'),
+    );
   });
 }
 

@@ -4,16 +4,21 @@ import { type NewSecret, RECEIPT_MS } from '../../../src/secrets/store.ts';
 import { openRecords } from '../../../src/storage/open.ts';
 import type { Records } from '../../../src/storage/storage.ts';
 import {
+  ANSWERED_AT,
+  answerOrThrow,
   COPY_UNTIL,
   type ContractTest,
   CREATED_AT,
   claimCopy,
+  createRequested,
   createTraced,
   createUntraced,
   EXPIRES_AT,
   HOUR,
   NO_REFUND,
+  newAnswer,
   newNotify,
+  newRepeat,
   sweepAll,
   times,
   type World,
@@ -47,6 +52,36 @@ export function recordContract(test: ContractTest): void {
     t.is(await ids(EXPIRES_AT - 1), 9);
     t.is(await ids(EXPIRES_AT), 5);
     t.is(await ids(EXPIRES_AT + HOUR), 0);
+  });
+
+  test('open requests are listed once, beside what they became when they were answered', async (t, world) => {
+    const { store } = world;
+    const open = await times(5, () => createRequested(store, withNotify()));
+    const late = await createRequested(store, { expiresAt: EXPIRES_AT + HOUR });
+    const [answered, withdrawn] = [await createRequested(store, withNotify()), await createRequested(store)];
+    const answer = await answerOrThrow(store, answered, newAnswer({ repeat: newRepeat() }));
+    await store.withdraw(withdrawn.id, CREATED_AT);
+    const secret = await createTraced(store);
+    const records = await openAt(t, world);
+    const expected = [
+      ...[...open, late].map((request) => sealed(request, 'requested', request.expiresAt, request.envelope)),
+      sealed(secret, 'waiting', EXPIRES_AT, secret.envelope),
+      sealed({ ...answered, createdAt: answer.createdAt }, 'waiting', EXPIRES_AT, answer.envelope),
+    ];
+    const listed = (now: number, limit = 100) => listAll(limit, (page) => records.listSealed({ ...page, now }));
+    for (const limit of [1, 3, 8, 100]) t.deepEqual(await listed(ANSWERED_AT, limit), sorted(expected));
+    t.is((await listed(EXPIRES_AT - 1)).length, 8);
+    t.is((await listed(EXPIRES_AT)).length, 1);
+    t.is((await listed(EXPIRES_AT + HOUR)).length, 0);
+
+    // With an event the notify may be listed twice: an engine may keep it in two places.
+    const headsAt = async (now: number, limit: number) => {
+      const all = await listAll(limit, (page) => records.listNotifying({ ...page, now }));
+      return new Set(all.map((one) => (one as { envelopeHead: string }).envelopeHead));
+    };
+    for (const limit of [1, 3, 100]) t.is((await headsAt(ANSWERED_AT, limit)).size, 6);
+    t.is((await headsAt(EXPIRES_AT + RECEIPT_MS - 1, 4)).size, 6);
+    t.is((await headsAt(EXPIRES_AT + RECEIPT_MS, 4)).size, 0);
   });
 
   test('who is to be told is listed once, from creation until the event is finished', async (t, world) => {

@@ -357,6 +357,7 @@ testMongo('any number of processes make the same indexes, on an empty and on an 
     { ...none, key: { removeAt: 1 }, expireAfterSeconds: 30 },
     { ...none, key: { visibleUntil: 1 }, partialFilterExpression: { receiptHash: { $exists: true } } },
     { ...none, key: { visibleUntil: 1, state: 1 }, partialFilterExpression: { notify: { $exists: true } } },
+    { ...none, key: { 'answer.until': 1 }, partialFilterExpression: { 'answer.until': { $exists: true } } },
     { ...none, key: { client: 1 }, partialFilterExpression: { client: { $exists: true } } },
     { ...none, key: { 'event.dueAt': 1, 'event.at': 1 }, partialFilterExpression: isEvent },
     { ...none, key: { 'notify.destination': 1, 'event.dueAt': 1 }, partialFilterExpression: isEvent },

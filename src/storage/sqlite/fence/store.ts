@@ -11,9 +11,11 @@ const COUNT_STEP = 1_000;
 /** The fence's record in SQLite: a row of its own, in the file of the secrets. */
 export function createSqliteFenceStore(commit: GroupCommit<FenceProcedures>, reader: Reader): FenceStore {
   const row = reader.prepare('SELECT database_id, mark, refused_until FROM fence WHERE mark > 0');
-  const countStep = reader.prepare(
-    `SELECT max(id), count(*) FILTER (WHERE created_at <= ? AND expires_at > ?)
-     FROM (SELECT id, created_at, expires_at FROM waiting WHERE id > ? ORDER BY id LIMIT ${COUNT_STEP})`,
+  const countSteps = ['waiting', 'requests'].map((table) =>
+    reader.prepare(
+      `SELECT max(id), count(*) FILTER (WHERE created_at <= ? AND expires_at > ?)
+       FROM (SELECT id, created_at, expires_at FROM ${table} WHERE id > ? ORDER BY id LIMIT ${COUNT_STEP})`,
+    ),
   );
 
   const version = reader.prepare('SELECT data_version FROM pragma_data_version');
@@ -45,10 +47,12 @@ export function createSqliteFenceStore(commit: GroupCommit<FenceProcedures>, rea
 
     async countRefused(refusedUntil, now) {
       let counted = 0;
-      for (let last: Uint8Array | null = new Uint8Array(); last; await turn()) {
-        const step = await countStep(refusedUntil, now, last);
-        last = step?.[0] as Uint8Array | null;
-        counted += step?.[1] as number;
+      for (const countStep of countSteps) {
+        for (let last: Uint8Array | null = new Uint8Array(); last; await turn()) {
+          const step = await countStep(refusedUntil, now, last);
+          last = step?.[0] as Uint8Array | null;
+          counted += step?.[1] as number;
+        }
       }
       return counted;
     },

@@ -27,15 +27,18 @@ export async function openSqliteFence(path: string): Promise<FenceControl> {
   return {
     async look() {
       return attempt(() => {
-        if (!hasFence(database)) return undefined;
+        if (!hasTable(database, 'fence')) return undefined;
         const state = openRecord(database).look();
         return state.mark > 0 ? state : undefined;
       });
     },
 
     async countRefused(refusedUntil, now) {
-      const sql = 'SELECT count(*) AS count FROM waiting WHERE created_at <= ? AND expires_at > ?';
-      return attempt(() => database.prepare(sql).get(refusedUntil, now)?.count as number);
+      const countIn = (table: string): number => {
+        const sql = `SELECT count(*) AS count FROM ${table} WHERE created_at <= ? AND expires_at > ?`;
+        return database.prepare(sql).get(refusedUntil, now)?.count as number;
+      };
+      return attempt(() => countIn('waiting') + (hasTable(database, 'requests') ? countIn('requests') : 0));
     },
 
     async decide(decision, now, known) {
@@ -55,9 +58,9 @@ function openRecord(database: DatabaseSync): ReturnType<typeof createFenceRecord
   });
 }
 
-/** A file of the first version has none. */
-function hasFence(database: DatabaseSync): boolean {
-  return database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'fence'").get() !== undefined;
+/** A file of an older version lacks some. */
+function hasTable(database: DatabaseSync, name: 'fence' | 'requests'): boolean {
+  return database.prepare('SELECT 1 FROM sqlite_schema WHERE name = ?').get(name) !== undefined;
 }
 
 function inTransaction(database: DatabaseSync, run: () => FenceState): FenceState {

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { RECEIPT_MS } from '../../../secrets/store.ts';
-import { type EventType, isRequestEvent, requestEventIdOf } from '../../../webhooks/store.ts';
+import { isRequestEvent, requestEventIdOf } from '../../../webhooks/event-ids.ts';
+import type { EventType } from '../../../webhooks/store.ts';
 import type { Usage } from '../usage.ts';
 import { createLeases } from './leases.ts';
 
