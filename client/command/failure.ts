@@ -72,7 +72,8 @@ const ADVICE: Readonly<Record<string, string>> = {
 export function describe(error: unknown): string {
   if (!isCoded(error)) return error instanceof Error ? messageOf(error) : 'an unknown failure';
   const { code, message, triesLeft, retryAfterSeconds } = error;
-  const sentence = code === 'UNTRUSTED' && /edirect/.test(message) ? message : (ADVICE[code] ?? message);
+  const isRedirect = code === 'UNTRUSTED' && message.includes('redirect');
+  const sentence = isRedirect ? 'The server redirects. Redirects are not followed.' : (ADVICE[code] ?? message);
   const ended = /[.!?)]$/.test(sentence) ? sentence : `${sentence}.`;
   const tries = triesLeft === undefined ? '' : ` Tries left: ${Number(triesLeft)}.`;
   const later = retryAfterSeconds ? ` Try again in ${retryAfterSeconds} s.` : '';

@@ -1,5 +1,4 @@
-import type { IncomingMessage } from 'node:http';
-import { pipeline } from 'node:stream/promises';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Progress } from '../wire.ts';
 
 /** Of a request's body, sent and counted at once. */
@@ -26,18 +25,23 @@ export function createFetch(onUpload?: Progress): typeof fetch {
       outgoing.on('response', resolve);
       // After an answer nothing comes of it. What reads the answer notices when that breaks off.
       outgoing.on('error', (cause) => reject(signal.aborted ? cause : new Error('the request failed', { cause })));
-      if (body) pipeline(piecesOf(body, onUpload), outgoing).catch(reject);
+      if (body) sendBody(outgoing, body, onUpload).catch(reject);
       else outgoing.end();
     });
     return responseOf(response);
   }) as unknown as typeof fetch;
 }
 
-async function* piecesOf(body: Blob, onUpload?: Progress): AsyncGenerator<Uint8Array> {
+async function sendBody(outgoing: ClientRequest, body: Blob, onUpload?: Progress): Promise<void> {
   for (let at = 0; at < body.size; at += STEP_BYTES) {
     onUpload?.(at / body.size);
-    yield new Uint8Array(await body.slice(at, at + STEP_BYTES).arrayBuffer());
+    const piece = new Uint8Array(await body.slice(at, at + STEP_BYTES).arrayBuffer());
+    await new Promise<void>((resolve, reject) => {
+      outgoing.write(piece, (error) => (error ? reject(error) : resolve()));
+    });
+    piece.buffer.transfer(0); // gives the memory back at once: a second body would be there before it is collected
   }
+  outgoing.end();
 }
 
 function responseOf(response: IncomingMessage) {

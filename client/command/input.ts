@@ -1,4 +1,4 @@
-import { createReadStream, readFileSync } from 'node:fs';
+import { createReadStream, openAsBlob, readFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { EXIT, Failure, systemCode } from './failure.ts';
@@ -30,20 +30,19 @@ async function readFiles(operands: readonly string[]): Promise<File[]> {
       const reason = `argument ${index + 1} is not a file that can be read (${systemCode(error)})`;
       throw new Failure(EXIT.usage, `${reason}. Text is sent from stdin: others can see arguments (ps).`);
     });
-    left -= content.length;
+    left -= content.size;
     files.push(new File([content], basename(path)));
   }
   return files;
 }
 
-async function readFileAt(path: string, maxBytes: number): Promise<Buffer<ArrayBuffer>> {
+async function readFileAt(path: string, maxBytes: number): Promise<Blob> {
   const found = await stat(path);
   if (found.isDirectory()) throw new Failure(EXIT.usage, 'a folder cannot be sent: make an archive of it');
   if (found.size > maxBytes) throw new Failure(EXIT.failed, TOO_LARGE);
-  // A file that is read in one step needs no second copy; a pipe does not say how long it is.
-  const content = found.isFile() ? readFileSync(path) : await readAll(createReadStream(path), maxBytes);
-  if (content.length > maxBytes) throw new Failure(EXIT.failed, TOO_LARGE);
-  return content;
+  // A file is in memory only once it is sealed. A pipe does not say how long it is, nor do the files of /proc.
+  if (found.isFile() && found.size > 0) return openAsBlob(path);
+  return new Blob([await readAll(createReadStream(path), maxBytes)]);
 }
 
 async function readAll(stream: AsyncIterable<unknown>, maxBytes: number): Promise<Buffer<ArrayBuffer>> {
