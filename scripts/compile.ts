@@ -2,7 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { enableCompileCache, flushCompileCache } from 'node:module';
 import { join } from 'node:path';
 
-// Compiles what the service and the commands for users start with ahead: for an image, where nothing can be written when it runs.
+// Compiles what the service and the commands for users start with ahead: for an image, where nothing can be written
+// when it runs.
 const ROOT = join(import.meta.dirname, '..');
 /** What src/main.ts and src/setup/main.ts begin with, and what is loaded only when it is used. */
 const PARTS = [
