@@ -272,8 +272,11 @@ async function encrypt(plaintext: Bytes, header: object, key: Bytes): Promise<Pa
   const head = encode(encoder.encode(JSON.stringify(header)));
   const iv = crypto.getRandomValues(new Uint8Array(12));
   const sealed = await aesGcm('encrypt', key, iv, head, plaintext);
+  plaintext.buffer.transfer?.(0); // frees it at once
   const end = sealed.length - TAG_BYTES;
-  const ciphertext = await inSteps(sealed.subarray(0, end), encodeStep);
+  const content = sealed.subarray(0, end);
+  content.slice = content.subarray; // no copies
+  const ciphertext = await inSteps(content, encodeStep);
   return [`${head}..${encode(iv)}.`, ...ciphertext, `.${encode(sealed.subarray(end))}`];
 }
 
@@ -286,7 +289,7 @@ async function aesGcm(use: 'encrypt' | 'decrypt', key: Bytes, iv: Bytes, head: s
 }
 
 async function pack({ text = '', files }: Content): Promise<Bytes> {
-  if (!text.isWellFormed() || (!text && files.length === 0)) refuse('There is nothing to send, or not text.');
+  if (!text.isWellFormed() || (!text && files.length === 0)) refuse('No text or file.');
   if (files.length === 0) return encoder.encode(text);
   const list = files.map(({ name, type, size }) => ({ name, type, bytes: size }));
   const line = JSON.stringify({ ...(text && { text: encoder.encode(text).length }), files: list });

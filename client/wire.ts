@@ -123,7 +123,7 @@ async function read({ body, headers }: Response, onBytes: () => void, onProgress
 function check({ ok, status, headers }: Response, text: string): Answer {
   // A browser shows the status 0 for a redirect.
   if (status < 400 && !ok) {
-    throw new HushboxError('UNTRUSTED', 'Redirects are not followed.');
+    throw new HushboxError('UNTRUSTED', 'It redirects.');
   }
   const answer = parse(text || '{}');
   if (ok && answer) return answer;

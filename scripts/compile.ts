@@ -2,7 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { enableCompileCache, flushCompileCache } from 'node:module';
 import { join } from 'node:path';
 
-// Compiles what the service starts with ahead: for an image, where nothing can be written when it runs.
+// Compiles what the service and the commands for users start with ahead: for an image, where nothing can be written
+// when it runs.
 const ROOT = join(import.meta.dirname, '..');
 /** What src/main.ts and src/setup/main.ts begin with, and what is loaded only when it is used. */
 const PARTS = [
@@ -14,6 +15,9 @@ const PARTS = [
   'setup/mongo.ts',
 ];
 
+/** Commands for users, each loaded when it is used. */
+const COMMANDS = ['run.ts', 'send.ts', 'open.ts', 'exec.ts', 'look.ts', 'request.ts'];
+
 /** Entries of threads. */
 const THREADS = ['hashing/thread.ts', 'storage/sqlite/thread.ts'];
 
@@ -21,6 +25,7 @@ const COMPILED = join(ROOT, 'node_modules/.cache/compiled'); // where src/main.t
 
 enableCompileCache(COMPILED);
 for (const part of PARTS) await import(join(ROOT, 'src', part));
+for (const command of COMMANDS) await import(join(ROOT, 'client/command', command));
 // Outside of a thread these end at their first step, when they are compiled.
 for (const part of THREADS) await import(join(ROOT, 'src', part)).catch(() => {});
 flushCompileCache();

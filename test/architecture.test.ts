@@ -89,6 +89,7 @@ const HOME_OF_PACKAGE: Readonly<Record<string, RegExp>> = {
   '../package.json': /^version\.ts$/,
   '../scripts/check-node.cjs': /^main\.ts$/,
   '../../scripts/check-node.cjs': /^(cli|setup)\/main\.ts$/,
+  '../../client/command/help.ts': /^cli\/arguments\.ts$/,
   jose: /^(auth\/sessions\/proofs|tokens\/access\/(access-tokens|signing-keys))\.ts$/,
   '@koa/router': /^http\/routing\.ts$/,
   '@platformatic/kafka': /^kafka\/membership\.ts$/,

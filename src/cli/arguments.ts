@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { HELP as HELP_FOR_USERS, LIST as LIST_FOR_USERS } from '../../client/command/help.ts';
 
 export type Command =
   | { name: 'help'; about: Topic | undefined }
@@ -24,7 +25,8 @@ export type AccountCommand = {
   json: boolean;
 };
 export type AccountVerb = keyof typeof OPTIONS_OF_VERB;
-export type Topic = keyof typeof HELP;
+export type Topic = OperatorCommand | keyof typeof HELP_FOR_USERS;
+type OperatorCommand = keyof typeof HELP_FOR_OPERATORS;
 
 /** A wrong use of a command that exists: its own help says how. */
 export class WrongUse extends Error {
@@ -38,8 +40,10 @@ export class WrongUse extends Error {
 
 export const USAGE = `Usage: hushbox COMMAND
 
-Run it where the service runs, as the same user: it reads the same environment variables.
+For everybody:
+${LIST_FOR_USERS}
 
+For operators, where the service runs and as the same user: these read the service's environment variables.
   doctor                 check configuration, keys, storage, clock, permissions and the running service
   account …              create, list, disable, enable and delete accounts; set their passwords
   backup FILE            copy the whole SQLite database to FILE while the service runs
@@ -47,16 +51,20 @@ Run it where the service runs, as the same user: it reads the same environment v
   demo-data              make the account and the customers of the demonstration, for trials
   rotate-master-key      make a new master key, and keep the old one for reading
   rotate-signing-key     make a new key for access tokens; with --revoke, end those of before
+
   help COMMAND           show the options of a command, with examples
   --version              show the version
 
-Example:
+Examples:
+  echo 'some secret' | hushbox send
+  hushbox open -
   hushbox doctor
 
-Exit status: 0 fine, 1 something is wrong, 2 wrong use.
+Exit status: 0 fine, 1 something is wrong, 2 wrong use or spoilt link; of commands for everybody also 3 gone or unknown,
+4 phrase needed or wrong, or no tries left, 5 server unreachable, busy or full, 6 not answered yet.
 `;
 
-export const HELP = {
+const HELP_FOR_OPERATORS = {
   doctor: `Usage: hushbox doctor [--json]
 
 Checks configuration, keys, storage, clock, permissions and the running service, and says what to do about each
@@ -152,6 +160,8 @@ Examples:
 `,
 } as const;
 
+export const HELP: Readonly<Record<Topic, string>> = { ...HELP_FOR_USERS, ...HELP_FOR_OPERATORS };
+
 const OPTIONS_OF_VERB = {
   create: ['admin', 'password-file'],
   list: ['json'],
@@ -183,7 +193,7 @@ export function parseArguments(args: readonly string[]): Command {
   if (help) return { name: 'help', about: name === undefined ? undefined : topicOf(name) };
   if (version) return { name: 'version' };
   if (name === undefined) throw new WrongUse('which command?');
-  const topic = topicOf(name);
+  const topic = commandOf(name);
   const given = Object.keys(options);
   if (topic === 'doctor') {
     check(topic, given, ['json'], operands, 0);
@@ -244,6 +254,13 @@ function fenceCommand(given: readonly string[], operands: readonly string[], isC
 function topicOf(name: string): Topic {
   if (!Object.hasOwn(HELP, name)) throw new WrongUse(`there is no command ${name}`);
   return name as Topic;
+}
+
+/** Commands for everybody are a program of their own, which bin/hushbox starts when the command comes first. */
+function commandOf(name: string): OperatorCommand {
+  const topic = topicOf(name);
+  if (Object.hasOwn(HELP_FOR_USERS, topic)) throw new WrongUse('options follow the command', topic);
+  return topic as OperatorCommand;
 }
 
 function check(

@@ -80,9 +80,9 @@ test.serial('wrong use prints the help of the command, or of all commands, and e
 });
 
 test('every help has an example, and the list of commands names them all', (t) => {
-  t.regex(USAGE, /^Example:\n {2}hushbox /m);
+  t.regex(USAGE, /^Examples:\n.*hushbox /m);
   for (const [name, help] of Object.entries(HELP)) {
-    t.regex(help, new RegExp(`^Examples?:\\n  hushbox ${name}`, 'm'));
+    t.regex(help, new RegExp(`^Examples?:\\n.*hushbox ${name}`, 'm'));
     t.regex(USAGE, new RegExp(`^  ${name}\\b`, 'm'));
     for (const line of help.split('\n')) t.true(line.length <= 120, line);
   }

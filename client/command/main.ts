@@ -1,0 +1,21 @@
+#!/usr/bin/env node
+import { enableCompileCache } from 'node:module';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+
+// Not in the shared temporary folder, where others could plant code. A folder that cannot be written to is no failure.
+const { env } = process;
+const isSource = import.meta.url.endsWith('.ts');
+const caches = (process.platform === 'win32' ? env.LOCALAPPDATA : env.XDG_CACHE_HOME) || join(homedir(), '.cache');
+enableCompileCache(
+  isSource ? join(import.meta.dirname, '../../node_modules/.cache/compiled') : join(caches, 'hushbox'),
+);
+
+const { run } = await import('./run.ts');
+const args = process.argv.slice(2);
+// Arguments may hold a link: from now on, other users of this machine do not see them any more.
+process.title = 'hushbox';
+process.exitCode = await run(args, env);
+await new Promise((resolve) => process.stderr.write('', resolve)); // it takes its time on Windows
+// What is left open, such as a connection for the next request, is not waited for.
+process.exit();
