@@ -20,7 +20,7 @@ import { ENGINES } from '../support/storage/storage.ts';
 import { startWebhookLedger, type WebhookLedger } from '../support/webhooks/webhook-ledger.ts';
 import { NO_WEBHOOKS } from '../support/webhooks/webhooks.ts';
 
-/** 300 on every `make test`, 5,000 in CI; any number where WEBHOOK_EVENTS says so. */
+/** 300 on every `make test`, 2,000 in CI; any number where WEBHOOK_EVENTS says so. */
 const EVENTS = Number(process.env.WEBHOOK_EVENTS ?? 300);
 const WORKERS = 3;
 const CLIENTS = 12;
