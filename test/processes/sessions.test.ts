@@ -112,7 +112,13 @@ for (const engine of ENGINES) {
     await Promise.all(Array.from({ length: 8 }, client));
     kills.abort();
     const killed = await killing;
-    await until('all workers', async () => (await send(here.base, '/health/ready')).status === 200);
+    // At first no worker may be there to refuse or to answer.
+    const isReady = () =>
+      send(here.base, '/health/ready').then(
+        ({ status }) => status === 200,
+        () => false,
+      );
+    await until('all workers', isReady);
     let accepted = 0;
     for (const token of loggedOut) {
       const { status } = await send(here.base, '/sessions', undefined, { headers: { token } });
