@@ -92,3 +92,16 @@ withTerminal('Ctrl-C at a terminal reaches the command once', async (t) => {
   const { code } = await onTerminal(`exec hushbox exec --env 'A=${link}' -- node -e '${script}'`, [['ready', '\x03']]);
   t.is(code, 5);
 });
+
+withTerminal('after its phrase was typed, the terminal belongs to the command', async (t) => {
+  const { link } = await box().send('x', { phrase: 'the phrase' });
+  const { code, shown } = await onTerminal(
+    `exec hushbox exec --env 'A=${link}' -- sh -c 'echo go; read -r l; echo "=$l$A="'`,
+    [
+      ['for A: ', 'the phrase\r'],
+      ['go', 'a line\r'],
+    ],
+  );
+  t.is(code, 0);
+  t.true(shown.includes('=a linex='));
+});
