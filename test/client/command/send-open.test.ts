@@ -322,16 +322,18 @@ asRoot.serial('a file that a full disk does not take is kept elsewhere, and no h
   const TMPDIR = await temporaryFolder(t);
   const { link } = await box().send({ text: 'text', files: [new File(['b'.repeat(500_000)], 'b.txt')] });
   const disk = await temporaryFolder(t);
-  const script = `mount -t tmpfs -o size=256k none "$1" && cd "$1" && "$0" open -; echo "$?"; ls -A "$1"`;
+  const text = (await box().send('t'.repeat(400_000))).link;
+  const script = `mount -t tmpfs -o size=256k none "$1" && cd "$1" && "$0" open -; echo "$?"; ls -A "$1"
+    echo "$TEXT" | "$0" open - >text; echo "$?"`;
   const hushbox = new URL('../../../bin/hushbox', import.meta.url).pathname;
   const result = await runCommand(['-m', 'sh', '-c', script, hushbox, disk], {
     program: 'unshare',
-    env: { HUSHBOX_URL: base, TMPDIR },
+    env: { HUSHBOX_URL: base, TMPDIR, TEXT: text },
     stdin: link,
   });
   if (/mount|unshare/.test(result.stderr)) return t.log('no mounts here');
-  t.is(result.stdout, 'text1\n');
-  t.is(readFileSync(rescued(result.stderr), 'utf8'), 'b'.repeat(500_000));
+  t.is(result.stdout, 'text1\n1\n');
+  t.deepEqual(contents(TMPDIR), ['b'.repeat(500_000), 't'.repeat(400_000)]);
 });
 
 test.serial('a signal while a secret is read waits until it is written', async (t) => {
