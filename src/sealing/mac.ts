@@ -16,6 +16,11 @@ export function sign(masterKey: MasterKey, info: Uint8Array, message: Uint8Array
   return Buffer.concat([masterKey.id, hmac(key, message)]);
 }
 
+/** Whether the master key that `signed` names is here. */
+export function isSignerKnown(ring: Pick<KeyRing, 'find'>, signed: Uint8Array): boolean {
+  return ring.find(signed.subarray(0, MASTER_KEY_ID_BYTES)) !== undefined;
+}
+
 /** @returns the master key that a message was signed under; undefined if it was not, or that key is unknown. */
 export function signerOf(
   ring: Pick<KeyRing, 'find'>,

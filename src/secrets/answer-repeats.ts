@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto';
 import { hkdf } from '../sealing/hkdf.ts';
 import type { KeyRing, MasterKey } from '../sealing/key-ring.ts';
-import { sign, signerOf } from '../sealing/mac.ts';
+import { isSignerKnown, sign, signerOf } from '../sealing/mac.ts';
+import { withoutMasterKey } from './finding.ts';
 import { endsWell } from './keys.ts';
 
 /**
@@ -27,8 +28,12 @@ export function recognise({ current }: Pick<KeyRing, 'current'>, sent: SentAnswe
   return { tag: sign(current, TAG_INFO, message), receiptToken: receiptTokenOf(current, message) };
 }
 
-/** @returns undefined unless the tag is that of the same answer. */
+/**
+ * @returns undefined unless the tag is that of the same answer.
+ * @throws AppError MASTER_KEY_UNAVAILABLE when this server cannot know, because another one made the tag with a new key.
+ */
 export function recogniseAgain(ring: Pick<KeyRing, 'find'>, sent: SentAnswer, tag: Uint8Array): Recognised | undefined {
+  if (!isSignerKnown(ring, tag)) throw withoutMasterKey();
   const message = messageOf(sent);
   const masterKey = signerOf(ring, TAG_INFO, message, tag);
   return masterKey && { receiptToken: receiptTokenOf(masterKey, message) };

@@ -324,6 +324,9 @@ for (const { name, test, place } of ENGINES) {
     t.deepEqual(await answerOf(await first.post(made.send, body, mine)), answered);
     const second = await startServer(t, { place: shared, masterKeys: [newer, older], clock: first.clock });
     t.deepEqual(await answerOf(await second.post(made.send, body, mine)), answered);
+    const without = await startServer(t, { place: shared, masterKeys: [newer], clock: first.clock });
+    await expectError(t, await without.post(made.send, body, mine), 503, 'MASTER_KEY_UNAVAILABLE');
+    await expectGone(t, await without.post(made.send, body));
   });
 
   test(`${name}: a request can be withdrawn until it is answered`, async (t) => {
