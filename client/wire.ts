@@ -104,6 +104,8 @@ async function upload(url: string, { method, headers, body, signal }: Request, o
 }
 
 const RETRY_AFTER = 'retry-after';
+/** What a date can be reckoned with. */
+const SECONDS = /^\d{1,9}$/;
 
 async function read({ body, headers }: Response, onBytes: () => void, onProgress?: Progress): Promise<string> {
   const chunks: Uint8Array<ArrayBuffer>[] = [];
@@ -131,10 +133,12 @@ function check({ ok, status, headers }: Response, text: string): Answer {
   // A proxy in between says so when the server behind it does not answer.
   if (status >= 502 && !code) throw new HushboxError('UNREACHABLE', undefined, { status });
   if (ok || typeof code !== 'string' || !/^[A-Z_]+$/.test(code) || code in OWN_CODES) distrust();
-  throw new HushboxError(code, `${sentence}`.slice(0, 300).replace(/\p{C}/gu, ' '), {
+  const message = typeof sentence === 'string' ? sentence.slice(0, 300).replace(/\p{C}/gu, ' ') : code;
+  const wait = headers.get(RETRY_AFTER) ?? '';
+  throw new HushboxError(code, message, {
     status,
-    retryAfterSeconds: Number(headers.get(RETRY_AFTER)) || undefined,
-    triesLeft: triesLeft as number | undefined,
+    retryAfterSeconds: SECONDS.test(wait) ? Number(wait) || undefined : undefined,
+    triesLeft: Number.isSafeInteger(triesLeft) ? (triesLeft as number) : undefined,
   });
 }
 

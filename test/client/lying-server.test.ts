@@ -291,3 +291,35 @@ test('progress runs from little to all', async (t) => {
   t.is(fractions.at(-1), 1);
   t.deepEqual(fractions, fractions.toSorted());
 });
+
+test('an error has a sentence and numbers, or none', async (t) => {
+  const lies: [members: object, retryAfter: string][] = [
+    [{ Error: { toString: 1 }, tries_left: { toLocaleString: 1 } }, '99999999999999999999'],
+    [{ Error: ['x'], tries_left: '5' }, '-5'],
+    [{ tries_left: 1.5 }, '1e9'],
+  ];
+  for (const [members, retryAfter] of lies) {
+    const body = { ...members, code: 'WRONG_PHRASE' };
+    const { base } = await startScriptedServer(t, () => ({
+      status: 403,
+      headers: { 'retry-after': retryAfter },
+      body,
+    }));
+    const error = (await t.throwsAsync(new Hushbox(base).send('x'), code('WRONG_PHRASE'))) as HushboxError;
+    t.is(error.message, 'WRONG_PHRASE');
+    t.is(error.triesLeft, undefined);
+    t.is(error.retryAfterSeconds, undefined);
+  }
+});
+
+test('what no header can carry is refused before anything is sent, and is no lost connection', async (t) => {
+  const { base, received } = await startScriptedServer(t, () => ({ status: 500 }));
+  const box = new Hushbox(base, { token: 'токен' });
+  await t.throwsAsync(box.send('x'), code('UNAUTHORIZED'));
+  await t.throwsAsync(box.request(), code('UNAUTHORIZED'));
+  for (const idempotencyKey of ['ключ'.repeat(10), 'short', 'x'.repeat(129), `${'x'.repeat(30)}\n`]) {
+    await t.throwsAsync(box.open(`${base}/secrets/key`, { idempotencyKey }), code('INVALID_REQUEST'));
+    await t.throwsAsync(box.answer(`${base}/requests/key`, 'x', { idempotencyKey }), code('INVALID_REQUEST'));
+  }
+  t.is(received.length, 0);
+});

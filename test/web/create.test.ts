@@ -115,7 +115,7 @@ browserTest('a phrase is made up of words that people can say, and is needed to 
   t.regex(phrase, /^([a-z-]+ ){3}[a-z-]+$/);
   const link = await createLink(page);
   await page.getByText('A text to send along').click();
-  const words = (await page.locator('#words').textContent()) ?? '';
+  const words = (await page.locator('#words:not(:empty)').textContent()) ?? '';
   t.true(words.includes(link) && words.includes('I will give you the phrase another way.'));
   t.false(words.includes(phrase));
   await t.throwsAsync(hushbox.open(link), { message: /phrase/i });
@@ -208,4 +208,97 @@ browserTest('10 MB are created and opened within 2 s each, and no task keeps the
   // Generous: this machine may run other tests meanwhile.
   t.true(Math.max(...Object.values(times)) < 10_000);
   t.true(Math.max(creating, await longest()) < 1_000);
+});
+
+browserTest(
+  'names that a program finds things by: each finds exactly one, seen without opening anything',
+  async (t) => {
+    const { server, page } = await start(t);
+    for (const name of ['Secret', 'Phrase']) {
+      for (const exact of [true, false]) {
+        t.is(await page.getByLabel(name, { exact }).count(), 1);
+        t.true(await page.getByRole('textbox', { name, exact }).isVisible());
+      }
+    }
+    t.is(await page.locator('input[type=file]').count(), 1);
+    await page.getByLabel('Secret').fill('correct horse');
+    await page.getByLabel('Phrase').fill('blue');
+    await page.getByRole('button', { name: 'Create link', exact: true }).click();
+    const link = (await page.getByText('/secrets/').textContent()) ?? '';
+    t.is(link, await textBox(page, 'Your link is ready').inputValue());
+
+    const reader = await openPage(t, [server.base]);
+    await reader.goto(link);
+    await reader.getByLabel('Phrase', { exact: true }).fill('blue');
+    await reader.getByRole('button', { name: 'Show the secret', exact: true }).click();
+    await reader.getByText('correct horse').waitFor();
+    t.true((await reader.content()).includes('correct horse'));
+  },
+);
+
+browserTest('a change of language asks before it loses what was chosen or is shown', async (t) => {
+  const { server, page } = await start(t);
+  const answers: Promise<void>[] = [];
+  const decline = (asked: Page): void => {
+    asked.removeAllListeners('dialog'); // which accept
+    asked.on('dialog', (dialog) => answers.push(dialog.dismiss()));
+  };
+  decline(page);
+  await page.locator('input[type=file]').setInputFiles([{ name: 'a.bin', mimeType: '', buffer: Buffer.from('a') }]);
+  await button(page, 'Русский').click();
+  t.is(answers.length, 1);
+  const link = await createLink(page);
+  await button(page, 'Русский').click();
+  t.is(answers.length, 2, 'the link');
+
+  const reader = await openPage(t, [server.base]);
+  decline(reader);
+  await reader.goto(link);
+  await button(reader, 'Show the secret').click();
+  await button(reader, 'Save a.bin').waitFor();
+  await button(reader, 'Русский').click();
+  t.is(answers.length, 3);
+  t.true(await button(reader, 'Save a.bin').isVisible());
+});
+
+browserTest('a file that was changed after it was chosen is named, and sends nothing', async (t) => {
+  const { page } = await start(t);
+  const path = join(await temporaryFolder(t), 'moved.txt');
+  writeFileSync(path, 'as it was');
+  await page.locator('input[type=file]').setInputFiles(path);
+  writeFileSync(path, 'as it is now, and longer');
+  const posts = await decidePosts(page, () => 'pass');
+  await button(page, 'Create link').click();
+  t.regex(await messageOf(page), /^“moved\.txt” cannot be read: .*\.$/);
+  t.is(posts.length, 0);
+  await button(page, 'Remove moved.txt').click();
+  await page.locator('input[type=file]').setInputFiles(path);
+  t.regex(await createLink(page), /#/);
+});
+
+browserTest(
+  'text that a program copies with a picture of it is pasted as text, a file with its name as a file',
+  async (t) => {
+    const { page } = await start(t);
+    const isTaken = (text: string): Promise<boolean> =>
+      page.evaluate(`{
+      const data = new DataTransfer();
+      data.setData('text/plain', ${JSON.stringify(text)});
+      data.items.add(new File(['x'], 'image.png', { type: 'image/png' }));
+      const event = new ClipboardEvent('paste', { bubbles: true, cancelable: true, clipboardData: data });
+      !document.querySelector('#secret').dispatchEvent(event);
+    }`);
+    t.false(await isTaken('user\tpassword'));
+    t.is(await button(page, 'Remove image.png').count(), 0);
+    t.true(await isTaken('/home/me/image.png\n'));
+    t.is(await button(page, 'Remove image.png').count(), 1);
+  },
+);
+
+browserTest('a token that no header can carry is called wrong, not the connection', async (t) => {
+  const { page } = await start(t, { env: { CREATE_TOKEN: 'a-token' } });
+  await textBox(page, 'Secret').fill('hello');
+  await page.getByLabel('Token').fill('токен');
+  await button(page, 'Create link').click();
+  t.regex(await messageOf(page), /^The token is wrong/);
 });

@@ -62,7 +62,8 @@ async function send() {
   try {
     const options = { receipt: true, idempotencyKey, onProgress: progressOfContent() };
     const { Hushbox } = await loadClient();
-    const { receiptKey } = await new Hushbox(root).answer(location.href, readContent(), options);
+    const content = await readContent();
+    const { receiptKey } = await new Hushbox(root).answer(location.href, content, options);
     clearContent();
     find('#follow', HTMLAnchorElement).href = new URL(`receipts/${receiptKey}`, root).href;
     showSection('answered');

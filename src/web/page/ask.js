@@ -87,7 +87,7 @@ async function canSeal() {
 function checkNote() {
   const isTooLong = Array.from(note.value.trim()).length > NOTE_MAX;
   find('#note-error', HTMLElement).textContent = isTooLong ? say('noteTooLong') : '';
-  note.toggleAttribute('aria-invalid', isTooLong);
+  note.setAttribute('aria-invalid', String(isTooLong));
   if (isTooLong) note.focus();
   return !isTooLong;
 }
@@ -95,8 +95,8 @@ function checkNote() {
 /** @param {{ link: string, keepLink: string, expiresAt: string }} made */
 function showLinks(made) {
   asked = made;
-  link.value = toPublic(made.link);
-  keep.value = toPublic(made.keepLink);
+  link.defaultValue = toPublic(made.link);
+  keep.defaultValue = toPublic(made.keepLink);
   open.href = keep.value;
   find('#until', HTMLTimeElement).textContent = formatInstant(made.expiresAt);
   note.value = '';

@@ -23,10 +23,23 @@ export function takeFiles() {
   find('#attach', HTMLElement).hidden = false;
 }
 
-/** @returns {string | { text?: string, files: File[] }} */
-export function readContent() {
+/**
+ * @returns {Promise<string | { text?: string, files: File[] }>}
+ * @throws UnreadableFile
+ */
+export async function readContent() {
+  for (const file of files) await checkReadable(file);
   const text = secret.value;
   return files.length > 0 ? { ...(text && { text }), files } : text;
+}
+
+/** @param {File} file what a browser shows of it is as old as the choice */
+async function checkReadable(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+  } catch {
+    throw Object.assign(new Error(say('createUnreadable', { name: file.name })), { name: 'UnreadableFile' });
+  }
 }
 
 export function clearContent() {
@@ -77,6 +90,9 @@ fileInput.addEventListener('change', () => {
 secret.addEventListener('paste', (event) => {
   const pasted = [...(event.clipboardData?.files ?? [])];
   if (pasted.length === 0 || !takesFiles) return;
+  // A spreadsheet adds a picture to its text; a file manager adds the name to its file.
+  const text = event.clipboardData?.getData('text/plain').trim() ?? '';
+  if (text !== '' && !pasted.some(({ name }) => text.endsWith(name))) return;
   event.preventDefault();
   addFiles(pasted);
 });

@@ -34,6 +34,7 @@ const token = /** @type {HTMLInputElement | null} */ (document.querySelector('#t
 const keep = find('#keep', HTMLInputElement);
 const link = find('#link', HTMLTextAreaElement);
 const words = find('#words', HTMLElement);
+const wordsPanel = find('#words-panel', HTMLDetailsElement);
 const state = find('#state', HTMLElement);
 const burn = find('#burn', HTMLButtonElement);
 const qr = find('#qr', HTMLElement);
@@ -41,6 +42,7 @@ const qrButton = find('#show-qr', HTMLButtonElement);
 
 /** Of the link on screen. */
 let receiptKey = '';
+let textToSend = '';
 
 /** Loaded when somebody begins: what is seen comes first. */
 const loadClient = () => import('./client/hushbox.ts');
@@ -58,7 +60,7 @@ find('#sealed-lead', HTMLElement).hidden = !canSeal;
 if (canSeal) takeFiles();
 button.disabled = false;
 offerCopy('copy', find('#copy-note', HTMLElement), link, () => link.value);
-offerCopy('copy-words', find('#words-note', HTMLElement), words, () => words.textContent);
+offerCopy('copy-words', find('#words-note', HTMLElement), words, () => textToSend);
 
 form.noValidate = true; // the browser's own words would vanish
 form.addEventListener('submit', async (event) => {
@@ -105,7 +107,7 @@ for (const field of [secret, phrase, ...(token ? [token] : [])]) {
 
 async function create() {
   const client = await openClient();
-  return client.send(readContent(), {
+  return client.send(await readContent(), {
     phrase: phrase.value || undefined,
     ttl: { minutes: Number(lifetime.value) },
     receipt: true,
@@ -138,15 +140,16 @@ find('#make-phrase', HTMLButtonElement).addEventListener('click', async () => {
  */
 async function showLink(sent, hasPhrase) {
   const { pathname, hash } = new URL(sent.link);
-  link.value = `${publicUrl || root.href.replace(/\/$/, '')}${pathname.slice(root.pathname.length - 1)}${hash}`;
+  link.defaultValue = `${publicUrl || root.href.replace(/\/$/, '')}${pathname.slice(root.pathname.length - 1)}${hash}`;
   const time = formatInstant(sent.expiresAt);
   find('#created time', HTMLTimeElement).textContent = time;
   find('#phrase-reminder', HTMLElement).hidden = !hasPhrase;
   find('#plain-reminder', HTMLElement).hidden = canSeal;
-  words.textContent = [
+  textToSend = [
     say('createdMessageText', { link: link.value, time }),
     ...(hasPhrase ? [say('createdMessagePhrase')] : []),
   ].join('\n');
+  showWords();
   for (const note of document.querySelectorAll('#created .note')) note.textContent = '';
   hideQr();
   receiptKey = sent.receiptKey ?? '';
@@ -159,6 +162,13 @@ async function showLink(sent, hasPhrase) {
   const watched = receiptKey;
   void watch(async () => watched === receiptKey && (await look()));
   if (keep.checked) await remember(sent);
+}
+
+wordsPanel.addEventListener('toggle', showWords);
+
+/** Only while somebody looks: the page holds the link once. */
+function showWords() {
+  words.textContent = wordsPanel.open ? textToSend : '';
 }
 
 qrButton.addEventListener('click', async () => {
@@ -192,8 +202,9 @@ burn.addEventListener('click', async () => {
 
 find('#another', HTMLButtonElement).addEventListener('click', () => {
   receiptKey = '';
-  link.value = '';
-  words.textContent = '';
+  link.defaultValue = '';
+  textToSend = '';
+  showWords();
   showSection('new');
   secret.focus();
 });

@@ -220,11 +220,12 @@ export async function whileBusy(button, task) {
  */
 export function explainError(error) {
   const { name, code, status = 0, message, retryAfterSeconds = 0 } = /** @type {Record<string, any>} */ (error);
+  if (name === 'UnreadableFile') return message;
   if (name !== 'HushboxError') return say(navigator.onLine ? 'tooOld' : 'offline'); // the library may not have come
   if (findText(code)) return say(code);
   if (status === 429) return say('limited', { time: formatInstant(Date.now() + retryAfterSeconds * 1000) });
   if (code === 'UNREACHABLE' || code === 'CUT_OFF') return say('offline');
-  return status >= 500 ? say('away') : say('refused', { sentence: message, code });
+  return status >= 500 ? say('away') : say('refused', { sentence: message.replace(/\.$/, ''), code });
 }
 
 const LIFETIMES_MINUTES = [10, 60, 12 * 60, 1440, 3 * 1440, 7 * 1440, 30 * 1440, 90 * 1440, 365 * 1440];
@@ -284,9 +285,10 @@ if (languageButton instanceof HTMLButtonElement) {
   });
 }
 
-/** Whether something was typed into the page, or is shown on it, that would be lost. */
+/** Whether something was typed into the page, chosen for it, or is shown on it, that would be lost. */
 function isFilled() {
-  return [...document.querySelectorAll('textarea, input:not([type=checkbox])')].some(
-    (field) => /** @type {HTMLInputElement} */ (field).value !== /** @type {HTMLInputElement} */ (field).defaultValue,
-  );
+  if (document.querySelector('#files li')) return true;
+  /** @type {NodeListOf<HTMLInputElement>} */
+  const fields = document.querySelectorAll('textarea, input:not([type=checkbox])');
+  return [...fields].some(({ value, readOnly, defaultValue }) => value !== (readOnly ? '' : defaultValue));
 }

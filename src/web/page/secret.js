@@ -205,7 +205,7 @@ hide.addEventListener('click', () => {
 /** @param {import('./client/hushbox.ts').Opened} opened */
 function showOpened({ text, files }) {
   secret = text ?? '';
-  field.value = secret;
+  field.defaultValue = secret; // not only its value: the text is then a part of the page, for whatever reads it
   field.rows = Math.min(secret.split('\n').length + 1, 16);
   find('#text', HTMLElement).hidden = text === undefined;
   find('#with-files', HTMLElement).hidden = files.length === 0;
@@ -306,7 +306,7 @@ function save(content, name) {
 // A page that the browser keeps for the Back button would still hold the secret.
 addEventListener('pagehide', () => {
   secret = '';
-  field.value = '';
+  field.defaultValue = '';
   list.replaceChildren();
 });
 addEventListener('pageshow', (event) => {

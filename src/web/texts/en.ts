@@ -50,6 +50,8 @@ export const en = {
   createButton: 'Create link',
   createProgress: 'How much is sent',
   createEmpty: 'Type a secret, or add a file.',
+  createUnreadable:
+    '“{name}” cannot be read: it was changed or moved, or it is a folder. Take it away from the list, and add it again.',
   createTooLong: 'This is too long: {size} of at most {limit}.',
   storageFull: 'The server has no room for another secret right now. Try again later: what you typed is still here.',
   createTokenWrong: 'The token is wrong. Check it and try again.',
