@@ -302,3 +302,19 @@ browserTest('a token that no header can carry is called wrong, not the connectio
   await button(page, 'Create link').click();
   t.regex(await messageOf(page), /^The token is wrong/);
 });
+
+browserTest(
+  'what the page needs and cannot load is blamed on the connection; the keyboard stays where it was',
+  async (t) => {
+    const { page } = await start(t);
+    await textBox(page, 'Secret').press('Tab'); // nothing is typed yet, so the library is not asked for
+    await page.route('**/assets/client/**', (route) => route.abort());
+    await textBox(page, 'Secret').fill('hello');
+    await button(page, 'Create link').press('Enter');
+    t.regex(await messageOf(page), /^No answer came/);
+    await page.unrouteAll();
+    await page.waitForFunction(`document.activeElement.matches('form .main')`);
+    await page.keyboard.press('Enter');
+    t.regex(await textBox(page, 'Your link is ready').inputValue(), /#/);
+  },
+);

@@ -1,6 +1,6 @@
 import type { ExecutionContext } from 'ava';
 import type { BrowserContextOptions, Page, Request } from 'playwright-core';
-import { parseLink } from '../../client/hushbox.ts';
+import { Hushbox, parseLink } from '../../client/hushbox.ts';
 import { browserTest, decidePosts, openPage, PLAIN_HTTP_HOST } from '../support/browser/browser.ts';
 import { button, field, heading, link as linkNamed, messageOf } from '../support/browser/people.ts';
 import { startServer, type TestServer, type TestServerOptions } from '../support/http/server.ts';
@@ -372,4 +372,17 @@ browserTest('the pages speak Russian to those who do, and a switch keeps the par
   await answerWith(reader, 'hello');
   await heading(reader, 'Sent').waitFor();
   t.is(new URL(reader.url()).hash, new URL(link).hash);
+});
+
+browserTest('a private link whose end is missing says so early, while the whole one can still be found', async (t) => {
+  const { server, page } = await start(t);
+  const { keepLink } = await new Hushbox(server.base).request();
+  const warning = page.getByText('the link will not open the answer');
+  await page.goto(keepLink);
+  await page.locator('#withdraw:enabled').waitFor();
+  t.false(await warning.isVisible());
+  await page.goto('about:blank');
+  await page.goto(keepLink.slice(0, -1));
+  await warning.waitFor();
+  t.false(await page.getByText('Only this link opens the answer').isVisible());
 });

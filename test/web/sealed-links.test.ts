@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs';
 import type { ExecutionContext } from 'ava';
+import type { Context } from 'koa';
 import type { BrowserContextOptions, Locator, Page } from 'playwright-core';
 import { Hushbox } from '../../client/hushbox.ts';
+import { AppError } from '../../src/errors.ts';
+import { createWeb } from '../../src/web/routes.ts';
 import { browserTest, decidePosts, openPage, PLAIN_HTTP_HOST } from '../support/browser/browser.ts';
 import { startCuttingProxy } from '../support/http/cutting-proxy.ts';
 import { startServer, type TestServer, type TestServerOptions } from '../support/http/server.ts';
@@ -278,3 +281,65 @@ browserTest('without JavaScript a sealed link names the program that opens it', 
   t.regex((await page.getByText('This page needs JavaScript').textContent()) ?? '', /hushbox open 'LINK'/);
   t.false(await page.locator('form').isVisible());
 });
+
+browserTest(
+  'a %23 with something after the key, or nothing, is called a spoilt link, and blames no other reader',
+  async (t) => {
+    const { page, hushbox } = await start(t);
+    const { link } = await hushbox.send('hello');
+    for (const end of [`${link.slice(link.indexOf('#') + 1)}.`, `${link.slice(link.indexOf('#') + 1)}%3E`, '']) {
+      await page.goto(`${link.replace(/#.*/, '')}%23${end}`);
+      await page.getByRole('heading', { name: 'This link is not complete' }).waitFor();
+      t.is(page.url(), `${link.replace(/#.*/, '')}#${end}`);
+    }
+    t.is((await hushbox.open(link)).text, 'hello');
+  },
+);
+
+browserTest('the end of a long name, which says what the file is, is seen on a telephone', async (t) => {
+  const { page, hushbox } = await start(t, {}, { viewport: { width: 360, height: 740 } });
+  const name = `invoice.pdf${'_'.repeat(5000)}.exe`;
+  await page.goto((await hushbox.send([new File(['x'], name)])).link);
+  await button(page, 'Show the secret').click();
+  const seen = page.getByText(/^invoice\.pdf_+…_+\.exe$/);
+  await seen.waitFor();
+  t.true(await seen.evaluate((element) => element.scrollHeight <= element.clientHeight + 1));
+  const [download] = await Promise.all([page.waitForEvent('download'), button(page, `Save ${name}`).click()]);
+  t.truthy(download.suggestedFilename());
+});
+
+browserTest('while the server cannot answer, the page of a link with a # tries again as it says', async (t) => {
+  const { page, hushbox } = await start(t);
+  const { link } = await hushbox.send('hello');
+  const away = awayPage();
+  const { origin, pathname } = new URL(link);
+  await page.clock.install();
+  await page.route(origin + pathname, (route) => route.fulfill({ status: 503, contentType: 'text/html', body: away }), {
+    times: 1,
+  });
+  await page.goto(link, { waitUntil: 'networkidle' });
+  await expectTitle(page, 'Hushbox cannot answer right now');
+  await page.clock.runFor(5_000);
+  t.is(await reveal(page), 'hello');
+});
+
+/** As a browser gets it while the storage does not answer. */
+function awayPage(): string {
+  const ctx = {
+    path: '/secrets/key',
+    req: { headers: {} },
+    state: {},
+    set() {},
+    acceptsLanguages: () => 'en',
+    body: '',
+  };
+  const { secretPage } = createWeb({
+    limits: { secretMaxBytes: 1, ttlMaxSeconds: 60 },
+    publicUrl: undefined,
+    needsToken: false,
+    operator: { name: undefined, logo: undefined, imprintUrl: undefined, privacyUrl: undefined },
+    accounts: undefined,
+  });
+  secretPage.showError(ctx as unknown as Context, new AppError('STORAGE_UNAVAILABLE'));
+  return ctx.body;
+}

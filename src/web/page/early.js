@@ -1,6 +1,6 @@
 // The private link of a request, opened before anybody has answered.
 
-import { Hushbox } from './client/hushbox.ts';
+import { Hushbox, parseLink } from './client/hushbox.ts';
 import { ask, explainError, find, formatInstant, root, say, showSection, watch, whileBusy } from './page.js';
 
 const withdraw = find('#withdraw', HTMLButtonElement);
@@ -9,6 +9,10 @@ for (const time of document.querySelectorAll('time')) time.textContent = formatI
 find('.no-script', HTMLElement).remove();
 find('#seen', HTMLElement).hidden = history.state?.wasSeen !== true; // set by gone.js
 addEventListener('hashchange', () => location.reload());
+if (isDamaged()) {
+  find('#damaged', HTMLElement).hidden = false;
+  find('#private', HTMLElement).hidden = true;
+}
 withdraw.disabled = false;
 withdraw.addEventListener('click', () => {
   if (confirm(say('withdrawQuestion'))) void whileBusy(withdraw, withdrawRequest);
@@ -22,6 +26,16 @@ void watch(async () => {
   if (!isSame && !isOver) location.reload(); // the server has another page for it now
   return isSame;
 });
+
+/** Whether it can be seen already that the link will open nothing: who has the whole one still has time to find it. */
+function isDamaged() {
+  try {
+    parseLink(location.href);
+    return false;
+  } catch {
+    return true;
+  }
+}
 
 async function withdrawRequest() {
   try {

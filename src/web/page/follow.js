@@ -11,6 +11,7 @@ addEventListener('pageshow', (event) => {
   if (event.persisted) location.reload();
 });
 
+document.querySelector('.no-script')?.remove();
 if (burn instanceof HTMLButtonElement) {
   burn.disabled = false;
   burn.addEventListener('click', () => void burnSecret(burn));

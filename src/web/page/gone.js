@@ -4,10 +4,11 @@ import { findRead } from './kept.js';
 import { find, formatInstant, root, showSection } from './page.js';
 
 /** Mail gateways write the # as %23, some of them twice. */
-const ESCAPED = /\/(secrets|requests)\/+([\w-]+)\/*%(?:25)*23([\w-]+)\/*$/;
+const ESCAPED = /\/(secrets|requests)\/+([\w-]+)\/*%(?:25)*23([^/]*)\/*$/;
 
 const [, kind, key, fragment] = ESCAPED.exec(location.pathname) ?? [];
-if (kind && key && fragment) {
+if (kind && key) {
+  // What follows may be spoilt too, as by the full stop of a sentence: the page of the link says so.
   history.replaceState({ wasSeen: true }, '', new URL(`${kind}/${key}#${fragment}`, root));
   location.reload();
 } else {

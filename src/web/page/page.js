@@ -203,6 +203,7 @@ function pauseUntilSeen(ms) {
  */
 export async function whileBusy(button, task) {
   const name = button.textContent;
+  const hadFocus = document.activeElement === button;
   button.disabled = true;
   button.textContent = say('busy');
   try {
@@ -210,6 +211,8 @@ export async function whileBusy(button, task) {
   } finally {
     button.textContent = name;
     button.disabled = false;
+    // Disabled, it has lost the focus; a task may have given it to something else.
+    if (hadFocus && document.activeElement === document.body) button.focus();
   }
 }
 
@@ -221,11 +224,19 @@ export async function whileBusy(button, task) {
 export function explainError(error) {
   const { name, code, status = 0, message, retryAfterSeconds = 0 } = /** @type {Record<string, any>} */ (error);
   if (name === 'UnreadableFile') return message;
-  if (name !== 'HushboxError') return say(navigator.onLine ? 'tooOld' : 'offline'); // the library may not have come
+  if (name !== 'HushboxError') return say(isNotLoaded(message) ? 'offline' : 'tooOld');
   if (findText(code)) return say(code);
   if (status === 429) return say('limited', { time: formatInstant(Date.now() + retryAfterSeconds * 1000) });
   if (code === 'UNREACHABLE' || code === 'CUT_OFF') return say('offline');
   return status >= 500 ? say('away') : say('refused', { sentence: message.replace(/\.$/, ''), code });
+}
+
+/**
+ * Whether the library did not come: each browser has words of its own for it.
+ * @param {unknown} message
+ */
+function isNotLoaded(message) {
+  return !navigator.onLine || /import/i.test(String(message));
 }
 
 const LIFETIMES_MINUTES = [10, 60, 12 * 60, 1440, 3 * 1440, 7 * 1440, 30 * 1440, 90 * 1440, 365 * 1440];

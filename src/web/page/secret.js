@@ -177,8 +177,7 @@ async function showGone() {
     button.hidden = true;
     return complain(say('openLost'));
   }
-  const { findRead } = await import('./kept.js');
-  const at = await findRead(parseLink(linkOf()).key);
+  const at = await import('./kept.js').then(({ findRead }) => findRead(parseLink(linkOf()).key)).catch(() => undefined);
   if (at === undefined) return showSection('gone');
   find('.read-at', HTMLTimeElement).textContent = formatInstant(at);
   showSection('before');
@@ -224,10 +223,10 @@ function itemOf(file) {
   const item = document.createElement('li');
   const words = document.createElement('div');
   const shown = document.createElement('p');
-  shown.className = 'what';
+  shown.className = 'what whole';
   shown.dir = 'auto';
   shown.translate = false;
-  shown.textContent = name;
+  shown.textContent = shorten(name);
   words.append(shown, hintOf(formatBytes(file.size)));
   item.append(
     words,
@@ -276,6 +275,13 @@ function buttonOf(key, name, onClick) {
   button.setAttribute('aria-label', say(`${key}Name`, { name }));
   button.addEventListener('click', onClick);
   return button;
+}
+
+/** @param {string} name whose end, which says what the file is, stays in sight */
+function shorten(name) {
+  const characters = Array.from(name);
+  const isShort = characters.length <= 80;
+  return isShort ? name : `${characters.slice(0, 50).join('')}…${characters.slice(-25).join('')}`;
 }
 
 /**

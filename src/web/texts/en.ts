@@ -394,6 +394,8 @@ export const en = {
   earlyTitle: 'Nothing is filled in yet',
   earlySeen:
     'The # of this link had been turned into %23 on its way, so the server has seen the key that opens the answer. The page has put the link right. It is safer to withdraw this request and to ask again.',
+  earlyDamaged:
+    'The part after the # of this link is damaged: the link will not open the answer. Look for the whole one where you have kept it. If you cannot find it, ask for the secret again, with a new request.',
   earlyPrivate: 'This one is private; send the other.',
   earlyText: 'Only this link opens the answer: keep it, and come back to it.',
   earlyWaiting: 'Waiting for the answer, until',
