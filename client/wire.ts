@@ -1,5 +1,5 @@
 /** One request and its answer, and the repeats of a request that was cut off. */
-import { distrust, HushboxError, OWN_CODES, pause } from './sealing.ts';
+import { distrust, HushboxError, OWN_CODES, pause, refuse } from './sealing.ts';
 
 /** Without a byte for this long, an answer counts as cut off. */
 const SILENCE_MS = 30_000;
@@ -26,10 +26,12 @@ export type Answer = { readonly [member: string]: unknown };
 
 /**
  * Sends one request: no cookies, no referrer; redirects are not followed.
- * @throws HushboxError with the server's code, UNREACHABLE or UNTRUSTED; the signal's reason if it was aborted.
+ * @throws HushboxError with the server's code, UNREACHABLE, UNTRUSTED or INVALID_REQUEST; the signal's reason if it was aborted.
  */
 export async function call(url: string, { method, body, headers, ...options }: Call, send?: typeof fetch) {
   options.signal?.throwIfAborted();
+  // A read that is stopped here is no lost connection.
+  if (/[^ -~]/.test(Object.values(headers ?? {}).join(''))) refuse('No header can carry this token or key.');
   const end = new AbortController();
   const { signal } = end;
   options.signal?.addEventListener('abort', () => end.abort(), { signal });
@@ -104,8 +106,6 @@ async function upload(url: string, { method, headers, body, signal }: Request, o
 }
 
 const RETRY_AFTER = 'retry-after';
-/** What a date can be reckoned with. */
-const SECONDS = /^\d{1,9}$/;
 
 async function read({ body, headers }: Response, onBytes: () => void, onProgress?: Progress): Promise<string> {
   const chunks: Uint8Array<ArrayBuffer>[] = [];
@@ -133,12 +133,11 @@ function check({ ok, status, headers }: Response, text: string): Answer {
   // A proxy in between says so when the server behind it does not answer.
   if (status >= 502 && !code) throw new HushboxError('UNREACHABLE', undefined, { status });
   if (ok || typeof code !== 'string' || !/^[A-Z_]+$/.test(code) || code in OWN_CODES) distrust();
-  const message = typeof sentence === 'string' ? sentence.slice(0, 300).replace(/\p{C}/gu, ' ') : code;
   const wait = headers.get(RETRY_AFTER) ?? '';
-  throw new HushboxError(code, message, {
+  throw new HushboxError(code, `${sentence}`.slice(0, 300).replace(/\p{C}/gu, ' '), {
     status,
-    retryAfterSeconds: SECONDS.test(wait) ? Number(wait) || undefined : undefined,
-    triesLeft: Number.isSafeInteger(triesLeft) ? (triesLeft as number) : undefined,
+    retryAfterSeconds: /^[1-9]\d{0,8}$/.test(wait) ? Number(wait) : undefined,
+    triesLeft: Number.isInteger(triesLeft) ? (triesLeft as number) : undefined,
   });
 }
 
