@@ -2,6 +2,7 @@ import type { Collection } from 'mongodb';
 import { FULL_RETRY_MS, grantedAt, type Refusal, refusedAt } from '../../limits/limits.ts';
 import { reservationOf, TRY_LIMIT, TRY_REFILL_MS } from '../../secrets/budget.ts';
 import { type NewSecret, RECEIPT_MS, type Receipt, type SecretStore } from '../../secrets/store.ts';
+import { shareLooks } from '../shared-look.ts';
 import { contentBytesOf, storedBytes } from '../usage.ts';
 import type { Capacity } from './capacity.ts';
 import { type Clients, sharesOf } from './clients.ts';
@@ -96,9 +97,13 @@ function createCreating({ secrets, clients, capacity }: Parts): Pick<SecretStore
 }
 
 function createLooking({ secrets }: Parts): Pick<SecretStore, 'find' | 'findReceipt'> {
+  const look = shareLooks((id, now) =>
+    secrets().findOne({ _id: id, visibleUntil: { $gt: now } }, { projection: FOUND }),
+  );
+
   return {
     async find(id, now) {
-      const found = await secrets().findOne({ _id: id, visibleUntil: { $gt: now } }, { projection: FOUND });
+      const found = await look(id, now);
       if (!found?.envelope) return undefined;
       const { state, createdAt, expiresAt, envelope, notify, claimTag } = found;
       if (state === 'requested') return { state, createdAt, expiresAt, envelope };

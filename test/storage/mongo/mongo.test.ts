@@ -616,6 +616,15 @@ testMongo('a URL that names no database means hushbox', async (t, url) => {
   t.true(proxy.commands.every(({ $db }) => $db === 'hushbox'));
 });
 
+testMongo('however many look at a secret at once, it is not on its way for each of them', async (t, url) => {
+  const { proxy, store } = await openThroughProxy(t, url);
+  const secret = await createTraced(store, { bytes: 1_000_000 });
+  const before = proxy.commands.length;
+  const looks = Array.from({ length: 50 }, () => store.find(secret.id, CREATED_AT));
+  for (const found of await Promise.all(looks)) t.deepEqual(plain(found), asWaiting(secret));
+  t.is(proxy.commands.slice(before).filter(({ find }) => find === 'secrets').length, 2);
+});
+
 test('a URL that the driver refuses is not quoted', async (t) => {
   for (const url of ['mongodb://user:sesame/open@host/db', 'mongodb://sesame:99999/', 'mongodb://h/?sesame=1']) {
     const error = await t.throwsAsync(openMongo(url, NO_LIMITS, () => {}));

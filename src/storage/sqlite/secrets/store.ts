@@ -4,8 +4,9 @@ import type { Refusal } from '../../../limits/limits.ts';
 import { reservationOf } from '../../../secrets/budget.ts';
 import { idsExpiringBefore } from '../../../secrets/keys.ts';
 import { type Found, type FoundRequest, RECEIPT_MS, type Receipt, type SecretStore } from '../../../secrets/store.ts';
+import { type LookUp, shareLooks } from '../../shared-look.ts';
 import type { GroupCommit } from '../engine/group-commit.ts';
-import type { Look, Reader } from '../engine/reader.ts';
+import type { Reader } from '../engine/reader.ts';
 import { takenOf } from '../limits/procedures.ts';
 import type { PackedRefusal } from './admission.ts';
 import type { SecretProcedures } from './procedures.ts';
@@ -121,16 +122,18 @@ export function createSqliteSecretStore(commit: GroupCommit<SecretProcedures>, r
  * Look-ups of an envelope. A large one takes some milliseconds, so each of those gets a round of the event loop to itself:
  * small requests come in between.
  */
-function createEnvelopeLook(reader: Reader, sql: (envelope: string) => string): Look {
+function createEnvelopeLook(reader: Reader, sql: (envelope: string) => string): LookUp<Row | undefined> {
   let last: Promise<void> = Promise.resolve();
   const small = reader.prepare(sql(OR_NOTHING));
   const whole = reader.prepare(sql('envelope'));
-  return async (...values) => {
-    const found = await small(...values);
-    if (found?.[ENVELOPE] !== null) return found;
+  const large = shareLooks(async (id, now) => {
     last = last.then(() => nextRound());
     await last;
-    return whole(...values);
+    return whole(id, now);
+  });
+  return async (id, now) => {
+    const found = await small(id, now);
+    return found?.[ENVELOPE] === null ? large(id, now) : found;
   };
 }
 
