@@ -134,7 +134,8 @@ function check({ ok, status, headers }: Response, text: string): Answer {
   if (status >= 502 && !code) throw new HushboxError('UNREACHABLE', undefined, { status });
   if (ok || typeof code !== 'string' || !/^[A-Z_]+$/.test(code) || code in OWN_CODES) distrust();
   const wait = headers.get(RETRY_AFTER) ?? '';
-  throw new HushboxError(code, `${sentence}`.slice(0, 300).replace(/\p{C}/gu, ' '), {
+  const message = typeof sentence === 'string' ? sentence : code;
+  throw new HushboxError(code, message.slice(0, 300).replace(/\p{C}/gu, ' '), {
     status,
     retryAfterSeconds: /^[1-9]\d{0,8}$/.test(wait) ? Number(wait) : undefined,
     triesLeft: Number.isInteger(triesLeft) ? (triesLeft as number) : undefined,

@@ -46,7 +46,8 @@ export function checkJwe(text: string, alg: JweAlg): (Jwe & { ciphertextBytes: n
   const ciphertextBytes = bytesIn(ciphertext);
   const headerBytes = bytesIn(header);
   if (!ciphertextBytes || !headerBytes || headerBytes > HEADER_MAX_BYTES) return undefined;
-  const jwe = parseHeader(headerIn(text), alg);
+  // Some libraries write a slash of JSON so.
+  const jwe = parseHeader(headerIn(text).replaceAll('\\/', '/'), alg);
   return jwe && { ...jwe, ciphertextBytes };
 }
 
