@@ -75,13 +75,19 @@ type Converter = (type: z.ZodType) => Schema;
 
 /** @param named takes the schemas that have a name; others refer to them. */
 function createConverter(named: Record<string, Schema>): Converter {
-  return (type) => {
+  const converted = new Map<z.ZodType, Schema>(); // most answers are the one of errors
+  const convert: Converter = (type) => {
     // `input`: the wire, before defaults and transforms; it also leaves answers open for further members.
     const { properties, $defs } = z.toJSONSchema(z.object({ type }), { io: 'input', override: dropSafeIntegers });
     const text = JSON.stringify({ type: properties?.type, named: $defs });
     const moved = JSON.parse(text.replaceAll('"#/$defs/', '"#/components/schemas/'));
     Object.assign(named, moved.named);
     return moved.type;
+  };
+  return (type) => {
+    const schema = converted.get(type) ?? convert(type);
+    converted.set(type, schema);
+    return schema;
   };
 }
 
