@@ -32,6 +32,7 @@ export type Shape = {
 const FORMATS: Readonly<Record<string, string>> = {
   'date-time': 'date and time',
   date: 'date',
+  email: 'email address',
   uri: 'URL',
   uuid: 'UUID',
 };
