@@ -96,7 +96,7 @@ export const register = operation('register', 'POST', '/api/v1/register', {
 });
 
 const ASKING = ['STORAGE_UNAVAILABLE', 'STORAGE_FULL'] as const;
-const AddressGiven = z.strictObject({ email: Address }).meta({ id: 'AddressGiven' });
+const AddressGiven = z.strictObject({ email: Text }).meta({ id: 'AddressGiven' });
 
 export const resendLink = operation('resendLink', 'POST', '/api/v1/register/resend', {
   summary: 'Send the link of a registration again',
