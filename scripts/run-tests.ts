@@ -29,6 +29,7 @@ const HOW: Readonly<Record<string, string>> = {
   priority: 'Linux, and a nice value below 19',
   promtool: 'apt-get install prometheus',
   root: 'run as root',
+  schemathesis: 'pip install schemathesis, and SCHEMATHESIS=… if it is not on the PATH',
   script: 'apt-get install bsdutils',
   strace: 'apt-get install strace, and the right to trace',
   'systemd-analyze': 'apt-get install systemd',

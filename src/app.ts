@@ -18,7 +18,7 @@ import { createResponder, type ErrorPage, type RequestLog } from './http/respond
 import { createRouting, type Handler, type Route } from './http/routing.ts';
 import { createDocument, type Served } from './openapi.ts';
 import type { Samples } from './ops/metrics/families.ts';
-import { documentRoute, type HealthParts, healthRoutes, metricsRoute, statusRoute } from './ops/routes.ts';
+import { documentRoutes, type HealthParts, healthRoutes, metricsRoute, statusRoute } from './ops/routes.ts';
 import type { Status } from './ops/status.ts';
 import { forwardProxy, type ProxyParts, proxyRoute } from './proxy/routes.ts';
 import { requestRoutes } from './secrets/request-routes.ts';
@@ -134,7 +134,12 @@ export function createRoutes(parts: Omit<AppParts, 'requestLog' | 'room'>): {
     ? [requireToken(proxyToken, { headers: ['authorization', 'proxy-authorization'] })]
     : [];
   const proxyGuards = proxyToken === undefined ? [] : [requireToken(proxyToken, PROXY_AUTHENTICATION)];
-  const web = createWeb({ limits, publicUrl, needsToken, operator, accounts: auth });
+  let document: ReturnType<typeof createDocument> | undefined; // it takes a while, and is made for the first request
+  const describe = (): ReturnType<typeof createDocument> => {
+    document ??= createDocument({ limits, needsToken, publicUrl, served: servedBy(parts) });
+    return document;
+  };
+  const web = createWeb({ limits, publicUrl, needsToken, operator, accounts: auth, describe });
   const baseOf = createBaseFinder(site);
   const admitCookies = createCookieAdmission(site);
   const ofSecrets = { limits, guards: createGuards, identify, pages: web };
@@ -153,7 +158,7 @@ export function createRoutes(parts: Omit<AppParts, 'requestLog' | 'room'>): {
     ...(business ? businessRoutes({ ...business, baseOf }) : []),
     ...healthRoutes(parts),
     statusRoute(readStatus, web.statusPage),
-    documentRoute(() => createDocument({ limits, needsToken, publicUrl, served: servedBy(parts) })),
+    ...documentRoutes(describe, web.showReference),
   ];
   return { routes, pageOfNoRoute: web.showNoRoute };
 }

@@ -60,7 +60,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   kafka: ['clock', 'network'],
   proxy: ['egress', 'errors', 'http'],
   sink: ['clock', 'errors', 'http', 'limits'],
-  web: ['http'],
+  web: ['errors', 'http'],
   ops: ['clock', 'errors', 'http'],
   storage: [
     ...['auth', 'business', 'clock', 'config', 'errors', 'fence', 'files', 'limits', 'mail', 'outbox'],

@@ -507,6 +507,7 @@ async function* reachAnswers(server: TestServer): AsyncGenerator<[name: string, 
   yield ['isLive', await get('/health/live')];
   yield ['isReady', await get('/health/ready')];
   yield ['getDocument', await get('/openapi.json')];
+  yield ['getReference', await get('/docs')];
 }
 
 test('a healthy server gives the documented answers: each of them, and no others', async (t) => {

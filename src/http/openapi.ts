@@ -5,7 +5,7 @@ import type { Operation } from './operation.ts';
 
 /** JSON Schema 2020-12, the dialect of OpenAPI 3.1; and whatever else the document holds. */
 export type Schema = Readonly<Record<string, unknown>>;
-type Content = Readonly<Record<string, { schema: Schema; examples?: Schema }>>;
+type Content = Readonly<Record<string, { schema: Schema; examples?: Schema; encoding?: Schema }>>;
 export type Answer = {
   description: string;
   headers: Readonly<Record<string, Schema>>;
@@ -75,13 +75,19 @@ type Converter = (type: z.ZodType) => Schema;
 
 /** @param named takes the schemas that have a name; others refer to them. */
 function createConverter(named: Record<string, Schema>): Converter {
-  return (type) => {
+  const converted = new Map<z.ZodType, Schema>(); // most answers are the one of errors
+  const convert: Converter = (type) => {
     // `input`: the wire, before defaults and transforms; it also leaves answers open for further members.
     const { properties, $defs } = z.toJSONSchema(z.object({ type }), { io: 'input', override: dropSafeIntegers });
     const text = JSON.stringify({ type: properties?.type, named: $defs });
     const moved = JSON.parse(text.replaceAll('"#/$defs/', '"#/components/schemas/'));
     Object.assign(named, moved.named);
     return moved.type;
+  };
+  return (type) => {
+    const schema = converted.get(type) ?? convert(type);
+    converted.set(type, schema);
+    return schema;
   };
 }
 
@@ -172,8 +178,7 @@ function describeOperation(operation: Operation, tag: string, toSchema: Converte
         description: 'A JSON object in UTF-8, whatever the content type says. An empty body is `{}`.',
         content: {
           ...jsonContent(toSchema(body.schema), body.examples),
-          ...(body.isFormToo &&
-            Object.fromEntries(FORM_TYPES.map((type) => [type, { schema: toSchema(body.schema) }]))),
+          ...(body.isFormToo && formContent(body.schema, toSchema)),
         },
       },
     }),
@@ -181,7 +186,7 @@ function describeOperation(operation: Operation, tag: string, toSchema: Converte
     responses: {
       ...describeErrorAnswers(operation, toSchema),
       [answer.status]: describeAnswer(operation, toSchema),
-      ...(passedOn && { default: { description: passedOn, headers: REQUEST_ID, content: ANYTHING } }),
+      ...(passedOn && { default: { description: passedOn, headers: REQUEST_ID, content: OF_ANY_TYPE } }),
     },
   };
 }
@@ -210,6 +215,15 @@ function describeWebhook(webhook: Webhook, tag: string, toSchema: Converter): De
 const PAGE: Content = { 'text/html': { schema: { type: 'string' } } };
 const TEXT: Content = { 'text/plain': { schema: { type: 'string' } } };
 const ANYTHING: Content = { 'application/octet-stream': { schema: {} } };
+const OF_ANY_TYPE: Content = { '*/*': { schema: {} } };
+
+/** A form has an object as JSON text. */
+function formContent(type: z.ZodObject, toSchema: Converter): Content {
+  const objects = Object.keys(type.shape).filter((name) => '$ref' in toSchema(type.shape[name]));
+  const encoding = Object.fromEntries(objects.map((name) => [name, { contentType: 'application/json' }]));
+  const content = { schema: toSchema(type), ...(objects.length > 0 && { encoding }) };
+  return Object.fromEntries(FORM_TYPES.map((form) => [form, content]));
+}
 
 function jsonContent(schema: Schema, examples: Schema): Content {
   return { 'application/json': { schema, examples: mapValues(examples, (value) => ({ value })) } };

@@ -1,3 +1,4 @@
+import type { Context } from 'koa';
 import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import { formatInstant } from '../http/instant.ts';
@@ -53,9 +54,15 @@ const getDocument = operation('getDocument', 'GET', '/openapi.json', {
   errors: [],
 });
 
+const getReference = operation('getReference', 'GET', '/docs', {
+  summary: 'This document for people',
+  answer: { status: 200, description: 'The page.', textType: 'text/html' },
+  errors: [],
+});
+
 export const opsApi: ApiPart = {
   tag: { name: 'operation', description: 'For load balancers, supervisors and tools.' },
-  operations: [isLive, isReady, getStatus, getDocument],
+  operations: [isLive, isReady, getStatus, getDocument, getReference],
 };
 
 export type HealthParts = {
@@ -101,11 +108,10 @@ export function metricsRoute(readTotals: () => Promise<Samples>, version: string
   };
 }
 
-/** Serves the OpenAPI document, which is created for the first request. */
-export function documentRoute(createDocument: () => { openapi: string }): Route {
-  let document: { openapi: string } | undefined;
-  return route(getDocument, [], () => {
-    document ??= createDocument();
-    return document;
-  });
+/** The OpenAPI document, for programs and for people. */
+export function documentRoutes(
+  describe: () => { openapi: string },
+  showReference: (ctx: Context) => undefined,
+): Route[] {
+  return [route(getDocument, [], describe), route(getReference, [], ({ ctx }) => showReference(ctx))];
 }

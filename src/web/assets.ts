@@ -1,10 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
-import { gzipSync } from 'node:zlib';
 import type { Context } from 'koa';
-import { varyOn } from '../http/respond.ts';
 import type { Route } from '../http/routing.ts';
 import { PACKAGE_FILES } from './package-files.ts';
+import { type Packed, pack, sendPacked } from './packed.ts';
 
 /** A picture that an operator has chosen. */
 export type Picture = { type: string; content: Buffer };
@@ -53,15 +52,12 @@ function readScript(path: URL): Buffer {
 }
 
 function assetRoute(name: string, type: string, content: Buffer): Route {
-  const packed = gzipSync(content, { level: 9 });
-  return { method: 'GET', path: `/assets/${name}`, run: (ctx) => sendAsset(ctx, type, content, packed) };
+  const asset = pack(content);
+  return { method: 'GET', path: `/assets/${name}`, run: (ctx) => sendAsset(ctx, type, asset) };
 }
 
-function sendAsset(ctx: Context, type: string, content: Buffer, packed: Buffer): undefined {
-  varyOn(ctx, 'accept-encoding');
-  const isPacked = packed.length < content.length && ctx.acceptsEncodings('gzip', 'identity') === 'gzip';
-  if (isPacked) ctx.set('content-encoding', 'gzip');
+function sendAsset(ctx: Context, type: string, asset: Packed): void {
   ctx.set('content-security-policy', FILE_POLICY);
   ctx.set('content-type', type);
-  ctx.body = isPacked ? packed : content;
+  sendPacked(ctx, asset);
 }

@@ -10,8 +10,9 @@ import { type ActivationPage, createActivationPage } from './activation-page.ts'
 import { assetRoutes } from './assets.ts';
 import { frameOf, type Operator } from './operator.ts';
 import { type Receipt, valuesOfReceipt } from './receipt-page.ts';
+import { type ApiDocument, renderReference } from './reference/reference.ts';
 import { createRequestPages, getAskPage, type OpenRequest } from './request-pages.ts';
-import { createPageOf } from './show.ts';
+import { createLongPageOf, createPageOf } from './show.ts';
 import type { Values } from './template.ts';
 import type { Texts } from './texts/en.ts';
 import { formatUtc, type Language } from './texts/texts.ts';
@@ -40,6 +41,8 @@ export type WebParts = {
   operator: Operator;
   /** Undefined where accounts are not served. */
   accounts: AccountPagesParts | undefined;
+  /** What the API reference says. */
+  describe(): ApiDocument;
 };
 
 /** What a page may show of a secret before it is read. */
@@ -69,6 +72,8 @@ export type Web = {
   requestPage: Page<OpenRequest>;
   receiptPage: Page<Receipt>;
   statusPage: Page<Status>;
+  /** The API reference. */
+  showReference(ctx: Context): undefined;
   /** For a browser that opens an address where there is nothing to see. */
   showNoRoute: ErrorPage;
 };
@@ -88,7 +93,7 @@ const NO_PARTS = {
 type ErrorPart = keyof typeof NO_PARTS;
 
 /** The pages for browsers, read from disk once. */
-export function createWeb({ limits, publicUrl, needsToken, operator, accounts }: WebParts): Web {
+export function createWeb({ limits, publicUrl, needsToken, operator, accounts, describe }: WebParts): Web {
   const frame = frameOf(operator, accounts !== undefined);
   const settings = {
     needsToken,
@@ -147,6 +152,7 @@ export function createWeb({ limits, publicUrl, needsToken, operator, accounts }:
       show: (ctx, status) => show.status(ctx, (_texts, language) => valuesOfStatus(status, language)),
       showError: (ctx) => showError(ctx, 'awayTitle', 'isAway'),
     },
+    showReference: createLongPageOf('reference.html', '/docs/', frame, () => renderReference(describe())),
     showNoRoute(ctx, { code }) {
       if (code === 'MISDIRECTED') showError(ctx, 'misdirectedTitle', 'isMisdirected');
       else showError(ctx, 'noPageTitle', 'isNoPage');

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Context } from 'koa';
+import { type Packed, pack, sendPacked } from './packed.ts';
 import { fill, include, translate, type Values } from './template.ts';
 import type { Texts } from './texts/en.ts';
 import { LANGUAGES, type Language, languageOf, TEXTS } from './texts/texts.ts';
@@ -29,19 +30,61 @@ export type Show = (ctx: Context, valuesIn?: (texts: Texts, language: Language) 
  * @param forms the policy for forms that the browser itself sends.
  */
 export function createPageOf(name: string, fixed: Values, forms = NO_FORMS): Show {
-  const template = include(readPart(name), (part) => readPart(`${part}.html`).trimEnd());
-  const templates = Object.fromEntries(LANGUAGES.map((language) => [language, translate(template, TEXTS[language])]));
+  const templates = readTemplates(name);
   return (ctx, valuesIn = () => ({})) => {
     const language = languageOf(ctx);
-    const values = { root: rootOf(ctx), language, ...fixed, ...valuesIn(TEXTS[language], language) };
-    ctx.set('content-security-policy', `${CONTENT_SECURITY_POLICY}; ${forms}`);
-    ctx.set('content-type', HTML);
-    ctx.body = fill(templates[language] as string, values);
+    const values = { root: rootOf(ctx.path), language, ...fixed, ...valuesIn(TEXTS[language], language) };
+    setHeaders(ctx, forms);
+    ctx.body = fill(templates[language], values);
   };
 }
 
+/**
+ * A long page that is the same for every request of a language. It is made and compressed for the first one.
+ * @param path where our own pages link to it; elsewhere it is sent as it is, because the addresses in it differ.
+ * @param makeParts markup that is in no file, by the names under which the page includes it.
+ */
+export function createLongPageOf(
+  name: string,
+  path: string,
+  fixed: Values,
+  makeParts: () => Readonly<Record<string, string>>,
+): (ctx: Context) => undefined {
+  const usualRoot = rootOf(path);
+  const make = (): Record<Language, { fillIn(root: string): Buffer; usual: Packed }> => {
+    const templates = readTemplates(name, makeParts());
+    return mapLanguages((language) => {
+      const fillIn = (root: string): Buffer => Buffer.from(fill(templates[language], { root, language, ...fixed }));
+      return { fillIn, usual: pack(fillIn(usualRoot)) };
+    });
+  };
+  let made: ReturnType<typeof make> | undefined;
+  return (ctx) => {
+    made ??= make();
+    const { fillIn, usual } = made[languageOf(ctx)];
+    const root = rootOf(ctx.path);
+    setHeaders(ctx, NO_FORMS);
+    if (root === usualRoot) sendPacked(ctx, usual);
+    else ctx.body = fillIn(root);
+  };
+}
+
+function readTemplates(name: string, parts: Readonly<Record<string, string>> = {}): Record<Language, string> {
+  const template = include(readPart(name), (part) => parts[part] ?? readPart(`${part}.html`).trimEnd());
+  return mapLanguages((language) => translate(template, TEXTS[language]));
+}
+
+function mapLanguages<T>(map: (language: Language) => T): Record<Language, T> {
+  return Object.fromEntries(LANGUAGES.map((language) => [language, map(language)])) as Record<Language, T>;
+}
+
+function setHeaders(ctx: Context, forms: string): void {
+  ctx.set('content-security-policy', `${CONTENT_SECURITY_POLICY}; ${forms}`);
+  ctx.set('content-type', HTML);
+}
+
 /** Relative, so that pages also work behind a proxy that serves them under a path of its own. */
-function rootOf({ path }: Context): string {
+function rootOf(path: string): string {
   return '../'.repeat(path.split('/').length - 2) || './';
 }
 

@@ -31,6 +31,17 @@ for (const width of [390, 1280]) {
   }
 }
 
+browserTest('axe finds nothing in the API reference', async (t) => {
+  t.timeout(120_000);
+  const scene = await startScene(t, {}, { viewport: { width: 390, height: 800 }, colorScheme: 'dark' });
+  await scene.page.goto(`${scene.server.base}/docs/`, { waitUntil: 'networkidle' });
+  await judge(t, scene, 'reference');
+  await scene.page.getByText('Contents').click();
+  await judge(t, scene, 'reference: its contents');
+  await scene.page.getByRole('link', { name: 'POST /generate' }).first().click();
+  t.true(scene.page.url().endsWith('/docs/#createSecret'));
+});
+
 /** Words that are the same in Russian. */
 const NAMES =
   /\b(Hushbox|JavaScript|HTTPS?|API|English|name@example\.com|curl|ADDRESS|LINK|open|hushbox)\b|'\{.*\}'|POST/g;

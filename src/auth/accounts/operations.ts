@@ -3,6 +3,7 @@ import type { ApiPart } from '../../http/openapi.ts';
 import { json, operation, SESSION } from '../../http/operation.ts';
 import { FORM_MAX_BYTES } from '../sessions/browser-operations.ts';
 import { Text, UNAUTHORISED } from '../sessions/operations.ts';
+import { PASSWORD_MAX, PASSWORD_MIN } from './password.ts';
 import { isDateOrInstant, isShort, PROFILE_TEXT_MAX } from './profile.ts';
 
 const EXAMPLE_PROFILE = {
@@ -21,7 +22,7 @@ const ShortText = Text.refine(isShort, { error: `must be at most ${PROFILE_TEXT_
 });
 const BirthDate = Text.refine(isDateOrInstant, {
   error: 'must be a date, such as 2000-08-25, or one with a time and its zone, such as 2000-08-25T12:00:00+03:00',
-});
+}).meta({ anyOf: [{ format: 'date' }, { format: 'date-time' }] });
 
 const NO_OBJECT: z.core.$ZodErrorMap = ({ code }) =>
   code === 'invalid_type' ? 'must be an object, or JSON text of one' : undefined;
@@ -61,7 +62,12 @@ function fromJsonText(value: unknown): unknown {
   }
 }
 
-const NewPassword = Text.describe('8 to 256 characters, and none of the most common ones.');
+const NewPassword = Text.meta({
+  minLength: PASSWORD_MIN,
+  maxLength: PASSWORD_MAX,
+  description: 'None of the most common ones.',
+});
+const Address = Text.meta({ format: 'email' });
 const Current = Text.describe('The password of now.');
 const Token = Text.describe('From the link in a mail.');
 const Email = z.object({ email: z.string() }).meta({ id: 'AccountAddress' });
@@ -81,7 +87,7 @@ export const register = operation('register', 'POST', '/api/v1/register', {
   description: `Sends a link that creates the account to the address: before it is used there is none. ${ONE_LINK} Each registration stands alone, with its password and its profile; the first link that is used ends the others. An address that has an account gets a mail that says so instead. ${SAME_ANSWER} 100 an hour from one network.`,
   body: form(
     z
-      .strictObject({ email: Text, password: NewPassword, profile: z.preprocess(fromJsonText, Profile).optional() })
+      .strictObject({ email: Address, password: NewPassword, profile: z.preprocess(fromJsonText, Profile).optional() })
       .meta({ id: 'Registration' }),
     { email: EMAIL, password: PASSWORD, profile: EXAMPLE_PROFILE },
   ),
@@ -196,7 +202,7 @@ export const changeEmail = operation('changeEmail', 'POST', '/api/v1/email/chang
   summary: 'Change the own address',
   description: `Sends a link to the new address; when it is used, the account has that address, and a mail to the old one tells of it. ${ONE_LINK} ${SAME_ANSWER} ${SAME_LIMITS}`,
   security: SESSION,
-  body: form(z.strictObject({ current: Current, email: Text }).meta({ id: 'AddressChange' }), {
+  body: form(z.strictObject({ current: Current, email: Address }).meta({ id: 'AddressChange' }), {
     current: PASSWORD,
     email: 'another@email.ee',
   }),

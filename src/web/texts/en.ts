@@ -179,6 +179,10 @@ export const en = {
   awayNothingRead: 'Nothing was read: if the secret exists, it is still waiting.',
   awayAgain: 'This page tries again every five seconds.',
 
+  // API reference
+  referenceTitle: 'API reference',
+  referenceContents: 'Contents',
+
   // Status
   statusTitle: 'Status',
   statusUp: 'The service answers.',

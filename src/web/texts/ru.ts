@@ -185,6 +185,10 @@ export const ru: Texts = {
   awayNothingRead: 'Ничего не прочитано: если секрет существует, он по-прежнему ждёт.',
   awayAgain: 'Страница пробует снова каждые пять секунд.',
 
+  // API reference
+  referenceTitle: 'Справочник API',
+  referenceContents: 'Содержание',
+
   // Status
   statusTitle: 'Состояние',
   statusUp: 'Сервис отвечает.',
