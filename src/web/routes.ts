@@ -152,7 +152,10 @@ export function createWeb({ limits, publicUrl, needsToken, operator, accounts, d
       show: (ctx, status) => show.status(ctx, (_texts, language) => valuesOfStatus(status, language)),
       showError: (ctx) => showError(ctx, 'awayTitle', 'isAway'),
     },
-    showReference: createLongPageOf('reference.html', '/docs/', frame, () => renderReference(describe())),
+    showReference: createLongPageOf('reference.html', '/docs/', frame, () => {
+      const { text, contents } = renderReference(describe());
+      return { 'made-text': text, 'made-contents': contents };
+    }),
     showNoRoute(ctx, { code }) {
       if (code === 'MISDIRECTED') showError(ctx, 'misdirectedTitle', 'isMisdirected');
       else showError(ctx, 'noPageTitle', 'isNoPage');

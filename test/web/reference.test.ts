@@ -88,7 +88,7 @@ test('text of the document stays text, and fills no placeholder', (t) => {
     ['description', 'summary', 'title', 'url', 'example'].includes(name) && typeof value === 'string' ? hostile : value,
   ) as ApiDocument;
   const markup = Object.values(renderReference(spoilt)).join('');
-  t.notRegex(markup, /<script|<b>|\{\{|alert\('/);
+  t.notRegex(markup.replace('"{{root}}openapi.json"', ''), /<script|<b>|\{\{|alert\('/);
   t.true(wordsOf(markup).includes(`"><script>alert('1')</script>{{root}}{{@api}}{{>head}} <b>`));
 });
 

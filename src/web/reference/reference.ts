@@ -27,7 +27,7 @@ const USUAL_URL = 'http://127.0.0.1:8000';
 
 /**
  * The document for people.
- * @returns what the page says, and its table of contents: the items of a list.
+ * @returns what the page says, and its table of contents: the items of a list. One address in it begins with `{{root}}`.
  */
 export function renderReference(document: ApiDocument): { text: string; contents: string } {
   const { tags, paths, webhooks, components } = document;
@@ -73,7 +73,9 @@ function entriesOf(items: Readonly<Record<string, PathItem>>, tag: string): Entr
 
 function renderRules({ info, servers }: ApiDocument): Html {
   const [{ url } = { url: '/' }] = servers;
-  return html`${renderMarkdown(info.description)}
+  return html`<h1>API reference</h1>
+<p>Programs read the same in <a href="{{root}}openapi.json">openapi.json</a>, an OpenAPI document.</p>
+${renderMarkdown(info.description)}
 <p>The examples are for a shell. Give it the address of the server once. Other variables stand for what you got from the
 server before, or from whoever runs it.</p>
 ${renderCommand(`HUSHBOX_URL=${url === '/' ? USUAL_URL : url}`)}`;
