@@ -339,6 +339,9 @@ function awayPage(): string {
     needsToken: false,
     operator: { name: undefined, logo: undefined, imprintUrl: undefined, privacyUrl: undefined },
     accounts: undefined,
+    describe: () => {
+      throw new TypeError('this page is not made');
+    },
   });
   secretPage.showError(ctx as unknown as Context, new AppError('STORAGE_UNAVAILABLE'));
   return ctx.body;
