@@ -59,7 +59,7 @@ withNginx("nginx's own answers have our shape and headers, and the codes of the 
     [404, 'NOT_FOUND', 'POST /validateToken HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}'],
     [404, 'NOT_FOUND', get('/.own-error')],
     [405, 'METHOD_NOT_ALLOWED', 'TRACE / HTTP/1.1\r\nHost: x\r\n\r\n'],
-    [413, 'TOO_LARGE', `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${16 * 1024 * 1024 + 1}\r\n\r\n`],
+    [413, 'TOO_LARGE', `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${67 * 1024 * 1024 + 1}\r\n\r\n`],
     [417, 'EXPECTATION_FAILED', get('/', 'Expect: a-miracle\r\n')],
     [431, 'HEADERS_TOO_LARGE', get(`/${'a'.repeat(20_000)}`)],
     [431, 'HEADERS_TOO_LARGE', get('/', `A: ${'a'.repeat(20_000)}\r\n`)],
