@@ -13,7 +13,7 @@ async function cloneWith(t: ExecutionContext, version: string): Promise<{ clone:
   const folder = await temporaryFolder(t);
   const clone = join(folder, 'a clone');
   mkdirSync(clone);
-  for (const name of ['bin', 'scripts', 'src', 'package.json', 'Makefile']) {
+  for (const name of ['bin', 'client', 'scripts', 'src', 'package.json', 'Makefile']) {
     cpSync(name, join(clone, name), { recursive: true });
   }
   symlinkSync(resolve('node_modules'), join(clone, 'node_modules'));

@@ -52,7 +52,7 @@ test('a program gets JSON, a browser a page that says the same, each with nothin
     }
     const page = await server.get(path, BROWSER);
     t.is(page.headers.get('content-type'), 'text/html; charset=utf-8');
-    t.is(page.headers.get('vary')?.toLowerCase(), 'accept');
+    t.is(page.headers.get('vary')?.toLowerCase(), 'accept, accept-language, cookie');
     t.is(page.headers.get('cache-control'), 'no-store');
     const html = await page.text();
     t.true(html.includes('>1,234,567<'));
