@@ -66,11 +66,12 @@ function count(answers: readonly Answer[]): Record<number, number> {
 }
 
 /** @returns how many it killed. */
-async function killAgainAndAgain(program: ReadyProgram, signal: AbortSignal): Promise<number> {
+/** @param done how much was done meanwhile: on a busy machine a worker needs a while until it does anything. */
+async function killAgainAndAgain(program: ReadyProgram, signal: AbortSignal, done: () => number): Promise<number> {
   let killed = 0;
   for (; !signal.aborted; await sleep(KILL_MS)) {
     const workers = program.workers();
-    if (workers.length < 3) continue; // the others have not started again yet
+    if (workers.length < 3 || done() < 2 * killed) continue; // the others have not started again yet
     kill(workers[killed % workers.length] as number);
     killed += 1;
   }
@@ -96,7 +97,7 @@ for (const engine of ENGINES) {
     const loggedOut: string[] = [];
     const endAt = performance.now() + Math.max(30_000, LOG_OUTS * 60);
     const kills = new AbortController();
-    const killing = killAgainAndAgain(here, kills.signal);
+    const killing = killAgainAndAgain(here, kills.signal, () => loggedOut.length);
     const client = async (): Promise<void> => {
       while (loggedOut.length < LOG_OUTS && performance.now() < endAt) {
         const token = await here.logIn().catch(() => undefined);
