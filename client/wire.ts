@@ -1,5 +1,5 @@
 /** One request and its answer, and the repeats of a request that was cut off. */
-import { distrust, HushboxError, OWN_CODES, pause, refuse } from './sealing.ts';
+import { distrust, HushboxError, OWN_CODES, pause } from './sealing.ts';
 
 /** Without a byte for this long, an answer counts as cut off. */
 const SILENCE_MS = 30_000;
@@ -26,12 +26,15 @@ export type Answer = { readonly [member: string]: unknown };
 
 /**
  * Sends one request: no cookies, no referrer; redirects are not followed.
- * @throws HushboxError with the server's code, UNREACHABLE, UNTRUSTED or INVALID_REQUEST; the signal's reason if it was aborted.
+ * @throws HushboxError with the server's code, UNREACHABLE or UNTRUSTED, and for what no header can carry UNAUTHORIZED or
+ *   INVALID_REQUEST; the signal's reason if it was aborted.
  */
 export async function call(url: string, { method, body, headers, ...options }: Call, send?: typeof fetch) {
   options.signal?.throwIfAborted();
-  // A read that is stopped here is no lost connection.
-  if (/[^ -~]/.test(Object.values(headers ?? {}).join(''))) refuse('No header can carry this token or key.');
+  // A read that is stopped here is no lost connection. Of a token, the server would say the same.
+  if (/[^ -~]/.test(Object.values(headers ?? {}).join(''))) {
+    throw new HushboxError(headers?.authorization ? 'UNAUTHORIZED' : 'INVALID_REQUEST');
+  }
   const end = new AbortController();
   const { signal } = end;
   options.signal?.addEventListener('abort', () => end.abort(), { signal });

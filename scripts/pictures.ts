@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, chromium } from 'playwright-core';
 import { listAddresses } from '../test/support/browser/addresses.ts';
 import { visitStates } from '../test/support/browser/states.ts';
 import { createApi } from '../test/support/http/api.ts';
+import { record } from './recording.ts';
 
 /** Takes a screenshot of every page in every state, light and dark, on a phone and on a desk. */
 const FOLDER = 'pictures';
@@ -82,8 +83,8 @@ async function takeRussianPictures(browser: Browser, { width, colorScheme }: (ty
   });
 }
 
-/** The one that README.md shows. */
-async function takeDocumentPicture(browser: Browser): Promise<void> {
+/** Those that README.md shows. */
+async function takeDocumentPictures(browser: Browser): Promise<void> {
   await withServer(async ({ base }) => {
     const page = await browser.newPage({
       viewport: { width: 720, height: 400 },
@@ -93,6 +94,7 @@ async function takeDocumentPicture(browser: Browser): Promise<void> {
     await page.goto(`${base}/`);
     await page.screenshot({ path: 'docs/page.png', fullPage: true });
     await page.close();
+    writeFileSync('docs/terminal.svg', record(base));
   });
 }
 
@@ -103,7 +105,7 @@ const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-s
 try {
   for (const view of VIEWS) await takePictures(browser, view);
   for (const view of [VIEWS[0], VIEWS[3]]) await takeRussianPictures(browser, view);
-  await takeDocumentPicture(browser);
+  await takeDocumentPictures(browser);
 } finally {
   await browser.close();
 }

@@ -315,8 +315,8 @@ test('an error has a sentence and numbers, or none', async (t) => {
 test('what no header can carry is refused before anything is sent, and is no lost connection', async (t) => {
   const { base, received } = await startScriptedServer(t, () => ({ status: 500 }));
   const box = new Hushbox(base, { token: 'токен' });
-  await t.throwsAsync(box.send('x'), code('INVALID_REQUEST'));
-  await t.throwsAsync(box.request(), code('INVALID_REQUEST'));
+  await t.throwsAsync(box.send('x'), code('UNAUTHORIZED'));
+  await t.throwsAsync(box.request(), code('UNAUTHORIZED'));
   t.is(received.length, 0);
   const liar = await startLiar(t, LOOK);
   await t.throwsAsync(liar.box.open(liar.link, { idempotencyKey: 'ключ'.repeat(10) }), code('INVALID_REQUEST'));
