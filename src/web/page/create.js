@@ -73,7 +73,8 @@ form.addEventListener('submit', async (event) => {
     try {
       await showLink(await create(), hasPhrase);
     } catch (error) {
-      if (token && /** @type {{ code?: string }} */ (error).code === 'UNAUTHORIZED') complain(say('createTokenWrong'), token);
+      if (token && /** @type {{ code?: string }} */ (error).code === 'UNAUTHORIZED')
+        complain(say('createTokenWrong'), token);
       else message.textContent = explainError(error);
     } finally {
       hideProgress();
