@@ -1,10 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import test from 'ava';
 import { COMMANDS, parseArguments, parseLifetime } from '../../../client/command/arguments.ts';
 import { completionFor } from '../../../client/command/completion.ts';
 import { HELP, LIST, USAGE } from '../../../client/command/help.ts';
 import { testWith } from '../../support/process/tools.ts';
+import { temporaryFolder } from '../../support/storage/storage.ts';
 
 /** What bash offers for a line that ends where the cursor is. */
 function offeredByBash(...words: string[]): string[] {
@@ -23,8 +25,10 @@ test('bash completes commands, options, shells and files', (t) => {
 });
 
 for (const shell of ['zsh', 'fish']) {
-  testWith(shell)(`${shell} reads its completion`, (t) => {
-    const { status, stderr } = spawnSync(shell, ['-n'], { input: completionFor(shell), encoding: 'utf8' });
+  testWith(shell)(`${shell} reads its completion`, async (t) => {
+    const file = join(await temporaryFolder(t), 'completion');
+    writeFileSync(file, completionFor(shell));
+    const { status, stderr } = spawnSync(shell, ['-n', file], { encoding: 'utf8' });
     t.is(status, 0, stderr);
   });
 }
