@@ -5,7 +5,7 @@ import { whole } from './figures.ts';
 import { residentMiB, runClient, type Service, startService } from './service.ts';
 
 /**
- * What large secrets add to the memory of one worker, and to the time of small reads meanwhile. Issue 13 asks for at most
+ * What large secrets add to the memory of one worker, and to the time of small reads meanwhile. The aim is at most
  * `BODIES_MAX_BYTES` + 64 MiB, and 5 times. Run: node bench/bodies.ts [--clients 200] [--mib 1]
  */
 const { values } = parseArgs({
