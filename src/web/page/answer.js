@@ -5,20 +5,20 @@ import {
   clearContent,
   faultOfContent,
   hideProgress,
+  loadClient,
   progressOfContent,
   readContent,
   secret,
   takeFiles,
 } from './content.js';
-import { explainError, find, formatInstant, root, say, showSection, whileBusy } from './page.js';
+import { canSeal, explainError, find, formatInstant, root, say, showSection, whileBusy } from './page.js';
 
 const { kid } = document.body.dataset;
-const canSeal = globalThis.crypto?.subtle !== undefined;
 const form = find('#answer form', HTMLFormElement);
 const button = find('#answer form .main', HTMLButtonElement);
 const message = find('#message', HTMLElement);
 
-/** Of the answer that is being sent: while it is the same, an answer of it that was lost comes again. */
+/** Of the answer that is being sent. One that the server seals can be sent again; one that is sealed here is another one then. */
 const idempotencyKey = newKey();
 /** Whether an answer may have arrived whose confirmation did not come back. */
 let wasCutOff = false;
@@ -27,10 +27,6 @@ for (const time of document.querySelectorAll('time')) time.textContent = formatI
 find('.no-script', HTMLElement).remove();
 addEventListener('hashchange', () => void checkLink()); // the right link, pasted into the same tab
 await checkLink();
-
-/** Loaded when somebody begins: what is seen comes first. */
-const loadClient = () => import('./client/hushbox.ts');
-form.addEventListener('input', () => void loadClient().catch(() => {}), { once: true }); // pressing loads it again
 
 form.addEventListener('submit', async (event) => {
   event.preventDefault();

@@ -11,13 +11,14 @@ import {
   root,
   say,
   showSection,
+  toPublic,
   watch,
   whileBusy,
 } from './page.js';
 
 const NOTE_MAX = 500;
 
-const { publicUrl, ttlMaxSeconds } = document.body.dataset;
+const { ttlMaxSeconds } = document.body.dataset;
 const form = find('#new form', HTMLFormElement);
 const button = find('#new form .main', HTMLButtonElement);
 const message = find('#message', HTMLElement);
@@ -33,7 +34,7 @@ const withdraw = find('#withdraw', HTMLButtonElement);
 /** The two links on screen, as they were made: PUBLIC_URL may name another address for them. */
 let asked = { link: '', keepLink: '', expiresAt: '' };
 
-const isSealed = await canSeal();
+const isSealed = await canMakeKey();
 find('#plain', HTMLElement).hidden = isSealed;
 fillLifetimes(lifetime, Number(ttlMaxSeconds));
 find('.no-script', HTMLElement).remove();
@@ -75,7 +76,7 @@ form.addEventListener('submit', async (event) => {
 });
 
 /** A browser seals over HTTPS alone, and an older one cannot make such a key. */
-async function canSeal() {
+async function canMakeKey() {
   try {
     await crypto.subtle.generateKey('X25519', false, ['deriveBits']);
     return true;
@@ -103,11 +104,6 @@ function showLinks(made) {
   showState('waiting', 'notAnswered');
   showSection('asked');
   void watch(lookForAnswer);
-}
-
-/** @param {string} made */
-function toPublic(made) {
-  return publicUrl ? made.replace(root.href.replace(/\/$/, ''), publicUrl) : made;
 }
 
 /** @returns {Promise<boolean>} whether to look again */

@@ -17,6 +17,10 @@ const progress = find('#progress', HTMLProgressElement);
 let files = [];
 let takesFiles = false;
 
+/** Loaded when somebody begins: what is seen comes first. */
+export const loadClient = () => import('./client/hushbox.ts');
+form.addEventListener('input', () => void loadClient().catch(() => {}), { once: true }); // pressing loads it again
+
 /** Only what is sealed can hold files. */
 export function takeFiles() {
   takesFiles = true;

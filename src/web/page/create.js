@@ -4,12 +4,14 @@ import {
   clearContent,
   faultOfContent,
   hideProgress,
+  loadClient,
   progressOfContent,
   readContent,
   secret,
   takeFiles,
 } from './content.js';
 import {
+  canSeal,
   explainError,
   fillLifetimes,
   find,
@@ -18,12 +20,12 @@ import {
   root,
   say,
   showSection,
+  toPublic,
   watch,
   whileBusy,
 } from './page.js';
 
-const { publicUrl = '', ttlMaxSeconds } = document.body.dataset;
-const canSeal = globalThis.crypto?.subtle !== undefined;
+const { ttlMaxSeconds } = document.body.dataset;
 const form = find('form', HTMLFormElement);
 const button = find('form .main', HTMLButtonElement);
 const message = find('#message', HTMLElement);
@@ -43,10 +45,6 @@ const qrButton = find('#show-qr', HTMLButtonElement);
 /** Of the link on screen. */
 let receiptKey = '';
 let textToSend = '';
-
-/** Loaded when somebody begins: what is seen comes first. */
-const loadClient = () => import('./client/hushbox.ts');
-form.addEventListener('input', () => void loadClient().catch(() => {}), { once: true }); // pressing loads it again
 
 async function openClient() {
   const { Hushbox } = await loadClient();
@@ -140,8 +138,7 @@ find('#make-phrase', HTMLButtonElement).addEventListener('click', async () => {
  * @param {boolean} hasPhrase
  */
 async function showLink(sent, hasPhrase) {
-  const { pathname, hash } = new URL(sent.link);
-  link.defaultValue = `${publicUrl || root.href.replace(/\/$/, '')}${pathname.slice(root.pathname.length - 1)}${hash}`;
+  link.defaultValue = toPublic(sent.link);
   const time = formatInstant(sent.expiresAt);
   find('#created time', HTMLTimeElement).textContent = time;
   find('#phrase-reminder', HTMLElement).hidden = !hasPhrase;

@@ -3,6 +3,18 @@
 /** The folder above /assets/: where the service lives, also behind a proxy that gives it a path. Ends with a slash. */
 export const root = new URL('../', import.meta.url);
 
+/** Over plain HTTP a browser has nothing to seal with. */
+export const canSeal = globalThis.crypto?.subtle !== undefined;
+
+/**
+ * @param {string} link as it was made
+ * @returns {string} the same at the address that PUBLIC_URL names
+ */
+export function toPublic(link) {
+  const { publicUrl } = document.body.dataset;
+  return publicUrl ? link.replace(root.href.replace(/\/$/, ''), publicUrl) : link;
+}
+
 const TIMEOUT_MS = 30_000;
 /** Between two looks at something that somebody else changes. */
 const FIRST_LOOK_MS = 3_000;

@@ -2,14 +2,24 @@
 
 import { Hushbox, newIdempotencyKey, parseLink } from './client/hushbox.ts';
 import { isKeyOf } from './client/sealing.ts';
-import { find, formatBytes, formatInstant, offerCopy, root, say, sayCount, showSection, sleep } from './page.js';
+import {
+  canSeal,
+  find,
+  formatBytes,
+  formatInstant,
+  offerCopy,
+  root,
+  say,
+  sayCount,
+  showSection,
+  sleep,
+} from './page.js';
 
 const SLOW_MS = 4_000;
 const SHORT_WAIT_SECONDS = 5;
 
 const { alg, kid } = document.body.dataset;
 const isSealed = alg !== '';
-const canSeal = globalThis.crypto?.subtle !== undefined;
 const hushbox = new Hushbox(root);
 
 const form = find('form', HTMLFormElement);
