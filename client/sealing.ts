@@ -272,12 +272,19 @@ async function encrypt(plaintext: Bytes, header: object, key: Bytes): Promise<Pa
   const head = encode(encoder.encode(JSON.stringify(header)));
   const iv = crypto.getRandomValues(new Uint8Array(12));
   const sealed = await aesGcm('encrypt', key, iv, head, plaintext);
-  plaintext.buffer.transfer?.(0); // frees it at once
+  free(plaintext);
   const end = sealed.length - TAG_BYTES;
+  const tag = encode(sealed.slice(end));
   const content = sealed.subarray(0, end);
   content.slice = content.subarray; // no copies
   const ciphertext = await inSteps(content, encodeStep);
-  return [`${head}..${encode(iv)}.`, ...ciphertext, `.${encode(sealed.subarray(end))}`];
+  free(sealed);
+  return [`${head}..${encode(iv)}.`, ...ciphertext, `.${tag}`];
+}
+
+/** At once, and not when it is collected: a large one would be there beside the next one. */
+function free({ buffer }: Bytes): void {
+  buffer.transfer?.(0);
 }
 
 const TAG_BYTES = 16;

@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { Hushbox } from '../../../client/hushbox.ts';
+import { Hushbox, type HushboxError } from '../../../client/hushbox.ts';
 import { resultOf, shareServer, spawnCommand } from '../../support/process/command.ts';
 import { until } from '../../support/process/program.ts';
 import { temporaryFolder } from '../../support/storage/storage.ts';
@@ -189,6 +189,25 @@ test.serial('kill -9 between the looks and the read uses nothing up, and no comm
     t.is((await resultOf(child)).signal, 'SIGKILL');
     t.is((await box().open(link)).text, `kept ${step}`);
   }
+  t.false(existsSync(mark));
+});
+
+test.serial('kill -9 between two reads leaves the second secret, and no command runs', async (t) => {
+  const { base } = shared();
+  const mark = join(await temporaryFolder(t), 'mark');
+  const [first, second] = [await linkTo('first'), await linkTo('second')];
+  let reads = 0;
+  let child: ReturnType<typeof spawnCommand> | undefined;
+  const proxy = await startScriptedServer(t, async (request) => {
+    if (request.method !== 'POST' || ++reads === 1) return forward(base, request);
+    child?.kill('SIGKILL');
+    return () => undefined; // no answer
+  });
+  const env = { A: first.replace(base, proxy.base), B: second.replace(base, proxy.base) };
+  child = spawnCommand(['exec', '--env', 'A', '--env', 'B', '--', 'touch', mark], { env });
+  t.is((await resultOf(child)).signal, 'SIGKILL');
+  t.is((await t.throwsAsync<HushboxError>(box().look(first)))?.code, 'KEY_NOT_FOUND');
+  t.is((await box().open(second)).text, 'second');
   t.false(existsSync(mark));
 });
 

@@ -2,6 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { numbered, safeName } from '../../../client/command/file-name.ts';
 import { visible, visibleJson, visibleLine } from '../../../client/command/visible.ts';
+import { hostileString } from './hostile.ts';
 
 const NAMES = [
   ['report.pdf', 'report.pdf'],
@@ -50,28 +51,8 @@ test('of a name that is taken, the number comes before the extension', (t) => {
 });
 
 test('no name at all leads out of a folder, hides itself, or holds what a terminal obeys', (t) => {
-  const piece = fc.constantFrom(
-    '..',
-    '/',
-    '\\',
-    '.',
-    ' ',
-    '\0',
-    '\u202e',
-    '\u2066',
-    '\x1b[2J',
-    'CON',
-    'aux.',
-    '-',
-    'a',
-    '~',
-  );
-  const name = fc.oneof(
-    fc.string({ unit: 'binary' }),
-    fc.array(piece).map((pieces) => pieces.join('')),
-  );
   fc.assert(
-    fc.property(name, (stranger) => {
+    fc.property(hostileString, (stranger) => {
       const safe = safeName(stranger);
       t.notRegex(safe, /[/\\<>:"|?*\p{C}]|^[.\-~ ]|[. ]$|^$/u);
       t.notRegex(safe, /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i);

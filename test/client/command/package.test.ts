@@ -1,13 +1,23 @@
 import { execFile } from 'node:child_process';
-import { existsSync, globSync, readFileSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import test from 'ava';
+import { build } from 'esbuild';
 import { VERSION } from '../../../src/version.ts';
+import { browserTest, openPage } from '../../support/browser/browser.ts';
+import { startServer } from '../../support/http/server.ts';
 import { shareServer } from '../../support/process/command.ts';
-import { temporaryFolder } from '../../support/storage/storage.ts';
+import { SQLITE } from '../../support/storage/storage.ts';
+
+declare global {
+  /** In the page: sends a text, and opens what it has sent. */
+  var passOn: (url: string, text: string) => Promise<string | undefined>;
+}
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
@@ -31,18 +41,24 @@ const sent: Sent = await new Hushbox('http://127.0.0.1').send('x', { receipt: tr
 export const wrong: number = sent.link;
 `;
 
-test.serial('the package installs into an empty folder without a network, and works there', async (t) => {
+const folder = mkdtempSync(join(tmpdir(), 'hushbox-'));
+const app = join(folder, 'app');
+const env = { PATH: `${dirname(process.execPath)}:${process.env.PATH}`, HOME: folder };
+test.after.always(() => rmSync(folder, { recursive: true, force: true }));
+
+// Without a network: what it needs must be in it.
+test.before(async (t) => {
   t.timeout(180_000);
-  const folder = await temporaryFolder(t);
-  const app = join(folder, 'app');
-  await mkdir(app);
-  const env = { PATH: `${dirname(process.execPath)}:${process.env.PATH}`, HOME: folder };
+  mkdirSync(app);
   const npm = (args: readonly string[], cwd: string) =>
     run('npm', args, { cwd, env: { ...env, npm_config_offline: 'true' } });
   await npm(['pack', '--pack-destination', folder], CLIENT);
   const tarball = join(folder, `hushbox-${VERSION}.tgz`);
-  await writeFile(join(app, 'package.json'), '{"name":"app","type":"module"}');
+  writeFileSync(join(app, 'package.json'), '{"name":"app","type":"module"}');
   await npm(['install', '--no-audit', '--no-fund', tarball], app);
+});
+
+test.serial('the package installs into an empty folder without a network, and works there', async (t) => {
   const installed = globSync('node_modules/**/*', { cwd: app }).filter((path) => !path.includes('.bin'));
   t.deepEqual(
     installed.filter((path) => /(?<!\.d)\.[cm]?ts$|node_modules\/(?!hushbox)[^.]/.test(path)),
@@ -50,7 +66,7 @@ test.serial('the package installs into an empty folder without a network, and wo
   );
   t.true(existsSync(join(app, 'node_modules/hushbox/LICENSE')));
 
-  await writeFile(join(app, 'program.js'), PROGRAM);
+  writeFileSync(join(app, 'program.js'), PROGRAM);
   const { base } = shared();
   for (const node of NODES) {
     const there = { cwd: app, env: { ...env, PATH: `${dirname(node)}:${env.PATH}`, HUSHBOX_URL: base } };
@@ -60,20 +76,46 @@ test.serial('the package installs into an empty folder without a network, and wo
     t.is((await run('sh', ['-c', script], onPath)).stdout, `${VERSION}\nsome secret`);
   }
 
-  await writeFile(join(app, 'typed.ts'), TYPED);
-  const options = [
-    '--strict',
-    '--noEmit',
-    '--module',
-    'nodenext',
-    '--target',
-    'es2024',
-    '--lib',
-    'es2024,dom',
-    '--types',
-    '',
-  ];
-  await t.notThrowsAsync(run(join(ROOT, 'node_modules/.bin/tsc'), [...options, 'typed.ts'], { cwd: app, env }));
+  writeFileSync(join(app, 'typed.ts'), TYPED);
+  const options = ['--strict', '--noEmit', '--module', 'nodenext', '--target', 'es2024', '--lib', 'es2024,dom'];
+  await t.notThrowsAsync(
+    run(join(ROOT, 'node_modules/.bin/tsc'), [...options, '--types', '', 'typed.ts'], { cwd: app, env }),
+  );
+});
+
+const IN_PAGE = `import { Hushbox } from 'hushbox/client';
+globalThis.passOn = async (url, text) => {
+  const box = new Hushbox(url);
+  const { text: opened } = await box.open((await box.send(text)).link);
+  return opened;
+};
+`;
+
+browserTest('the package works in pages of another origin, as modules and as a bundler joins them', async (t) => {
+  writeFileSync(join(app, 'page.js'), IN_PAGE);
+  const format = 'esm' as const;
+  const bundle = await build({ entryPoints: ['page.js'], absWorkingDir: app, bundle: true, format, write: false });
+  const imports = JSON.stringify({ imports: { 'hushbox/client': '/node_modules/hushbox/dist/hushbox.js' } });
+  const pages: Readonly<Record<string, string>> = {
+    '/modules': `<script type="importmap">${imports}</script><script type="module" src="/page.js"></script>`,
+    '/bundle': '<script type="module" src="/bundle.js"></script>',
+  };
+  const server = createServer(({ url = '' }, response) => {
+    const page = pages[url];
+    response.setHeader('content-type', page ? 'text/html' : 'text/javascript');
+    if (page) response.end(`<!doctype html><link rel="icon" href="data:,"><title>x</title>${page}`);
+    else response.end(url === '/bundle.js' ? bundle.outputFiles[0]?.text : readFileSync(join(app, url)));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => server.close());
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { base } = await startServer(t, { place: await SQLITE.place(t), env: { CORS_ORIGINS: origin } });
+  for (const path of Object.keys(pages)) {
+    const page = await openPage(t, [origin, base]);
+    await page.goto(origin + path);
+    await page.waitForFunction('globalThis.passOn');
+    t.is(await page.evaluate(([url, text]) => passOn(url, text), [base, `from ${path}`] as const), `from ${path}`);
+  }
 });
 
 test.serial('the library in the package is for pages too: it needs nothing but its own files', (t) => {

@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Hushbox } from '../../../client/hushbox.ts';
 import { runOnTerminal, shareServer } from '../../support/process/command.ts';
 import { testIf } from '../../support/process/needs.ts';
 import { temporaryFolder } from '../../support/storage/storage.ts';
+import { hostileStrings } from './hostile.ts';
 
 const hasScript = spawnSync('script', ['--version'], { encoding: 'utf8' }).stdout?.includes('util-linux') ?? false;
 const withTerminal = testIf(hasScript, 'script').serial;
@@ -73,6 +74,17 @@ withTerminal('what comes from strangers does nothing to a terminal', async (t) =
   }
   const { link: asked } = await box().request({ note: '\x1b[2Jnote\u202e' });
   t.notRegex((await onTerminal(`hushbox look '${asked}'`)).shown.replaceAll('\r\n', ''), /[\p{Cc}\u202e]/u);
+});
+
+withTerminal('1,000 random hostile names and texts do nothing to a terminal', async (t) => {
+  const strings = hostileStrings(1000, t.log);
+  const files = strings.map((name, at) => new File([`${at}`], name));
+  const folder = await temporaryFolder(t);
+  const { link } = await box().send({ text: strings.join(''), files });
+  const { code, shown } = await onTerminal(`hushbox open '${link}'`, [], folder);
+  t.is(code, 0);
+  t.notRegex(shown.replaceAll('\r\n', '\n'), /[^\n\P{Cc}]|[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u);
+  t.is(readdirSync(folder).length, 1000);
 });
 
 withTerminal('a bar is drawn for what takes long, on a terminal alone', async (t) => {
