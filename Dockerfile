@@ -19,8 +19,8 @@ RUN install -d -o node -g node -m 0700 /keys \
 WORKDIR /app
 COPY --from=build /app/node_modules node_modules
 COPY package.json ./
-COPY scripts/check-node.cjs scripts/compile.ts scripts/health-check.ts scripts/node scripts/
-RUN node scripts/check-node.cjs || { echo 'The base image is too old: docker pull node:24-slim'; exit 1; }
+COPY scripts/preload.cjs scripts/compile.ts scripts/health-check.ts scripts/node scripts/
+RUN node scripts/preload.cjs || { echo 'The base image is too old: docker pull node:24-slim'; exit 1; }
 COPY bin/hushbox bin/
 COPY client client
 COPY src src
@@ -34,4 +34,4 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["node", "scripts/health-check.ts"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["tini", "--"]
-CMD ["node", "src/main.ts"]
+CMD ["scripts/node", "src/main.ts"]

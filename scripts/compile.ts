@@ -21,7 +21,7 @@ const COMMANDS = ['run.ts', 'send.ts', 'open.ts', 'exec.ts', 'look.ts', 'request
 /** Entries of threads. */
 const THREADS = ['hashing/thread.ts', 'storage/sqlite/thread.ts'];
 
-const COMPILED = join(ROOT, 'node_modules/.cache/compiled'); // where src/main.ts looks
+const COMPILED = join(ROOT, 'node_modules/.cache/compiled'); // where scripts/preload.cjs looks
 
 enableCompileCache(COMPILED);
 for (const part of PARTS) await import(join(ROOT, 'src', part));
@@ -29,6 +29,8 @@ for (const command of COMMANDS) await import(join(ROOT, 'client/command', comman
 // Outside of a thread these end at their first step, when they are compiled.
 for (const part of THREADS) await import(join(ROOT, 'src', part)).catch(() => {});
 flushCompileCache();
-// The first file itself, which workers load too: a program that refuses its configuration has compiled it.
+// The first files themselves, which workers load too: a program that refuses its configuration has compiled it.
 const env = { PATH: process.env.PATH, NODE_COMPILE_CACHE: COMPILED, WORKERS: 'none' };
-spawnSync(process.execPath, [join(ROOT, 'src/main.ts')], { env, stdio: 'ignore', timeout: 60_000 });
+for (const args of [['src/main.ts'], ['client/command/main.ts', 'help']]) {
+  spawnSync(process.execPath, args, { cwd: ROOT, env, stdio: 'ignore', timeout: 60_000 });
+}

@@ -1,15 +1,11 @@
 import './quiet.ts'; // before everything else
-import '../scripts/check-node.cjs';
+import '../scripts/preload.cjs';
 import cluster from 'node:cluster';
-import { enableCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { Config, Reading } from './config/config.ts';
 
-// First of all, and not in the shared temporary folder, where others could plant code.
-const COMPILED = fileURLToPath(new URL('../node_modules/.cache/compiled', import.meta.url));
-enableCompileCache(COMPILED);
 // For threads and workers too: without it each of them loads what strips types, 27 MiB.
-process.env.NODE_COMPILE_CACHE = COMPILED;
+process.env.NODE_COMPILE_CACHE = fileURLToPath(new URL('../node_modules/.cache/compiled', import.meta.url));
 // Workers obey the primary alone, from their first moment: they ignore signals to the process group.
 if (cluster.isWorker) for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
 // Until there are workers, the primary ends at once, and cleanly.

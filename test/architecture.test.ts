@@ -87,8 +87,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Packages with one place: what else needs them asks there. */
 const HOME_OF_PACKAGE: Readonly<Record<string, RegExp>> = {
   '../package.json': /^version\.ts$/,
-  '../scripts/check-node.cjs': /^main\.ts$/,
-  '../../scripts/check-node.cjs': /^(cli|setup)\/main\.ts$/,
+  '../scripts/preload.cjs': /^main\.ts$/,
+  '../../scripts/preload.cjs': /^(cli|setup)\/main\.ts$/,
   '../../client/command/help.ts': /^cli\/arguments\.ts$/,
   jose: /^(auth\/sessions\/proofs|tokens\/access\/(access-tokens|signing-keys))\.ts$/,
   '@koa/router': /^http\/routing\.ts$/,

@@ -3,13 +3,11 @@ import { enableCompileCache } from 'node:module';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
-// Not in the shared temporary folder, where others could plant code. A folder that cannot be written to is no failure.
 const { env } = process;
-const isSource = import.meta.url.endsWith('.ts');
+// Not in the shared temporary folder, where others could plant code. A folder that cannot be written to is no failure,
+// and in a checkout there is a cache by now: of two, the first one counts.
 const caches = (process.platform === 'win32' ? env.LOCALAPPDATA : env.XDG_CACHE_HOME) || join(homedir(), '.cache');
-enableCompileCache(
-  isSource ? join(import.meta.dirname, '../../node_modules/.cache/compiled') : join(caches, 'hushbox'),
-);
+enableCompileCache(join(caches, 'hushbox'));
 
 const { run } = await import('./run.ts');
 const args = process.argv.slice(2);

@@ -1,5 +1,5 @@
 import '../quiet.ts'; // before everything else
-import '../../scripts/check-node.cjs';
+import '../../scripts/preload.cjs';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';

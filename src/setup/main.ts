@@ -1,5 +1,5 @@
 import '../quiet.ts'; // before everything else
-import '../../scripts/check-node.cjs';
+import '../../scripts/preload.cjs';
 import { readFileSync } from 'node:fs';
 import { createLog } from '../ops/log.ts';
 import { makeKeys } from './keys.ts';

@@ -41,7 +41,7 @@ for (const [when, code, sign] of CASES) {
 }
 
 test.serial('SIGTERM before anything of the program is loaded ends it cleanly', async (t) => {
-  // The first thing that main.ts calls; what is queued there runs when main.ts waits for the first time.
+  // Called before main.ts begins; what is queued there runs when main.ts waits for the first time.
   const code = `if (!${IN_WORKERS}) {
     const module = require('node:module');
     const { enableCompileCache } = module;
@@ -49,7 +49,6 @@ test.serial('SIGTERM before anything of the program is loaded ends it cleanly', 
       queueMicrotask(() => process.kill(process.pid, 'SIGTERM'));
       return enableCompileCache(folder);
     };
-    module.syncBuiltinESMExports();
   }`;
   const program = await launch(t, { env: await before(t, code) });
   t.deepEqual(await program.exit, { code: 0, signal: null });
