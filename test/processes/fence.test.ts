@@ -234,7 +234,14 @@ test.serial('each worker marks its end, so that reads since the last beat are co
   const [other] = program.workers().filter((pid) => pid !== marker);
   process.kill(marker, 'SIGSTOP');
   const path = join(program.folder, 'fence.json');
-  await sleep(100); // what it had begun
+  // Where nothing was written since the last mark, none is needed. What the stopped one gets, nobody answers.
+  const write = () => send(program.base, '/generate', { secret: 'x' }, { timeoutMs: 2_000 });
+  await until('a write by the other', () =>
+    write().then(
+      ({ status }) => status === 201,
+      () => false,
+    ),
+  );
   const before = readFileSync(path, 'utf8');
   program.signal('SIGTERM');
   await until('the end of the other', () => !program.workers().includes(other as number));

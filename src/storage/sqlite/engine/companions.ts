@@ -17,9 +17,10 @@ export type Orphan = { file: string; bytes: number };
  * with everything in it that the absent database lacks.
  */
 export function findOrphan(path: string): Orphan | undefined {
-  const size = sizeOf(path);
   for (const ending of JOURNALS) {
     const bytes = sizeOf(path + ending) ?? 0;
+    // Only after its journal: another process may be making both right now, and the database comes first.
+    const size = sizeOf(path);
     // A first start that was killed leaves an empty database with a journal, which SQLite rolls back.
     const isOurs = size !== undefined && (size > 0 || ending === '-journal');
     if (bytes > 0 && !isOurs) return { file: path + ending, bytes };
