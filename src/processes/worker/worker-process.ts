@@ -46,21 +46,13 @@ export async function runWorkerProcess(config: Config, place: Place, log: Log): 
     cut.signal.addEventListener('abort', () => setTimeout(resolve, CLOSE_MS));
   });
   let isDraining = false;
-  let isListening = false;
-  void running.then(
-    () => {
-      isListening = true;
-    },
-    () => {}, // reported below
-  );
 
   async function drain({ acceptMs, deadlineMs }: DrainOrder): Promise<void> {
     setTimeout(() => cut.abort(), deadlineMs).unref(); // the earliest of several deadlines counts
-    if (!isListening) process.exit(0); // nothing to answer, and on a busy machine the rest of the start may take long
+    if (!listening) process.exit(0); // nothing to answer, and on a busy machine the rest of the start may take long
     if (isDraining) return;
     isDraining = true;
-    // One that does not listen yet has nothing to finish, and its start may take longer than there is time.
-    if (listening) await Promise.race([listening.stop({ acceptMs, cut: cut.signal }), isOver]);
+    await Promise.race([listening.stop({ acceptMs, cut: cut.signal }), isOver]);
     await Promise.race([totals.report(), sleep(REPORT_MS)]);
     process.exit(0);
   }

@@ -46,14 +46,20 @@ async function administer(address: string, run: (admin: Admin) => Promise<unknow
 
 export async function startBroker(t: ExecutionContext<unknown>, options: BrokerOptions = {}): Promise<Broker> {
   const { partitions = 2, port, extra = [], topics = ['auth_request', 'auth_response'] } = options;
-  const folder = join(await temporaryFolder(t as ExecutionContext), 'broker');
-  const file = `${folder}.extra`;
+  const parent = await temporaryFolder(t as ExecutionContext);
+  const file = join(parent, 'extra');
   await writeFile(file, [...extra, ''].join('\n'));
   const call = (program: string, ...args: string[]) =>
     run(join(KAFKA_DIR as string, program), args, {
       env: { ...process.env, KAFKA_EXTRA: file, ...(port && { KAFKA_PORT: String(port) }) },
     });
-  const { stdout } = await call('start', folder);
+  let folder = join(parent, 'broker');
+  // Another program can take the free port that it has found before it does.
+  const { stdout } = await call('start', folder).catch((error) => {
+    t.log(error);
+    folder = join(parent, 'another broker');
+    return call('start', folder);
+  });
   const address = stdout.trim().split('\n').at(-1) as string;
   t.teardown(() => call('stop', '--kill', folder));
   for (const topic of topics) await addTopic(address, topic, partitions);
