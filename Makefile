@@ -47,6 +47,7 @@ bench: build ## measure, and write docs/benchmarks*.md and .svg
 	@$(NODE) bench/proxy.ts
 	@$(NODE) bench/webhooks.ts
 	@$(NODE) bench/accounts.ts
+	@$(NODE) bench/command.ts
 
 docs: build ## regenerate docs/configuration.md and docs/openapi.json
 	@$(NODE) scripts/generate-docs.ts

@@ -3,7 +3,9 @@
  *
  * `waiting` holds the secrets that can be read, `ended` the records of the others: a copy for rereading, a receipt, or
  * both; `due_at` is when a part of it must be removed. An id begins with the second of expiry, so that expired secrets
- * are the first rows of `waiting` and need no index of their own. `fence` has one row, see src/fence/store.ts.
+ * are the first ids of `waiting` and need no index of their own. Both have an index for their ids, and the large column
+ * is the last one: WITHOUT ROWID, SQLite reads the whole of a large row for each comparison on the way to another one.
+ * `fence` has one row, see src/fence/store.ts.
  *
  * `events` holds the ends of secrets with a `notify`, and `destinations` the instant when the first event of each is due,
  * so that due events are found at once, however many wait for a destination that is left out. Triggers keep the two
@@ -296,5 +298,47 @@ export const MIGRATIONS: readonly string[] = [
     UPDATE destinations SET due_at = (SELECT min(due_at) FROM events WHERE destination = old.destination)
     WHERE id = old.destination;
   END;
+  `,
+  `
+  CREATE TABLE new_waiting (
+    id          BLOB NOT NULL PRIMARY KEY,
+    created_at  INTEGER NOT NULL,
+    expires_at  INTEGER NOT NULL,
+    tries       INTEGER NOT NULL,
+    tries_full_at INTEGER NOT NULL,
+    receipt     BLOB,
+    client      BLOB,
+    notify      BLOB,
+    destination BLOB,
+    envelope    BLOB NOT NULL
+  ) STRICT;
+
+  INSERT INTO new_waiting
+  SELECT id, created_at, expires_at, tries, tries_full_at, receipt, client, notify, destination, envelope FROM waiting;
+  DROP TABLE waiting;
+  ALTER TABLE new_waiting RENAME TO waiting;
+
+  CREATE TABLE new_ended (
+    id         BLOB NOT NULL PRIMARY KEY,
+    state      TEXT NOT NULL CHECK (state IN ('read', 'burned', 'expired')),
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    ended_at   INTEGER NOT NULL,
+    due_at     INTEGER NOT NULL,
+    tries      INTEGER NOT NULL,
+    tries_full_at INTEGER NOT NULL,
+    reads      INTEGER NOT NULL,
+    receipt    BLOB,
+    claim_tag  BLOB,
+    copy_until INTEGER,
+    envelope   BLOB
+  ) STRICT;
+
+  INSERT INTO new_ended SELECT id, state, created_at, expires_at, ended_at, due_at, tries, tries_full_at, reads, receipt,
+    claim_tag, copy_until, envelope FROM ended;
+  DROP TABLE ended;
+  ALTER TABLE new_ended RENAME TO ended;
+
+  CREATE INDEX ended_due ON ended (due_at);
   `,
 ];
