@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '../errors.ts';
+import { release } from '../memory.ts';
 import { type Lease, SMALL_BYTES } from './body-room.ts';
 import { DROPPED_BYTES } from './rest-of-body.ts';
 
@@ -16,7 +17,10 @@ export async function readJsonObject(
   limitBytes: number,
   openLease?: OpenLease,
 ): Promise<Record<string, unknown>> {
-  return parseObject(await readBody(request, limitBytes, openLease));
+  const bytes = await readBody(request, limitBytes, openLease);
+  const object = parseObject(bytes);
+  release(bytes);
+  return object;
 }
 
 /** Room for a body. It is asked for only when the body turns out to be large. */

@@ -1,7 +1,7 @@
 import { AppError } from '../errors.ts';
 
 /** How many bytes may be worked on at once; something larger is worked on alone. */
-const AT_ONCE_BYTES = 3 * 1024 * 1024;
+const AT_ONCE_BYTES = 1.5 * 1024 * 1024;
 /** How long something may wait for its turn. */
 const WAIT_MS = 30_000;
 

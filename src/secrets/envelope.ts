@@ -1,4 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import { release } from '../memory.ts';
 import { NONCE_BYTES, open, seal, TAG_BYTES } from '../sealing/aead.ts';
 import { createHead, type Format, formatOf, HEAD_BYTES, masterKeyIdIn } from '../sealing/head.ts';
 import { hkdf } from '../sealing/hkdf.ts';
@@ -185,7 +186,9 @@ function sealText(context: TextContext, text: Uint8Array): Buffer {
   const purpose = textPurpose(context);
   const content = formatIn(context) === 1 ? text : pad(text);
   const sealed = seal(textKey(context, purpose), additionalData(purpose, context), content);
-  return Buffer.concat([context.prefix, ...sealed]);
+  const envelope = Buffer.concat([context.prefix, ...sealed]);
+  for (const part of [content, ...sealed]) if (part !== text) release(part);
+  return envelope;
 }
 
 function openText(context: TextContext, sealed: Uint8Array): Buffer {

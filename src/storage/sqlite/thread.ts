@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { StoreLimits } from '../../limits/limits.ts';
+import { release } from '../../memory.ts';
 import { createBatchRunner } from './engine/batch.ts';
 import { decode, encode } from './engine/codec.ts';
 import { createWalCleaner, openWriter } from './engine/database.ts';
@@ -30,6 +31,7 @@ port.on('message', (message: Uint8Array | 'close') => {
   }
   const calls = decode(message, 'viewed'); // no procedure keeps bytes beyond its batch
   port.postMessage(encode(runBatch(calls)));
+  release(message);
   if (calls.some(({ head }) => head === sweep)) cleanWal();
 });
 port.postMessage(names);
