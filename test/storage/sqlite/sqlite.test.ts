@@ -67,15 +67,18 @@ linkStoreContract(SQLITE, rowsIn);
 test('the youngest customers, and a page of them, are read from an index, without sorting', async (t) => {
   const { url, open } = await SQLITE.place(t);
   await open();
-  const database = new DatabaseSync(pathOf(url), { readOnly: true });
-  t.teardown(() => database.close());
-  const planOf = (sql: string) =>
-    database
-      .prepare(`EXPLAIN QUERY PLAN ${sql}`)
-      .all(...Array.from(sql.matchAll(/\?/g), () => 1))
-      .map(({ detail }) => detail);
-  t.deepEqual(planOf(YOUNGEST), ['SCAN customers USING INDEX customers_youngest']); // backwards, up to the limit
-  t.deepEqual(planOf(PAGE), ['SEARCH customers USING PRIMARY KEY (id>?)']);
+  t.deepEqual(planIn(url, YOUNGEST), ['SCAN customers USING INDEX customers_youngest']); // backwards, up to the limit
+  t.deepEqual(planIn(url, PAGE), ['SEARCH customers USING PRIMARY KEY (id>?)']);
+});
+
+test('secrets and records are found by an index of their ids: no large one is read on the way to another', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  await open();
+  for (const table of ['waiting', 'ended']) {
+    t.deepEqual(planIn(url, `SELECT envelope FROM ${table} WHERE id = ?`), [
+      `SEARCH ${table} USING INDEX sqlite_autoindex_${table}_1 (id=?)`,
+    ]);
+  }
 });
 
 test('while another process holds the write lock, reading goes on and writing waits for it', async (t) => {
@@ -457,6 +460,16 @@ test('a file of the first version is counted when it is opened', async (t) => {
   t.true(sumsIn(url).stored > 5_000);
 });
 
+test('who opens a file that another process brings to the newest version waits until that is done', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  copyFileSync(fileURLToPath(new URL('../../fixtures/sqlite-v1.db', import.meta.url)), pathOf(url));
+  const unlock = await lockInProcess(t, pathOf(url));
+  const opening = open();
+  await sleep(11_000); // longer than for any other lock
+  unlock();
+  t.truthy(await createTraced((await opening).secrets));
+});
+
 test('a file from before the table of limits keeps the rate of each client', async (t) => {
   const { url, open } = await SQLITE.place(t);
   alter(
@@ -596,6 +609,14 @@ async function lockInProcess(t: ExecutionContext, path: string): Promise<() => v
   t.teardown(() => child.kill('SIGKILL'));
   await once(child, 'message');
   return () => child.send('unlock');
+}
+
+function planIn(url: string, sql: string): unknown[] {
+  const database = new DatabaseSync(pathOf(url), { readOnly: true });
+  const values = Array.from(sql.matchAll(/\?/g), () => 1);
+  const plan = database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...values);
+  database.close();
+  return plan.map(({ detail }) => detail);
 }
 
 function alter(path: string, sql: string): void {

@@ -9,6 +9,8 @@ import { connect } from './connection.ts';
 
 /** How long opening may wait for another process that is opening it too. Never on the event loop. */
 const OPEN_TIMEOUT_MS = 10_000;
+/** The same while the other process brings an older file to the newest version, 10 GiB of it on a slow disk. */
+const MIGRATE_TIMEOUT_MS = 600_000;
 /** How long cleaning the WAL may delay the writes behind it, in addition to the work itself. */
 const CLEAN_TIMEOUT_MS = 100;
 
@@ -24,7 +26,7 @@ export function openWriter(path: string, migrations: readonly string[]): Databas
   refuseSplit(path, deadline);
   closeSync(openSync(path, 'a', 0o600)); // SQLite would make it readable for all; its other files get the same mode
   const database = connect(path);
-  retryWhileBusy(deadline, () => {
+  const isOlder = retryWhileBusy(deadline, () => {
     // FULL: a commit returns after its sync. secure_delete: deleted content is overwritten with zeros, except a copy
     // that stayed in the free space of a page when its row moved to another page.
     database.exec(`
@@ -34,8 +36,10 @@ export function openWriter(path: string, migrations: readonly string[]): Databas
       PRAGMA cache_size = -8000;
       PRAGMA journal_size_limit = 67108864;
     `);
-    migrate(database, migrations);
+    const version = versionOf(database);
+    return version > 0 && version < migrations.length;
   });
+  retryWhileBusy(isOlder ? deadline + MIGRATE_TIMEOUT_MS : deadline, () => migrate(database, migrations));
   return database;
 }
 
