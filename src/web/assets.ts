@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { stripTypeScriptTypes } from 'node:module';
+import { Worker } from 'node:worker_threads';
 import type { Context } from 'koa';
 import type { Route } from '../http/routing.ts';
 import { PACKAGE_FILES } from './package-files.ts';
@@ -31,7 +32,7 @@ export function assetRoutes(logo: Picture | undefined): Route[] {
       return type && !name.endsWith('.d.ts') ? [assetRoute(name, type, readFileSync(new URL(name, FOLDER)))] : [];
     }),
     ...Object.entries(PACKAGE_FILES).map(([name, read]) => assetRoute(name, typeOf(name) as string, read())),
-    ...CLIENT_MODULES.map((name) => assetRoute(`client/${name}`, SCRIPT, readScript(new URL(name, CLIENT_FOLDER)))),
+    ...clientRoutes(),
     ...(logo ? [assetRoute('logo', logo.type, logo.content)] : []),
   ];
 }
@@ -40,15 +41,37 @@ function typeOf(name: string): string | undefined {
   return TYPES[name.replace(/^.*\./, '')];
 }
 
+/** The modules of the client library, prepared when the first page asks for one of them. */
+function clientRoutes(): Route[] {
+  let modules: Promise<Packed[]> | undefined;
+  const prepare = (): Promise<Packed[]> => {
+    modules ??= readScripts().catch((error) => {
+      modules = undefined;
+      throw error;
+    });
+    return modules;
+  };
+  return CLIENT_MODULES.map((name, index) => ({
+    method: 'GET',
+    path: `/assets/client/${name}`,
+    run: async (ctx) => sendAsset(ctx, SCRIPT, (await prepare())[index] as Packed),
+  }));
+}
+
+/** What strips types stays in memory, 27 MiB of it: so a thread does that, and ends. */
+const STRIP = `
+  const { stripTypeScriptTypes } = require('node:module');
+  const { parentPort, workerData } = require('node:worker_threads');
+  parentPort.postMessage(workerData.map((text) => stripTypeScriptTypes(text)));
+`;
+
 /** Types stripped, as Node does it for the service itself. */
-function readScript(path: URL): Buffer {
-  const { emitWarning } = process;
-  process.emitWarning = () => {}; // that the function is experimental, which is nothing for an operator's log
-  try {
-    return Buffer.from(stripTypeScriptTypes(readFileSync(path, 'utf8')));
-  } finally {
-    process.emitWarning = emitWarning;
-  }
+async function readScripts(): Promise<Packed[]> {
+  const workerData = CLIENT_MODULES.map((name) => readFileSync(new URL(name, CLIENT_FOLDER), 'utf8'));
+  // A warning would say that the function is experimental, which is nothing for an operator's log.
+  const thread = new Worker(STRIP, { eval: true, workerData, execArgv: ['--no-warnings'] });
+  const [texts] = (await once(thread, 'message')) as [string[]];
+  return texts.map((text) => pack(Buffer.from(text)));
 }
 
 function assetRoute(name: string, type: string, content: Buffer): Route {
