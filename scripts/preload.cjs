@@ -1,7 +1,4 @@
 // Loaded first at every start, by whatever Node there is: so this is plain JavaScript that an old one understands.
-const { enableCompileCache } = require('node:module');
-const { join } = require('node:path');
-
 const wanted = require('../package.json').engines.node.replace('>=', '').split('.').map(Number);
 const found = process.versions.node.split('.').map(Number);
 const difference = found.map((part, index) => part - wanted[index]).find((part) => part !== 0);
@@ -15,4 +12,6 @@ if (difference < 0) {
 }
 // Before the first file of ours: what strips types takes 18 MiB and 25 ms, and with a cache it is not loaded. Not in the
 // shared temporary folder, where others could plant code.
+const { enableCompileCache } = require('node:module');
+const { join } = require('node:path');
 enableCompileCache(join(__dirname, '../node_modules/.cache/compiled'));
