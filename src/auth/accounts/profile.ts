@@ -13,9 +13,9 @@ export function isShort(text: string): boolean {
 }
 
 const INSTANT =
-  /^(\d{4}-\d{2}-\d{2})(?:T(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,9})?)?(?:Z|[+-](?:0\d|1[0-4]):[0-5]\d))?$/;
+  /^(\d{4}-\d{2}-\d{2})(?:T(?:[01]\d|2[0-3]):[0-5]\d(?::(?:[0-5]\d|60)(?:\.\d{1,20})?)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d))?$/i;
 
-/** A date of the calendar, such as 2000-08-25, or with a time and its zone (ISO 8601). */
+/** A date of the calendar, such as 2000-08-25, or with a time and its zone (RFC 3339 §5.6; seconds may be missing). */
 export function isDateOrInstant(text: string): boolean {
   const [, date] = INSTANT.exec(text) ?? [];
   if (date === undefined) return false;
