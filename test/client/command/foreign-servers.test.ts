@@ -122,3 +122,28 @@ test.serial('the token goes to its server alone, a phrase to that of the link', 
     t.is(body.includes('the right phrase'), method === 'POST' && body.includes('"proof"'));
   }
 });
+
+test.serial('what a server says of a secret, a request or a receipt obeys no terminal', async (t) => {
+  const lie = '\x1b]0;x\x07\u202e\n';
+  const { base } = await startScriptedServer(t, () => ({
+    body: {
+      phrase: false,
+      expires_at: lie,
+      ended_at: lie,
+      created_at: lie,
+      state: lie,
+      note: lie,
+      wrong_tries: 0,
+      reads: 0,
+    },
+  }));
+  const links = ['secrets/aaaa', 'requests/request_a', 'receipts/receipt_a'].map((path) => `${base}/${path}`);
+  for (const [command, link] of [
+    ['look', links[0]],
+    ['look', links[1]],
+    ['receipt', links[2]],
+  ] as const) {
+    const { stdout } = await runCommand([command, '-'], { stdin: link as string });
+    t.regex(stdout, /^[^\p{C}]+\n$/u, command);
+  }
+});
