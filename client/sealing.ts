@@ -57,7 +57,7 @@ export type ParsedLink = {
 const LINK_MAX_LENGTH = 4096;
 /** Site, kind, key, the # (a mail gateway may have escaped it, even twice), and what follows. */
 const LINK =
-  /^([hH]ttps?:\/\/[^\s/?#@\\]+(?:\/[^\s?#]*?)?)\/+(secret|request|receipt)s\/+([\w-]{1,200})\/*(?:\?[^\s#]*)?(?:(#|%(?:25)*23)(.*))?$/;
+  /^([hH][tT]{2}[pP][sS]?:\/\/[^\s/?#@\\]+(?:\/[^\s?#]*?)?)\/+(secret|request|receipt)s\/+([\w-]{1,200})\/*(?:\?[^\s#]*)?(?:(#|%(?:25)*23)(.*))?$/;
 /** 32 bytes: the two bits that the last character has to spare are zero. */
 const BYTES_32 = /^[\w-]{42}[AEIMQUYcgkosw048]$/;
 
