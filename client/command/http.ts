@@ -25,6 +25,8 @@ export function createFetch(onUpload?: Progress): typeof fetch {
       outgoing.on('response', resolve);
       // After an answer nothing comes of it. What reads the answer notices when that breaks off.
       outgoing.on('error', (cause) => reject(signal.aborted ? cause : new Error('the request failed', { cause })));
+      // Without an answer and without an error: the server wants to speak another protocol.
+      outgoing.on('close', () => reject(new Error('the connection was closed')));
       if (body) sendBody(outgoing, body, onUpload).catch(reject);
       else outgoing.end();
     });

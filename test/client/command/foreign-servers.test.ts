@@ -44,6 +44,7 @@ test.serial('a server that is away, is none of ours, redirects or breaks off', a
     { status: 200, body: '<html>' },
     { status: 502, body: '<html>' },
     breakOff('{"secret_key":"abc","expires_at":"x"}'),
+    { status: 101, headers: { connection: 'upgrade', upgrade: 'x' } },
     { status: 201, body: { secret_key: 'a/../b', expires_at: 'x' } },
   ];
   const { base } = await startScriptedServer(t, (_request, count) => replies[count - 1] as (typeof replies)[number]);
@@ -51,6 +52,7 @@ test.serial('a server that is away, is none of ours, redirects or breaks off', a
     ['http://127.0.0.1:1', 5, /does not answer. \(ECONNREFUSED\)/],
     [base, 1, /Redirects are not followed/],
     [base, 1, /not what the link promises/],
+    [base, 5, /does not answer/],
     [base, 5, /does not answer/],
     [base, 5, /does not answer/],
     [base, 1, /not what the link promises/],
