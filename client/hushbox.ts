@@ -254,9 +254,14 @@ function lookOf(found: Answer): Look {
   };
 }
 
+/** What is neither text nor a file would be sealed as something that nobody can open. */
 function contentOf(content: Sendable): Content {
-  if (typeof content === 'string') return { text: content, files: [] };
-  return 'files' in content ? content : { files: content };
+  const { text, files = content } = Object(
+    typeof content === 'string' ? { text: content, files: [] } : content,
+  ) as Partial<Content>;
+  const list = Array.from(Object(files) as File[]);
+  if (!list.every((file) => file instanceof File)) refuse('No text or file.');
+  return { text, files: list };
 }
 
 function textOf(content: Sendable): string {

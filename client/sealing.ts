@@ -57,7 +57,7 @@ export type ParsedLink = {
 const LINK_MAX_LENGTH = 4096;
 /** Site, kind, key, the # (a mail gateway may have escaped it, even twice), and what follows. */
 const LINK =
-  /^([hH]ttps?:\/\/[^\s/?#@\\]+(?:\/[^\s?#]*?)?)\/+(secret|request|receipt)s\/+([\w-]{1,200})\/*(?:\?[^\s#]*)?(?:(#|%(?:25)*23)(.*))?$/;
+  /^([hH][tT]{2}[pP][sS]?:\/\/[^\s/?#@\\]+(?:\/[^\s?#]*?)?)\/+(secret|request|receipt)s\/+([\w-]{1,200})\/*(?:\?[^\s#]*)?(?:(#|%(?:25)*23)(.*))?$/;
 /** 32 bytes: the two bits that the last character has to spare are zero. */
 const BYTES_32 = /^[\w-]{42}[AEIMQUYcgkosw048]$/;
 
@@ -67,10 +67,10 @@ const BYTES_32 = /^[\w-]{42}[AEIMQUYcgkosw048]$/;
  */
 export function parseLink(link: string | URL): ParsedLink {
   const [, site = '', kind, key, sign, fragment = ''] = LINK.exec(String(link).trim().slice(0, LINK_MAX_LENGTH)) ?? [];
-  if (!key || !URL.canParse(site) || (sign && !BYTES_32.test(fragment))) throw new HushboxError('SPOILT_LINK');
+  if (!key || (sign && !BYTES_32.test(fragment))) throw new HushboxError('SPOILT_LINK');
   return {
     kind: kind as ParsedLink['kind'],
-    base: baseOf(site),
+    base: baseOf(site, 'SPOILT_LINK'),
     key,
     ...(sign && { fragment }),
     isEscaped: (sign ?? '#') !== '#',
@@ -78,7 +78,8 @@ export function parseLink(link: string | URL): ParsedLink {
 }
 
 /** @returns what links begin with: the origin, and the path of the installation if it has one. */
-export function baseOf(url: string | URL): string {
+export function baseOf(url: string | URL, code = 'INVALID_REQUEST'): string {
+  if (!URL.canParse(url as string)) throw new HushboxError(code);
   const { origin, pathname } = new URL(url);
   return origin + pathname.replace(/\/+$/, '');
 }
@@ -112,13 +113,14 @@ function encodeStep(bytes: Bytes): Bytes {
       bits &= (1 << count) - 1;
     }
   }
-  if (count > 0) characters[length] = ALPHABET[bits << (6 - count)] as number;
+  // Without bits that are left over this is past the end, which an array of bytes ignores.
+  characters[length] = ALPHABET[bits << (6 - count)] as number;
   return characters;
 }
 
 /** @throws HushboxError UNTRUSTED for anything but what `encode` makes: spare bits that are not zero, too. */
 export function decode(text: string): Bytes {
-  const bytes = new Uint8Array(Math.floor((text.length * 3) / 4));
+  const bytes = new Uint8Array((text.length * 3) / 4); // rounded down
   let [bits, count, length] = [0, 0, 0];
   for (let at = 0; at < text.length; at++) {
     const value = VALUES[text.charCodeAt(at)] ?? distrust();
@@ -239,7 +241,7 @@ export async function isKeyOf(fragment: string, { alg, kid }: Seal): Promise<boo
   return alg === 'request' && kid === (await kidOfPublicKey(fragment));
 }
 
-export type Content = { text?: string; files: readonly File[] };
+export type Content = { text?: string | undefined; files: readonly File[] };
 export type Opened = { text?: string; files: File[] };
 
 export const FILES = 'application/vnd.hushbox.files';
@@ -296,7 +298,7 @@ async function aesGcm(use: 'encrypt' | 'decrypt', key: Bytes, iv: Bytes, head: s
 }
 
 async function pack({ text = '', files }: Content): Promise<Bytes> {
-  if (!text.isWellFormed() || (!text && files.length === 0)) refuse('No text or file.');
+  if (!text?.isWellFormed?.() || (!text && files.length === 0)) refuse('No text or file.');
   if (files.length === 0) return encoder.encode(text);
   const list = files.map(({ name, type, size }) => ({ name, type, bytes: size }));
   const line = JSON.stringify({ ...(text && { text: encoder.encode(text).length }), files: list });

@@ -139,8 +139,8 @@ export function createRoutes(parts: Omit<AppParts, 'requestLog' | 'room'>): {
     document ??= createDocument({ limits, needsToken, publicUrl, served: servedBy(parts) });
     return document;
   };
-  const web = createWeb({ limits, publicUrl, needsToken, operator, accounts: auth, describe });
   const baseOf = createBaseFinder(site);
+  const web = createWeb({ limits, publicUrl, needsToken, operator, accounts: auth, baseOf, describe });
   const admitCookies = createCookieAdmission(site);
   const ofSecrets = { limits, guards: createGuards, identify, pages: web };
   const ofAccounts = { baseOf, admitCookies, mailBaseOf: createMailBaseFinder(site) };

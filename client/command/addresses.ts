@@ -16,7 +16,7 @@ const DEFAULT_SERVER = 'http://127.0.0.1:8000';
 /** @returns the address of the server to create on. */
 export function parseServer(server: string | undefined, fromEnv: string | undefined, insecure?: boolean): string {
   const text = server ?? (fromEnv || DEFAULT_SERVER);
-  const url = URL.parse(text);
+  const url = URL.canParse(text) ? new URL(text) : undefined; // not URL.parse: Node 22.0 has none
   const isSound = /^https?:\/\//i.test(text) && url && !url.username && !url.password && !url.search && !url.hash;
   if (!isSound) throw new Failure(EXIT.usage, 'the server must be an address such as https://secrets.example.com');
   refuseInsecure(url, insecure, 'The address of the server');

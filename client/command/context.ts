@@ -6,7 +6,7 @@ import { EXIT, Failure } from './failure.ts';
 import { createFetch } from './http.ts';
 import { readPhrase } from './input.ts';
 import { printLine } from './terminal.ts';
-import { visibleJson } from './visible.ts';
+import { visibleJson, visibleLine } from './visible.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -37,5 +37,5 @@ export function createContext(args: Arguments, env: Environment): Context {
 
 /** The result as a line for people, or as JSON. */
 export async function printResult({ json }: Options, line: string, members: object): Promise<void> {
-  await printLine(json ? visibleJson(members) : line);
+  await printLine(json ? visibleJson(members) : visibleLine(line)); // parts of it are what the server said
 }

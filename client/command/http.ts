@@ -18,13 +18,18 @@ type Init = {
 export function createFetch(onUpload?: Progress): typeof fetch {
   return (async (url: string, { method, headers, body, signal }: Init) => {
     // An `import` would load all that the module names, WebSocket and with it the whole of `fetch` included.
-    const { request } = process.getBuiltinModule(url.startsWith('https:') ? 'node:https' : 'node:http');
+    // The first releases of Node 22 have nothing else.
+    const name = url.startsWith('https:') ? 'node:https' : 'node:http';
+    const { getBuiltinModule } = process as Partial<typeof process>;
+    const { request } = (getBuiltinModule?.(name) ?? (await import(name))) as typeof import('node:http');
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const length = body ? { 'content-type': body.type, 'content-length': body.size } : {};
       const outgoing = request(url, { method, headers: { ...headers, ...length }, signal });
       outgoing.on('response', resolve);
       // After an answer nothing comes of it. What reads the answer notices when that breaks off.
       outgoing.on('error', (cause) => reject(signal.aborted ? cause : new Error('the request failed', { cause })));
+      // Without an answer and without an error: the server wants to speak another protocol.
+      outgoing.on('close', () => reject(new Error('the connection was closed')));
       if (body) sendBody(outgoing, body, onUpload).catch(reject);
       else outgoing.end();
     });

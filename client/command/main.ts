@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { enableCompileCache } from 'node:module';
+import * as loader from 'node:module';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
@@ -7,7 +7,10 @@ const { env } = process;
 // Not in the shared temporary folder, where others could plant code. A folder that cannot be written to is no failure,
 // and in a checkout there is a cache by now: of two, the first one counts.
 const caches = (process.platform === 'win32' ? env.LOCALAPPDATA : env.XDG_CACHE_HOME) || join(homedir(), '.cache');
-enableCompileCache(join(caches, 'hushbox'));
+// The first releases of Node 22 have none.
+(loader as Partial<typeof loader>).enableCompileCache?.(join(caches, 'hushbox'));
+// Node 22 calls X25519 an experiment, on stderr, where scripts read the link to keep.
+process.removeAllListeners('warning');
 
 const { run } = await import('./run.ts');
 const args = process.argv.slice(2);

@@ -122,8 +122,10 @@ function portOf({ port, protocol }: URL): string {
   return port || (protocol === 'https:' ? '443' : '80');
 }
 
+export type BaseFinder = (request: IncomingMessage) => string;
+
 /** The base of links, without a slash at the end: `PUBLIC_URL`, or the address that the client used. */
-export function createBaseFinder({ publicUrl, isProxy }: Site): (request: IncomingMessage) => string {
+export function createBaseFinder({ publicUrl, isProxy }: Site): BaseFinder {
   return (request) => {
     if (publicUrl !== undefined) return publicUrl;
     const isForwarded = isProxy(request);

@@ -2,6 +2,7 @@ import type { Context } from 'koa';
 import { formatInstant } from '../http/instant.ts';
 import type { ApiPart } from '../http/openapi.ts';
 import { operation, route } from '../http/operation.ts';
+import type { BaseFinder } from '../http/origin.ts';
 import type { Page } from '../http/page.ts';
 import type { ErrorPage } from '../http/respond.ts';
 import type { Route } from '../http/routing.ts';
@@ -41,6 +42,8 @@ export type WebParts = {
   operator: Operator;
   /** Undefined where accounts are not served. */
   accounts: AccountPagesParts | undefined;
+  /** The address of this server, for the examples of the API reference. */
+  baseOf: BaseFinder;
   /** What the API reference says. */
   describe(): ApiDocument;
 };
@@ -93,7 +96,7 @@ const NO_PARTS = {
 type ErrorPart = keyof typeof NO_PARTS;
 
 /** The pages for browsers, read from disk once. */
-export function createWeb({ limits, publicUrl, needsToken, operator, accounts, describe }: WebParts): Web {
+export function createWeb({ limits, publicUrl, needsToken, operator, accounts, baseOf, describe }: WebParts): Web {
   const frame = frameOf(operator, accounts !== undefined);
   const settings = {
     needsToken,
@@ -152,7 +155,7 @@ export function createWeb({ limits, publicUrl, needsToken, operator, accounts, d
       show: (ctx, status) => show.status(ctx, (_texts, language) => valuesOfStatus(status, language)),
       showError: (ctx) => showError(ctx, 'awayTitle', 'isAway'),
     },
-    showReference: createLongPageOf('reference.html', '/docs/', frame, () => {
+    showReference: createLongPageOf('reference.html', '/docs/', frame, baseOf, () => {
       const { text, contents } = renderReference(describe());
       return { 'made-text': text, 'made-contents': contents };
     }),

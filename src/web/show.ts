@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Context } from 'koa';
+import type { BaseFinder } from '../http/origin.ts';
 import { type Packed, pack, sendPacked } from './packed.ts';
 import { fill, include, translate, type Values } from './template.ts';
 import type { Texts } from './texts/en.ts';
@@ -40,34 +41,46 @@ export function createPageOf(name: string, fixed: Values, forms = NO_FORMS): Sho
 }
 
 /**
- * A long page that is the same for every request of a language. It is made and compressed for the first one.
- * @param path where our own pages link to it; elsewhere it is sent as it is, because the addresses in it differ.
+ * A long page that is the same for every request of a language and address of this server. It is made and compressed
+ * for the first one.
+ * @param path where our own pages link to it; elsewhere, and under another address than the first one, it is sent as it
+ *   is, because the addresses in it differ.
+ * @param addressOf the address of this server, in the page `{{address}}`.
  * @param makeParts markup that is in no file, by the names under which the page includes it.
  */
 export function createLongPageOf(
   name: string,
   path: string,
   fixed: Values,
+  addressOf: BaseFinder,
   makeParts: () => Readonly<Record<string, string>>,
 ): (ctx: Context) => undefined {
   const usualRoot = rootOf(path);
-  const make = (): Record<Language, { fillIn(root: string): Buffer; usual: Packed }> => {
+  const make = (usualAddress: string): LongPage => {
     const templates = readTemplates(name, makeParts());
-    return mapLanguages((language) => {
-      const fillIn = (root: string): Buffer => Buffer.from(fill(templates[language], { root, language, ...fixed }));
-      return { fillIn, usual: pack(fillIn(usualRoot)) };
+    const languages = mapLanguages((language) => {
+      const fillIn = (root: string, address: string): Buffer =>
+        Buffer.from(fill(templates[language], { root, address, language, ...fixed }));
+      return { fillIn, usual: pack(fillIn(usualRoot, usualAddress)) };
     });
+    return { usualAddress, languages };
   };
-  let made: ReturnType<typeof make> | undefined;
+  let made: LongPage | undefined;
   return (ctx) => {
-    made ??= make();
-    const { fillIn, usual } = made[languageOf(ctx)];
+    const address = addressOf(ctx.req);
+    made ??= make(address);
+    const { fillIn, usual } = made.languages[languageOf(ctx)];
     const root = rootOf(ctx.path);
     setHeaders(ctx, NO_FORMS);
-    if (root === usualRoot) sendPacked(ctx, usual);
-    else ctx.body = fillIn(root);
+    if (root === usualRoot && address === made.usualAddress) sendPacked(ctx, usual);
+    else ctx.body = fillIn(root, address);
   };
 }
+
+type LongPage = {
+  usualAddress: string;
+  languages: Record<Language, { fillIn(root: string, address: string): Buffer; usual: Packed }>;
+};
 
 function readTemplates(name: string, parts: Readonly<Record<string, string>> = {}): Record<Language, string> {
   const template = include(readPart(name), (part) => parts[part] ?? readPart(`${part}.html`).trimEnd());

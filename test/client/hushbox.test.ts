@@ -7,6 +7,12 @@ import { breakOff, type Reply, startScriptedServer } from './scripted-server.ts'
 
 const code = (expected: string) => ({ instanceOf: HushboxError, code: expected });
 
+/** What a program without types may give: sealed as it is, nobody could open it. */
+const UNFIT = [
+  ...[undefined, null, 5, {}, [null], ['a'], [new Blob(['a'])], new File(['a'], 'a'), Buffer.from('a')],
+  ...[{ files: ['a'] }, { text: 5, files: [] }, { text: null, files: [] }, { text: ['a'] }],
+];
+
 async function contentsOf(files: readonly File[]) {
   return Promise.all(files.map(async (file) => [file.name, file.type, Buffer.from(await file.arrayBuffer())]));
 }
@@ -81,6 +87,16 @@ for (const { name, test, place } of ENGINES) {
     await t.throwsAsync(box.send([new File(['x'], 'x')], { plain: true }), code('INVALID_REQUEST'));
     await t.throwsAsync(box.send('a\uD800', { plain: true }), code('INVALID_REQUEST'));
     await t.throwsAsync(box.send(''), code('INVALID_REQUEST'));
+    for (const unfit of UNFIT as never[]) {
+      await t.throwsAsync(box.send(unfit), code('INVALID_REQUEST'), String(unfit));
+      await t.throwsAsync(box.send(unfit, { plain: true }), code('INVALID_REQUEST'), String(unfit));
+    }
+    const { link: asks, keepLink: keeps } = await box.request();
+    for (const unfit of UNFIT as never[]) await t.throwsAsync(box.answer(asks, unfit), code('INVALID_REQUEST'));
+    await t.throwsAsync(box.open(keeps), code('NOT_ANSWERED'));
+    for (const address of ['', 'nonsense', undefined]) {
+      t.throws(() => new Hushbox(address as string), code('INVALID_REQUEST'));
+    }
   });
 
   test(`${name}: a receipt shows what became of a secret, and burns it`, async (t) => {

@@ -18,6 +18,7 @@ const WHOLE: readonly [link: string, parsed: object][] = [
   [`http://127.0.0.1:8000/secrets/${KEY}#${K}`, { base: 'http://127.0.0.1:8000' }],
   [`http://[::1]:8000/secrets/${KEY}#${K}`, { base: 'http://[::1]:8000' }],
   [`Https://EXAMPLE.com:443/secrets/${KEY}#${K}`, { base: 'https://example.com', fragment: K }],
+  [`HTTPS://example.com/secrets/${KEY}#${K}`, { base: 'https://example.com', fragment: K }],
   [`https://example.com//secrets///${KEY}//#${K}`, { base: 'https://example.com', key: KEY, fragment: K }],
   [`https://example.com/secrets/${KEY}?utm_source=x#${K}`, { key: KEY, fragment: K }],
   [`  https://example.com/secrets/${KEY}#${K}\n`, { key: KEY, fragment: K, isEscaped: false }],

@@ -1,5 +1,9 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { get } from 'node:http';
+import type { Readable } from 'node:stream';
+import { text as readText } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import test from 'ava';
 import { ERRORS } from '../../src/errors.ts';
@@ -88,7 +92,7 @@ test('text of the document stays text, and fills no placeholder', (t) => {
     ['description', 'summary', 'title', 'url', 'example'].includes(name) && typeof value === 'string' ? hostile : value,
   ) as ApiDocument;
   const markup = Object.values(renderReference(spoilt)).join('');
-  t.notRegex(markup.replace('"{{root}}openapi.json"', ''), /<script|<b>|\{\{|alert\('/);
+  t.notRegex(markup.replace('"{{root}}openapi.json"', '').replace('={{address}}<', ''), /<script|<b>|\{\{|alert\('/);
   t.true(wordsOf(markup).includes(`"><script>alert('1')</script>{{root}}{{@api}}{{>head}} <b>`));
 });
 
@@ -124,6 +128,18 @@ test('it is served at /docs/, in the language of the frame, compressed for those
   const head = await server.request('HEAD', '/docs/', undefined, { 'accept-encoding': 'identity' });
   t.is(head.headers.get('content-length'), plain.headers.get('content-length'));
   t.is((await server.post('/docs/', {})).status, 405);
+});
+
+test('without a PUBLIC_URL its commands go to the address that the reader used', async (t) => {
+  const server = await startServer(t, { place: await SQLITE.place(t) });
+  const addressIn = async (path: string, host: string) => {
+    const [response] = (await once(get(`${server.base}${path}`, { headers: { host } }), 'response')) as [Readable];
+    return /HUSHBOX_URL=(.*?)</.exec(await readText(response))?.[1];
+  };
+  const { port } = new URL(server.base);
+  for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, `[::1]:${port}`, '127.0.0.1', `127.0.0.1:${port}`]) {
+    for (const path of ['/docs/', '/docs']) t.is(await addressIn(path, host), `http://${host}`);
+  }
 });
 
 /** The commands of each operation, as a reader copies them. */

@@ -339,6 +339,7 @@ function awayPage(): string {
     needsToken: false,
     operator: { name: undefined, logo: undefined, imprintUrl: undefined, privacyUrl: undefined },
     accounts: undefined,
+    baseOf: () => '',
     describe: () => {
       throw new TypeError('this page is not made');
     },

@@ -2,7 +2,7 @@ import type { Answer, PathItem, Schema } from '../../http/openapi.ts';
 import { renderErrors } from './errors.ts';
 import { type Html, html } from './html.ts';
 import { renderLine, renderMarkdown } from './markdown.ts';
-import { type Entry, renderCommand, renderOperation } from './operation.ts';
+import { type Entry, renderOperation } from './operation.ts';
 import type { Find } from './schemas.ts';
 import { renderSchemes, type Schemes } from './security.ts';
 import { renderWebhooks } from './webhooks.ts';
@@ -10,7 +10,6 @@ import { renderWebhooks } from './webhooks.ts';
 /** The OpenAPI document, as far as its reader here needs it. */
 export type ApiDocument = {
   info: { description: string };
-  servers: readonly { url: string }[];
   tags: readonly { name: string; description: string }[];
   paths: Readonly<Record<string, PathItem>>;
   webhooks: Readonly<Record<string, PathItem>>;
@@ -22,12 +21,10 @@ export type ApiDocument = {
   };
 };
 
-/** Where a server listens that has no PUBLIC_URL. */
-const USUAL_URL = 'http://127.0.0.1:8000';
-
 /**
  * The document for people.
- * @returns what the page says, and its table of contents: the items of a list. One address in it begins with `{{root}}`.
+ * @returns what the page says, and its table of contents: the items of a list. One address in it begins with `{{root}}`,
+ *   and `{{address}}` stands for that of the server.
  */
 export function renderReference(document: ApiDocument): { text: string; contents: string } {
   const { tags, paths, webhooks, components } = document;
@@ -71,14 +68,13 @@ function entriesOf(items: Readonly<Record<string, PathItem>>, tag: string): Entr
   );
 }
 
-function renderRules({ info, servers }: ApiDocument): Html {
-  const [{ url } = { url: '/' }] = servers;
+function renderRules({ info }: ApiDocument): Html {
   return html`<h1>API reference</h1>
 <p>Programs read the same in <a href="{{root}}openapi.json">openapi.json</a>, an OpenAPI document.</p>
 ${renderMarkdown(info.description)}
 <p>The examples are for a shell. Give it the address of the server once. Other variables stand for what you got from the
 server before, or from whoever runs it.</p>
-${renderCommand(`HUSHBOX_URL=${url === '/' ? USUAL_URL : url}`)}`;
+<pre class="command"><code>HUSHBOX_URL={{address}}</code></pre>`;
 }
 
 function renderGroup(id: string, title: string, content: Html | undefined): Html {

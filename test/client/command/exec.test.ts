@@ -2,7 +2,7 @@ import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { Hushbox, type HushboxError } from '../../../client/hushbox.ts';
-import { resultOf, shareServer, spawnCommand } from '../../support/process/command.ts';
+import { resultOf, runCommand, shareServer, spawnCommand } from '../../support/process/command.ts';
 import { until } from '../../support/process/program.ts';
 import { temporaryFolder } from '../../support/storage/storage.ts';
 import { type Received, startScriptedServer } from '../scripted-server.ts';
@@ -42,6 +42,18 @@ test.serial('nothing is used up where something is wrong that can be seen before
   for (const path of [plain, script]) writeFileSync(path, '#!/bin/sh\ntrue');
   chmodSync(script, 0o700);
   writeFileSync(orphan, '#!/no/such/interpreter\n', { mode: 0o700 });
+  const unfit = [
+    [127, '#!/bin/sh\r\ntrue\r\n'],
+    [127, '#!no-such-interpreter\n'],
+    [127, `#!${orphan}\n`],
+    [126, `#! ${plain} -e\n`],
+    [126, `#!${join(folder, 'unfit-4')}\n`],
+  ] as const;
+  const scripts = unfit.map(([code, text], at) => {
+    const path = join(folder, `unfit-${at}`);
+    writeFileSync(path, text, { mode: 0o700 });
+    return [code, undefined, path] as const;
+  });
   const good = await linkTo('good');
   const gone = await linkTo('gone');
   await box().open(gone);
@@ -63,6 +75,7 @@ test.serial('nothing is used up where something is wrong that can be seen before
     [126, undefined, plain],
     [126, undefined, '/'],
     [127, undefined, orphan],
+    ...scripts,
   ] as const) {
     const bad = link ? ['--env', `BAD=${link}`] : [];
     const { code: actual, stderr } = await run(['exec', '--env', 'GOOD', ...bad, '--', command], {
@@ -87,7 +100,21 @@ test.serial('nothing is used up where something is wrong that can be seen before
   t.is((await box().open(good)).text, 'good');
   t.is((await box().open(files)).files.length, 1);
   t.is((await box().open(guarded, { phrase: 'phrase' })).text, 'guarded');
-  t.is((await run(['exec', '--env', 'A', '--', script], { env: { A: await linkTo('x') } })).code, 0);
+  const [own, ownScript] = ['ünd', 'own-script'].map((name) => join(folder, name)) as [string, string];
+  writeFileSync(own, '#!/bin/sh\n. "$1"', { mode: 0o700 });
+  writeFileSync(ownScript, `#!${own}\nexit 9`, { mode: 0o700 });
+  for (const [path, code] of [
+    [script, 0],
+    [ownScript, 9],
+  ] as const) {
+    t.is((await run(['exec', '--env', 'A', '--', path], { env: { A: await linkTo('x') } })).code, code);
+  }
+});
+
+test.serial('without a PATH a command is found where the system looks', async (t) => {
+  const main = new URL('../../../client/command/main.ts', import.meta.url).pathname;
+  const args = ['-i', `A=${await linkTo('found')}`, process.execPath, main, 'exec', '--env', 'A', '--', 'env'];
+  t.regex((await runCommand(args, { program: 'env' })).stdout, /^A=found$/m);
 });
 
 test.serial('a wrong phrase is noticed before secrets without one are read', async (t) => {

@@ -44,6 +44,7 @@ test.serial('a server that is away, is none of ours, redirects or breaks off', a
     { status: 200, body: '<html>' },
     { status: 502, body: '<html>' },
     breakOff('{"secret_key":"abc","expires_at":"x"}'),
+    { status: 101, headers: { connection: 'upgrade', upgrade: 'x' } },
     { status: 201, body: { secret_key: 'a/../b', expires_at: 'x' } },
   ];
   const { base } = await startScriptedServer(t, (_request, count) => replies[count - 1] as (typeof replies)[number]);
@@ -51,6 +52,7 @@ test.serial('a server that is away, is none of ours, redirects or breaks off', a
     ['http://127.0.0.1:1', 5, /does not answer. \(ECONNREFUSED\)/],
     [base, 1, /Redirects are not followed/],
     [base, 1, /not what the link promises/],
+    [base, 5, /does not answer/],
     [base, 5, /does not answer/],
     [base, 5, /does not answer/],
     [base, 1, /not what the link promises/],
@@ -120,5 +122,30 @@ test.serial('the token goes to its server alone, a phrase to that of the link', 
   for (const { headers, body, method } of seen) {
     t.is(headers.authorization, undefined);
     t.is(body.includes('the right phrase'), method === 'POST' && body.includes('"proof"'));
+  }
+});
+
+test.serial('what a server says of a secret, a request or a receipt obeys no terminal', async (t) => {
+  const lie = '\x1b]0;x\x07\u202e\n';
+  const { base } = await startScriptedServer(t, () => ({
+    body: {
+      phrase: false,
+      expires_at: lie,
+      ended_at: lie,
+      created_at: lie,
+      state: lie,
+      note: lie,
+      wrong_tries: 0,
+      reads: 0,
+    },
+  }));
+  const links = ['secrets/aaaa', 'requests/request_a', 'receipts/receipt_a'].map((path) => `${base}/${path}`);
+  for (const [command, link] of [
+    ['look', links[0]],
+    ['look', links[1]],
+    ['receipt', links[2]],
+  ] as const) {
+    const { stdout } = await runCommand([command, '-'], { stdin: link as string });
+    t.regex(stdout, /^[^\p{C}]+\n$/u, command);
   }
 });

@@ -14,6 +14,9 @@ import { startServer } from '../../support/http/server.ts';
 import { shareServer } from '../../support/process/command.ts';
 import { SQLITE } from '../../support/storage/storage.ts';
 
+/** What the first releases of Node 22 lack. */
+const WITHOUT = 'data:text/javascript,delete URL.parse; delete process.getBuiltinModule';
+
 declare global {
   /** In the page: sends a text, and opens what it has sent. */
   var passOn: (url: string, text: string) => Promise<string | undefined>;
@@ -130,4 +133,15 @@ test('the package has the version of the service, and no dependency', (t) => {
   const { version, ...more } = JSON.parse(readFileSync(join(CLIENT, 'package.json'), 'utf8'));
   t.is(version, VERSION);
   t.notRegex(Object.keys(more).join(), /ependencies/);
+});
+
+test.serial('the command needs nothing that the first releases of Node 22 lack, and warns of nothing', async (t) => {
+  const main = join(app, 'node_modules/hushbox/dist/command/main.js');
+  for (const node of NODES) {
+    const hushbox = (...args: string[]) =>
+      run(node, ['--import', WITHOUT, main, ...args], { env: { ...env, HUSHBOX_URL: shared().base } });
+    const { stdout, stderr } = await hushbox('request');
+    t.regex(stderr, /^\S+#[\w-]{43}\n$/, node);
+    t.regex((await hushbox('look', stdout.trim())).stdout, /waits for an answer/);
+  }
 });

@@ -281,6 +281,7 @@ test.serial('what was read is not lost when stdout takes nothing', async (t) => 
   const env = { HUSHBOX_URL: base, TMPDIR };
   for (const [program, args] of [
     ['sh', ['-c', '"$0" open - >/dev/full']],
+    ['sh', ['-c', '"$0" open - >&-']],
     ['sh', ['-c', 'exec 3>&1; { "$0" open - 2>&3; } | true']],
   ] as const) {
     // Larger than what a pipe takes that nobody reads.
