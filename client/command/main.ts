@@ -1,13 +1,15 @@
 #!/usr/bin/env node
 import { enableCompileCache } from 'node:module';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
+import { homeFolder } from './home.ts';
 
 const { env } = process;
-// Not in the shared temporary folder, where others could plant code. A folder that cannot be written to is no failure,
-// and in a checkout there is a cache by now: of two, the first one counts.
-const caches = (process.platform === 'win32' ? env.LOCALAPPDATA : env.XDG_CACHE_HOME) || join(homedir(), '.cache');
-enableCompileCache(join(caches, 'hushbox'));
+// Not in the shared temporary folder, nor in the present one, where others could plant code. A folder that cannot be
+// written to is no failure, and in a checkout there is a cache by now: of two, the first one counts.
+const home = homeFolder();
+const wanted = process.platform === 'win32' ? env.LOCALAPPDATA : env.XDG_CACHE_HOME;
+const caches = wanted && isAbsolute(wanted) ? wanted : home && join(home, '.cache');
+if (caches) enableCompileCache(join(caches, 'hushbox'));
 
 const { run } = await import('./run.ts');
 const args = process.argv.slice(2);
