@@ -1,14 +1,16 @@
 #!/usr/bin/env node
 import * as loader from 'node:module';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
+import { homeFolder } from './home.ts';
 
 const { env } = process;
-// Not in the shared temporary folder, where others could plant code. A folder that cannot be written to is no failure,
-// and in a checkout there is a cache by now: of two, the first one counts.
-const caches = (process.platform === 'win32' ? env.LOCALAPPDATA : env.XDG_CACHE_HOME) || join(homedir(), '.cache');
+// Not in the shared temporary folder, nor in the present one, where others could plant code. A folder that cannot be
+// written to is no failure, and in a checkout there is a cache by now: of two, the first one counts.
+const home = homeFolder();
+const wanted = process.platform === 'win32' ? env.LOCALAPPDATA : env.XDG_CACHE_HOME;
+const caches = wanted && isAbsolute(wanted) ? wanted : home && join(home, '.cache');
 // The first releases of Node 22 have none.
-(loader as Partial<typeof loader>).enableCompileCache?.(join(caches, 'hushbox'));
+if (caches) (loader as Partial<typeof loader>).enableCompileCache?.(join(caches, 'hushbox'));
 // Node 22 calls X25519 an experiment, on stderr, where scripts read the link to keep.
 process.removeAllListeners('warning');
 

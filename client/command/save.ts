@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, statSync, unlinkSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EXIT, Failure, systemCode } from './failure.ts';
 import { numbered, safeName } from './file-name.ts';
+import { homeFolder } from './home.ts';
 import { complain, print, writeToFile } from './terminal.ts';
 import { visible } from './visible.ts';
 
@@ -60,7 +61,7 @@ function rescueName(): string {
 
 /** Saves what was read and cannot go where it should: it can never be read again. */
 export function rescue(what: string, bytes: Uint8Array, error: unknown): void {
-  const folders = [tmpdir(), homedir(), '.', '/var/tmp', '/dev/shm'];
+  const folders = [tmpdir(), homeFolder() ?? '.', '.', '/var/tmp', '/dev/shm'];
   for (const folder of folders) {
     const path = join(folder, rescueName());
     try {

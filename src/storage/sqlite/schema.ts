@@ -1,3 +1,6 @@
+import type { Migration } from './engine/database.ts';
+import { moveRows } from './engine/move-rows.ts';
+
 /**
  * The schema's history: entry N brings a file of version N to N + 1. Released entries never change.
  *
@@ -23,7 +26,7 @@
  * `links` those that were not used or ended, see src/auth/accounts/links-store.ts: one of an account is good only with
  * the account's version.
  */
-export const MIGRATIONS: readonly string[] = [
+export const MIGRATIONS: readonly Migration[] = [
   `
   CREATE TABLE waiting (
     id         BLOB PRIMARY KEY,
@@ -299,46 +302,49 @@ export const MIGRATIONS: readonly string[] = [
     WHERE id = old.destination;
   END;
   `,
-  `
-  CREATE TABLE new_waiting (
-    id          BLOB NOT NULL PRIMARY KEY,
-    created_at  INTEGER NOT NULL,
-    expires_at  INTEGER NOT NULL,
-    tries       INTEGER NOT NULL,
-    tries_full_at INTEGER NOT NULL,
-    receipt     BLOB,
-    client      BLOB,
-    notify      BLOB,
-    destination BLOB,
-    envelope    BLOB NOT NULL
-  ) STRICT;
+  (database) => {
+    database.exec(`
+      CREATE TABLE new_waiting (
+        id          BLOB NOT NULL PRIMARY KEY,
+        created_at  INTEGER NOT NULL,
+        expires_at  INTEGER NOT NULL,
+        tries       INTEGER NOT NULL,
+        tries_full_at INTEGER NOT NULL,
+        receipt     BLOB,
+        client      BLOB,
+        notify      BLOB,
+        destination BLOB,
+        envelope    BLOB NOT NULL
+      ) STRICT;
 
-  INSERT INTO new_waiting
-  SELECT id, created_at, expires_at, tries, tries_full_at, receipt, client, notify, destination, envelope FROM waiting;
-  DROP TABLE waiting;
-  ALTER TABLE new_waiting RENAME TO waiting;
-
-  CREATE TABLE new_ended (
-    id         BLOB NOT NULL PRIMARY KEY,
-    state      TEXT NOT NULL CHECK (state IN ('read', 'burned', 'expired')),
-    created_at INTEGER NOT NULL,
-    expires_at INTEGER NOT NULL,
-    ended_at   INTEGER NOT NULL,
-    due_at     INTEGER NOT NULL,
-    tries      INTEGER NOT NULL,
-    tries_full_at INTEGER NOT NULL,
-    reads      INTEGER NOT NULL,
-    receipt    BLOB,
-    claim_tag  BLOB,
-    copy_until INTEGER,
-    envelope   BLOB
-  ) STRICT;
-
-  INSERT INTO new_ended SELECT id, state, created_at, expires_at, ended_at, due_at, tries, tries_full_at, reads, receipt,
-    claim_tag, copy_until, envelope FROM ended;
-  DROP TABLE ended;
-  ALTER TABLE new_ended RENAME TO ended;
-
-  CREATE INDEX ended_due ON ended (due_at);
-  `,
+      CREATE TABLE new_ended (
+        id         BLOB NOT NULL PRIMARY KEY,
+        state      TEXT NOT NULL CHECK (state IN ('read', 'burned', 'expired')),
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        ended_at   INTEGER NOT NULL,
+        due_at     INTEGER NOT NULL,
+        tries      INTEGER NOT NULL,
+        tries_full_at INTEGER NOT NULL,
+        reads      INTEGER NOT NULL,
+        receipt    BLOB,
+        claim_tag  BLOB,
+        copy_until INTEGER,
+        envelope   BLOB
+      ) STRICT;
+    `);
+    const both = ['id', 'created_at', 'expires_at', 'tries', 'tries_full_at', 'receipt', 'envelope'] as const;
+    moveRows(database, 'waiting', 'new_waiting', [...both, 'client', 'notify', 'destination']);
+    moveRows(database, 'ended', 'new_ended', [
+      ...both,
+      ...['state', 'ended_at', 'due_at', 'reads', 'claim_tag', 'copy_until'],
+    ]);
+    database.exec(`
+      DROP TABLE waiting;
+      ALTER TABLE new_waiting RENAME TO waiting;
+      DROP TABLE ended;
+      ALTER TABLE new_ended RENAME TO ended;
+      CREATE INDEX ended_due ON ended (due_at);
+    `);
+  },
 ];

@@ -296,6 +296,36 @@ test.serial('what was read is not lost when stdout takes nothing', async (t) => 
   }
 });
 
+/** As for a user whom the system does not know, in a container for example. */
+const HOMELESS = `data:text/javascript,${encodeURIComponent(
+  "import os from 'node:os'; import { syncBuiltinESMExports } from 'node:module'; os.homedir = () => { throw new Error('no home'); }; syncBuiltinESMExports();",
+)}`;
+const MAIN = new URL('../../../client/command/main.ts', import.meta.url).pathname;
+
+test.serial('a user without a home can read, and what was read is not lost', async (t) => {
+  const env = { HUSHBOX_URL: shared().base, TMPDIR: '/nowhere' };
+  const cwd = await temporaryFolder(t);
+  const args = [process.execPath, '--import', HOMELESS, MAIN, 'open', '-'];
+  for (const [redirected, kept] of [
+    ['', []],
+    ['>/dev/full', ['text']],
+  ] as const) {
+    const { link } = await box().send('text');
+    const options = { program: 'sh', env, cwd, stdin: link };
+    const { stdout, stderr } = await runCommand(['-c', `exec "$0" "$@" ${redirected}`, ...args], options);
+    t.is(stdout, kept.length > 0 ? '' : 'text', stderr);
+    t.deepEqual(contents(cwd), kept);
+  }
+});
+
+test.serial('no code is taken from a cache in the present folder', async (t) => {
+  const cwd = await temporaryFolder(t);
+  for (const env of [{ HOME: '', XDG_CACHE_HOME: '' }, { HOME: 'home' }, { XDG_CACHE_HOME: 'caches' }]) {
+    t.is((await runCommand([MAIN, 'help'], { program: process.execPath, env: { HOME: cwd, ...env }, cwd })).code, 0);
+    t.deepEqual(readdirSync(cwd), 'HOME' in env ? [] : ['.cache'], 'the one of the home may be used');
+  }
+});
+
 asRoot.serial('a file that a full disk does not take is kept elsewhere, and no half of it stays', async (t) => {
   const { base } = shared();
   const TMPDIR = await temporaryFolder(t);

@@ -1,13 +1,14 @@
 import { DatabaseSync } from 'node:sqlite';
 import test from 'ava';
 import { NO_LIMITS } from '../../../src/limits/limits.ts';
+import { apply } from '../../../src/storage/sqlite/engine/database.ts';
 import { createFenceProcedures } from '../../../src/storage/sqlite/fence/procedures.ts';
 import { MIGRATIONS } from '../../../src/storage/sqlite/schema.ts';
 import { createUsage } from '../../../src/storage/sqlite/usage.ts';
 
 test('a mark whose transaction was rolled back is moved again, although nothing was written since', (t) => {
   const database = new DatabaseSync(':memory:');
-  for (const migration of MIGRATIONS) database.exec(migration);
+  for (const migration of MIGRATIONS) apply(database, migration);
   const { advance, advanceIfWritten } = createFenceProcedures(database, createUsage(database, NO_LIMITS));
   t.is(advance(1_000, [])[1], 1_000);
   t.is(advanceIfWritten(2_000, []), null);

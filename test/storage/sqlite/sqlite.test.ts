@@ -470,6 +470,37 @@ test('who opens a file that another process brings to the newest version waits u
   t.truthy(await createTraced((await opening).secrets));
 });
 
+test('a file from before the index of ids takes its own size again while it is brought to the newest version', async (t) => {
+  const { url, open } = await SQLITE.place(t);
+  const envelopes = Array.from({ length: 100 }, (_, index) => randomBytes(index % 2 === 0 ? 300 : 100_000));
+  const rows = [...envelopes.entries()].map(([index, envelope]) => ({
+    id: `X'${hexOf(index)}'`,
+    hex: envelope.toString('hex'),
+  }));
+  const waiting = rows.map(({ id, hex }) => `(${id}, 1, 2, 3, 4, X'05', X'06', X'07', X'08', X'${hex}')`);
+  const ended = rows.map(({ id, hex }) => `(${id}, 'read', 1, 2, 3, 4, 5, 6, 7, X'08', X'09', 10, X'${hex}')`);
+  const [waitingColumns, endedColumns] = [
+    'id, created_at, expires_at, tries, tries_full_at, receipt, client, notify, destination, envelope',
+    'id, state, created_at, expires_at, ended_at, due_at, tries, tries_full_at, reads, receipt, claim_tag, copy_until, envelope',
+  ];
+  alter(
+    pathOf(url),
+    `${MIGRATIONS.slice(0, 12).join('')}
+     PRAGMA user_version = 12;
+     INSERT INTO waiting (${waitingColumns}) VALUES ${waiting};
+     INSERT INTO ended (${endedColumns}) VALUES ${ended}`,
+  );
+  const rowsOf = () => [
+    allIn(url, `SELECT ${waitingColumns} FROM waiting ORDER BY id`),
+    allIn(url, `SELECT ${endedColumns} FROM ended ORDER BY id`),
+  ];
+  const [before, bytes] = [rowsOf(), statSync(pathOf(url)).size];
+  await open();
+  t.deepEqual(rowsOf(), before);
+  t.true(statSync(`${pathOf(url)}-wal`).size < 1.2 * bytes);
+  t.true((allIn(url, 'PRAGMA page_count')[0]?.page_count as number) * 4096 < 1.2 * bytes);
+});
+
 test('a file from before the table of limits keeps the rate of each client', async (t) => {
   const { url, open } = await SQLITE.place(t);
   alter(
@@ -609,6 +640,17 @@ async function lockInProcess(t: ExecutionContext, path: string): Promise<() => v
   t.teardown(() => child.kill('SIGKILL'));
   await once(child, 'message');
   return () => child.send('unlock');
+}
+
+function hexOf(index: number): string {
+  return index.toString(16).padStart(32, '0');
+}
+
+function allIn(url: string, sql: string): Record<string, unknown>[] {
+  const database = new DatabaseSync(pathOf(url), { readOnly: true });
+  const rows = database.prepare(sql).all();
+  database.close();
+  return rows;
 }
 
 function planIn(url: string, sql: string): unknown[] {

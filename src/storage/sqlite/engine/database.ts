@@ -14,12 +14,15 @@ const MIGRATE_TIMEOUT_MS = 600_000;
 /** How long cleaning the WAL may delay the writes behind it, in addition to the work itself. */
 const CLEAN_TIMEOUT_MS = 100;
 
+/** Brings a file from one version to the next: SQL, or what SQL alone cannot do. */
+export type Migration = string | ((database: DatabaseSync) => void);
+
 /**
  * Opens the file for writing, and creates and migrates it if needed. May block: for the storage thread only.
  * @param migrations the schema's history: entry N brings a file of version N to N + 1.
  * @throws Error when the file is not ours, damaged, or of a newer version, or when opening would destroy something.
  */
-export function openWriter(path: string, migrations: readonly string[]): DatabaseSync {
+export function openWriter(path: string, migrations: readonly Migration[]): DatabaseSync {
   const deadline = performance.now() + OPEN_TIMEOUT_MS;
   makeFolder(dirname(path), 0o700);
   refuseOrphan(path);
@@ -90,19 +93,25 @@ export function createWalCleaner(database: DatabaseSync): () => void {
   };
 }
 
-function migrate(database: DatabaseSync, migrations: readonly string[]): void {
+function migrate(database: DatabaseSync, migrations: readonly Migration[]): void {
   if (versionOf(database) === migrations.length) return;
   database.exec('BEGIN EXCLUSIVE');
   try {
     const version = versionOf(database); // again: another process may have been first
     if (version > migrations.length) throw new Error('the database was made by a newer version of Hushbox');
-    for (const migration of migrations.slice(version)) database.exec(migration);
+    for (const migration of migrations.slice(version)) apply(database, migration);
     database.exec(`PRAGMA user_version = ${migrations.length}`);
     database.exec('COMMIT');
   } catch (error) {
     if (database.isTransaction) database.exec('ROLLBACK');
     throw error;
   }
+}
+
+/** Inside of a transaction. */
+export function apply(database: DatabaseSync, migration: Migration): void {
+  if (typeof migration === 'string') database.exec(migration);
+  else migration(database);
 }
 
 function versionOf(database: DatabaseSync): number {
