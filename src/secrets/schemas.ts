@@ -4,7 +4,8 @@ import { isPhraseTooLong, PHRASE_MAX_BYTES } from './phrases.ts';
 
 // The members that operations share.
 
-export const IDEMPOTENCY_KEY = /^[\x20-\x7e]{22,128}$/;
+/** HTTP takes blanks at both ends away (RFC 9110 §5.5). */
+export const IDEMPOTENCY_KEY = /^[\x21-\x7e][\x20-\x7e]{20,126}[\x21-\x7e]$/;
 const NOTIFY_MAX_LENGTH = 2048;
 
 const MINUTE_SECONDS = 60;
