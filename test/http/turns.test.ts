@@ -18,7 +18,7 @@ test('as many begin as fit, in order, and something very large is worked on alon
   const turns = createTurns();
   const begun: string[] = [];
   const take = (name: string, bytes: number): Turn => watch(begun, name, turns.take(bytes));
-  const [a, b, c, d] = [take('a', MIB), take('b', MIB), take('c', 66 * MIB), take('d', 10)];
+  const [a, b, c, d] = [take('a', MIB / 2), take('b', MIB), take('c', 66 * MIB), take('d', 10)];
   await rounds();
   t.deepEqual(begun, ['a', 'b']);
   a?.end();
