@@ -81,7 +81,8 @@ test('secrets and records are found by an index of their ids: no large one is re
   }
 });
 
-test('while another process holds the write lock, reading goes on and writing waits for it', async (t) => {
+// By itself, because writing waits for 5 s at most.
+test.serial('while another process holds the write lock, reading goes on and writing waits for it', async (t) => {
   const { url, open } = await SQLITE.place(t);
   const { secrets: store } = await open();
   const secret = await createTraced(store);
@@ -112,7 +113,7 @@ test('a write lock that is held too long is told, nothing was done, and writing 
   t.deepEqual(await store.reserveTry(secret.id, CREATED_AT), { granted: true, triesLeft: 9 });
 });
 
-test('opening waits while another process holds the new file, whatever lock that is', async (t) => {
+test.serial('opening waits while another process holds the new file, whatever lock that is', async (t) => {
   const path = join(await temporaryFolder(t), 'hushbox.db');
   const unlock = await lockInProcess(t, path); // before the file is in WAL mode, where SQLite itself would not wait
   const opening = openSqlite(path, NO_LIMITS, { onLost: () => t.fail(), onWarning: () => t.fail() });
@@ -257,7 +258,8 @@ for (const ending of ['-wal', '-shm']) {
     });
   }
 
-  test(`without its ${ending} a file that another process has open is not opened a second time`, async (t) => {
+  // By itself: the start waits for 10 s at most, and beside all the others the other process may notice too late.
+  test.serial(`without its ${ending} a file that another process has open is not opened a second time`, async (t) => {
     const { url, open } = await SQLITE.place(t);
     const other = await openInProcess(t, url);
     const before = await times(20, () => createTraced(other));
