@@ -95,7 +95,7 @@ test.serial('while another process holds the write lock, reading goes on and wri
   t.like(await writing, [undefined, { granted: true }]);
 });
 
-test('a write lock that is held too long is told, nothing was done, and writing goes on after it', async (t) => {
+test.serial('a write lock that is held too long is told, nothing was done, and writing goes on after it', async (t) => {
   const { url, open } = await SQLITE.place(t);
   const storage = await open();
   const { secrets: store } = storage;
@@ -107,7 +107,7 @@ test('a write lock that is held too long is told, nothing was done, and writing 
   const startedAt = performance.now();
   const writes = writesOf(verbsOn(store, secret));
   await areUnavailable(t, { ...writes, ...Object.fromEntries(authWrites) });
-  t.true(performance.now() - startedAt < 8_000);
+  t.true(performance.now() - startedAt < 14_000); // the lock's 5 s, and less than what a thread may take that hangs
   unlock();
   t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
   t.deepEqual(await store.reserveTry(secret.id, CREATED_AT), { granted: true, triesLeft: 9 });
