@@ -52,7 +52,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   setup: ['files', 'keys', 'ops', 'quiet'],
   app: ['auth', 'business', 'http', 'openapi', 'ops', 'proxy', 'secrets', 'sink', 'version', 'web'],
   openapi: ['auth', 'business', 'http', 'ops', 'proxy', 'secrets', 'sink', 'version', 'web', 'webhooks'],
-  secrets: ['clock', 'errors', 'http', 'limits', 'memory', 'sealing'],
+  secrets: ['clock', 'errors', 'http', 'limits', 'sealing'],
   webhooks: ['clock', 'egress', 'errors', 'http', 'outbox', 'sealing', 'tokens'],
   auth: ['clock', 'errors', 'hashing', 'http', 'limits', 'mail', 'network', 'sealing', 'tokens'],
   mail: ['clock', 'errors', 'limits', 'network', 'outbox', 'sealing'],
@@ -63,7 +63,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   web: ['errors', 'http'],
   ops: ['clock', 'errors', 'http'],
   storage: [
-    ...['auth', 'business', 'clock', 'config', 'errors', 'fence', 'files', 'limits', 'mail', 'memory', 'outbox'],
+    ...['auth', 'business', 'clock', 'config', 'errors', 'fence', 'files', 'limits', 'mail', 'outbox'],
     ...['sealing', 'secrets', 'sink', 'tokens', 'webhooks'],
   ],
   outbox: ['clock'],
@@ -72,7 +72,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   limits: ['errors', 'sealing'],
   egress: ['errors', 'network'],
   tokens: ['clock', 'errors', 'sealing'],
-  http: ['errors', 'files', 'memory', 'network'],
+  http: ['errors', 'files', 'network', 'sealing'],
   config: ['http', 'keys', 'network'],
   keys: ['files'],
   sealing: [],
@@ -80,7 +80,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   network: [],
   errors: [],
   clock: [],
-  memory: [],
   version: [],
   quiet: [],
 };
@@ -173,7 +172,7 @@ function faultsOf(file: File): string[] {
 
 /** What an engine needs of others: each module's port, and what belongs to no module. */
 const KNOWN_TO_STORAGE =
-  /^([a-z]+\/store|(auth|tokens)\/[a-z]+\/([a-z]+-)?store|secrets\/(records|keys|budget)|webhooks\/event-ids|limits\/limits|sealing\/head|config\/config|files\/[a-z-]+|clock|errors|memory)\.ts$/;
+  /^([a-z]+\/store|(auth|tokens)\/[a-z]+\/([a-z]+-)?store|secrets\/(records|keys|budget)|webhooks\/event-ids|limits\/limits|sealing\/(head|release)|config\/config|files\/[a-z-]+|clock|errors)\.ts$/;
 
 function faultOfOurs(file: File, found: Import): string | undefined {
   if (!found.from.endsWith('.ts')) return 'does not end in .ts';

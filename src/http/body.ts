@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '../errors.ts';
-import { release } from '../memory.ts';
+import { release } from '../sealing/release.ts';
 import { type Lease, SMALL_BYTES } from './body-room.ts';
 import { DROPPED_BYTES } from './rest-of-body.ts';
 

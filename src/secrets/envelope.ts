@@ -1,9 +1,9 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import { release } from '../memory.ts';
 import { NONCE_BYTES, open, seal, TAG_BYTES } from '../sealing/aead.ts';
 import { createHead, type Format, formatOf, HEAD_BYTES, masterKeyIdIn } from '../sealing/head.ts';
 import { hkdf } from '../sealing/hkdf.ts';
 import type { KeyRing, MasterKey } from '../sealing/key-ring.ts';
+import { release } from '../sealing/release.ts';
 import { encodeIdentity, type Identity } from './identity.ts';
 import { decodeLabel, encodeLabel, LABEL_BYTES, type Label } from './label.ts';
 import { pad, unpad } from './padding.ts';

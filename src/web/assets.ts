@@ -58,7 +58,7 @@ function clientRoutes(): Route[] {
   }));
 }
 
-/** What strips types stays in memory, 27 MiB of it: so a thread does that, and ends. */
+/** What strips types keeps 27 MiB of memory: so a thread does that, and ends. */
 const STRIP = `
   const { stripTypeScriptTypes } = require('node:module');
   const { parentPort, workerData } = require('node:worker_threads');

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { StoreLimits } from '../../limits/limits.ts';
-import { release } from '../../memory.ts';
+import { release } from '../../sealing/release.ts';
 import { createBatchRunner } from './engine/batch.ts';
 import { decode, encode } from './engine/codec.ts';
 import { createWalCleaner, openWriter } from './engine/database.ts';

@@ -9,7 +9,7 @@ import { connect } from './connection.ts';
 
 /** How long opening may wait for another process that is opening it too. Never on the event loop. */
 const OPEN_TIMEOUT_MS = 10_000;
-/** The same while the other process brings an older file to the newest version, 10 GiB of it on a slow disk. */
+/** The same while the other process brings an older file to the newest version: 10 GiB on a slow disk. */
 const MIGRATE_TIMEOUT_MS = 600_000;
 /** How long cleaning the WAL may delay the writes behind it, in addition to the work itself. */
 const CLEAN_TIMEOUT_MS = 100;
