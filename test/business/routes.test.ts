@@ -299,7 +299,7 @@ for (const { name: engine, test, place } of ENGINES) {
 
   test(`${engine}: business: a session has 300 requests a minute for customers, and others have theirs`, async (t) => {
     const { ask, request, storage, clock } = await start(t, { env: { LIMITS: 'on' } });
-    const all = await Promise.all(Array.from({ length: 310 }, () => ask('GET', '/customers?numbers=1')));
+    const all = await many(310, () => ask('GET', '/customers?numbers=1'));
     t.is(all.filter(({ status }) => status === 200).length, 300);
     const refused = all.filter(({ status }) => status === 429);
     t.is(refused.length, 10);
@@ -317,7 +317,7 @@ for (const { name: engine, test, place } of ENGINES) {
   test(`${engine}: business: bad tokens of one network are limited, and lock nobody out`, async (t) => {
     const { ask, request, clock } = await start(t, { env: { LIMITS: 'on' } });
     const bad = () => request('GET', '/data', undefined, { token: 'not-good' });
-    const all = await Promise.all(Array.from({ length: 310 }, bad));
+    const all = await many(310, bad);
     t.is(all.filter(({ status }) => status === 401).length, 300);
     t.is(all.filter(({ status }) => status === 429).length, 10);
     await isError(t, await bad(), 429, 'RATE_LIMITED');
@@ -329,11 +329,9 @@ for (const { name: engine, test, place } of ENGINES) {
 
   test(`${engine}: business: LIMITS=off lifts both`, async (t) => {
     const { ask, request } = await start(t);
-    const all = await Promise.all(Array.from({ length: 310 }, () => ask('GET', '/customers?numbers=1')));
+    const all = await many(310, () => ask('GET', '/customers?numbers=1'));
     t.true(all.every(({ status }) => status === 200));
-    const bad = await Promise.all(
-      Array.from({ length: 310 }, () => request('GET', '/data', undefined, { token: 'not-good' })),
-    );
+    const bad = await many(310, () => request('GET', '/data', undefined, { token: 'not-good' }));
     t.true(bad.every(({ status }) => status === 401));
   });
 
@@ -386,4 +384,13 @@ for (const { name: engine, test, place } of ENGINES) {
     const own = await request('POST', '/proxy/', 'x', { token: other.token });
     t.like(await own.json(), { payload: { user: other.email } });
   });
+}
+
+/** All of them, and at most as many at once as a busy machine answers within the deadline of validation. */
+async function many(count: number, call: () => Promise<Response>): Promise<Response[]> {
+  const all: Response[] = [];
+  while (all.length < count) {
+    all.push(...(await Promise.all(Array.from({ length: Math.min(31, count - all.length) }, call))));
+  }
+  return all;
 }

@@ -200,10 +200,16 @@ export function limitContract(test: ContractTest): void {
     async (t, store) => {
       const secrets = await fill(store);
       t.true(secrets.length >= 20);
-      await fill(store, { bytes: 1 });
-      t.is(await create(store, { client: OTHER }), 'full');
-      t.is(await outcomeOf(store.create(newSecret())), 'full', 'nobody may go beyond it');
-      t.is(await outcomeOf(store.admit(CLIENT, CREATED_AT)), 'full');
+      // A server that estimates its size may find room once more, so this does not end at the first refusal.
+      await until('no room for anybody', async () => {
+        await fill(store, { bytes: 1 });
+        const outcomes = [
+          await create(store, { client: OTHER }),
+          await outcomeOf(store.create(newSecret())),
+          await outcomeOf(store.admit(CLIENT, CREATED_AT)),
+        ];
+        return countOf(outcomes, 'full') === outcomes.length;
+      });
 
       const [first, second, third, fourth] = secrets as [Traced, Traced, Traced, Traced];
       t.true((await store.reserveTry(first.id, CREATED_AT))?.granted);
