@@ -139,6 +139,7 @@ const STATES: Readonly<Record<string, State>> = {
 export async function visitStates(scene: Scene, look: (name: string) => Promise<void>): Promise<void> {
   for (const [name, bring] of Object.entries(STATES)) {
     await bring(scene);
+    await scene.page.waitForLoadState(); // a heading is there before the page has its style
     await look(name);
     await scene.page.unrouteAll({ behavior: 'ignoreErrors' });
   }
