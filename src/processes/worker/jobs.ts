@@ -39,13 +39,19 @@ export type Jobs = { stop(): Promise<void> };
 export function startJobs(parts: JobParts): Jobs {
   const stopping = new AbortController();
   const { signal } = stopping;
-  const { sink, sessions, sightings, mails, onMailsOver } = parts;
+  const { sink, sessions, sightings, links, mails, onMailsOver } = parts;
   const sweepMails: Removal = async (now, limit) => {
     const count = await mails.sweepMails(now, limit);
     onMailsOver(count);
     return count;
   };
-  const removals: Removal[] = [sink.sweepClaims, sessions.sweepSessions, sightings.sweepSightings, sweepMails];
+  const removals: Removal[] = [
+    sink.sweepClaims,
+    sessions.sweepSessions,
+    sightings.sweepSightings,
+    links.sweepLinks,
+    sweepMails,
+  ];
   const done = (async () => {
     while (!signal.aborted) {
       await parts.refreshKeys().catch(parts.onError);

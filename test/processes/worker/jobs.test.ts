@@ -40,8 +40,18 @@ test('a round takes new master keys and sweeps, until nothing is left', async (t
     sink,
     sessions,
     sightings,
-    links: { sweepLinks: async () => 0 } as unknown as LinkStore,
-    mails: { sweepMails: async () => 0 },
+    links: {
+      async sweepLinks() {
+        steps.push('sweep links');
+        return 0;
+      },
+    } as unknown as LinkStore,
+    mails: {
+      async sweepMails() {
+        steps.push('sweep mails');
+        return 0;
+      },
+    },
     clock: () => 0,
     refusedUntil: () => 0,
     refreshKeys: async () => void steps.push('keys'),
@@ -55,6 +65,7 @@ test('a round takes new master keys and sweeps, until nothing is left', async (t
   const removals = [
     ...['sweep claims', 'sweep claims'],
     ...['sweep sessions', 'sweep sessions', 'sweep sessions', 'sweep sightings'],
+    ...['sweep links', 'sweep mails'],
   ];
   t.deepEqual(steps, ['keys', ...sweeps, ...removals]);
 });
