@@ -5,7 +5,7 @@ import { AppError } from '../errors.ts';
 import { isUnspecified } from '../network/addresses.ts';
 import { isLoopbackName } from './cookies.ts';
 import { addHeaders, varyOn } from './respond.ts';
-import { HOST } from './server.ts';
+import { isHost, withoutZone } from './server.ts';
 
 /** How clients reach a listener. */
 export type Site = {
@@ -32,6 +32,8 @@ const ORIGIN = /^https?:\/\/[^/?#@\\\s]+$/i;
 const UNKNOWN_HOST =
   'This server does not answer for this host name: use its IP address, or set PUBLIC_URL on the server';
 
+const NO_HOST = 'The Host header is not the host and port of a URL';
+
 const PREFLIGHT = {
   'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE',
   'access-control-allow-headers': 'Authorization, Content-Type, Destination, DPoP, Idempotency-Key, Token',
@@ -52,6 +54,8 @@ export function createAdmission(site: Site): Admit {
   return (ctx) => {
     const { req, method } = ctx;
     if (!knows(req)) throw new AppError('MISDIRECTED', { detail: UNKNOWN_HOST });
+    const { host } = req.headers;
+    if (host !== undefined && !isHost(host)) throw new AppError('INVALID_REQUEST', { detail: NO_HOST });
     const { origin } = req.headers;
     if (listed.size > 0) varyOn(ctx, 'origin');
     if (origin !== undefined && listed.has(origin)) allow(ctx, origin);
@@ -87,7 +91,7 @@ function createHostCheck({ listenHost, isProxy }: Site, publicName: string | und
     const { host } = request.headers;
     if (host === undefined || IPV4_OR_LOCALHOST.test(host) || isOnAllAddresses || isWholeUrl(request)) return true;
     if (!LOOPBACK.test(request.socket.localAddress ?? '')) return true; // that of a unix socket is undefined
-    const name = URL.parse(`http://${host.replace(/%[^\]]*\]/, ']')}`)?.hostname; // a zone is no part of a URL
+    const name = URL.parse(`http://${withoutZone(host)}`)?.hostname;
     if (name === undefined) return isProxy(request);
     const bare = name.replace(/^\[|\]$|\.$/g, '');
     return bare === 'localhost' || isIP(bare) !== 0 || bare === publicName || isProxy(request);
@@ -110,7 +114,7 @@ function createOriginCheck({ isProxy, publicUrl }: Site, passing: ReadonlySet<un
     if (!page) return false;
     // A host without a port has the port of the page's scheme: a proxy may end TLS.
     const ours = [host, ...(isProxy(request) ? forwarded(request, 'x-forwarded-host') : [])]
-      .filter((name) => name !== undefined && HOST.test(name))
+      .filter((name) => name !== undefined && isHost(name))
       .map((name) => URL.parse(`${page.protocol}//${name}`));
     return [publicPlace, ...ours].some(
       (place) => place && place.hostname === page.hostname && portOf(place) === portOf(page),
@@ -131,8 +135,8 @@ export function createBaseFinder({ publicUrl, isProxy }: Site): BaseFinder {
     const isForwarded = isProxy(request);
     const [scheme] = isForwarded ? forwarded(request, 'x-forwarded-proto') : [];
     const [name] = isForwarded ? forwarded(request, 'x-forwarded-host') : [];
-    const host = name !== undefined && HOST.test(name) ? name : (request.headers.host ?? ownHost(request));
-    return `${scheme?.toLowerCase() === 'https' ? 'https' : 'http'}://${host}`;
+    const host = name !== undefined && isHost(name) ? name : (request.headers.host ?? ownHost(request));
+    return `${scheme?.toLowerCase() === 'https' ? 'https' : 'http'}://${withoutZone(host)}`;
   };
 }
 

@@ -88,7 +88,17 @@ export function createHttpServer(
 }
 
 /** RFC 9110 §7.2: a name or an address, with an optional port. */
-export const HOST = /^(?:[\w.~%!$&'()*+,;=-]+|\[[\w:.%]+\])(?::\d{0,5})?$/;
+const HOST = /^(?:[\w.~%!$&'()*+,;=-]+|\[[\w:.%]+\])(?::\d{0,5})?$/;
+
+/** Whether a URL can have this host and port: an address of 127.0.0.256 or a port of 99999 has the form alone. */
+export function isHost(text: string): boolean {
+  return HOST.test(text) && URL.canParse(`http://${withoutZone(text)}`);
+}
+
+/** The zone of an address means something to its sender alone, and is no part of a URL (RFC 6874 §1). */
+export function withoutZone(host: string): string {
+  return host.replace(/%[^\]]*\]/, ']');
+}
 
 /** RFC 9112 §3.2: exactly one Host in HTTP/1.1. Given two, a proxy on the way may have used the other one. */
 function isHttp1({ rawHeaders, httpVersion }: IncomingMessage): boolean {

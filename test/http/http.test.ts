@@ -369,6 +369,8 @@ test('what the HTTP parser refuses has our shape', async (t) => {
     [400, 'INVALID_REQUEST', 'GET / HTTP/1.1\r\nHost: a/b\r\n\r\n'],
     [400, 'INVALID_REQUEST', 'GET / HTTP/1.1\r\nHost: a@b\r\n\r\n'],
     [400, 'INVALID_REQUEST', 'GET / HTTP/1.1\r\nHost: a:b\r\n\r\n'],
+    [400, 'INVALID_REQUEST', 'GET / HTTP/1.1\r\nHost: localhost:99999\r\n\r\n'],
+    [400, 'INVALID_REQUEST', 'GET / HTTP/1.1\r\nHost: 127.0.0.256\r\n\r\n'],
     [400, 'INVALID_REQUEST', 'GET http://user:pass@x/ HTTP/1.1\r\nHost: x\r\n\r\n'],
     [400, 'INVALID_REQUEST', 'GET ftp://x/ HTTP/1.1\r\nHost: x\r\n\r\n'],
     [400, 'INVALID_REQUEST', 'GET http:///x HTTP/1.1\r\nHost: x\r\n\r\n'],

@@ -151,7 +151,8 @@ test('the link in plain text begins with PUBLIC_URL, or else with what the clien
   t.is(await baseOf(trusting, forwarded), 'https://hush.example');
   t.is(await baseOf(trusting, { ...forwarded, 'x-forwarded-proto': 'HTTPS, http' }), 'https://hush.example');
   t.is(await baseOf(trusting, { 'x-forwarded-proto': 'https', host: 'a.example' }), 'https://a.example');
-  for (const wrong of ['a/b', 'a b', 'user@a', '', '<x>']) {
+  t.is(await baseOf(trusting, { host: '[fe80::1%25eth0]:81' }), 'http://[fe80::1]:81', 'a zone is no part of a link');
+  for (const wrong of ['a/b', 'a b', 'user@a', '', '<x>', 'a:99999', '127.0.0.256', '[x]']) {
     t.is(
       await baseOf(trusting, { 'x-forwarded-host': wrong, 'x-forwarded-proto': 'ftp', host: 'a' }),
       'http://a',
@@ -264,6 +265,18 @@ test('addresses, localhost and the public name are never 421', async (t) => {
   ]) {
     t.is((await ask(server, 'GET', '/health/live', { host })).status, 200, host);
   }
+});
+
+test('a host that no URL can have is 400 wherever it is not 421, before anything is used up', async (t) => {
+  const server = await start(t, { TRUSTED_PROXIES: '127.0.0.1' });
+  const { secret_key } = await server.create({ secret: 's' });
+  for (const host of ['localhost:99999', '127.0.0.256', '1.2.3.4.5', '[::zz]', '%zz', 'a%b']) {
+    for (const path of [`/secrets/${secret_key}`, '/api/v1/login/', '/session_cookie_experiment', '/nowhere']) {
+      const { status, code } = await ask(server, 'POST', path, { host, cookie: 'access_token=x' });
+      t.deepEqual([status, code], [400, 'INVALID_REQUEST'], `${path} ${host}`);
+    }
+  }
+  t.is((await server.get(`/secrets/${secret_key}`)).status, 200);
 });
 
 test('trusted proxies, whole URLs and listeners that are not on loopback alone may be named as they like', async (t) => {
