@@ -18,7 +18,7 @@ Hands over a secret exactly once.
 
 - Every answer is JSON, except the pages. Every error has one shape: \`Error\`, \`code\`, \`request_id\`.
 - A body is read as JSON whatever its content type. A body that is not JSON, not an object or not UTF-8, or that has an unknown member, is 400.
-- Every answer has \`cache-control: no-store\`, \`x-content-type-options: nosniff\`, \`referrer-policy: no-referrer\` and \`x-request-id\`.
+- Every answer has \`cache-control: no-store\` (only the public keys of \`/.well-known/jwks.json\` may be kept, for five minutes), \`x-content-type-options: nosniff\`, \`referrer-policy: no-referrer\` and \`x-request-id\`.
 - An unknown path is 404 \`NOT_FOUND\`, a method that a path does not accept is 405 with \`Allow\`. OPTIONS is 204 with \`Allow\`. HEAD is GET without the body. A slash at the end makes no difference, and repeated slashes count as one.
 - Request heads may have 16 KiB (otherwise 431) and take 10 s, whole requests 60 s (otherwise 408). Compressed bodies are 415, an \`Expect\` other than \`100-continue\` is 417.
 - 429, 503 and 507 come with \`Retry-After\`; the same request can succeed after that time.

@@ -53,13 +53,18 @@ export function createCallers({ ask, limiter, networkOf, baseOf, admitCookies }:
     },
     async find(ctx, mayBe) {
       const credentials = readCredentials(ctx.req, mayBe);
-      return credentials && check(ctx, credentials, true);
+      // Of a request for another server's URL the cookies are that server's.
+      if (!credentials || (credentials.scheme === 'cookie' && isWholeUrl(ctx.req))) return undefined;
+      return check(ctx, credentials, true);
     },
   };
 }
 
+function isWholeUrl({ url = '' }: IncomingMessage): boolean {
+  return !url.startsWith('/');
+}
+
 /** The URL of a request; of one whose target is another server's URL, that. */
 function urlOf({ req, path }: Context, baseOf: CallersParts['baseOf']): string {
-  const { url = '' } = req;
-  return url.startsWith('/') ? baseOf(req) + path : url;
+  return isWholeUrl(req) ? (req.url as string) : baseOf(req) + path;
 }

@@ -27,7 +27,10 @@ const Dob = text
   .refine(isDate, { error: 'must be a date of the calendar, such as 1999-12-31' })
   .meta({ format: 'date', description: 'The date of birth, without a time zone. Not later than today in UTC.' });
 
-const Id = z.string({ error: 'must be text, once' }).meta({ description: 'Opaque.', example: EXAMPLE.id });
+const Id = z
+  .string({ error: 'must be text, once' })
+  .refine((id) => id.isWellFormed(), { error: 'must not hold lone surrogates' })
+  .meta({ description: 'Opaque.', example: EXAMPLE.id });
 
 const Customer = z
   .object({ id: z.string(), name: z.string(), dob: z.string().meta({ format: 'date' }), updated_at: instant('') })

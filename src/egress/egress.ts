@@ -144,7 +144,7 @@ async function start(means: Means, request: EgressRequest, isFresh = false): Pro
   if (request.admit?.(networkAt(pickDialled(addresses)[0])) === false) throw new AppError('DESTINATION_BUSY');
   const entered = gates.enter(verdict.gates, signal);
   if (entered) await entered;
-  if (closing.aborted) throw new AppError('DRAINING');
+  if (closing.aborted) throw new AppError('DRAINING', { retryAfterSeconds: 1 });
   const key = `${rules.purpose} ${destination.origin}`;
   const line = isFresh ? undefined : await takeOpen(connections, key, addresses);
   const leftMs = (): number => limits.totalMs - (performance.now() - startedAt);

@@ -9,7 +9,7 @@ export const FORM_TYPES = [URL_ENCODED, MULTIPART] as const;
 
 /**
  * Reads what a form sends, as well as JSON: the members of a JSON object, or the fields of a form, which are all text. A
- * body that begins with `{` is JSON whatever its type says, unless it is multipart.
+ * body that begins with `{` is JSON whatever its type says: of a multipart one the first character is a hyphen.
  * @throws AppError as `readJsonObject`; INVALID_REQUEST also for files, and for a field that is there twice.
  */
 export async function readFields(request: IncomingMessage, limitBytes: number): Promise<Record<string, unknown>> {
@@ -17,7 +17,7 @@ export async function readFields(request: IncomingMessage, limitBytes: number): 
   const type = request.headers['content-type'] ?? '';
   const [kind = ''] = type.split(';');
   const form = FORM_TYPES.find((one) => one === kind.trim().toLowerCase());
-  if (!form || (form === URL_ENCODED && /^\s*(?:\{|$)/.test(bytes.toString('utf8', 0, 64)))) return parseObject(bytes);
+  if (!form || /^\s*(?:\{|$)/.test(bytes.toString('utf8', 0, 64))) return parseObject(bytes);
   if (!isUtf8(bytes) || (form === URL_ENCODED && !isUtf8Encoded(bytes.toString()))) {
     throw new AppError('INVALID_REQUEST', { detail: 'The body is not valid UTF-8' });
   }

@@ -29,7 +29,7 @@ const isReady = operation('isReady', 'GET', '/health/ready', {
 const getStatus = operation('getStatus', 'GET', '/status', {
   summary: 'Uptime and number of requests served',
   description:
-    '`requests` counts what all workers have answered since the program started, up to a tenth of a second ago. Refused requests and those of workers that have ended are included; the request that asks is not. When a worker is killed, its last tenth of a second is lost. A browser (`Accept: text/html`) gets a page that refreshes itself.',
+    '`requests` counts what all workers have answered since the program started, up to half a second ago. Refused requests and those of workers that have ended are included; the request that asks is not. When a worker is killed, its last half second is lost. A browser (`Accept: text/html`) gets a page that refreshes itself.',
   answer: json(
     200,
     'The current figures.',

@@ -150,7 +150,7 @@ for (const { name: engine, test, place } of ENGINES) {
       await isError(t, await ask('POST', '/customers/create', body), 400, 'INVALID_REQUEST');
       await isError(t, await ask('POST', '/customers/update', { id, ...body }), 400, 'INVALID_REQUEST');
     }
-    for (const value of odd) {
+    for (const value of [...odd, '\ud800']) {
       await isError(t, await ask('POST', '/customers/update', { id: value, name: 'n' }), 400, 'INVALID_REQUEST');
     }
     for (const body of [

@@ -104,6 +104,14 @@ test('what is refused: another method, no token, a loop, where no proxy is serve
   }
 });
 
+test('the cookies of such a request are those of the other server', async (t) => {
+  const url = await startEcho(t);
+  const server = await startProxy(t);
+  for (const cookie of ['access_token=x', '__Host-access_token=x', 'a=b; access_token=x; csrftoken=y']) {
+    t.is((await call(server, { path: url, headers: { cookie } })).status, 200, cookie);
+  }
+});
+
 test('a secret is not read at another address by its whole URL', async (t) => {
   const server = await startProxy(t, { env: { EGRESS_ALLOW: '' } });
   const { secret_key: key } = await server.create({ secret: 's' });

@@ -192,13 +192,17 @@ function cookieContract(test: AuthTest): void {
     t.deepEqual(await cookieOf(), { hash: other, offeredAt: NOW, isArmed: true });
   });
 
-  test('exactly ten seconds after the first one no other is offered', async (t, { accounts, sessions }) => {
+  test('exactly ten seconds after the first one, or before it, no other is offered', async (t, {
+    accounts,
+    sessions,
+  }) => {
     const account = await createAccount(accounts);
     const session = await createSession(sessions, account);
     const [one, last] = [randomBytes(32), randomBytes(32)];
     t.true(await sessions.offerCookie(session, one, NOW));
+    t.true(await sessions.offerCookie(session, one, NOW - BIND_MS + 1));
     t.true(await sessions.offerCookie(session, last, NOW + BIND_MS - 1));
-    t.false(await sessions.offerCookie(session, one, NOW + BIND_MS));
+    for (const late of [NOW + BIND_MS, NOW - BIND_MS]) t.false(await sessions.offerCookie(session, one, late));
     t.false(await sessions.armCookie(session, one));
     t.true(await sessions.armCookie(session, last));
     t.true(await sessions.extend(session, NOW, EXPIRES_AT));

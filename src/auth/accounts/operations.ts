@@ -95,12 +95,12 @@ export const register = operation('register', 'POST', '/api/v1/register', {
   errors: ['REGISTRATION_OFF', 'RATE_LIMITED', 'BUSY', 'STORAGE_UNAVAILABLE', 'STORAGE_FULL'],
 });
 
-const ASKING = ['STORAGE_UNAVAILABLE', 'STORAGE_FULL'] as const;
+const ASKING = ['STORAGE_UNAVAILABLE'] as const;
 const AddressGiven = z.strictObject({ email: Text }).meta({ id: 'AddressGiven' });
 
 export const resendLink = operation('resendLink', 'POST', '/api/v1/register/resend', {
   summary: 'Send the link of a registration again',
-  description: `Another link of the newest registration of this address that waits, if there is one. ${ONE_LINK} ${SAME_ANSWER}`,
+  description: `Another link of the registration of this address that waits, if there is one. If there are several, with different passwords, none is sent: nobody knows whose they are. ${ONE_LINK} ${SAME_ANSWER}`,
   body: form(AddressGiven, { email: EMAIL }),
   answer: json(202, 'A mail is on its way, if a registration waits.', Accepted, MAY_COME),
   errors: ASKING,

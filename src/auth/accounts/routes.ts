@@ -66,11 +66,11 @@ function askingRoutes(parts: AccountRouteParts): Route[] {
     return { network, base: mailBaseOf(req), language: languageOf(ctx), requestId: state.requestId };
   }
 
-  /** Neither what the answer says nor when it comes shows whether a mail is sent. */
+  /** Neither what the answer says nor when it comes shows whether a mail is sent. In a full store there is none. */
   async function answerAlways({ network }: Asked, send: () => Promise<void>): Promise<typeof MAY_COME> {
     const isTime = sleep(ANSWER_MS);
     const taken = await limiter.reserve([{ name: `asked for a mail from ${network}`, limit: ASK_LIMIT }]);
-    if (!('retryAfterMs' in taken)) await send();
+    if (!('retryAfterMs' in taken)) await send().catch(unlessFull);
     await isTime;
     return MAY_COME;
   }
@@ -101,6 +101,10 @@ function askingRoutes(parts: AccountRouteParts): Route[] {
       return undefined;
     }),
   ];
+}
+
+function unlessFull(error: unknown): void {
+  if (!(error instanceof AppError && error.code === 'STORAGE_FULL')) throw error;
 }
 
 function activationRoutes({ registrations, limiter, networksOf, activationPage }: AccountRouteParts): Route[] {

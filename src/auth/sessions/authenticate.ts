@@ -26,7 +26,18 @@ export type AuthenticateParts = {
  */
 export type Authenticate = (ctx: Context) => Promise<Session>;
 
-export function createAuthenticate(parts: AuthenticateParts): Authenticate {
+export type AuthenticateOptions = {
+  /**
+   * Requires the cookies of a browser and its `X-CSRFToken`, whatever else it sends: CSRF_FAILED for a client that is
+   * logged in without cookies.
+   */
+  isOnlyForBrowsers?: boolean;
+};
+
+export function createAuthenticate(
+  parts: AuthenticateParts,
+  { isOnlyForBrowsers = false }: AuthenticateOptions = {},
+): Authenticate {
   const { sessions, limiter, networksOf, baseOf, admitCookies } = parts;
 
   async function validate(ctx: Context, credentials: Credentials): Promise<Validation> {
@@ -39,7 +50,7 @@ export function createAuthenticate(parts: AuthenticateParts): Authenticate {
     }
     const { token, scheme, cookie, proof = '' } = credentials;
     return sessions.validate({
-      ...{ token, cookie, requestId },
+      ...{ token, cookie, requestId, isOnlyForBrowsers },
       proof: scheme === 'dpop' ? { proof, method: ctx.method, url: urlOf(ctx, baseOf) } : undefined,
     });
   }

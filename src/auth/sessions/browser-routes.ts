@@ -8,7 +8,7 @@ import { addHeaders } from '../../http/respond.ts';
 import type { Route } from '../../http/routing.ts';
 import { per, reserveOrRefuse } from '../../limits/limiter.ts';
 import { JWKS_MAX_AGE_MS, type SigningKeys } from '../../tokens/access/signing-keys.ts';
-import { type Authenticate, type AuthenticateParts, createAuthenticate } from './authenticate.ts';
+import { type AuthenticateParts, createAuthenticate } from './authenticate.ts';
 import type { BrowserSessions, Issued } from './browser.ts';
 import { clearCookies, readSessionCookie } from './browser-cookies.ts';
 import { getJwks, refreshSession, signIn, signOut, testSession, verifyToken } from './browser-operations.ts';
@@ -24,13 +24,15 @@ export type BrowserRouteParts = Omit<AuthenticateParts, 'sessions'> & {
   sessions: Sessions;
   browser: BrowserSessions;
   keys: Pick<SigningKeys, 'load'>;
+  /** @throws AppError STORAGE_UNAVAILABLE while it is unknown whether the database was restored, and the keys are old. */
+  refusedUntil(): number;
   logIn: LogIn;
 };
 
 /** Sign in and out with a browser; tokens that others verify. */
 export function browserRoutes(parts: BrowserRouteParts): Route[] {
   const { sessions, browser, keys, limiter, networksOf, baseOf, admitCookies } = parts;
-  const requireBrowser = createRequireBrowser(parts);
+  const requireBrowser = createAuthenticate(parts, { isOnlyForBrowsers: true });
   return [
     route(signIn, [], async ({ ctx, request, readBody }) => {
       const networks = networksOf(request); // before the body: the connection may be gone after it
@@ -80,6 +82,7 @@ export function browserRoutes(parts: BrowserRouteParts): Route[] {
     }),
 
     route(getJwks, [], async ({ ctx, request }) => {
+      parts.refusedUntil();
       const body = { keys: (await keys.load()).all.map(({ jwk }) => jwk) };
       const etag = `"${hash('sha256', JSON.stringify(body), 'base64url')}"`;
       addHeaders(ctx, { 'cache-control': `public, max-age=${JWKS_MAX_AGE_MS / 1000}`, etag });
@@ -88,19 +91,6 @@ export function browserRoutes(parts: BrowserRouteParts): Route[] {
       return undefined;
     }),
   ];
-}
-
-/**
- * Requires the cookies of a browser and its `X-CSRFToken`, whatever else it sends.
- * @throws AppError as `Authenticate`; CSRF_FAILED for a client that is logged in without cookies.
- */
-export function createRequireBrowser(parts: AuthenticateParts): Authenticate {
-  const authenticate = createAuthenticate(parts);
-  return async (ctx): Promise<Session> => {
-    const session = await authenticate(ctx);
-    if (session.kind !== 'browser' || ctx.state.isByCookie !== true) throw new AppError('CSRF_FAILED');
-    return session;
-  };
 }
 
 /** @returns whether the cookies that are about to be set are for HTTPS. @throws AppError FOREIGN_ORIGIN, HTTPS_REQUIRED. */

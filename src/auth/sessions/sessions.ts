@@ -28,6 +28,8 @@ export type Presented = {
   /** Names the request: a repetition of it may bring the same proof again. */
   callId?: string | undefined;
   requestId?: string | undefined;
+  /** Where only the cookies of a browser count: refused with CSRF_FAILED, as a use that keeps nothing alive. */
+  isOnlyForBrowsers?: boolean | undefined;
 };
 
 /** The request of a browser whose cookies are to count. */
@@ -159,9 +161,10 @@ export function createSessions(parts: SessionParts): Sessions {
       const now = clock();
       const session = (await find(presented.token, now))?.session;
       if (!session) return refusal('UNAUTHORIZED');
-      return accept(session, presented, now, async () =>
-        (await provesKey(presented, session, now)) ? undefined : 'UNAUTHORIZED',
-      );
+      return accept(session, presented, now, async () => {
+        if (!(await provesKey(presented, session, now))) return 'UNAUTHORIZED';
+        return presented.isOnlyForBrowsers ? 'CSRF_FAILED' : undefined;
+      });
     },
 
     claimsOurs: async (text) => isOurs(text) || accessTokens.isOurs(text),
@@ -218,8 +221,9 @@ function refusal(code: Refusal): Validation {
   return { authenticated: false, code };
 }
 
+/** An offer that lies as far ahead is no new one: the clock was set back. */
 function needsCookie({ cookie }: Session, now: number): boolean {
-  return cookie !== undefined && (cookie.isArmed || now >= cookie.offeredAt + BIND_MS);
+  return cookie !== undefined && (cookie.isArmed || Math.abs(now - cookie.offeredAt) >= BIND_MS);
 }
 
 /** Whether a proof was not seen before, but by the same call. */

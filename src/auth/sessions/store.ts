@@ -29,7 +29,8 @@ export interface SessionStore {
   rotate(session: SessionName, from: number, now: number, expiresAt: number): Promise<boolean>;
 
   /**
-   * Puts a hash in place of the one before, unless the binding is armed or was begun at `now - BIND_MS` or before.
+   * Puts a hash in place of the one before, unless the binding is armed or was begun `BIND_MS` ago, or is to begin
+   * as far ahead: the clock was set back.
    * @returns whether it was put there.
    */
   offerCookie(session: SessionName, cookieHash: Uint8Array, now: number): Promise<boolean>;

@@ -59,7 +59,7 @@ export function createAuth(parts: AuthParts): NonNullable<AppParts['auth']> & { 
   const checkPassword = createPasswordCheck({ sightings, limiter, idOf, gate: hashing.gates.passwords, clock });
   return {
     ...createAccountParts(parts, checkPassword),
-    limiter,
+    ...{ limiter, refusedUntil },
     networksOf(request) {
       const network = findNetwork(request);
       return { network, wide: widerNetworkOf(network) };

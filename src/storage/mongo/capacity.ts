@@ -54,6 +54,7 @@ export function createCapacity(cap: number, askSize: () => Promise<number>): Cap
 
   return {
     async reserve(bytes) {
+      if (bytes === 0) return () => {}; // what does not grow has room also where another process filled the store
       const isNear = used() + bytes > NEAR * cap;
       if (isNear || performance.now() - askedAt > FRESH_MS) await askAgain();
       if (used() + bytes > cap) return undefined;

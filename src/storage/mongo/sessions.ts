@@ -126,7 +126,7 @@ function createKeeping({
         {
           ...livesAt(now),
           'cookie.isArmed': { $ne: true },
-          $or: [{ cookie: { $exists: false } }, { 'cookie.offeredAt': { $gt: now - BIND_MS } }],
+          $or: [{ cookie: { $exists: false } }, { 'cookie.offeredAt': { $gt: now - BIND_MS, $lt: now + BIND_MS } }],
         },
         {
           cookie: {

@@ -45,11 +45,12 @@ export function createAccessTokens({ keys, issuer, clock }: AccessTokenParts): A
       if (!key) throw new Error('no such key');
       return key.publicKey;
     };
+    const name = await issuer(); // here, because a storage that is away says nothing about a token
     try {
       const { payload } = await jwtVerify(token, find, {
         algorithms: [ALGORITHM],
         typ: TYPE,
-        issuer: await issuer(),
+        issuer: name,
         audience: AUDIENCE,
         currentDate: new Date(clock()),
         requiredClaims: ['iss', 'aud', 'sub', 'sid', 'exp', 'iat'],

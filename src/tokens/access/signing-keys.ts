@@ -188,7 +188,7 @@ function createKeySet(stored: readonly Stored[], ring: Pick<KeyRing, 'find'>): K
       let privateKey = opened.get(signer.kid);
       if (!privateKey) {
         const key = openKey(signer, ring);
-        if (!key) throw new AppError('MASTER_KEY_UNAVAILABLE', { detail: NO_MASTER_KEY });
+        if (!key) throw new AppError('MASTER_KEY_UNAVAILABLE', { detail: NO_MASTER_KEY, retryAfterSeconds: 60 });
         privateKey = createPrivateKey({ key, format: 'der', type: 'pkcs8' });
         opened.set(signer.kid, privateKey);
       }

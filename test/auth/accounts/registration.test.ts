@@ -283,6 +283,19 @@ test('too many bad tokens from one network are refused', async (t) => {
   );
 });
 
+test('asking for a mail is 202 also while the storage is full, and nothing is sent', async (t) => {
+  const server = await startAccounts(t, SQLITE, {}, { storeLimits: { maxBytes: 20_000 } });
+  await server.signUp();
+  for (const secret of ['x'.repeat(3_000), 'x']) {
+    while ((await server.post('/generate', { secret })).status === 201);
+  }
+  const before = server.mail.mails.length;
+  for (const path of ['/api/v1/password/forgot/', '/api/v1/register/resend/']) {
+    for (const email of [ADDRESS, 'nobody@example.com']) t.is((await server.post(path, { email })).status, 202, path);
+  }
+  t.is(server.mail.mails.length, before);
+});
+
 test('asking for a mail is 202 always: for known and unknown addresses, above the limit too, and not before a time', async (t) => {
   const server = await startAccounts(t, SQLITE, { LIMITS: 'on' });
   await server.signUp();

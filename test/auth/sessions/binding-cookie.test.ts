@@ -109,6 +109,20 @@ for (const engine of ENGINES) {
     server.clock.advance({ seconds: -30 });
     t.deepEqual(await server.validate(token), REPLAYED);
   });
+
+  test(`${name}: a binding that did not arm yet arms when the clock is set back`, async (t) => {
+    const server = await startAuth(t, engine);
+    const [bare, bound] = [await server.logIn(), await server.logIn()];
+    await bind(server, bare);
+    const cookie = pairOf(await bind(server, bound));
+    server.clock.now -= 9_999; // two hosts may disagree as much
+    t.like(await server.validate(bound), OK);
+    server.clock.now -= 1;
+    t.is((await bind(server, bound, { cookie })).headers.get('set-cookie'), null);
+    t.like(await server.validate(bound, { cookie }), OK);
+    t.deepEqual(await server.validate(bare), REPLAYED);
+    t.deepEqual(await server.validate(bound), REPLAYED);
+  });
 }
 
 test('over HTTPS the cookie is Secure and has the prefix, by PUBLIC_URL or a trusted proxy', async (t) => {

@@ -289,6 +289,18 @@ test('what a cookie authenticates needs the token of our own pages, bound to the
   }
 });
 
+test('where only the cookies of a browser count, a token is refused, and lives no longer for it', async (t) => {
+  const server = await start(t);
+  const token = await server.logIn();
+  for (let minutes = 0; minutes < 30; minutes += 10) {
+    for (const path of ['/api/v1/test/', '/api/v1/logout/']) {
+      t.is(await codeOf(await server.post(path, undefined, { token })), '403 CSRF_FAILED', `${minutes} ${path}`);
+    }
+    server.clock.advance({ minutes: 10 });
+  }
+  t.is(await codeOf(await server.post('/api/v1/test/', undefined, { token })), '401 UNAUTHORIZED');
+});
+
 test('pages of other websites, of the same site and of CORS_ORIGINS too, do nothing with cookies', async (t) => {
   const server = await start(t, SQLITE, { CORS_ORIGINS: 'https://app.example' });
   const { browser } = server;
@@ -394,7 +406,7 @@ test('signing in takes forms as well as JSON, and no files', async (t) => {
   t.is(await post(form), '200');
   t.is(await post(new URLSearchParams(fields)), '200');
   t.is(await post(`\uFEFF${new URLSearchParams(fields)}`, URL_ENCODED), '200', 'a mark before it');
-  for (const type of ['application/json', 'text/plain', 'application/x-www-form-urlencoded']) {
+  for (const type of ['application/json', 'text/plain', URL_ENCODED, 'multipart/form-data; boundary=b']) {
     t.is(await post(JSON.stringify(fields), type), '200', type);
     t.is(await post(` \n${JSON.stringify(fields)}`, type), '200', type);
     t.is(await post(`\uFEFF${JSON.stringify(fields)}`, type), '200', `${type} with a mark`);

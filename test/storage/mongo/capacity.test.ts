@@ -31,6 +31,14 @@ function createServer() {
   };
 }
 
+test('what takes no room has room also beyond the limit', async (t) => {
+  const server = createServer();
+  const { reserve } = createCapacity(100, server.askSize);
+  server.add(101);
+  t.is(await reserve(1), undefined);
+  t.truthy(await reserve(0));
+});
+
 test('room is given to the byte, and again once it is free', async (t) => {
   const server = createServer();
   const { reserve } = createCapacity(100, server.askSize);

@@ -47,6 +47,21 @@ test('hosts that start at once make one key', async (t) => {
   for (const host of hosts) t.truthy(await hosts[0]?.tokens.verify(await host.issue()));
 });
 
+test('what the storage cannot say is no verdict on a token', async (t) => {
+  const clock = { now: 1_000_000 };
+  const { keys, issue } = createHost(createStore(), clock);
+  let isAway = true;
+  const issuer = async (): Promise<string> => {
+    if (isAway) throw new Error('away');
+    return 'here';
+  };
+  const { verify } = createAccessTokens({ keys, issuer, clock: () => clock.now });
+  const token = await issue();
+  await t.throwsAsync(verify(token), { message: 'away' });
+  isAway = false;
+  t.like(await verify(token), { accountId: 'a' });
+});
+
 test('the next key is served before it signs, and the old one until its last token is dead', async (t) => {
   const [store, clock] = [createStore(), { now: 1_000_000 }];
   const host = createHost(store, clock);

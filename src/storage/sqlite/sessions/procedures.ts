@@ -57,7 +57,8 @@ function createKeeping(database: DatabaseSync) {
   );
   const offer = database.prepare(
     `UPDATE sessions SET cookie_hash = ?, cookie_offered_at = coalesce(cookie_offered_at, ?)
-     WHERE account_id = ? AND id = ? AND expires_at > ? AND NOT is_cookie_armed AND coalesce(cookie_offered_at > ?, 1)`,
+     WHERE account_id = ? AND id = ? AND expires_at > ? AND NOT is_cookie_armed
+       AND coalesce(abs(cookie_offered_at - ?) < ${BIND_MS}, 1)`,
   );
   const arm = database.prepare(
     'UPDATE sessions SET is_cookie_armed = 1 WHERE account_id = ? AND id = ? AND cookie_hash = ?',
@@ -73,7 +74,7 @@ function createKeeping(database: DatabaseSync) {
     },
 
     offerCookie([id, accountId]: PackedName, cookieHash: Uint8Array, now: number): boolean {
-      return offer.run(cookieHash, now, accountId, id, now, now - BIND_MS).changes > 0;
+      return offer.run(cookieHash, now, accountId, id, now, now).changes > 0;
     },
 
     armCookie([id, accountId]: PackedName, cookieHash: Uint8Array): boolean {
