@@ -46,6 +46,13 @@ test('a receiver may ask for a longer wait, for no shorter one, and for none bey
   t.deepEqual([at(0), at(2 * HOUR), at(10 * DAY)], [2 * HOUR, 3 * HOUR, DAY]);
 });
 
+test('a clock that was set back makes no gap longer', (t) => {
+  for (const back of [1_000, HOUR, 30 * DAY]) {
+    const failure = { occurredAt: 100 * DAY, now: 100 * DAY - back, attempts: 1, random: 0.5 };
+    t.is(nextAttemptAt(WEBHOOK_PACE, failure), failure.now + 5_000);
+  }
+});
+
 test('an event a day old gets no further attempt', (t) => {
   t.is(nextAttemptAt(WEBHOOK_PACE, { occurredAt: 0, now: DAY, attempts: 1, random: 0.5 }), undefined);
 });
