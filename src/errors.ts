@@ -74,6 +74,8 @@ type Details = {
   cause?: unknown;
   /** Seconds the client should wait: the `Retry-After` header. */
   retryAfterSeconds?: number;
+  /** Of a storage that is not available: the write surely did not happen. Otherwise nobody knows. */
+  isNotWritten?: boolean;
   /** Members added to the answer, beside `Error`, `code` and `request_id`. */
   members?: Readonly<Record<string, string | number>>;
 };
@@ -83,11 +85,13 @@ export class AppError extends Error {
   override readonly name = 'AppError';
   readonly code: ErrorCode;
   readonly retryAfterSeconds: number | undefined;
+  readonly isNotWritten: boolean;
   readonly members: Details['members'];
-  constructor(code: ErrorCode, { detail, cause, retryAfterSeconds, members }: Details = {}) {
+  constructor(code: ErrorCode, { detail, cause, retryAfterSeconds, isNotWritten = false, members }: Details = {}) {
     super(detail ?? ERRORS[code].title, { cause });
     this.code = code;
     this.retryAfterSeconds = retryAfterSeconds;
+    this.isNotWritten = isNotWritten;
     this.members = members;
   }
 }

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import { AppError, type ErrorCode } from '../errors.ts';
+import { AppError } from '../errors.ts';
 import type { KeyRing } from '../sealing/key-ring.ts';
 import { createOpener, holdsJwe, needsPhrase, type Opener } from './envelope.ts';
 import { findSecret, parseSecret, withoutMasterKey } from './finding.ts';
@@ -17,8 +17,11 @@ export const REREAD_MS = 60_000;
 /** A request can lose to another one of the same reader, which leaves a copy: then we look again, but not endlessly. */
 const MAX_LOOKS = 4;
 
-/** After these the try stays taken: the guess was made, or the claim may have given the try back already. */
-const SPENDS_A_TRY: ReadonlySet<ErrorCode> = new Set(['WRONG_PHRASE', 'STORAGE_UNAVAILABLE']);
+/** Whether the try stays taken: the guess was made, or the claim may have given the try back already. */
+function spendsTry(error: unknown): boolean {
+  if (!(error instanceof AppError)) return false;
+  return error.code === 'WRONG_PHRASE' || (error.code === 'STORAGE_UNAVAILABLE' && !error.isNotWritten);
+}
 
 export type Reading = {
   /** Looks without reading. @throws AppError KEY_NOT_FOUND; MASTER_KEY_UNAVAILABLE for a sealed secret and for a request. */
@@ -206,8 +209,7 @@ async function withTry<T>(
   try {
     return await check(reservation.triesLeft);
   } catch (error) {
-    const isSpent = error instanceof AppError && SPENDS_A_TRY.has(error.code);
-    if (!isSpent) await store.refundTry(id);
+    if (!spendsTry(error)) await store.refundTry(id);
     throw error;
   }
 }

@@ -75,6 +75,15 @@ test('a wrong phrase costs a try; a right one whose claim failed may cost it, be
   t.is(await triesLeft(world), TRY_BURST - 2);
 });
 
+test('a right phrase costs no try when the claim was surely not written', async (t) => {
+  const failure = new AppError('STORAGE_UNAVAILABLE', { isNotWritten: true });
+  const world = await createWorld(t, { claim: () => Promise.reject(failure) });
+  for (let tries = 0; tries < 20; tries++) {
+    await t.throwsAsync(world.secrets.read(world.key, { phrase: 'p' }), { is: failure });
+  }
+  t.is(await triesLeft(world), TRY_BURST);
+});
+
 test('a secret that does not open is not used up', async (t) => {
   const world = await createWorld(t, {
     async find(id, now) {

@@ -1,5 +1,6 @@
 import { MongoServerError } from 'mongodb';
 import { AppError } from '../../../errors.ts';
+import { isDefinitelyNotWritten } from './error-codes.ts';
 
 /** Beyond this many unanswered calls new ones are refused: the server does not keep up. */
 const MAX_UNANSWERED = 10_000;
@@ -20,7 +21,7 @@ export function translateFailures<Verbs extends Record<string, Verb>>(verbs: Ver
       try {
         return await verb(...values);
       } catch (error) {
-        throw unavailable(withoutData(error));
+        throw unavailable(withoutData(error), isDefinitelyNotWritten(error));
       } finally {
         unanswered -= 1;
       }
@@ -33,6 +34,6 @@ function withoutData(error: unknown): unknown {
   return error instanceof MongoServerError ? new Error(`${error.name}: MongoDB error ${error.code}`) : error;
 }
 
-function unavailable(cause: unknown): AppError {
-  return new AppError('STORAGE_UNAVAILABLE', { cause, retryAfterSeconds: 1 });
+function unavailable(cause: unknown, isNotWritten = false): AppError {
+  return new AppError('STORAGE_UNAVAILABLE', { cause, retryAfterSeconds: 1, isNotWritten });
 }

@@ -250,6 +250,8 @@ function pauseAfter(commitMs: number): number {
 }
 
 const RESULT_CODES_OF_A_BUG: ReadonlySet<number> = new Set([0, 1, 19, 20, 21, 25]);
+/** SQLITE_BUSY, SQLITE_READONLY, SQLITE_FULL: the transaction was rolled back. */
+const RESULT_CODES_OF_NO_WRITE: ReadonlySet<number> = new Set([5, 8, 13]);
 
 function settle({ resolve, reject }: Waiting, { head, value }: Message, onFailure: Events['onFailure']): void {
   if (head === OK) {
@@ -259,9 +261,11 @@ function settle({ resolve, reject }: Waiting, { head, value }: Message, onFailur
   const [errcode, message] = value as readonly [code: number, message: string];
   const cause = Object.assign(new Error(`SQLite ${errcode}: ${message}`), { errcode });
   onFailure?.(cause);
-  reject(RESULT_CODES_OF_A_BUG.has(errcode) ? cause : unavailable('SQLite could not write', cause));
+  const isNotWritten = RESULT_CODES_OF_NO_WRITE.has(errcode & 0xff);
+  reject(RESULT_CODES_OF_A_BUG.has(errcode) ? cause : unavailable('SQLite could not write', cause, isNotWritten));
 }
 
-function unavailable(reason: string, cause?: Error): AppError {
-  return new AppError('STORAGE_UNAVAILABLE', { cause: new Error(reason, { cause }), retryAfterSeconds: 1 });
+function unavailable(reason: string, cause?: Error, isNotWritten = false): AppError {
+  const details = { cause: new Error(reason, { cause }), retryAfterSeconds: 1, isNotWritten };
+  return new AppError('STORAGE_UNAVAILABLE', details);
 }
