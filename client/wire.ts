@@ -133,16 +133,23 @@ function check({ ok, status, headers }: Response, text: string): Answer {
   const answer = parse(text || '{}');
   if (ok && answer) return answer;
   const { Error: sentence, code, tries_left: triesLeft } = answer ?? {};
-  // A proxy in between says so when the server behind it does not answer.
-  if (status >= 502 && !code) throw new HushboxError('UNREACHABLE', undefined, { status });
-  if (ok || typeof code !== 'string' || !/^[A-Z_]+$/.test(code) || code in OWN_CODES) distrust();
+  if (ok || typeof code !== 'string' || !/^[A-Z_]+$/.test(code) || code in OWN_CODES) {
+    // A proxy in between says so when the server behind it does not answer.
+    if (status >= 500) throw new HushboxError('UNREACHABLE', undefined, { status });
+    distrust();
+  }
   const wait = headers.get(RETRY_AFTER) ?? '';
-  const message = typeof sentence === 'string' ? sentence : code;
-  throw new HushboxError(code, message.slice(0, 300).replace(/\p{C}/gu, ' '), {
-    status,
-    retryAfterSeconds: /^[1-9]\d{0,8}$/.test(wait) ? Number(wait) : undefined,
-    triesLeft: Number.isInteger(triesLeft) ? (triesLeft as number) : undefined,
-  });
+  throw new HushboxError(
+    code,
+    String(sentence ?? code)
+      .slice(0, 300)
+      .replace(/\p{C}/gu, ' '),
+    {
+      status,
+      retryAfterSeconds: /^[1-9]\d{0,8}$/.test(wait) ? Number(wait) : undefined,
+      triesLeft: Number.isInteger(triesLeft) ? (triesLeft as number) : undefined,
+    },
+  );
 }
 
 function parse(text: string): Answer | undefined {
@@ -166,8 +173,9 @@ export async function repeat(attempt: () => Promise<Answer>): Promise<Answer> {
     } catch (error) {
       if (!(error instanceof HushboxError)) throw error;
       const { code, status = 500 } = error;
-      wasCutOff ||= /^(UNREACHABLE|STORAGE_UNAVAILABLE|INTERNAL)$/.test(code);
-      if (!wasCutOff || status < 500) throw error;
+      // Of *WORKER* nginx speaks: a worker that is gone may have carried it out. TOO_MANY_REQUESTS is nginx's too.
+      wasCutOff ||= /UNREACHABLE|STORAGE_UN|INTERNAL|WORKER/.test(code);
+      if (!wasCutOff || (!/REQUESTS/.test(code) && status < 500)) throw error;
       if (Date.now() + waitMs > end) throw new HushboxError('CUT_OFF');
     }
     await pause(waitMs);

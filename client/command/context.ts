@@ -4,7 +4,7 @@ import { parseServer } from './addresses.ts';
 import type { Arguments, Options } from './arguments.ts';
 import { EXIT, Failure } from './failure.ts';
 import { createFetch } from './http.ts';
-import { readPhrase } from './input.ts';
+import { createPhraseFile, readPhrase } from './input.ts';
 import { printLine } from './terminal.ts';
 import { visibleJson, visibleLine } from './visible.ts';
 
@@ -22,6 +22,7 @@ export type Context = Arguments & {
 
 export function createContext(args: Arguments, env: Environment): Context {
   const { server, insecure } = args.options;
+  const phraseFile = createPhraseFile(env.HUSHBOX_PHRASE_FILE);
   return {
     ...args,
     env,
@@ -31,7 +32,7 @@ export function createContext(args: Arguments, env: Environment): Context {
       return new Hushbox(parseServer(server, env.HUSHBOX_URL, insecure), { token, fetch: createFetch(onUpload) });
     },
     openLinks: (base, onUpload) => new Hushbox(base, { fetch: createFetch(onUpload) }),
-    askPhrase: (question) => readPhrase(question, env.HUSHBOX_PHRASE_FILE),
+    askPhrase: (question) => readPhrase(question, phraseFile),
   };
 }
 

@@ -98,10 +98,10 @@ export function warnOfLink(operand: string, instead = 'give it on stdin, with - 
 
 /**
  * @param question who the phrase is for.
- * @param file what HUSHBOX_PHRASE_FILE says.
+ * @param readFile reads the file that is to be used in place of a terminal, if there is one.
  */
-export async function readPhrase(question: string, file: string | undefined): Promise<string> {
-  const phrase = file ? readPhraseFile(file) : await askHidden(`${question}: `);
+export async function readPhrase(question: string, readFile: (() => string) | undefined): Promise<string> {
+  const phrase = readFile ? readFile() : await askHidden(`${question}: `);
   if (phrase === undefined) {
     throw new Failure(
       EXIT.phrase,
@@ -113,6 +113,16 @@ export async function readPhrase(question: string, file: string | undefined): Pr
     throw new Failure(EXIT.phrase, 'a phrase takes at most 1 KiB');
   }
   return phrase;
+}
+
+/** @param file what HUSHBOX_PHRASE_FILE says. It is read once, for it may be a pipe. */
+export function createPhraseFile(file: string | undefined): (() => string) | undefined {
+  if (!file) return undefined;
+  let phrase: string | undefined;
+  return () => {
+    phrase ??= readPhraseFile(file);
+    return phrase;
+  };
 }
 
 function readPhraseFile(file: string): string {

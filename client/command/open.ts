@@ -4,7 +4,7 @@ import { type Options, onlyOperand, refuseBoth } from './arguments.ts';
 import type { Context } from './context.ts';
 import { EXIT, Failure } from './failure.ts';
 import { readLink } from './input.ts';
-import { checkFolder, printContent, rescue, saveFile } from './save.ts';
+import { checkFolder, printContent, requireStdout, rescue, saveFile } from './save.ts';
 import { createBar, hint, printLine } from './terminal.ts';
 import { uninterrupted } from './uninterrupted.ts';
 import { visibleJson } from './visible.ts';
@@ -14,10 +14,15 @@ const STDOUT = '-';
 
 export async function open(context: Context): Promise<number> {
   const { options } = context;
-  refuseBoth(options.json, options.out === STDOUT || undefined, '--json and --out - both write to stdout');
+  refuseJsonToStdout(options);
   const link = await readLink(onlyOperand(context, 'link'));
   const { base } = checkLink(link, ['secret'], options.insecure);
   return openLink(context, context.openLinks(base), link);
+}
+
+/** @throws WrongUse */
+export function refuseJsonToStdout({ json, out }: Options): void {
+  refuseBoth(json, out === STDOUT || undefined, '--json and --out - both write to stdout');
 }
 
 /** Reads a secret and puts it where it belongs: text to stdout, files into a folder. */
@@ -57,6 +62,7 @@ async function deliver({ text, files }: Opened, options: Options): Promise<numbe
     }
   }
   try {
+    if (options.json || text !== undefined) requireStdout();
     if (options.json) await printLine(visibleJson({ text, files: written }));
     else if (text !== undefined) await printContent(text);
   } catch (error) {
@@ -70,6 +76,7 @@ async function deliverToStdout(pieces: readonly Piece[]): Promise<number> {
   const [only, more] = pieces;
   try {
     if (more) throw new Failure(EXIT.failed, 'more than one');
+    requireStdout();
     if (only) await printContent(only.bytes);
     return EXIT.done;
   } catch (error) {

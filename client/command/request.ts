@@ -5,7 +5,7 @@ import { parseLifetime, refuseBoth } from './arguments.ts';
 import { type Context, printResult } from './context.ts';
 import { EXIT, exitOf, WrongUse } from './failure.ts';
 import { readContent, readLink } from './input.ts';
-import { openLink } from './open.ts';
+import { openLink, refuseJsonToStdout } from './open.ts';
 import { forTerminal } from './send.ts';
 import { complain, createBar, hint } from './terminal.ts';
 
@@ -14,6 +14,7 @@ export async function request(context: Context): Promise<number> {
   const { options, operands } = context;
   if (operands.length > 0) throw new WrongUse('too many arguments; a note follows --note');
   refuseBoth(options.out, !options.wait || undefined, '--out is for --wait');
+  refuseJsonToStdout(options);
   const box = context.openServer();
   const { note, notify, json } = options;
   const made = await box.request({ note, ttl: parseLifetime(options.ttl), notify });

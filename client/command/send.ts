@@ -14,8 +14,11 @@ export async function send(context: Context): Promise<number> {
   const bar = createBar('Sending');
   let sent = 0;
   const box = context.openServer((fraction) => bar.show((sent + fraction) / copies));
+  const ask = async () => (options.phrase ? context.askPhrase('Phrase for this secret') : undefined);
+  // Stdin may never end: where the phrase can come from nowhere, this says so before. A person types the secret first.
+  const early = process.stdin.isTTY ? undefined : await ask();
   const content = await readContent(operands);
-  const phrase = options.phrase ? await context.askPhrase('Phrase for this secret') : undefined;
+  const phrase = early ?? (await ask());
   const { receipt, notify, plain } = options;
   for (; sent < copies; sent++) {
     const made = await box.send(content, { phrase, ttl, receipt, notify, plain }).finally(bar.clear);

@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import { EXIT } from './failure.ts';
 import { complain } from './terminal.ts';
 
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const SIGNALS = (['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const).filter((signal) => signal in constants.signals);
 
 /**
  * Finishes what must not end halfway: a secret that is being read is on its way, and is lost if nobody takes it. The first

@@ -3,14 +3,20 @@ import { Hushbox, HushboxError } from '../../client/hushbox.ts';
 import { breakOff, type Reply, startScriptedServer } from './scripted-server.ts';
 import { keyFor, VECTORS } from './vectors.ts';
 
-// In this file the client's clock and its timers run twenty times faster.
+// In this file the client's clock and its timers run this many times faster.
 const SPEED = 20;
+/** Where the second try has what is left of a minute. */
+const SLOWER = 8;
+let speed = SPEED;
+test.beforeEach(() => {
+  speed = SPEED;
+});
 const { setTimeout: sleep } = globalThis;
 const startedAt = Date.now();
 const now = Date.now;
-Date.now = () => startedAt + (now() - startedAt) * SPEED;
+Date.now = () => startedAt + (now() - startedAt) * speed;
 globalThis.setTimeout = ((run: () => void, ms = 0, ...given: []) =>
-  sleep(run, ms / SPEED, ...given)) as typeof setTimeout;
+  sleep(run, ms / speed, ...given)) as typeof setTimeout;
 
 const { fragment: K, kid } = keyFor('dir');
 const SEALED = { alg: 'dir', kid };
@@ -27,9 +33,13 @@ for (const [title, reply] of [
   ['is a bad gateway', { status: 502, body: '<h1>Bad gateway</h1>' }],
   ['is that storage failed', failure(503, 'STORAGE_UNAVAILABLE')],
   ['is that something failed', failure(500, 'INTERNAL')],
+  ['is a failure of another program', failure(500, 'not_ours')],
+  ['is that of nginx for a worker that died', failure(502, 'NO_WORKER')],
+  ['is that of nginx for a worker that is silent', failure(504, 'WORKER_TIMEOUT')],
 ] as [string, Reply][]) {
   test.serial(`a read whose every answer ${title} is repeated for a minute, and then reported`, async (t) => {
     const { base, received } = await startScriptedServer(t, ({ method }) => (method === 'GET' ? LOOK : reply));
+    if (reply === NEVER) speed = SLOWER;
     const began = Date.now();
     const reading = new Hushbox(base).open(`${base}/secrets/KEY#${K}`);
     await t.throwsAsync(reading, { instanceOf: HushboxError, code: 'CUT_OFF' });
@@ -43,7 +53,23 @@ for (const [title, reply] of [
       if (method === 'GET') return LOOK;
       return count === 2 ? reply : { body: READ };
     });
+    if (reply === NEVER) speed = SLOWER;
     t.deepEqual(await new Hushbox(base).open(`${base}/secrets/KEY#${K}`), { text: 'x', files: [] });
+  });
+}
+
+for (const [code, isRepeated] of [
+  ['TOO_MANY_REQUESTS', true],
+  ['TOO_MANY_TRIES', false],
+] as const) {
+  test.serial(`after a lost answer ${code} ${isRepeated ? 'is waited for' : 'ends it'}`, async (t) => {
+    const { base } = await startScriptedServer(t, ({ method }, count) => {
+      if (method === 'GET') return LOOK;
+      return count === 2 ? CUT : count === 3 ? failure(429, code) : { body: READ };
+    });
+    const opened = new Hushbox(base).open(`${base}/secrets/KEY#${K}`);
+    if (isRepeated) t.deepEqual(await opened, { text: 'x', files: [] });
+    else await t.throwsAsync(opened, { code });
   });
 }
 

@@ -31,6 +31,25 @@ test.serial('stdin, and arguments that look like ours, belong to the command', a
   t.is(stdout, 'its stdin --json -- --env\n');
 });
 
+test.serial('a phrase that comes from a pipe is read once, for all that need it', async (t) => {
+  const [a, b] = [await linkTo('one', 'phrase'), await linkTo('two', 'phrase')];
+  const hushbox = new URL('../../../bin/hushbox', import.meta.url).pathname;
+  const script = `HUSHBOX_PHRASE_FILE=<(echo phrase) exec "$0" exec --env A --env B -- sh -c 'echo "$A $B"'`;
+  const env = { HUSHBOX_URL: shared().base, A: a, B: b };
+  t.like(await runCommand(['-c', script, hushbox], { program: 'bash', env }), { code: 0, stdout: 'one two\n' });
+});
+
+test.serial('nothing of Node shows what is read, whatever NODE_DEBUG says', async (t) => {
+  const link = await linkTo('some secret');
+  const main = new URL('../../../client/command/main.ts', import.meta.url).pathname;
+  const env = { HUSHBOX_URL: shared().base, A: link, NODE_DEBUG: '*', NODE_DEBUG_NATIVE: 'http2' };
+  const args = [main, 'exec', '--env', 'A', '--', 'sh', '-c', 'echo "$A$NODE_DEBUG"'];
+  const { stdout, stderr } = await runCommand(args, { program: process.execPath, env });
+  t.is(stdout, 'some secret\n');
+  t.regex(stderr, /ESM/, 'Node says something');
+  for (const part of ['some secret', ...link.split(/[/#]/).slice(-2)]) t.false(stderr.includes(part));
+});
+
 test.serial('nothing is used up where something is wrong that can be seen before', async (t) => {
   const { base, run } = shared();
   const folder = await temporaryFolder(t);

@@ -112,6 +112,7 @@ test.serial('a phrase comes from a file, and is missing at once without one', as
   const env = { HUSHBOX_PHRASE_FILE: file };
   writeFileSync(file, 'the phrase\n');
   t.like(await run(['send', '--phrase'], { stdin: 'x' }), { code: 4, stdout: '' });
+  t.like(await run(['send', '--phrase'], { stdin: '' }), { code: 4, stdout: '' }, 'before stdin is read');
   const { stdout: link } = await run(['send', '--phrase'], { stdin: 'guarded', env });
   t.regex((await run(['look', '-'], { stdin: link })).stdout, /needs a phrase/);
   t.like(await run(['open', '-'], { stdin: link }), { code: 4, stdout: '' });
@@ -294,6 +295,21 @@ test.serial('what was read is not lost when stdout takes nothing', async (t) => 
     t.is(readFileSync(path, 'utf8'), text);
     t.is(mode(path), 0o600);
   }
+});
+
+test.serial('what was read is not lost where stdout is closed, without a shell in between', async (t) => {
+  const TMPDIR = await temporaryFolder(t);
+  const env = { HUSHBOX_URL: shared().base, TMPDIR };
+  const open = (args: string, link: string) =>
+    runCommand(['-c', `exec "$0" "$@" open ${args}`, process.execPath, MAIN], { program: 'sh', env, stdin: link });
+  for (const args of ['- >&-', '--json - >&-', '--out - - >&-', '- 1<>/dev/null']) {
+    const { link } = await box().send('text');
+    const { code, stderr } = await open(args, link);
+    t.is(code, 1, args);
+    t.is(readFileSync(rescued(stderr), 'utf8'), 'text', args);
+  }
+  const { link } = await box().send('text');
+  t.like(await open('- >/dev/null', link), { code: 0, stderr: '' }, 'where somebody wants it to be lost');
 });
 
 /** As for a user whom the system does not know, in a container for example. */
