@@ -186,7 +186,7 @@ export const Env = z.object({
     .default(10 * 1024 * MIB)
     .describe('Bytes that everything in the store may take; then creating is refused and reading goes on'),
   CREATE_TOKEN: Token.optional().describe(
-    'When set, `POST /generate` needs it as `Authorization: Bearer`; reading stays open',
+    'When set, `POST /generate` and `POST /requests` need it as `Authorization: Bearer`; reading and answering stay open',
   ),
   EGRESS_ALLOW: z
     .string()
@@ -217,7 +217,7 @@ export const Env = z.object({
   PROXY_OPEN: z
     .enum(['true', 'false'], { error: 'must be true or false' })
     .default('false')
-    .describe('`true` lets production serve the proxy to everybody who reaches it, without `PROXY_TOKEN`'),
+    .describe('`true` lets production serve the proxy to anyone who reaches it, without `PROXY_TOKEN`'),
   SECRET_MAX_BYTES: wholeNumber(1, 11 * MIB)
     .default(MIB)
     .describe(
@@ -283,7 +283,9 @@ export const Env = z.object({
       error: 'must be trace, debug, info, warn, error, fatal or silent',
     })
     .default('info')
-    .describe('`debug` adds a line for each request'),
+    .describe(
+      'One of `trace`, `debug`, `info`, `warn`, `error`, `fatal`, `silent`. `debug` adds a line for each request',
+    ),
 });
 
 export type Values = z.infer<typeof Env>;

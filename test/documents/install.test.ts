@@ -56,7 +56,8 @@ withNginx('docs/install.md: nginx takes the server, and a secret passes it', asy
 
 test('docs/install.md and docs/kubernetes.md name only settings that exist', (t) => {
   const known = listSettings().flatMap(({ name }) => [name, `${name}_FILE`]);
-  const others = ['COMPOSE_FILE', 'TLS_DIR']; // of docker compose, and of docker-compose.tls.yml
+  // Of docker compose, of docker-compose.tls.yml, and of systemd.
+  const others = ['COMPOSE_FILE', 'TLS_DIR', 'CREDENTIALS_DIRECTORY'];
   const text = DOCUMENT + readFileSync('docs/kubernetes.md', 'utf8');
   const named = [...text.matchAll(/\b([A-Z]{2,}(?:_[A-Z]+)+)\b/g)].map(([, name = '']) => name);
   t.true(named.length > 10);
