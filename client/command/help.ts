@@ -27,8 +27,8 @@ left, 5 server unreachable, busy or full, 6 not answered yet.
 
 const COMMON = `  --json                 print the result as JSON, and failures too`;
 const SERVER = `  --server URL           the server (or HUSHBOX_URL; default http://127.0.0.1:8000)
-  --insecure             allow http: to other machines: everybody on the way can read along`;
-const LINKED = `  --insecure             allow a link with http: everybody on the way can read along`;
+  --insecure             allow http: to other machines: anyone on the network path can read the traffic`;
+const LINKED = `  --insecure             allow a link with http: anyone on the network path can read the traffic`;
 const PHRASE = `A phrase is asked for on the terminal, or read from the file that HUSHBOX_PHRASE_FILE names.`;
 
 export const HELP = {
@@ -40,10 +40,10 @@ ${PHRASE}
 
   --phrase               ask for a phrase, which is then needed to open
   --ttl 3d4h5m           how long it waits: days, hours, minutes (default: as long as the server allows)
-  --receipt              print a receipt key on stderr, to see what became of it, or to burn it
+  --receipt              print a receipt key on stderr, which shows its state and can burn it
   --notify URL           let the server call URL when it is read, burned or expired
   --copies N             print N links, each for one reader
-  --plain                leave the sealing to the server: text alone
+  --plain                let the server encrypt: the server sees the text. For text only
 ${SERVER}
 ${COMMON}
 
@@ -55,7 +55,8 @@ Examples:
   open: `Usage: hushbox open LINK|- [--out PATH]
 
 Reads a secret: the one and only time. Text goes to stdout, files into a folder. - reads the link from stdin, where
-others cannot see it. A terminal shows control characters as signs. What cannot be written is kept in a new file.
+others cannot see it. On a terminal, control characters are shown as symbols. What cannot be written is kept in a new
+file.
 ${PHRASE}
 
   --out PATH             the folder for files (default: here); - writes a single file to stdout
@@ -131,7 +132,7 @@ Example:
 
 Answers a request with text from stdin, or with files. Only whoever made the request can open the answer.
 
-  --receipt              print a receipt key on stderr, to see what became of it, or to burn it
+  --receipt              print a receipt key on stderr, which shows its state and can burn it
 ${LINKED}
 ${COMMON}
 

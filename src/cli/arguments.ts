@@ -40,7 +40,7 @@ export class WrongUse extends Error {
 
 export const USAGE = `Usage: hushbox COMMAND
 
-For everybody:
+For all users:
 ${LIST_FOR_USERS}
 
 For operators, where the service runs and as the same user: these read the service's environment variables.
@@ -60,7 +60,7 @@ Examples:
   hushbox open -
   hushbox doctor
 
-Exit status: 0 fine, 1 something is wrong, 2 wrong use or spoilt link; of commands for everybody also 3 gone or unknown,
+Exit status: 0 fine, 1 something is wrong, 2 wrong use or spoilt link; of commands for all users also 3 gone or unknown,
 4 phrase needed or wrong, or no tries left, 5 server unreachable, busy or full, 6 not answered yet.
 `;
 
@@ -105,8 +105,8 @@ Exit status: 0 done, 1 refused or failed, 2 wrong use.
 Copies the whole SQLite database to FILE while the service runs, and checks the copy. FILE has mode 0600. An older
 backup at FILE is replaced when the new one is complete; any other file is left alone.
 
-The copy holds ciphertext, receipts and pending webhooks. To use it you also need the master key: keep that in another
-place. docs/backup.md says how to restore a copy, and how to back up MongoDB.
+The copy holds secrets as ciphertext, and accounts and customers in plain text: protect it. To use it you also need the
+master key: keep that in another place. docs/backup.md says how to restore a copy, and how to back up MongoDB.
 
 Example:
   hushbox backup /backups/hushbox.db
@@ -128,7 +128,8 @@ Examples:
   'demo-data': `Usage: hushbox demo-data
 
 Makes the account demo@example.com with the password demo-password, and 200 made-up customers, unless they are there.
-Creates the database if it is missing. \`make demo\` runs it. Production refuses it, because everybody knows the password.
+Creates the database if it is missing. \`make demo\` runs it. Production refuses it, because its
+password is well known.
 
 Example:
   hushbox demo-data
@@ -149,7 +150,7 @@ Examples:
 
 Makes a new key that access tokens are signed with. It is in /.well-known/jwks.json at once and signs after ten minutes,
 when every service that keeps a copy of that list has it; the old one stays until its last token has expired. A running
-service does this by itself once a month. All hosts use the same keys.
+service does this automatically once a month. All hosts use the same keys.
 
   --revoke               remove the old keys now, and sign with the new one: for a key that others may know. Access
                          tokens of before are refused at once; browsers get new ones without a new sign-in
