@@ -1,5 +1,8 @@
-// Creates a replica set of three, and the user of the service: mongosh -u root -p --host db1.internal replica-set.js
-// Before that, start each server with --replSet hushbox --keyFile FILE --bind_ip_all, all with the same key file.
+// Creates a replica set of three, and the user of the service. Before that, start each server with --replSet hushbox
+// --keyFile FILE --bind_ip_all and TLS, all with the same key file. Run it once, as a user who may initiate the set and
+// create users: mongosh --tls -u root -p --host db1.internal replica-set.js
+// A server that was started from empty has no such user. It allows two things only, from localhost: to initiate the set,
+// and to create the first user. Do both as MongoDB's manual says, then run this file without rs.initiate(), at the primary.
 /* global rs, sleep, db, passwordPrompt */
 rs.initiate({
   _id: 'hushbox',
