@@ -3,6 +3,7 @@ import type { ExecutionContext } from 'ava';
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { type LoggedIn, logInAt } from '../support/auth/log-in.ts';
 import { startServer, type TestServer, type TestServerOptions } from '../support/http/server.ts';
+import { many } from '../support/storage/many.ts';
 import { ENGINES } from '../support/storage/storage.ts';
 import { startReceiver } from '../support/webhooks/receiver.ts';
 
@@ -384,13 +385,4 @@ for (const { name: engine, test, place } of ENGINES) {
     const own = await request('POST', '/proxy/', 'x', { token: other.token });
     t.like(await own.json(), { payload: { user: other.email } });
   });
-}
-
-/** All of them, and at most as many at once as a busy machine answers within the deadline of validation. */
-async function many(count: number, call: () => Promise<Response>): Promise<Response[]> {
-  const all: Response[] = [];
-  while (all.length < count) {
-    all.push(...(await Promise.all(Array.from({ length: Math.min(31, count - all.length) }, call))));
-  }
-  return all;
 }

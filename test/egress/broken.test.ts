@@ -21,17 +21,24 @@ const whenAsked = (t: ExecutionContext, answer: (socket: Socket) => void): Promi
     createServer((socket) => void socket.once('data', () => answer(socket))),
   );
 
+/** Waits 10 ms each time. The sockets of this process get their turn in between, as they do not before one late timer. */
+async function turns(count: number): Promise<void> {
+  for (let left = count; left > 0; left--) await sleep(10);
+}
+
 for (const version of ['1.0', '1.1']) {
   test(`an answer of HTTP/${version} without a length: an end ends it, a reset breaks it off`, async (t) => {
     const { egress, post } = start(t);
     const head = OPEN.replace('1.1', version);
     const ends = await whenAsked(t, (socket) => socket.end(`${head}whole`));
     t.deepEqual(await post(at(ends)), { status: 200, text: 'whole' });
+    let other: Socket | undefined;
     const resets = await whenAsked(t, (socket) => {
+      other = socket;
       socket.write(`${head}half`);
-      setTimeout(() => socket.resetAndDestroy(), 100);
     });
     const { body } = await egress.send(requestTo(at(resets)));
+    other?.resetAndDestroy();
     await t.throwsAsync(textOf(body), { code: 'UPSTREAM_FAILED' } as object);
   });
 }
@@ -56,12 +63,15 @@ test('a reset that a write met first breaks an answer without a length off all t
 test('what arrived before a reset is read, however slow its reader is', async (t) => {
   const { egress } = start(t);
   const content = 'x'.repeat(150_000);
+  let other: Socket | undefined;
   const upstream = await whenAsked(t, (socket) => {
+    other = socket;
     socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${content.length}\r\n\r\n${content}`);
-    setTimeout(() => socket.resetAndDestroy(), 200);
   });
   const { body } = await egress.send(requestTo(at(upstream)));
-  await sleep(500);
+  await turns(20); // all of it has arrived
+  other?.resetAndDestroy();
+  await turns(30); // so has the reset
   t.is((await textOf(body)).length, content.length);
 });
 
@@ -159,7 +169,7 @@ async function startCut(
       const server = connect(inner.port, '127.0.0.1');
       server.on('error', () => {}).pipe(client, { end: false });
       client.pipe(server);
-      onAnswered = () => void setTimeout(() => cut(client), 200);
+      onAnswered = () => void turns(150).then(() => cut(client)); // the other process has read by then
       t.teardown(() => void server.destroy());
     }),
   );

@@ -81,6 +81,7 @@ withNginx('an answer to HEAD has the headers alone', async (t) => {
   const nginx = await startNginx(t, { sockets: await temporaryFolder(t) });
   const conversation = await converse({ port: nginx.port }, { isHead: true });
   conversation.send('HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n');
+  await conversation.untilAnswered(1);
   await conversation.settle();
   t.deepEqual([conversation.answers()[0]?.status, conversation.rest()], [404, '']);
 });
@@ -121,7 +122,7 @@ withNginx('a worker that does not answer in time is 504, one that hangs up 502',
   await startUpstream(t, sockets, 1, (request) => {
     if (request.url === '/broken') request.socket.destroy();
   });
-  const soon = (_name: string, text: string) => text.replace('proxy_read_timeout 70s', 'proxy_read_timeout 300ms');
+  const soon = (_name: string, text: string) => text.replace('proxy_read_timeout 70s', 'proxy_read_timeout 3s');
   const nginx = await startNginx(t, { sockets, workers: 1, edit: soon });
   expectOwn(t, await ask(nginx, get('/slow')), [504, 'WORKER_TIMEOUT'], 'silence');
   expectOwn(t, await ask(nginx, get('/broken')), [502, 'NO_WORKER'], 'reset');

@@ -62,6 +62,7 @@ async function play(way: Way, hostile: HostileCase): Promise<Outcome> {
   const faults: string[] = [];
   const conversation = await converse(way.target, { isHead: hostile.isHead ?? false });
   await sendAll(conversation, hostile);
+  if (hostile.ending === 'end') await until('the other end', conversation.isClosed);
   await conversation.settle();
   const goesOn = !hostile.isUnfinished && !hostile.ending && !conversation.isClosed();
   if (goesOn) {

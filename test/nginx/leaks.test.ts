@@ -79,10 +79,11 @@ function refused(): string[] {
   ];
 }
 
-async function sendEach(nginx: Nginx, texts: readonly string[]): Promise<void> {
+async function sendEach(nginx: Nginx, texts: readonly string[], { areAnswered = false } = {}): Promise<void> {
   for (const text of texts) {
     const conversation = await converse({ port: nginx.port });
     conversation.send(text);
+    if (areAnswered) await conversation.untilAnswered(1);
     await conversation.settle();
     conversation.reset();
   }
@@ -94,10 +95,12 @@ async function startAlone(t: ExecutionContext, options: Partial<NginxOptions> = 
 
 withNginx('sockets that are not there', async (t) => {
   const nginx = await startAlone(t);
-  await sendEach(nginx, requests());
+  const texts = requests();
+  await sendEach(nginx, texts, { areAnswered: true });
+  await until('the log', () => nginx.requests().length >= texts.length);
   t.deepEqual(
     nginx.requests().map(({ status }) => status),
-    Array(requests().length).fill(502),
+    texts.map(() => 502),
   );
   t.deepEqual([...new Set(nginx.requests().map(({ route }) => route))], ['/secrets/:key', '/proxy', '/receipts/:key']);
 });
@@ -105,7 +108,8 @@ withNginx('sockets that are not there', async (t) => {
 withNginx('requests that nginx refuses', async (t) => {
   const nginx = await startAlone(t);
   await sendEach(nginx, refused());
-  t.true(nginx.requests().length > 20);
+  await until('the log', () => nginx.requests().length > 20);
+  t.pass();
 });
 
 withNginx('workers that refuse, hang up, break off, stay silent, answer nonsense', async (t) => {
@@ -119,7 +123,7 @@ withNginx('workers that refuse, hang up, break off, stay silent, answer nonsense
   ];
   let asked = 0;
   const upstream = await startUpstream(t, sockets, 1, ({ socket }) => ways[asked++ % ways.length]?.(socket));
-  const soon = (_name: string, text: string) => text.replace('proxy_read_timeout 70s', 'proxy_read_timeout 200ms');
+  const soon = (_name: string, text: string) => text.replace('proxy_read_timeout 70s', 'proxy_read_timeout 100ms');
   const nginx = await startNginx(t, { sockets, workers: 1, edit: soon });
   for (let n = 0; n < ways.length; n++) await sendEach(nginx, requests());
   t.true(asked >= (requests().length - 1) * ways.length); // an unknown method is Node's to refuse
@@ -128,7 +132,7 @@ withNginx('workers that refuse, hang up, break off, stay silent, answer nonsense
     upstream.closeAllConnections();
   });
   await sendEach(nginx, requests());
-  t.true(nginx.requests().some(({ status }) => status === 504));
+  await until('the log', () => nginx.requests().some(({ status }) => status === 504));
 });
 
 withNginx('limits that are hit', async (t) => {
@@ -211,5 +215,7 @@ withNginx('a leak would be found', async (t) => {
     text.replace('error_log /dev/null emerg', `error_log ${sockets}/error.log error`);
   const nginx = await startNginx(t, { sockets, edit: loud });
   await sendEach(nginx, requests().slice(0, 1));
-  t.is(findLeaks(readFileSync(join(sockets, 'error.log'), 'utf8')).length, 1);
+  const leaks = (): string[] => findLeaks(readFileSync(join(sockets, 'error.log'), 'utf8'));
+  await until('the leak', () => leaks().length > 0);
+  t.is(leaks().length, 1);
 });

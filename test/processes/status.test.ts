@@ -5,6 +5,8 @@ import { kill, type ReadyProgram, start, until, untilReplaced } from '../support
 
 /** Within this time every worker has reported what it counted. */
 const EXACT_WITHIN_MS = 1_000;
+/** The same on a busy machine, for what cannot be asked again. */
+const REPORTED_MS = 3_000;
 
 type Status = { started_at: string; uptime_seconds: number; requests: number };
 
@@ -19,7 +21,7 @@ async function untilCounted(program: ReadyProgram, before: number): Promise<numb
     if (counted > before + asked - 1) throw new Error(`${counted} requests, of ${before} and ${asked - 1} questions`);
     return counted === before + asked - 1;
   });
-  await sleep(EXACT_WITHIN_MS);
+  await sleep(REPORTED_MS);
   return asked;
 }
 
@@ -71,7 +73,7 @@ test.serial('a worker that is killed loses at most what it counted since its las
   for (let kills = 1; kills <= 4; kills++) {
     await makeRequests(program, 10);
     answered += 10;
-    await sleep(EXACT_WITHIN_MS);
+    await sleep(REPORTED_MS);
     kill(program.workers()[0] as number);
     await until('the successor', () => program.stderr().match(/"worker is ready"/g)?.length === 1 + kills);
   }

@@ -14,9 +14,10 @@ import { call, head, httpUpstream, rawUpstream, startProxy } from './support.ts'
 for (const version of ['1.1', '1.0']) {
   test(`an answer of HTTP/${version} without a length that is reset breaks off for the client`, async (t) => {
     const server = await startProxy(t);
+    let reset = (): void => {};
     const { url } = await rawUpstream(t, (socket) => {
       socket.write(`HTTP/${version} 200 OK\r\nConnection: close\r\n\r\nhalf`);
-      setTimeout(() => socket.resetAndDestroy(), 200);
+      reset = () => void socket.resetAndDestroy();
     });
     const socket = connect(server.port, '127.0.0.1');
     let text = '';
@@ -24,6 +25,7 @@ for (const version of ['1.1', '1.0']) {
       .on('error', () => {})
       .on('data', (chunk) => {
         text += chunk;
+        if (text.includes('half')) reset();
         if (text.endsWith('0\r\n\r\n')) socket.destroy();
       });
     socket.write(head(url, 'Content-Length: 0'));

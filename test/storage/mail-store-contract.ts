@@ -3,6 +3,7 @@ import { MAIL_KEPT_MS, MAIL_SERVER, type MailStore, type NewMail, type TakenMail
 import type { TakeOptions } from '../../src/outbox/store.ts';
 import { storedBytes } from '../../src/storage/usage.ts';
 import { until } from '../support/process/program.ts';
+import { many } from '../support/storage/many.ts';
 import type { Engine } from '../support/storage/storage.ts';
 import { openInProcess } from './contract/store-process.ts';
 import { CREATED_AT, LEASE, times } from './contract/world.ts';
@@ -113,7 +114,7 @@ export function mailStoreContract({ name, test, place }: Engine): void {
     const { url, open } = await place(t);
     const { mails } = await open();
     const processes = await times(PROCESSES, () => openInProcess(t, url));
-    const all = await times(MAILS, async () => {
+    const all = await many(MAILS, async () => {
       const mail = newMail();
       await mails.add(mail);
       return mail;

@@ -4,7 +4,7 @@ import { AppError } from '../../src/errors.ts';
 import { createWriteProbe } from '../../src/storage/write-probe.ts';
 import { areUnavailable } from './contract/failures.ts';
 
-const PATIENCE_MS = 50;
+const PATIENCE_MS = 1_000;
 
 /** Writes that the test ends, and a clock that it moves. */
 function openProbe() {

@@ -204,10 +204,12 @@ browserTest('10 MB are created and opened within 2 s each, and no task keeps the
     await button(page, 'Show the secret').click();
     await button(page, 'Save large.bin').waitFor();
   });
-  t.log({ ...times, longestTask: [creating, await longest()] });
+  const opening = await longest();
+  t.log({ ...times, longestTask: [creating, opening] });
   // Generous: this machine may run other tests meanwhile.
   t.true(Math.max(...Object.values(times)) < 10_000);
-  t.true(Math.max(creating, await longest()) < 1_000);
+  const { create = 0, open = 0 } = times;
+  t.true(creating < create / 2 && opening < open / 2);
 });
 
 browserTest(

@@ -1,5 +1,6 @@
 import type { NewSecret } from '../../../src/secrets/store.ts';
 import type { EventStore } from '../../../src/webhooks/store.ts';
+import { many } from '../../support/storage/many.ts';
 import { openInProcess, type StoreProcess } from './store-process.ts';
 import {
   type ContractTest,
@@ -32,7 +33,7 @@ const SWEPT_AT = EXPIRES_AT + 1000;
 export function eventProcessContract(test: ContractTest): void {
   test('between processes each event has one holder a lease, and exactly one after it', async (t, { store, url }) => {
     const processes = await times(PROCESSES, () => openInProcess(t, url));
-    const ids = await times(EVENTS, async (n) => {
+    const ids = await many(EVENTS, async (n) => {
       const { id } = await createUntraced(store, { notify: newNotify(n % DESTINATIONS) });
       await store.claim(id, CREATED_AT, NO_REFUND);
       return nameOf(id);
@@ -71,7 +72,7 @@ export function eventProcessContract(test: ContractTest): void {
 
   test('between processes that sweep together each expiry has one event', async (t, { store, events, url }) => {
     const processes = await times(PROCESSES, () => openInProcess(t, url));
-    const secrets = await times(60, (n) => (n % 2 ? createTraced : createUntraced)(store, { notify: newNotify(n) }));
+    const secrets = await many(60, (n) => (n % 2 ? createTraced : createUntraced)(store, { notify: newNotify(n) }));
     const [read] = secrets as [NewSecret];
     await store.claim(read.id, CREATED_AT, NO_REFUND);
     await Promise.all(processes.map((process) => times(2, () => sweepAll(process, SWEPT_AT, 20))));

@@ -1,14 +1,19 @@
-import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { threadId } from 'node:worker_threads';
 
-/** Below 32768, where Linux takes ports for outgoing connections: one of those could get the port before its server. */
-const [FROM, TO] = [20_000, 27_000];
+/** Each test file has its own, so that no other one gets a port before its server. */
+const PORTS = 100;
+/** Below 20000, where the program chooses its port, and below 32768, where Linux takes those of outgoing connections. */
+const FROM = 10_000 + ((process.pid + threadId) % 100) * PORTS;
+let given = 0;
 
-/** @returns the first of `count` ports in a row that no process listens on; another one could, until they are used. */
+/** @returns the first of `count` ports in a row that no process listens on. */
 export async function findFreePort(count = 1): Promise<number> {
   for (;;) {
-    const first = randomInt(FROM, TO);
+    if (given + count > PORTS) given = 0;
+    const first = FROM + given;
+    given += count;
     const ports = Array.from({ length: count }, (_, n) => first + n);
     if ((await Promise.all(ports.map(isFree))).every(Boolean)) return first;
   }

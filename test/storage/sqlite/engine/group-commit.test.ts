@@ -12,7 +12,7 @@ import { newSecret } from '../../contract/world.ts';
 
 const THREAD = new URL('../../../../src/storage/sqlite/thread.ts', import.meta.url);
 /** A lock that is held makes the thread wait for up to 5 s: longer than this, so that it counts as hanging. */
-const IMPATIENT = { answerMs: 1_000, lostMs: 60_000, endMs: 100 };
+const IMPATIENT = { answerMs: 2_000, lostMs: 60_000, endMs: 100 };
 
 async function openStore(t: ExecutionContext, patience?: typeof IMPATIENT) {
   const path = join(await temporaryFolder(t), 'hushbox.db');
@@ -55,8 +55,16 @@ test('while the storage thread hangs every write is refused at once, and again d
   t.deepEqual(losses, []);
 });
 
+test('what another process keeps from being written is surely not written', async (t) => {
+  const { create, lock, unlock, count } = await openStore(t);
+  lock();
+  t.like(await t.throwsAsync(create), { code: 'STORAGE_UNAVAILABLE', isNotWritten: true });
+  unlock();
+  t.is(count(), 0);
+});
+
 test('a storage thread that hangs for long is lost', async (t) => {
-  const { losses, create, lock, unlock } = await openStore(t, { ...IMPATIENT, lostMs: 1_100 });
+  const { losses, create, lock, unlock } = await openStore(t, { ...IMPATIENT, lostMs: 2_100 });
   lock();
   await areUnavailable(t, { create });
   await until('the loss', () => losses.length > 0);
