@@ -28,7 +28,8 @@ export function createVerdicts({ lookUp }: Names, vet: Vet, keptMs: number): Ver
   return {
     async judge(destination, rules, patience) {
       const found = await within(lookUp(destination.host), patience);
-      const addresses = vet(destination, rules, found.slice(0, MAX_ADDRESSES)).map(String);
+      // Each once: A and AAAA records can say the same, and through one gate nobody goes twice.
+      const addresses = [...new Set(vet(destination, rules, found.slice(0, MAX_ADDRESSES)).map(String))];
       const { origin, port } = destination;
       const gates = [origin, ...pickDialled(addresses).map((address) => `${address} ${port}`)];
       const verdict = { addresses, gates };

@@ -496,6 +496,20 @@ test('64 requests at once to one destination, whatever names lead there; the oth
   t.deepEqual([egress.size, egress.waiting], [0, 0]);
 });
 
+test('a name that leads to one address twice is one place there, whether it answers or not', async (t) => {
+  const upstream = await startWeb(t, (_request, response) => response.end('done'));
+  const silent = await startRaw(t, (socket) => socket.destroy());
+  for (const addresses of [['127.0.0.1', '127.0.0.1'], ['127.0.0.1', '::ffff:127.0.0.1'], ['::ffff:127.0.0.1']]) {
+    const { address: server } = await startDns(t, () => addresses);
+    const { egress, post } = start(t, { servers: [server] });
+    for (let count = 0; count < 3; count++) {
+      t.deepEqual(await post(`http://twice.example:${upstream.port}/`), { status: 200, text: 'done' });
+      t.is(await post(`http://twice.example:${silent.port}/`), 'UPSTREAM_FAILED');
+    }
+    t.deepEqual([egress.size, egress.waiting], [0, 0]);
+  }
+});
+
 test('a request is refused for now when too many wait', async (t) => {
   const silent = await startRaw(t, (socket) => socket.resume());
   const { egress, counted } = start(t);
