@@ -141,24 +141,48 @@ function readChunks(request: IncomingMessage, { keptBytes, limitBytes, openLease
   });
 }
 
+/** Smaller pieces are copied together: each takes some hundred bytes beside its own, and a chunk can have one byte. */
+const SMALL_PIECE_BYTES = 2 << 10;
+const BLOCK_BYTES = 8 << 10;
+
 /** What has arrived of a body. */
 function createPieces() {
   let all: Buffer[] = [];
   let joined: Buffer | undefined;
   let joinedBytes = 0;
+  let block: Buffer | undefined;
+  let blockBytes = 0;
 
   function add(piece: Buffer): void {
-    if (!joined) all.push(piece);
-    else joinedBytes += piece.copy(joined, joinedBytes);
+    if (joined) joinedBytes += piece.copy(joined, joinedBytes);
+    else if (all.length > 0 && piece.length < SMALL_PIECE_BYTES) addSmall(piece);
+    else {
+      endBlock();
+      all.push(piece);
+    }
+  }
+
+  function addSmall(piece: Buffer): void {
+    if (blockBytes + piece.length > BLOCK_BYTES) endBlock();
+    block ??= Buffer.allocUnsafeSlow(BLOCK_BYTES);
+    blockBytes += piece.copy(block, blockBytes);
+  }
+
+  function endBlock(): void {
+    if (block) all.push(block.subarray(0, blockBytes));
+    block = undefined;
+    blockBytes = 0;
   }
 
   return {
     get all(): Buffer[] {
+      endBlock();
       return all;
     },
     add,
     /** From now on in one place: memory in pieces of all sizes is not given back to the system as well. */
     joinUpTo(bytes: number): void {
+      endBlock();
       joined = Buffer.allocUnsafeSlow(bytes);
       for (const piece of all) add(piece);
       all = [joined];
@@ -166,6 +190,8 @@ function createPieces() {
     drop(): void {
       all = [];
       joined = undefined;
+      block = undefined;
+      blockBytes = 0;
     },
   };
 }
