@@ -12,7 +12,10 @@ export function storedBytes(contentBytes: number): number {
 }
 
 /** The content of a waiting secret. */
-export function contentBytesOf({ envelope, notify }: Pick<NewSecret, 'envelope' | 'notify'>): number {
+export function contentBytesOf({
+  envelope,
+  notify,
+}: { envelope: { length: number } } & Pick<NewSecret, 'notify'>): number {
   return envelope.length + (notify ? notifyBytesOf(notify) : 0);
 }
 

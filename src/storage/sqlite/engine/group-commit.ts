@@ -129,7 +129,7 @@ export async function openGroupCommit<Known extends Procedures>(
   return {
     async run(name, ...values) {
       const refusal = lost ?? refused ?? stuck ?? queue.refusal();
-      if (refusal) throw refusal;
+      if (refusal) throw unavailable('nothing can be written', refusal, true); // this call was not begun
       const call = callOf(names, name, values);
       const result = queue.add(call);
       if (inFlight.length === 0) schedule(0);

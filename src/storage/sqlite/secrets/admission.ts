@@ -24,7 +24,7 @@ export function createAdmission({ limits, usage, takings }: { limits: StoreLimit
       taker: PackedTaker | null,
       owner: Owner | null = taker && { client: taker[0], places: 1 },
     ): PackedRefusal {
-      if (usage.isFull(bytes)) return ['full', FULL_RETRY_MS];
+      if (bytes > 0 && usage.isFull(bytes)) return ['full', FULL_RETRY_MS];
       const [client, now, isAdmitted] = taker ?? [];
       const taken = client && now !== undefined && !isAdmitted ? takings.take(client, rate, now) : undefined;
       if (taken && !taken.granted) return ['rate', taken.retryAfterMs];

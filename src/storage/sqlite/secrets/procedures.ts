@@ -10,12 +10,15 @@ import { type Admission, createAdmission, type PackedRefusal } from './admission
 import { createRequesting, type RequestSweep } from './requests.ts';
 import {
   contentBytes,
+  GONE_SECRET,
+  type GoneSecret,
   type NewRow,
   type PackedCopy,
   type PackedCreator,
   type PackedNotify,
   rowOf,
-  type WaitingRow,
+  SWEPT_MAX_BYTES,
+  upToBytes,
 } from './rows.ts';
 
 type Parts = { database: DatabaseSync; limits: StoreLimits; usage: Usage; takings: Takings; events: EventWriter };
@@ -135,12 +138,12 @@ function createEnding({ database, usage }: Parts) {
 
   return {
     /** A secret no longer waits: its place and its bytes are free. */
-    leave(row: WaitingRow): void {
+    leave(row: GoneSecret): void {
       usage.countWaiting(-1, contentBytes(row), row.client);
     },
 
     /** Keeps the record of an ended secret, with its copy. */
-    keep(row: WaitingRow, state: 'read' | 'burned' | 'expired', endedAt: number, copy: PackedCopy | null = null): void {
+    keep(row: GoneSecret, state: 'read' | 'burned' | 'expired', endedAt: number, copy: PackedCopy | null = null): void {
       const [envelope = null, claimTag = null, copyUntil = null] = copy ?? [];
       const { id, created_at, expires_at, tries, tries_full_at, receipt } = row;
       const dueAt = copyUntil ?? endedAt + RECEIPT_MS;
@@ -158,7 +161,7 @@ function createClaiming({ database, usage, events }: Parts, { leave, keep }: End
      RETURNING length(envelope), client`,
   );
   deleteUntraced.setReturnArrays(true); // the way that most secrets go
-  const deleteWaiting = database.prepare('DELETE FROM waiting WHERE id = ? AND expires_at > ? RETURNING *');
+  const deleteWaiting = database.prepare(`DELETE FROM waiting WHERE id = ? AND expires_at > ? ${GONE_SECRET}`);
 
   return {
     /** @returns whether this call ended the secret. */
@@ -170,7 +173,7 @@ function createClaiming({ database, usage, events }: Parts, { leave, keep }: End
         usage.countWaiting(-1, ...gone);
         return true;
       }
-      const row = deleteWaiting.get(id, now) as WaitingRow | undefined;
+      const row = deleteWaiting.get(id, now) as GoneSecret | undefined;
       if (!row) return false;
       leave(row);
       events.write(row, 'read', now, eventDueAt);
@@ -201,7 +204,7 @@ function createRereading({ database }: Parts, copies: Copies) {
 
 function createBurning({ database, events }: Parts, { leave, keep }: Ending, copies: Copies) {
   const deleteWaiting = database.prepare(
-    'DELETE FROM waiting WHERE id = ? AND receipt = ? AND expires_at > ? RETURNING *',
+    `DELETE FROM waiting WHERE id = ? AND receipt = ? AND expires_at > ? ${GONE_SECRET}`,
   );
   const isExpired = database.prepare(
     `SELECT 1 FROM waiting WHERE id = ? AND receipt = ? AND expires_at + ${RECEIPT_MS} > ?`,
@@ -213,7 +216,7 @@ function createBurning({ database, events }: Parts, { leave, keep }: Ending, cop
   return {
     /** @returns null when there is no such receipt; else whether the secret was waiting. */
     burn(id: Uint8Array, receipt: Uint8Array, now: number, refusedUntil: number): boolean | null {
-      const row = deleteWaiting.get(id, receipt, now) as WaitingRow | undefined;
+      const row = deleteWaiting.get(id, receipt, now) as GoneSecret | undefined;
       if (row) {
         leave(row);
         if (row.created_at <= refusedUntil) return null;
@@ -235,38 +238,51 @@ function createSweeping(
   sweepRequests: RequestSweep,
 ) {
   const deleteExpired = database.prepare(
-    `DELETE FROM waiting WHERE id IN
-       (SELECT id FROM waiting WHERE id < ? AND expires_at <= ? ORDER BY id LIMIT ?) RETURNING *`,
+    `DELETE FROM waiting WHERE id IN (${upToBytes(
+      `SELECT id, length(envelope) AS bytes FROM waiting WHERE id < ? AND expires_at <= ? ORDER BY id LIMIT ?`,
+      'id',
+    )}) ${GONE_SECRET}`,
   );
   const dueCopies = database.prepare(
-    `SELECT id, length(envelope) AS bytes FROM
-       (SELECT * FROM ended WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2)
-     WHERE receipt IS NOT NULL AND ended_at + ${RECEIPT_MS} > ?1`,
+    `SELECT id, bytes FROM (
+       SELECT id, bytes, sum(bytes) OVER (ORDER BY due_at, id) - bytes AS before FROM (
+         SELECT id, due_at, coalesce(length(envelope), 0) AS bytes FROM
+           (SELECT * FROM ended WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2)
+         WHERE receipt IS NOT NULL AND ended_at + ${RECEIPT_MS} > ?1))
+     WHERE before < ${SWEPT_MAX_BYTES}`,
   );
   const deleteDue = database.prepare(
-    `DELETE FROM ended WHERE id IN (SELECT id FROM ended WHERE due_at <= ? ORDER BY due_at LIMIT ?)
-     RETURNING coalesce(length(envelope), 0) AS bytes`,
+    `DELETE FROM ended WHERE id IN (${upToBytes(
+      `SELECT id, due_at, coalesce(length(envelope), 0) AS bytes FROM ended WHERE due_at <= ? ORDER BY due_at LIMIT ?`,
+      'due_at',
+    )}) RETURNING coalesce(length(envelope), 0) AS bytes`,
   );
 
-  function expire(row: WaitingRow, now: number, refusedUntil: number): void {
+  function expire(row: GoneSecret, now: number, refusedUntil: number): void {
     leave(row);
     if (row.expires_at + RECEIPT_MS <= now) return;
     if (row.created_at > refusedUntil) events.write(row, 'expired', row.expires_at, now);
     if (row.receipt) keep(row, 'expired', row.expires_at);
   }
 
+  const isFull = (rows: readonly { bytes: number }[]): boolean =>
+    rows.reduce((sum, { bytes }) => sum + bytes, 0) >= SWEPT_MAX_BYTES;
+
   return {
-    /** @returns how many it wiped, and how many of these were waiting until they expired. */
+    /** @returns how many it wiped, `limit` also after as many bytes as fit into one step; and how many of them expired. */
     sweep(now: number, limit: number, bound: Uint8Array, refusedUntil: number): readonly [number, number] {
-      const expired = deleteExpired.all(bound, now, limit) as WaitingRow[];
+      const expired = deleteExpired.all(bound, now, limit) as GoneSecret[];
       for (const row of expired) expire(row, now, refusedUntil);
       let left = limit - expired.length;
+      if (isFull(expired)) return [limit, expired.length];
       const due = dueCopies.all(now, left) as { id: Uint8Array; bytes: number }[];
       for (const { id, bytes } of due) copies.drop(id, bytes);
       left -= due.length;
+      if (isFull(due)) return [limit, expired.length];
       const gone = deleteDue.all(now, left) as { bytes: number }[];
       for (const { bytes } of gone) usage.countOther(-1, bytes);
       left -= gone.length;
+      if (isFull(gone)) return [limit, expired.length];
       left -= sweepRequests(now, left, bound, refusedUntil);
       left -= events.giveUp(now, left);
       left -= takings.sweep(now, left);

@@ -6,6 +6,8 @@ import type { Usage } from '../usage.ts';
 import type { Admission, PackedRefusal } from './admission.ts';
 import {
   contentBytes,
+  GONE_REQUEST,
+  type GoneRequest,
   type NewRow,
   type PackedAnswerer,
   type PackedCreator,
@@ -103,13 +105,13 @@ function createAnswering({ database, usage, events, admission, insertWaiting }: 
 }
 
 function createWithdrawing({ database, usage }: Parts) {
-  const remove = database.prepare('DELETE FROM requests WHERE id = ? AND expires_at > ? RETURNING *');
+  const remove = database.prepare(`DELETE FROM requests WHERE id = ? AND expires_at > ? ${GONE_REQUEST}`);
   const isWaiting = database.prepare('SELECT 1 FROM waiting WHERE id = ? AND expires_at > ?');
 
   return {
     /** @returns whether it was an open request; null when neither that nor a waiting secret is there. */
     withdraw(id: Uint8Array, now: number): boolean | null {
-      const row = remove.get(id, now) as RequestRow | undefined;
+      const row = remove.get(id, now) as GoneRequest | undefined;
       if (row) usage.countWaiting(-1, contentBytes(row), row.client);
       return row ? true : isWaiting.get(id, now) ? false : null;
     },
@@ -119,14 +121,14 @@ function createWithdrawing({ database, usage }: Parts) {
 function createRequestSweep({ database, usage, events }: Parts): RequestSweep {
   const deleteExpired = database.prepare(
     `DELETE FROM requests WHERE id IN
-       (SELECT id FROM requests WHERE id < ? AND expires_at <= ? ORDER BY id LIMIT ?) RETURNING *`,
+       (SELECT id FROM requests WHERE id < ? AND expires_at <= ? ORDER BY id LIMIT ?) ${GONE_REQUEST}`,
   );
   const deleteAnswers = database.prepare(
     'DELETE FROM answers WHERE id IN (SELECT id FROM answers WHERE until <= ? ORDER BY until LIMIT ?)',
   );
 
   return (now, limit, bound, refusedUntil) => {
-    const expired = deleteExpired.all(bound, now, limit) as RequestRow[];
+    const expired = deleteExpired.all(bound, now, limit) as GoneRequest[];
     for (const row of expired) {
       usage.countWaiting(-1, contentBytes(row), row.client);
       const isReported = row.created_at > refusedUntil && row.expires_at + RECEIPT_MS > now;

@@ -17,7 +17,25 @@ export type RequestRow = {
   destination: Uint8Array | null;
 };
 export type NewRow = RequestRow & { receipt: Uint8Array | null };
-export type WaitingRow = NewRow & { tries: number; tries_full_at: number };
+
+/**
+ * What a deletion returns: the length of an envelope and not the envelope, which SQLite would copy, above some MiB into a
+ * temporary file.
+ */
+export type GoneRequest = Omit<RequestRow, 'envelope'> & { bytes: number };
+export type GoneSecret = GoneRequest & { receipt: Uint8Array | null; tries: number; tries_full_at: number };
+const GONE = 'id, created_at, expires_at, length(envelope) AS bytes, client, notify, destination';
+export const GONE_REQUEST = `RETURNING ${GONE}`;
+export const GONE_SECRET = `RETURNING ${GONE}, receipt, tries, tries_full_at`;
+
+/** One step of a sweep ends no more than one row beyond these bytes: they are one transaction. */
+export const SWEPT_MAX_BYTES = 16 << 20;
+
+/** @param chosen selects `id`, `bytes` and the column that orders them. @returns the ids of the first of them. */
+export function upToBytes(chosen: string, order: string): string {
+  return `SELECT id FROM (SELECT id, sum(bytes) OVER (ORDER BY ${order}, id) - bytes AS before FROM (${chosen}))
+          WHERE before < ${SWEPT_MAX_BYTES}`;
+}
 
 type Packed = {
   id: Uint8Array;
@@ -36,9 +54,10 @@ export function rowOf({ id, createdAt, expiresAt, envelope, creator, notify }: P
 
 /** The size of what a row counts for. */
 export function contentBytes({
-  envelope,
   notify: sealed,
   destination,
-}: Pick<RequestRow, 'envelope' | 'notify' | 'destination'>): number {
-  return contentBytesOf({ envelope, notify: sealed && destination ? { sealed, destination } : undefined });
+  ...row
+}: Pick<RequestRow, 'notify' | 'destination'> & ({ envelope: Uint8Array } | { bytes: number })): number {
+  const length = 'bytes' in row ? row.bytes : row.envelope.length;
+  return contentBytesOf({ envelope: { length }, notify: sealed && destination ? { sealed, destination } : undefined });
 }
