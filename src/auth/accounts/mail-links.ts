@@ -1,6 +1,7 @@
 import type { Clock } from '../../clock.ts';
+import { AppError } from '../../errors.ts';
 import { type Limiter, per, storageFull } from '../../limits/limiter.ts';
-import type { Mail, Mailer, MailLanguage } from '../../mail/mailer.ts';
+import type { HeldMail, Mail, Mailer, MailLanguage } from '../../mail/mailer.ts';
 import { createLinkToken, hashLinkToken } from './link-tokens.ts';
 import type { LinkStore, NewLink } from './links-store.ts';
 import { nameOf } from './password-check.ts';
@@ -71,11 +72,17 @@ export function createSendLink(parts: MailLinkParts): SendLink {
       { name: `mails in a day to ${name}`, limit: MAILS_A_DAY },
     ]);
     if ('retryAfterMs' in reserved) return;
-    const token = await add(link, as === 'sent');
-    const held = await mailer.hold({
-      to: as === 'nobody' ? NOBODY : to,
-      ...{ kind, language, values: { link: urlOf(token) } },
+    const held = await write().catch(async (error) => {
+      await reserved.giveBack(); // no mail was written
+      throw error;
     });
+
+    async function write(): Promise<HeldMail> {
+      const token = await add(link, as === 'sent');
+      const values = { link: urlOf(token) };
+      return mailer.hold({ to: as === 'nobody' ? NOBODY : to, kind, language, values });
+    }
+
     // Behind the answer, whose time would show which of the two it was.
     setImmediate(() => {
       if (as === 'nobody') void held.drop().catch(onError);
@@ -94,6 +101,9 @@ export async function withNotice(mailer: Mailer, mail: Mail, change: () => Promi
   try {
     isMade = await change();
     return isMade;
+  } catch (error) {
+    isMade = !(error instanceof AppError && error.isNotWritten);
+    throw error;
   } finally {
     if (isMade) held.release();
     else await held.drop();

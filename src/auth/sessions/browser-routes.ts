@@ -60,7 +60,9 @@ export function browserRoutes(parts: BrowserRouteParts): Route[] {
       if (token === undefined) throw new AppError('UNAUTHORIZED');
       const use = { name: `refresh from ${network}`, limit: REFRESH_LIMIT };
       await reserveOrRefuse(limiter, [use], 'Too many refreshes in a short time');
-      return answerWith(ctx, await browser.refresh(token, isSecure, ctx.state.requestId));
+      const { cookie } = request.headers;
+      const { requestId } = ctx.state;
+      return answerWith(ctx, await browser.refresh({ token, cookie, isSecure, requestId }));
     }),
 
     route(verifyToken, [], async ({ request, readBody }) => {

@@ -2,9 +2,11 @@ import type { Clock } from '../../clock.ts';
 import { AppError } from '../../errors.ts';
 import type { KeyRing, MasterKey } from '../../sealing/key-ring.ts';
 import type { AccessTokens } from '../../tokens/access/access-tokens.ts';
+import { hasBindingCookie } from './binding-cookie.ts';
 import { setCookies } from './browser-cookies.ts';
 import { createCsrfToken, formatRefreshToken, parseRefreshToken } from './browser-tokens.ts';
 import type { OnSessionEvent } from './events.ts';
+import { needsCookie } from './sessions.ts';
 import type { Session, SessionStore } from './store.ts';
 import { hashSessionId } from './tokens.ts';
 
@@ -36,10 +38,18 @@ export type BrowserSessions = {
   /**
    * Begins the next generation of a session's tokens. A token that was used again gets the same successor, until that is
    * used or 60 s have passed: its answer may be lost, or two tabs use it at once. After that its use ends the session,
-   * because one of its two users is not the browser.
+   * because one of its two users is not the browser. So does a use without the binding cookie, once that is needed.
    * @throws AppError UNAUTHORIZED; REPLAY_DETECTED.
    */
-  refresh(token: string, isSecure: boolean, requestId: string): Promise<Issued>;
+  refresh(presented: RefreshToken): Promise<Issued>;
+};
+
+export type RefreshToken = {
+  token: string;
+  /** The whole `Cookie` header. */
+  cookie: string | undefined;
+  isSecure: boolean;
+  requestId: string;
 };
 
 export function createBrowserSessions(parts: BrowserParts): BrowserSessions {
@@ -64,7 +74,7 @@ export function createBrowserSessions(parts: BrowserParts): BrowserSessions {
   return {
     begin: (session, isSecure) => issue(session, 0, ring.current, isSecure),
 
-    async refresh(token, isSecure, requestId) {
+    async refresh({ token, cookie, isSecure, requestId }) {
       const refusedUntil = parts.refusedUntil();
       const presented = parseRefreshToken(ring, token);
       if (!presented) throw new AppError('UNAUTHORIZED');
@@ -73,6 +83,12 @@ export function createBrowserSessions(parts: BrowserParts): BrowserSessions {
         const now = clock();
         const session = await store.find(hashSessionId(sessionId), now);
         if (!session || session.createdAt <= refusedUntil || generation > session.generation) break;
+        const { accountId } = session;
+        // As for a use of the access token: what is bound to a cookie is extended with it alone.
+        if (needsCookie(session, now) && !hasBindingCookie(cookie, session.id, session.cookie?.hash as Uint8Array)) {
+          if (await store.end(session)) onEvent({ type: 'replayed', accountId, sessionId: session.id }, requestId);
+          throw new AppError('REPLAY_DETECTED');
+        }
         if (generation === session.generation) {
           const expiresAt = Math.min(now + idleMs, session.endsAt);
           if (!(await store.rotate(session, generation, now, expiresAt))) continue;
@@ -83,7 +99,6 @@ export function createBrowserSessions(parts: BrowserParts): BrowserSessions {
         if (generation === session.generation - 1 && isRepeated) {
           return issue(session, session.generation, masterKey, isSecure);
         }
-        const { accountId } = session;
         if (await store.end(session)) onEvent({ type: 'refresh_reused', accountId, sessionId }, requestId);
         throw new AppError('REPLAY_DETECTED', {
           detail: 'This refresh token was used before, and its session has ended',

@@ -70,7 +70,12 @@ export function createLogIn(parts: LogInParts): LogIn {
       limited(refused, parts, requestId),
     );
     const { account, right, giveBack } = checked;
-    const opened = right && (await openSession(parts, right, attempt, { name, proof, giveBack }));
+    const opened =
+      right &&
+      (await openSession(parts, right, attempt, { name, proof }).catch(async (error) => {
+        await giveBack(); // the password was right
+        throw error;
+      }));
     if (!opened) {
       onEvent({ type: 'refused', accountId: account?.id }, requestId);
       throw new AppError('INVALID_CREDENTIALS');
@@ -88,25 +93,19 @@ async function checkProof({ proof }: Attempt, now: number): Promise<Proof | unde
   return verified;
 }
 
-type Known = { name: string; proof: Proof | undefined; giveBack(): Promise<void> };
+type Known = { name: string; proof: Proof | undefined };
 
 /** @returns undefined if the account changed since its password was compared. */
 async function openSession(
   parts: LogInParts,
   { account, newHash }: Right,
   { kind, userAgent = '', requestId }: Attempt,
-  { name, proof, giveBack }: Known,
+  { name, proof }: Known,
 ): Promise<Opened | undefined> {
   const { accounts, sessions, sightings, limiter, clock, idleMs, maxMs, most, onEvent } = parts;
   const reserved = await limiter.reserve([{ name: `log-in success ${name}`, limit: SUCCESS_LIMIT }]);
-  if ('retryAfterMs' in reserved) {
-    await giveBack();
-    throw limited(reserved, parts, requestId);
-  }
-  if (proof && !(await isFirst(sightings, proof, undefined, clock()))) {
-    await giveBack();
-    throw new AppError('INVALID_DPOP_PROOF');
-  }
+  if ('retryAfterMs' in reserved) throw limited(reserved, parts, requestId);
+  if (proof && !(await isFirst(sightings, proof, undefined, clock()))) throw new AppError('INVALID_DPOP_PROOF');
   if (newHash !== undefined) await accounts.rehash(account.id, account.passwordHash, newHash);
   const token = createToken();
   const [sessionId, now] = [randomBytes(ID_BYTES).toString('base64url'), clock()];

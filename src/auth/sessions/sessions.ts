@@ -222,7 +222,7 @@ function refusal(code: Refusal): Validation {
 }
 
 /** An offer that lies as far ahead is no new one: the clock was set back. */
-function needsCookie({ cookie }: Session, now: number): boolean {
+export function needsCookie({ cookie }: Pick<Session, 'cookie'>, now: number): boolean {
   return cookie !== undefined && (cookie.isArmed || Math.abs(now - cookie.offeredAt) >= BIND_MS);
 }
 

@@ -289,6 +289,18 @@ test('what a cookie authenticates needs the token of our own pages, bound to the
   }
 });
 
+test('a session that is bound to a cookie is refreshed with it alone', async (t) => {
+  const server = await start(t);
+  const { browser } = server;
+  t.is((await browser.send('GET', '/session_cookie_experiment')).status, 200);
+  server.clock.advance({ seconds: 10 });
+  t.is((await browser.refresh()).status, 200);
+  const stolen = `refresh_token=${browser.jar.get('refresh_token')}`;
+  t.is(await codeOf(await browser.refresh({ cookie: stolen })), '401 REPLAY_DETECTED');
+  t.is(await codeOf(await browser.refresh()), '401 UNAUTHORIZED');
+  t.regex(server.logged(), /"audit":"session\.replay_detected"/);
+});
+
 test('where only the cookies of a browser count, a token is refused, and lives no longer for it', async (t) => {
   const server = await start(t);
   const token = await server.logIn();
