@@ -65,7 +65,8 @@ const ADVICE: Readonly<Record<string, string>> = {
   PHRASE_REQUIRED: 'This secret needs a phrase.',
   UNAUTHORIZED: 'This server lets only those create who have its token: set HUSHBOX_TOKEN.',
   UNTRUSTED: 'The answer is not what the link promises. Nothing of it is shown.',
-  CUT_OFF: 'The connection broke, and no repeat was answered. If the secret was read, it is gone.',
+  CUT_OFF:
+    'The connection broke, and no repeat was answered. If a secret was read, it is gone; if one was sent, it may have arrived.',
 };
 
 /** A sentence for people. It quotes no link and no secret. */

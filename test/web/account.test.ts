@@ -185,6 +185,19 @@ browserTest('a profile is changed and kept; a new address counts once its link i
   await signIn(await openPage(t, [server.base]), server.base, NEW_EMAIL);
 });
 
+browserTest('a page of an account shows whose it is: after a sign-in in another tab it is loaded again', async (t) => {
+  const { server, page } = await startScene(t);
+  await server.addAccount('other@example.com');
+  await signIn(page, server.base);
+  const tab = await page.context().newPage();
+  await tab.goto(`${server.base}/account`);
+  await button(tab, 'Sign out').click();
+  await signIn(tab, server.base, 'other@example.com');
+  await page.evaluate("dispatchEvent(new Event('focus'))");
+  await page.locator('#address', { hasText: 'other@example.com' }).waitFor();
+  t.is(await page.locator('#who-in').textContent(), 'other@example.com');
+});
+
 browserTest('an account is deleted with its password, and with it everything that is signed in', async (t) => {
   const { server, page } = await startScene(t);
   await signIn(page, server.base);

@@ -173,6 +173,33 @@ browserTest('an answer that is cut in the middle is fetched again, whole', async
   t.like(await hushbox.receipt(receiptKey), { state: 'read', reads: 3 });
 });
 
+browserTest('when all answers are cut off, the page says what is lost, and blames nobody', async (t) => {
+  const { server, hushbox } = await start(t);
+  const { link, receiptKey = '' } = await hushbox.send('x'.repeat(40_000), { receipt: true });
+  const proxy = await startCuttingProxy(t, { port: server.port, cuts: 5, afterBytes: 20_000 });
+  const page = await openPage(t, [proxy.base]);
+  await page.goto(link.replace(server.base, proxy.base));
+  await button(page, 'Show the secret').click();
+  await page.getByText('The answer was probably lost on its way').waitFor({ timeout: 60_000 });
+  t.false(await page.getByText('someone else').isVisible());
+  t.like(await hushbox.receipt(receiptKey), { state: 'read', reads: 5 });
+});
+
+browserTest('nobody leaves a page by accident that is reading', async (t) => {
+  const { page, hushbox } = await start(t);
+  const { link } = await hushbox.send(SECRET);
+  await page.goto(link);
+  await page.route('**/secrets/*', (route, request) => (request.method() === 'POST' ? undefined : route.fallback()));
+  await button(page, 'Show the secret').click();
+  await page.getByText('Still waiting for the answer').waitFor();
+  page.removeAllListeners('dialog'); // which complain
+  const asked = page.waitForEvent('dialog');
+  void page.reload().catch(() => {});
+  const dialog = await asked;
+  t.is(dialog.type(), 'beforeunload');
+  await dialog.dismiss();
+});
+
 browserTest('a double click and a second tab read once; later the page says where it was read', async (t) => {
   const { page, hushbox } = await start(t);
   const { link, receiptKey = '' } = await hushbox.send(SECRET, { receipt: true });

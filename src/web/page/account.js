@@ -1,6 +1,6 @@
 import { during, explain, report, serveForm } from './form.js';
 import { find, formatInstant, say, showSection } from './page.js';
-import { askMe, askSignedIn, forget, showWho, signOut } from './who.js';
+import { askMe, askSignedIn, forget, readCsrfToken, showWho, signOut } from './who.js';
 
 /** @typedef {import('./page.js').Answer} Answer */
 
@@ -16,6 +16,13 @@ find('#retry', HTMLButtonElement).addEventListener('click', () => location.reloa
 // A page that the browser keeps for the Back button may be of somebody who has signed out since.
 addEventListener('pageshow', (event) => {
   if (event.persisted) location.reload();
+});
+
+/** Whose account is shown, as far as cookies tell. */
+let shown = readCsrfToken();
+// In another tab somebody may have signed out, or signed in as somebody else, whom this page would change.
+addEventListener('focus', () => {
+  if (readCsrfToken() !== shown) location.reload();
 });
 
 void start();
@@ -37,6 +44,7 @@ async function start() {
  */
 function isOver({ body }) {
   if (body.code !== 'SIGNED_OUT') return false;
+  shown = readCsrfToken();
   showWho(undefined);
   showSection('out');
   return true;
@@ -102,6 +110,7 @@ serveForm(
   ({ current }) => askSignedIn('DELETE', 'api/v1/me/', { current }),
   () => {
     forget();
+    shown = undefined;
     showWho(undefined);
     showSection('deleted');
   },

@@ -55,8 +55,15 @@ async function checkLink() {
 }
 
 async function send() {
+  const show = progressOfContent();
+  let isSent = false;
+  /** @param {number} fraction */
+  const onProgress = (fraction) => {
+    isSent = true;
+    show?.(fraction);
+  };
   try {
-    const options = { receipt: true, idempotencyKey, onProgress: progressOfContent() };
+    const options = { receipt: true, idempotencyKey, onProgress };
     const { Hushbox } = await loadClient();
     const content = await readContent();
     const { receiptKey } = await new Hushbox(root).answer(location.href, content, options);
@@ -64,18 +71,28 @@ async function send() {
     find('#follow', HTMLAnchorElement).href = new URL(`receipts/${receiptKey}`, root).href;
     showSection('answered');
   } catch (error) {
-    refuse(error);
+    // What came in place of an answer hides nothing that was typed, and it may have come after the server took it.
+    if (isSent && codeOf(error) === 'UNTRUSTED') wasCutOff = true;
+    refuse(error, isSent);
   } finally {
     hideProgress();
   }
 }
 
 /** @param {unknown} error */
-function refuse(error) {
-  const code = error instanceof HushboxError ? error.code : '';
+function codeOf(error) {
+  return error instanceof HushboxError ? error.code : '';
+}
+
+/**
+ * @param {unknown} error
+ * @param {boolean} [isSent] whether something was sent: then it stays in sight
+ */
+function refuse(error, isSent) {
+  const code = codeOf(error);
   if (code === 'SPOILT_LINK') return showSection('spoilt');
   if (code === 'NEEDS_HTTPS') return showSection('https');
-  if (code === 'UNTRUSTED') return showSection('untrusted');
+  if (code === 'UNTRUSTED' && !isSent) return showSection('untrusted');
   if (code === 'CUT_OFF') wasCutOff = true;
   if (code === 'KEY_NOT_FOUND') return showClosed();
   message.textContent = explainError(error);

@@ -49,7 +49,7 @@ find('#show-qr', HTMLButtonElement).addEventListener('click', showQr);
 withdraw.addEventListener('click', () => void withdrawRequest());
 find('#another', HTMLButtonElement).addEventListener('click', () => location.reload());
 addEventListener('beforeunload', (event) => {
-  if (state.dataset.state === 'waiting' && asked.keepLink !== '' && !isKept) event.preventDefault();
+  if (state.dataset.state !== 'over' && asked.keepLink !== '' && !isKept) event.preventDefault();
 });
 
 /** Whether the private link was copied or opened: it is nowhere else. */

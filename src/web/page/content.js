@@ -105,7 +105,7 @@ for (const name of ['dragenter', 'dragover']) {
   addEventListener(name, (event) => {
     if (!isOfFiles(/** @type {DragEvent} */ (event))) return;
     event.preventDefault(); // otherwise the browser would open the file in place of this page
-    drop.classList.add('over');
+    if (isOpenForFiles()) drop.classList.add('over');
   });
 }
 addEventListener('dragleave', (event) => {
@@ -115,12 +115,16 @@ addEventListener('drop', (event) => {
   drop.classList.remove('over');
   if (!isOfFiles(event)) return;
   event.preventDefault();
-  addFiles([...(event.dataTransfer?.files ?? [])]);
+  if (isOpenForFiles()) addFiles([...(event.dataTransfer?.files ?? [])]);
 });
 
 /** @param {DragEvent} event */
 function isOfFiles({ dataTransfer }) {
-  return takesFiles && form.offsetParent !== null && dataTransfer?.types.includes('Files') === true;
+  return dataTransfer?.types.includes('Files') === true;
+}
+
+function isOpenForFiles() {
+  return takesFiles && form.offsetParent !== null;
 }
 
 /** @param {File[]} added */

@@ -169,6 +169,7 @@ function copyThroughSelection(text, element) {
     event.clipboardData?.setData('text/plain', text);
     event.preventDefault();
   }
+  element.closest('details')?.setAttribute('open', ''); // what is not shown cannot be selected
   if (element instanceof HTMLTextAreaElement) {
     element.focus();
     element.select();
@@ -312,6 +313,6 @@ if (languageButton instanceof HTMLButtonElement) {
 function isFilled() {
   if (document.querySelector('#files li')) return true;
   /** @type {NodeListOf<HTMLInputElement>} */
-  const fields = document.querySelectorAll('textarea, input:not([type=checkbox])');
+  const fields = document.querySelectorAll('textarea, input:not([type=checkbox], .unseen)');
   return [...fields].some(({ value, readOnly, defaultValue }) => value !== (readOnly ? '' : defaultValue));
 }

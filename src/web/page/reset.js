@@ -5,6 +5,15 @@ const token = new URLSearchParams(location.search).get('token');
 // The token opens the account: it must not stay where others may see it, nor in the history.
 history.replaceState(null, '', location.pathname);
 
+// In another language the page is loaded again, and needs it once more.
+document.querySelector('#language')?.addEventListener(
+  'click',
+  () => {
+    if (token) history.replaceState(null, '', `?token=${encodeURIComponent(token)}`);
+  },
+  { capture: true },
+);
+
 const form = find('form', HTMLFormElement);
 if (!token) showSection('incomplete');
 

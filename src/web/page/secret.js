@@ -20,7 +20,14 @@ const SHORT_WAIT_SECONDS = 5;
 
 const { alg, kid } = document.body.dataset;
 const isSealed = alg !== '';
-const hushbox = new Hushbox(root);
+/** How often this read was sent: what was sent more than once may have been lost on its way. */
+let sent = 0;
+const hushbox = new Hushbox(root, {
+  fetch: (address, init) => {
+    if (init?.method === 'POST') sent += 1;
+    return fetch(address, init);
+  },
+});
 
 const form = find('form', HTMLFormElement);
 const button = find('form button', HTMLButtonElement);
@@ -98,6 +105,7 @@ async function openAgain(error, link, options) {
   const { status, retryAfterSeconds = Number.POSITIVE_INFINITY } = error;
   if (status !== 503 || retryAfterSeconds > SHORT_WAIT_SECONDS) throw error;
   await sleep(retryAfterSeconds * 1000);
+  sent = 0;
   return hushbox.open(link, options);
 }
 
@@ -106,6 +114,7 @@ let timer;
 
 function begin() {
   isBusy = true;
+  sent = 0;
   button.disabled = true;
   button.textContent = say('busy');
   message.textContent = '';
@@ -134,7 +143,7 @@ function showProgress(fraction) {
 /** @param {Error & { code?: string, status?: number, retryAfterSeconds?: number, triesLeft?: number }} error */
 async function fail(error) {
   const { code, status = 0, retryAfterSeconds = 0, triesLeft = 0 } = error;
-  wasCutOff ||= code === 'CUT_OFF';
+  wasCutOff ||= code === 'CUT_OFF' || (code === 'KEY_NOT_FOUND' && sent > 1);
   end(wasCutOff ? 'openAgain' : 'openButton');
   const section = code && SECTIONS[code];
   if (section) showSection(section);
@@ -318,6 +327,11 @@ function save(content, name) {
   anchor.click();
   setTimeout(() => URL.revokeObjectURL(anchor.href), 60_000);
 }
+
+// Only this page can fetch an answer again that was lost on its way.
+addEventListener('beforeunload', (event) => {
+  if ((isBusy || wasCutOff) && !isOver) event.preventDefault();
+});
 
 // A page that the browser keeps for the Back button would still hold the secret.
 addEventListener('pagehide', () => {

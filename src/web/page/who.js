@@ -99,7 +99,7 @@ function send(method, path, json) {
 }
 
 /** @returns {string | undefined} the same as long as the session lives */
-function readCsrfToken() {
+export function readCsrfToken() {
   const pair = document.cookie.split('; ').find((pair) => pair.startsWith(`${CSRF_COOKIE}=`));
   return pair?.slice(CSRF_COOKIE.length + 1) || undefined;
 }

@@ -54,6 +54,8 @@ export const en = {
     '“{name}” cannot be read: it was changed or moved, or it is a folder. Take it away from the list, and add it again.',
   createTooLong: 'This is too long: {size} of at most {limit}.',
   storageFull: 'The server has no room for another secret right now. Try again later: what you typed is still here.',
+  answeredByOther:
+    'Something between this page and the server gave an answer that is not the server’s. What you typed is still here: try again, or use another connection.',
   createTokenWrong: 'The token is wrong. Check it and try again.',
   createAsk: 'Do you need a secret from somebody else? Ask for it.',
   createNoScript:
@@ -219,6 +221,8 @@ export const en = {
   registerIntro: 'You get a mail with a link. Open the link to finish.',
   registerClosed: 'Nobody can register here. Ask the people who run this server for an account.',
   registerOff: 'Nobody can register here with this address. Use another one, or ask the people who run this server.',
+  emailOff: 'This address cannot be used here. Choose another one, or ask the people who run this server.',
+  mailOff: 'This server sends no mail, so no address can be changed. Ask the people who run it.',
   haveAccount: 'Sign in if you have an account',
   rememberIt: 'Sign in if you remember it',
   lookAtMail: 'Look at your mail',
