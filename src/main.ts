@@ -9,7 +9,12 @@ process.env.NODE_COMPILE_CACHE = fileURLToPath(new URL('../node_modules/.cache/c
 // Workers obey the primary alone, from their first moment: they ignore signals to the process group.
 if (cluster.isWorker) for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
 // Until there are workers, the primary ends at once, and cleanly.
-else for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(0));
+else {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(0));
+  // There is nothing to replace yet. A terminal that closes ends the program, as signals.ts says.
+  const isFromTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
+  process.on('SIGHUP', () => isFromTerminal && process.exit(0));
+}
 
 const { invalid, parseEnvironment } = await import('./config/config.ts');
 const { createLog } = await import('./ops/log.ts');

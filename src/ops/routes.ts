@@ -113,5 +113,15 @@ export function documentRoutes(
   describe: () => { openapi: string },
   showReference: (ctx: Context) => undefined,
 ): Route[] {
-  return [route(getDocument, [], describe), route(getReference, [], ({ ctx }) => showReference(ctx))];
+  let document: Buffer | undefined;
+  return [
+    route(getDocument, [], ({ ctx }) => {
+      // Made once: what waits for slow clients is then the same bytes.
+      document ??= Buffer.from(JSON.stringify(describe()));
+      ctx.type = 'application/json; charset=utf-8';
+      ctx.body = document;
+      return undefined;
+    }),
+    route(getReference, [], ({ ctx }) => showReference(ctx)),
+  ];
 }

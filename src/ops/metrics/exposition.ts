@@ -11,7 +11,8 @@ export function writeExposition(samples: Samples): string {
 
 function writeFamily(name: string, family: Family, samples: Samples[string]): string {
   const found = Object.entries(samples).sort(([a], [b]) => (a < b ? -1 : 1));
-  const all: typeof found = found.length > 0 || family.labels.length > 0 ? found : [['', emptyValues(family)]];
+  const isEmpty = found.length === 0 && family.labels.length === 0 && !family.isOptional;
+  const all: typeof found = isEmpty ? [['', emptyValues(family)]] : found;
   const lines = all.flatMap(([labels, values]) =>
     writeSeries(name, family, labels === '' ? [] : labels.split(' '), values),
   );

@@ -4,6 +4,8 @@ export type Family = {
   /** Of a histogram: the upper bounds of its buckets, ascending, without infinity. */
   bounds?: readonly number[];
   help: string;
+  /** Not shown by programs that do not have what it is about; otherwise zero is shown until there is a value. */
+  isOptional?: true;
 };
 
 const HTTP_BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10] as const;
@@ -128,7 +130,10 @@ export const FAMILIES = {
     ['outcome'],
   ),
   hushbox_auth_call_duration_seconds: histogram(HTTP_BOUNDS, 'Time until a token was known to be good or not.'),
-  hushbox_kafka_members: gauge('Workers that take part in the consumer group of Kafka; fewer while no broker answers.'),
+  hushbox_kafka_members: {
+    ...gauge('Workers that take part in the consumer group of Kafka; fewer while no broker answers. Only with Kafka.'),
+    isOptional: true,
+  },
   hushbox_kafka_lag: gauge('Messages of `auth_request` that are not answered yet, in the partitions of these workers.'),
   hushbox_kafka_requests_total: counter(
     'Messages of `auth_request`: answered as `authenticated` or `refused`, or `malformed` and skipped. One that is delivered again counts again.',

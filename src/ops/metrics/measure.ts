@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
 import { PULSE_MS, repeat } from '../../clock.ts';
@@ -9,7 +10,8 @@ const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIO
 
 /** Counts an answered request. */
 export function measureRequest(meters: Meters, { method, route, status, code, durationMs }: Served): void {
-  meters.count('hushbox_http_requests_total', `${METHODS.has(method) ? method : 'other'} ${route} ${status}`);
+  const labels = [METHODS.has(method) ? method : 'other', route, status in STATUS_CODES ? status : 'other'];
+  meters.count('hushbox_http_requests_total', labels.join(' '));
   if (code !== undefined) meters.count('hushbox_http_errors_total', `${route} ${code}`);
   meters.observe('hushbox_http_request_duration_seconds', route, durationMs / 1000);
 }

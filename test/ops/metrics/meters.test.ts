@@ -1,5 +1,6 @@
 import test from 'ava';
 import { writeExposition } from '../../../src/ops/metrics/exposition.ts';
+import { measureRequest } from '../../../src/ops/metrics/measure.ts';
 import { createMeters } from '../../../src/ops/metrics/meters.ts';
 import { createTotals } from '../../../src/ops/metrics/totals.ts';
 
@@ -65,6 +66,21 @@ test('a value that cannot be read is left out of the report and reported once, a
   t.deepEqual(counts.hushbox_http_connections_closed_total, { '': [3] });
 });
 
+test('labels of requests come from closed sets, whatever a client sends and a destination answers', (t) => {
+  const meters = createMeters();
+  const served = { route: '/proxy', code: undefined, durationMs: 1, requestId: '' } as const;
+  for (const [method, status] of [
+    ['POST', 200],
+    ['POST', 999],
+    ['POST', 418],
+    ['BREW', 299],
+  ] as const) {
+    measureRequest(meters, { ...served, method, status });
+  }
+  const { hushbox_http_requests_total: requests = {} } = meters.takeReport().counts;
+  t.deepEqual(Object.keys(requests), ['POST /proxy 200', 'POST /proxy other', 'POST /proxy 418', 'other /proxy other']);
+});
+
 test('totals add up what was counted, and the gauges of those that are there', (t) => {
   const totals = createTotals();
   totals.add({ [CREATED]: { '': [2] }, [BATCH]: { '': [1, 0, 4] } });
@@ -81,6 +97,8 @@ test('the text has cumulative buckets, labels by name, and zeros for what was ne
     [BATCH]: { '': [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2055.5] },
   });
   const linesOf = (name: string): string[] => text.split('\n').filter((line) => line.startsWith(name));
+  t.deepEqual(linesOf('hushbox_kafka_members'), [], 'without Kafka nobody is missing in its group');
+  t.deepEqual(linesOf('hushbox_kafka_lag'), ['hushbox_kafka_lag 0']);
   t.deepEqual(linesOf('hushbox_http_requests_total'), [
     'hushbox_http_requests_total{method="GET",route="/",status="200"} 1',
     'hushbox_http_requests_total{method="GET",route="/secrets/:key",status="200"} 3',
