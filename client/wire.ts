@@ -127,8 +127,8 @@ async function read({ body, headers }: Response, onBytes: () => void, onProgress
 
 function check({ ok, status, headers }: Response, text: string): Answer {
   // A browser shows the status 0 for a redirect.
-  if (status < 400 && !ok) {
-    throw new HushboxError('UNTRUSTED', 'It redirects.');
+  if (!ok && status < 400) {
+    throw new HushboxError('UNTRUSTED', 'A redirect.');
   }
   const answer = parse(text || '{}');
   if (ok && answer) return answer;
@@ -139,17 +139,12 @@ function check({ ok, status, headers }: Response, text: string): Answer {
     distrust();
   }
   const wait = headers.get(RETRY_AFTER) ?? '';
-  throw new HushboxError(
-    code,
-    String(sentence ?? code)
-      .slice(0, 300)
-      .replace(/\p{C}/gu, ' '),
-    {
-      status,
-      retryAfterSeconds: /^[1-9]\d{0,8}$/.test(wait) ? Number(wait) : undefined,
-      triesLeft: Number.isInteger(triesLeft) ? (triesLeft as number) : undefined,
-    },
-  );
+  const message = typeof sentence === 'string' ? sentence : code;
+  throw new HushboxError(code, message.slice(0, 300).replace(/\p{C}/gu, ' '), {
+    status,
+    retryAfterSeconds: /^[1-9]\d{0,8}$/.test(wait) ? Number(wait) : undefined,
+    triesLeft: Number.isInteger(triesLeft) ? (triesLeft as number) : undefined,
+  });
 }
 
 function parse(text: string): Answer | undefined {

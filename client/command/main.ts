@@ -5,10 +5,11 @@ import { homeFolder } from './home.ts';
 
 const { env, execPath, execArgv, argv } = process;
 // Where these say so, Node prints the paths of requests, and so keys. It has read them by now, so this begins again. No
-// Node for Windows can, nor the first releases of Node 22.
+// Node for Windows can, nor the first releases of Node 22; a file of variables would only say the same once more.
 if (env.NODE_DEBUG || env.NODE_DEBUG_NATIVE) {
   for (const name of ['NODE_DEBUG', 'NODE_DEBUG_NATIVE']) Reflect.deleteProperty(env, name);
-  process.execve?.(execPath, [execPath, ...execArgv, ...argv.slice(1)], env as Record<string, string>);
+  const canBegin = process.platform !== 'win32' && !execArgv.some((option) => option.startsWith('--env-file'));
+  if (canBegin) process.execve?.(execPath, [execPath, ...execArgv, ...argv.slice(1)], env as Record<string, string>);
 }
 // Not in the shared temporary folder, nor in the present one, where others could plant code. A folder that cannot be
 // written to is no failure, and in a checkout there is a cache by now: of two, the first one counts.

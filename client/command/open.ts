@@ -62,7 +62,7 @@ async function deliver({ text, files }: Opened, options: Options): Promise<numbe
     }
   }
   try {
-    if (options.json || text !== undefined) requireStdout();
+    if (text !== undefined) requireStdout();
     if (options.json) await printLine(visibleJson({ text, files: written }));
     else if (text !== undefined) await printContent(text);
   } catch (error) {

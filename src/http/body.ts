@@ -169,7 +169,9 @@ function createPieces() {
   }
 
   function endBlock(): void {
-    if (block) all.push(block.subarray(0, blockBytes));
+    const bytes = block?.subarray(0, blockBytes);
+    // A block that is not nearly full would hold more than its bytes.
+    if (bytes) all.push(blockBytes > BLOCK_BYTES - SMALL_PIECE_BYTES ? bytes : Buffer.from(bytes));
     block = undefined;
     blockBytes = 0;
   }

@@ -97,7 +97,7 @@ export function isHost(text: string): boolean {
 
 /** The zone of an address means something to its sender alone, and is no part of a URL (RFC 6874 §1). */
 export function withoutZone(host: string): string {
-  return host.replace(/%[^\]]*\]/, ']');
+  return host.replace(/^(\[[^%\]]*)%[^\]]*\]/, '$1]'); // anchored: a long row of % is looked at once
 }
 
 /** RFC 9112 §3.2: exactly one Host in HTTP/1.1. Given two, a proxy on the way may have used the other one. */

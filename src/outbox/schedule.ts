@@ -20,8 +20,8 @@ export function nextAttemptAt(
   const endsAt = occurredAt + LIFETIME_MS;
   if (offset === undefined || now >= endsAt) return undefined;
   const gap = offset - (offsetsMs[attempts - 1] ?? 0);
-  // Counted from now where the event lies ahead: the clock was set back, and the gap is not the longer for that.
-  const planned = Math.min(occurredAt, now) + offset + gap * JITTER * (2 * random - 1);
+  // An event that lies ahead: the clock was set back, and the gap is not the longer for that.
+  const planned = (occurredAt > now ? now + gap : occurredAt + offset) + gap * JITTER * (2 * random - 1);
   // After a stop of ours the plan may be long past: without a wait, all its attempts would follow at once.
   return Math.min(endsAt, Math.round(Math.max(planned, now + SHORTEST_WAIT_MS, now + retryAfterMs)));
 }

@@ -48,8 +48,14 @@ test('a receiver may ask for a longer wait, for no shorter one, and for none bey
 
 test('a clock that was set back makes no gap longer', (t) => {
   for (const back of [1_000, HOUR, 30 * DAY]) {
-    const failure = { occurredAt: 100 * DAY, now: 100 * DAY - back, attempts: 1, random: 0.5 };
-    t.is(nextAttemptAt(WEBHOOK_PACE, failure), failure.now + 5_000);
+    const failure = { occurredAt: 100 * DAY, now: 100 * DAY - back, random: 0.5 };
+    for (const [attempts, gap] of [
+      [1, 5_000],
+      [2, 295_000],
+      [9, 14_400_000],
+    ] as const) {
+      t.is(nextAttemptAt(WEBHOOK_PACE, { ...failure, attempts }), failure.now + gap);
+    }
   }
 });
 

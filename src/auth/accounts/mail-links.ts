@@ -73,7 +73,7 @@ export function createSendLink(parts: MailLinkParts): SendLink {
     ]);
     if ('retryAfterMs' in reserved) return;
     const held = await write().catch(async (error) => {
-      await reserved.giveBack(); // no mail was written
+      if (isNotWritten(error)) await reserved.giveBack();
       throw error;
     });
 
@@ -102,10 +102,14 @@ export async function withNotice(mailer: Mailer, mail: Mail, change: () => Promi
     isMade = await change();
     return isMade;
   } catch (error) {
-    isMade = !(error instanceof AppError && error.isNotWritten);
+    isMade = !isNotWritten(error);
     throw error;
   } finally {
     if (isMade) held.release();
     else await held.drop();
   }
+}
+
+function isNotWritten(error: unknown): boolean {
+  return error instanceof AppError && (error.isNotWritten || error.code === 'STORAGE_FULL');
 }

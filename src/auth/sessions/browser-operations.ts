@@ -43,7 +43,7 @@ export const signIn = operation('signIn', 'POST', '/api/v1/login', {
 export const refreshSession = operation('refreshSession', 'POST', '/api/v1/login/refresh', {
   summary: 'Get new cookies for old ones',
   description:
-    'The cookie `refresh_token` alone is needed. A refresh token that is used again gives the same successor, until that is used or 60 s have passed; after that its use ends the session: `REPLAY_DETECTED`.',
+    'The cookie `refresh_token` alone is needed, and of a session that is bound to a cookie (`/session_cookie_experiment`) that one too: without it the session ends. A refresh token that is used again gives the same successor, until that is used or 60 s have passed; after that its use ends the session: `REPLAY_DETECTED`.',
   security: ['refreshCookie'],
   answer: json(200, 'Who is signed in.', User, EXAMPLE_USER),
   errors: [

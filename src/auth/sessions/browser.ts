@@ -16,7 +16,7 @@ const REPEAT_MS = 60_000;
 const MAX_ATTEMPTS = 3;
 
 export type BrowserParts = {
-  store: Pick<SessionStore, 'find' | 'rotate' | 'end'>;
+  store: Pick<SessionStore, 'find' | 'rotate' | 'end' | 'armCookie'>;
   ring: Pick<KeyRing, 'current' | 'find'>;
   accessTokens: Pick<AccessTokens, 'issue'>;
   clock: Clock;
@@ -85,7 +85,9 @@ export function createBrowserSessions(parts: BrowserParts): BrowserSessions {
         if (!session || session.createdAt <= refusedUntil || generation > session.generation) break;
         const { accountId } = session;
         // As for a use of the access token: what is bound to a cookie is extended with it alone.
-        if (needsCookie(session, now) && !hasBindingCookie(cookie, session.id, session.cookie?.hash as Uint8Array)) {
+        const hasCookie = session.cookie !== undefined && hasBindingCookie(cookie, session.id, session.cookie.hash);
+        if (hasCookie && !session.cookie?.isArmed) await store.armCookie(session, session.cookie?.hash as Uint8Array);
+        if (needsCookie(session, now) && !hasCookie) {
           if (await store.end(session)) onEvent({ type: 'replayed', accountId, sessionId: session.id }, requestId);
           throw new AppError('REPLAY_DETECTED');
         }

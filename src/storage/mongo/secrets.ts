@@ -40,15 +40,18 @@ type Parts = { secrets: () => Collection<SecretDocument>; clients: Clients; capa
  * no document back: to answer a retry the server would keep a copy of it (`config.image_collection`).
  */
 export function createMongoSecretStore(parts: Parts): SecretStore {
-  return translateFailures({
-    ...createCreating(parts),
-    ...createLooking(parts),
-    ...createTries(parts),
-    ...createReading(parts),
-    ...createBurning(parts),
-    ...createMongoRequests(parts),
-    sweep: createSecretsSweep(parts.secrets, parts.clients),
-  } satisfies SecretStore);
+  return translateFailures(
+    {
+      ...createCreating(parts),
+      ...createLooking(parts),
+      ...createTries(parts),
+      ...createReading(parts),
+      ...createBurning(parts),
+      ...createMongoRequests(parts),
+      sweep: createSecretsSweep(parts.secrets, parts.clients),
+    } satisfies SecretStore,
+    { writeOnce: true },
+  );
 }
 
 function createCreating({ secrets, clients, capacity }: Parts): Pick<SecretStore, 'create' | 'admit'> {

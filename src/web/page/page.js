@@ -305,6 +305,7 @@ if (languageButton instanceof HTMLButtonElement) {
     const secure = location.protocol === 'https:' ? '; Secure' : '';
     // biome-ignore lint/suspicious/noDocumentCookie: the Cookie Store API is missing over plain HTTP and in Safari before 18.4
     document.cookie = `lang=${languageButton.value}; Path=${root.pathname}; Max-Age=31536000; SameSite=Lax${secure}`;
+    dispatchEvent(new Event('reloading'));
     location.reload(); // the part after the # stays
   });
 }

@@ -6,13 +6,9 @@ const token = new URLSearchParams(location.search).get('token');
 history.replaceState(null, '', location.pathname);
 
 // In another language the page is loaded again, and needs it once more.
-document.querySelector('#language')?.addEventListener(
-  'click',
-  () => {
-    if (token) history.replaceState(null, '', `?token=${encodeURIComponent(token)}`);
-  },
-  { capture: true },
-);
+addEventListener('reloading', () => {
+  if (token) history.replaceState(null, '', `?token=${encodeURIComponent(token)}`);
+});
 
 const form = find('form', HTMLFormElement);
 if (!token) showSection('incomplete');

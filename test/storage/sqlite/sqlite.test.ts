@@ -352,6 +352,20 @@ test('a step of a sweep ends no more than some 16 MiB, and says that there is mo
   ]);
 });
 
+test('copies end in steps of some 16 MiB too, and what comes after them has its turn', async (t) => {
+  const { open } = await SQLITE.place(t);
+  const { secrets: store } = await open();
+  const bytes = 1 << 20;
+  for (let count = 0; count < 40; count++) {
+    const secret = { ...newSecret({ bytes }), ...(count < 20 && { receiptHash: randomBytes(32) }) };
+    await store.create(secret);
+    t.true(await store.claim(secret.id, CREATED_AT, { ...NO_REFUND, copy: newCopy(CREATED_AT + 60_000, bytes) }));
+  }
+  const steps: number[] = [];
+  for (let step = 0; step < 3; step++) steps.push((await store.sweep(CREATED_AT + 60_000, 200, 0)).wiped);
+  t.deepEqual(steps, [200, 200, 4], 'with a receipt; the rest of these, and without one; the rest');
+});
+
 test('damage that a write meets ends all writing too', async (t) => {
   const { url, open } = await SQLITE.place(t);
   const first = await open();

@@ -10,8 +10,9 @@ type Verb = (...values: never[]) => Promise<unknown>;
 /**
  * The same verbs, with every failure as AppError STORAGE_UNAVAILABLE. A write that failed may have taken place or not: no
  * caller may take it for done.
+ * @param options.writeOnce no verb writes after its first write: then a refusal says that nothing was written.
  */
-export function translateFailures<Verbs extends Record<string, Verb>>(verbs: Verbs): Verbs {
+export function translateFailures<Verbs extends Record<string, Verb>>(verbs: Verbs, { writeOnce = false } = {}): Verbs {
   let unanswered = 0;
   const translate =
     (verb: Verb): Verb =>
@@ -21,7 +22,7 @@ export function translateFailures<Verbs extends Record<string, Verb>>(verbs: Ver
       try {
         return await verb(...values);
       } catch (error) {
-        throw unavailable(withoutData(error), isDefinitelyNotWritten(error));
+        throw unavailable(withoutData(error), writeOnce && isDefinitelyNotWritten(error));
       } finally {
         unanswered -= 1;
       }

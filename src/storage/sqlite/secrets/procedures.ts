@@ -246,8 +246,9 @@ function createSweeping(
   const dueCopies = database.prepare(
     `SELECT id, bytes FROM (
        SELECT id, bytes, sum(bytes) OVER (ORDER BY due_at, id) - bytes AS before FROM (
-         SELECT id, due_at, coalesce(length(envelope), 0) AS bytes FROM
-           (SELECT * FROM ended WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2)
+         SELECT id, due_at, bytes FROM
+           (SELECT id, due_at, ended_at, receipt, coalesce(length(envelope), 0) AS bytes
+            FROM ended WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2)
          WHERE receipt IS NOT NULL AND ended_at + ${RECEIPT_MS} > ?1))
      WHERE before < ${SWEPT_MAX_BYTES}`,
   );
