@@ -164,6 +164,7 @@ withMongo('a copy that is put back into a running MongoDB is noticed by every wo
   const copiedAt = Date.now();
   for (const key of keys) t.is((await readSecret(targets[0] as string, key)).status, 200);
   await untilMarked(folder, copiedAt);
+  await sleep(3_000); // each worker looks once a second: whichever meets the restore first knows of a later mark by then
   await putCopyBack();
   for (const [index, target] of targets.entries()) {
     const path = `/secrets/${keys[index]}`;
