@@ -168,7 +168,7 @@ export async function repeat(attempt: () => Promise<Answer>): Promise<Answer> {
     } catch (error) {
       if (!(error instanceof HushboxError)) throw error;
       const { code, status = 500 } = error;
-      // Of *WORKER* nginx speaks: a worker that is gone may have carried it out. TOO_MANY_REQUESTS is nginx's too.
+      // NO_WORKER and WORKER_TIMEOUT are nginx's: the worker may have carried it out. TOO_MANY_REQUESTS is nginx's too.
       wasCutOff ||= /UNREACHABLE|STORAGE_UN|INTERNAL|WORKER/.test(code);
       if (!wasCutOff || (!/REQUESTS/.test(code) && status < 500)) throw error;
       if (Date.now() + waitMs > end) throw new HushboxError('CUT_OFF');

@@ -74,7 +74,7 @@ type Details = {
   cause?: unknown;
   /** Seconds the client should wait: the `Retry-After` header. */
   retryAfterSeconds?: number;
-  /** Of a storage that is not available: the write surely did not happen. Otherwise nobody knows. */
+  /** Of a storage that refused or failed: the write surely did not happen. Otherwise nobody knows. */
   isNotWritten?: boolean;
   /** Members added to the answer, beside `Error`, `code` and `request_id`. */
   members?: Readonly<Record<string, string | number>>;

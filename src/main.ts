@@ -3,6 +3,7 @@ import '../scripts/preload.cjs';
 import cluster from 'node:cluster';
 import { fileURLToPath } from 'node:url';
 import type { Config, Reading } from './config/config.ts';
+import { isFromTerminal } from './processes/primary/signals.ts';
 
 // For threads and workers too: without it each of them loads what strips types, 27 MiB.
 process.env.NODE_COMPILE_CACHE = fileURLToPath(new URL('../node_modules/.cache/compiled', import.meta.url));
@@ -11,9 +12,7 @@ if (cluster.isWorker) for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as co
 // Until there are workers, the primary ends at once, and cleanly.
 else {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(0));
-  // There is nothing to replace yet. A terminal that closes ends the program, as signals.ts says.
-  const isFromTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
-  process.on('SIGHUP', () => isFromTerminal && process.exit(0));
+  process.on('SIGHUP', () => isFromTerminal() && process.exit(0)); // otherwise there is nothing to replace yet
 }
 
 const { invalid, parseEnvironment } = await import('./config/config.ts');

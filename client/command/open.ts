@@ -4,8 +4,8 @@ import { type Options, onlyOperand, refuseBoth } from './arguments.ts';
 import type { Context } from './context.ts';
 import { EXIT, Failure } from './failure.ts';
 import { readLink } from './input.ts';
-import { checkFolder, printContent, requireStdout, rescue, saveFile } from './save.ts';
-import { createBar, hint, printLine } from './terminal.ts';
+import { checkFolder, printContent, rescue, saveFile } from './save.ts';
+import { createBar, hint, printLine, requireStdout } from './terminal.ts';
 import { uninterrupted } from './uninterrupted.ts';
 import { visibleJson } from './visible.ts';
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readSync, statSync, unlinkSync } from 'node:fs';
+import { closeSync, openSync, statSync, unlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EXIT, Failure, systemCode } from './failure.ts';
@@ -73,28 +73,6 @@ export function rescue(what: string, bytes: Uint8Array, error: unknown): void {
     }
   }
   complain(`hushbox: ${what} cannot be written anywhere. In base64 it is ${Buffer.from(bytes).toString('base64')}`);
-}
-
-const STDOUT = 1;
-
-/**
- * Where stdout is closed, Node has opened the null device in its place, for reading too, and all writing succeeds. What
- * a shell opens for `>/dev/null` cannot be read.
- * @throws Error with the code EBADF.
- */
-export function requireStdout(): void {
-  if (!isOpenNull()) return;
-  throw Object.assign(new Error('stdout is closed'), { code: 'EBADF' });
-}
-
-function isOpenNull(): boolean {
-  try {
-    if (fstatSync(STDOUT).rdev !== statSync('/dev/null').rdev) return false;
-    readSync(STDOUT, Buffer.alloc(1));
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Writes to stdout, on a terminal with signs in place of what it would obey. */

@@ -1,4 +1,4 @@
-import { fstatSync, fsyncSync, openSync, writeSync } from 'node:fs';
+import { fstatSync, fsyncSync, openSync, readSync, statSync, writeSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
 import type { ReadStream } from 'node:tty';
 import { EXIT, Failure } from './failure.ts';
@@ -37,6 +37,26 @@ const STDOUT = 1;
 function isFile(descriptor: number): boolean {
   try {
     return fstatSync(descriptor).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Where stdout is closed, Node has opened the null device in its place, for reading too, and all writing succeeds. What
+ * a shell opens for `>/dev/null` cannot be read.
+ * @throws Error with the code EBADF.
+ */
+export function requireStdout(): void {
+  if (!isOpenNull()) return;
+  throw Object.assign(new Error('stdout is closed'), { code: 'EBADF' });
+}
+
+function isOpenNull(): boolean {
+  try {
+    if (fstatSync(STDOUT).rdev !== statSync('/dev/null').rdev) return false;
+    readSync(STDOUT, Buffer.alloc(1));
+    return true;
   } catch {
     return false;
   }

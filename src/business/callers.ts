@@ -3,6 +3,7 @@ import type { Context } from 'koa';
 import { AppError } from '../errors.ts';
 import { type Caller, type Credentials, type MayBeOurs, readCredentials } from '../http/caller.ts';
 import type { Admit } from '../http/origin.ts';
+import { isWholeUrl } from '../http/whole-url.ts';
 import { countBadToken, type Limiter } from '../limits/limiter.ts';
 import { type AuthClient, ForeignToken } from './auth-client.ts';
 
@@ -58,10 +59,6 @@ export function createCallers({ ask, limiter, networkOf, baseOf, admitCookies }:
       return check(ctx, credentials, true);
     },
   };
-}
-
-function isWholeUrl({ url = '' }: IncomingMessage): boolean {
-  return !url.startsWith('/');
 }
 
 /** The URL of a request; of one whose target is another server's URL, that. */

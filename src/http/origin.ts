@@ -6,6 +6,7 @@ import { isUnspecified } from '../network/addresses.ts';
 import { isLoopbackName } from './cookies.ts';
 import { addHeaders, varyOn } from './respond.ts';
 import { isHost, withoutZone } from './server.ts';
+import { isWholeUrl } from './whole-url.ts';
 
 /** How clients reach a listener. */
 export type Site = {
@@ -96,11 +97,6 @@ function createHostCheck({ listenHost, isProxy }: Site, publicName: string | und
     const bare = name.replace(/^\[|\]$|\.$/g, '');
     return bare === 'localhost' || isIP(bare) !== 0 || bare === publicName || isProxy(request);
   };
-}
-
-/** Whether the target is a URL and not a path: what a client sends to a proxy. */
-function isWholeUrl({ url = '' }: IncomingMessage): boolean {
-  return !url.startsWith('/') && url !== '*';
 }
 
 /** Whether a request comes from a page of our own, or from no browser. */

@@ -64,7 +64,7 @@ export async function reserveOrRefuse(limiter: Limiter, uses: readonly Use[], de
 
 /** What is to be stored does not fit under the limit on everything stored. */
 export function storageFull(): AppError {
-  return new AppError('STORAGE_FULL', { retryAfterSeconds: FULL_RETRY_MS / 1000 });
+  return new AppError('STORAGE_FULL', { retryAfterSeconds: FULL_RETRY_MS / 1000, isNotWritten: true });
 }
 
 const BAD_TOKEN_LIMIT = per(60_000, 300);

@@ -111,5 +111,5 @@ export async function withNotice(mailer: Mailer, mail: Mail, change: () => Promi
 }
 
 function isNotWritten(error: unknown): boolean {
-  return error instanceof AppError && (error.isNotWritten || error.code === 'STORAGE_FULL');
+  return error instanceof AppError && error.isNotWritten;
 }

@@ -2,11 +2,10 @@ import type { Clock } from '../../clock.ts';
 import { AppError } from '../../errors.ts';
 import type { KeyRing, MasterKey } from '../../sealing/key-ring.ts';
 import type { AccessTokens } from '../../tokens/access/access-tokens.ts';
-import { hasBindingCookie } from './binding-cookie.ts';
+import { createBinding } from './binding-cookie.ts';
 import { setCookies } from './browser-cookies.ts';
 import { createCsrfToken, formatRefreshToken, parseRefreshToken } from './browser-tokens.ts';
 import type { OnSessionEvent } from './events.ts';
-import { needsCookie } from './sessions.ts';
 import type { Session, SessionStore } from './store.ts';
 import { hashSessionId } from './tokens.ts';
 
@@ -54,6 +53,7 @@ export type RefreshToken = {
 
 export function createBrowserSessions(parts: BrowserParts): BrowserSessions {
   const { store, ring, accessTokens, clock, idleMs, onEvent } = parts;
+  const binding = createBinding(parts);
 
   async function issue(session: Owned, generation: number, masterKey: MasterKey, isSecure: boolean): Promise<Issued> {
     const { id: sessionId, accountId, endsAt } = session;
@@ -83,14 +83,9 @@ export function createBrowserSessions(parts: BrowserParts): BrowserSessions {
         const now = clock();
         const session = await store.find(hashSessionId(sessionId), now);
         if (!session || session.createdAt <= refusedUntil || generation > session.generation) break;
-        const { accountId } = session;
         // As for a use of the access token: what is bound to a cookie is extended with it alone.
-        const hasCookie = session.cookie !== undefined && hasBindingCookie(cookie, session.id, session.cookie.hash);
-        if (hasCookie && !session.cookie?.isArmed) await store.armCookie(session, session.cookie?.hash as Uint8Array);
-        if (needsCookie(session, now) && !hasCookie) {
-          if (await store.end(session)) onEvent({ type: 'replayed', accountId, sessionId: session.id }, requestId);
-          throw new AppError('REPLAY_DETECTED');
-        }
+        if (await binding.refuses(session, cookie, now, requestId)) throw new AppError('REPLAY_DETECTED');
+        await binding.arm(session, cookie);
         if (generation === session.generation) {
           const expiresAt = Math.min(now + idleMs, session.endsAt);
           if (!(await store.rotate(session, generation, now, expiresAt))) continue;
@@ -101,6 +96,7 @@ export function createBrowserSessions(parts: BrowserParts): BrowserSessions {
         if (generation === session.generation - 1 && isRepeated) {
           return issue(session, session.generation, masterKey, isSecure);
         }
+        const { accountId } = session;
         if (await store.end(session)) onEvent({ type: 'refresh_reused', accountId, sessionId }, requestId);
         throw new AppError('REPLAY_DETECTED', {
           detail: 'This refresh token was used before, and its session has ended',

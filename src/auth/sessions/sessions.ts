@@ -6,12 +6,12 @@ import { cookieModeOf } from '../../http/cookies.ts';
 import type { KeyRing } from '../../sealing/key-ring.ts';
 import { randomBytes } from '../../sealing/random.ts';
 import type { AccessTokens } from '../../tokens/access/access-tokens.ts';
-import { createBindingCookie, hasBindingCookie } from './binding-cookie.ts';
+import { createBinding, createBindingCookie, needsCookie } from './binding-cookie.ts';
 import { readSessionCookie } from './browser-cookies.ts';
 import { isCsrfToken } from './browser-tokens.ts';
 import type { OnSessionEvent } from './events.ts';
 import { type Proof, type SentProof, verifyProof } from './proofs.ts';
-import { BIND_MS, type Session, type SessionKind, type SessionStore, type SightingStore } from './store.ts';
+import type { Session, SessionKind, SessionStore, SightingStore } from './store.ts';
 import { hashSessionId, hashToken, isOurs } from './tokens.ts';
 
 const CALL_BYTES = 16;
@@ -93,10 +93,11 @@ export type Sessions = {
 /** RFC 9110 §9.2.1. */
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
-type Binding = Pick<Presented, 'cookie' | 'requestId'>;
+type Sent = Pick<Presented, 'cookie' | 'requestId'>;
 
 export function createSessions(parts: SessionParts): Sessions {
   const { store, sightings, accessTokens, ring, clock, idleMs, onEvent } = parts;
+  const binding = createBinding(parts);
 
   /**
    * A session dies between 0.9 and 1.0 times the idle time after its last validation: within a tenth of it after one that
@@ -138,20 +139,14 @@ export function createSessions(parts: SessionParts): Sessions {
    */
   async function accept(
     session: Session,
-    { cookie: header, requestId }: Binding,
+    { cookie: header, requestId }: Sent,
     now: number,
     findFault: () => Promise<Refusal | undefined>,
   ): Promise<Validation> {
-    const { cookie, id: sessionId, accountId } = session;
-    const hasCookie = cookie !== undefined && hasBindingCookie(header, sessionId, cookie.hash);
-    if (needsCookie(session, now) && !hasCookie) {
-      if (await store.end(session)) onEvent({ type: 'replayed', accountId, sessionId }, requestId);
-      return refusal('REPLAY_DETECTED');
-    }
+    if (await binding.refuses(session, header, now, requestId)) return refusal('REPLAY_DETECTED');
     const fault = await findFault();
     if (fault) return refusal(fault);
-    // Armed also when it is late: the binding must hold if the clock is set back.
-    if (cookie && hasCookie && !cookie.isArmed) await store.armCookie(session, cookie.hash);
+    await binding.arm(session, header);
     const extended = await extend(session, now);
     return extended ? { authenticated: true, session: extended } : refusal('UNAUTHORIZED');
   }
@@ -219,11 +214,6 @@ export function createSessions(parts: SessionParts): Sessions {
 
 function refusal(code: Refusal): Validation {
   return { authenticated: false, code };
-}
-
-/** An offer that lies as far ahead is no new one: the clock was set back. */
-export function needsCookie({ cookie }: Pick<Session, 'cookie'>, now: number): boolean {
-  return cookie !== undefined && (cookie.isArmed || Math.abs(now - cookie.offeredAt) >= BIND_MS);
 }
 
 /** Whether a proof was not seen before, but by the same call. */

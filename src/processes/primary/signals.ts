@@ -10,15 +10,19 @@ export type Orders = {
   roll(): Promise<void>;
 };
 
+/** A terminal that closes sends SIGHUP, and nobody is left to serve. */
+export function isFromTerminal(): boolean {
+  return process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
+}
+
 /** Turns signals into orders. SIGINT means SIGTERM. */
 export function obeySignals(orders: Orders): void {
-  // A terminal that closes sends SIGHUP, and nobody is left to serve.
-  const isFromTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
+  const endsWithTerminal = isFromTerminal();
   const lastAt = { stop: Number.NEGATIVE_INFINITY, roll: Number.NEGATIVE_INFINITY };
   let isStopping = false;
 
   function onSignal(signal: NodeJS.Signals): void {
-    const order = signal === 'SIGHUP' && !isFromTerminal ? 'roll' : 'stop';
+    const order = signal === 'SIGHUP' && !endsWithTerminal ? 'roll' : 'stop';
     const now = performance.now();
     if (now - lastAt[order] < REPEAT_MS) return;
     lastAt[order] = now;

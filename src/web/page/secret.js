@@ -22,11 +22,12 @@ const { alg, kid } = document.body.dataset;
 const isSealed = alg !== '';
 /** How often this read was sent: what was sent more than once may have been lost on its way. */
 let sent = 0;
+let wasGone = false;
 const hushbox = new Hushbox(root, {
   fetch: async (address, init) => {
     if (init?.method === 'POST') sent += 1;
     const response = await fetch(address, init);
-    if (init?.method === 'GET' && response.status === 404) sent = Number.NEGATIVE_INFINITY; // it was gone before
+    if (init?.method === 'GET') wasGone = response.status === 404;
     return response;
   },
 });
@@ -145,7 +146,7 @@ function showProgress(fraction) {
 /** @param {Error & { code?: string, status?: number, retryAfterSeconds?: number, triesLeft?: number }} error */
 async function fail(error) {
   const { code, status = 0, retryAfterSeconds = 0, triesLeft = 0 } = error;
-  wasCutOff ||= code === 'CUT_OFF' || (code === 'KEY_NOT_FOUND' && sent > 1);
+  wasCutOff ||= code === 'CUT_OFF' || (code === 'KEY_NOT_FOUND' && sent > 1 && !wasGone);
   end(wasCutOff ? 'openAgain' : 'openButton');
   const section = code && SECTIONS[code];
   if (section) showSection(section);
