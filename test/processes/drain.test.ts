@@ -154,6 +154,25 @@ test.serial('SIGTERM during the start ends it cleanly', async (t) => {
   }
 });
 
+/** Sends the program SIGHUP as soon as it has said what it does with signals, long before there are workers. */
+const HANGING_UP = `if (!process.env.HUSHBOX_WORKER_NUMBER) {
+  const { on } = process;
+  process.on = function (name, listener) {
+    if (name === 'SIGTERM') {
+      process.on = on;
+      queueMicrotask(() => process.kill(process.pid, 'SIGHUP'));
+    }
+    return on.call(this, name, listener);
+  };
+}`;
+
+test.serial('SIGHUP during the start changes nothing', async (t) => {
+  const hangingUp = join(await temporaryFolder(t), 'hanging-up.cjs');
+  writeFileSync(hangingUp, HANGING_UP);
+  const { base } = await start(t, { env: { NODE_OPTIONS: `--require ${hangingUp}` } });
+  t.is((await createSecret(base, { secret: 'still here' })).length, 48);
+});
+
 /** Whether a process is stopped by a signal. */
 function isStoppedBySignal(pid: number): boolean {
   return /\) T /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));

@@ -289,6 +289,15 @@ test('what a cookie authenticates needs the token of our own pages, bound to the
   }
 });
 
+test('a refresh arms the binding, as every use does that has the cookie', async (t) => {
+  const server = await start(t);
+  const { browser } = server;
+  await browser.send('GET', '/session_cookie_experiment');
+  t.is((await browser.refresh()).status, 200);
+  const bare = `refresh_token=${browser.jar.get('refresh_token')}`;
+  t.is(await codeOf(await browser.refresh({ cookie: bare })), '401 REPLAY_DETECTED', 'at once');
+});
+
 test('a session that is bound to a cookie is refreshed with it alone', async (t) => {
   const server = await start(t);
   const { browser } = server;
