@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import type { BrowserContextOptions, Locator, Page } from 'playwright-core';
 import { Hushbox } from '../../client/hushbox.ts';
-import { browserTest, decidePosts, openPage } from '../support/browser/browser.ts';
+import { browserTest, decidePosts, openPage, untilTrue } from '../support/browser/browser.ts';
 import { startServer, type TestServer, type TestServerOptions } from '../support/http/server.ts';
 import { SQLITE, temporaryFolder } from '../support/storage/storage.ts';
 
@@ -110,7 +110,7 @@ browserTest('a phrase is made up of words that people can say, and is needed to 
   const { page, hushbox } = await start(t);
   await textBox(page, 'Secret').fill('hello');
   await button(page, 'Make one up').click();
-  await page.waitForFunction(`document.querySelector('#phrase').value !== ''`);
+  await untilTrue(page, `document.querySelector('#phrase').value !== ''`);
   const phrase = await textBox(page, 'Phrase').inputValue();
   t.regex(phrase, /^([a-z-]+ ){3}[a-z-]+$/);
   const link = await createLink(page);
@@ -135,7 +135,7 @@ browserTest('the link has a QR code, a text to copy, and a receipt that cannot b
   await page.getByText('Copied.').waitFor();
   t.regex(String(await page.evaluate('navigator.clipboard.readText()')), /^I have a secret for you: http/);
   await page.getByRole('button', { name: 'Copy', exact: true }).click();
-  await page.waitForFunction(`navigator.clipboard.readText().then((text) => text === ${JSON.stringify(link)})`);
+  await untilTrue(page, `navigator.clipboard.readText().then((text) => text === ${JSON.stringify(link)})`);
   const receipt = await page.getByRole('link', { name: 'Open the receipt' }).getAttribute('href');
   t.regex(receipt ?? '', new RegExp(`^${server.base}/receipts/receipt_[\\w-]+$`));
 });
@@ -315,7 +315,7 @@ browserTest(
     await button(page, 'Create link').press('Enter');
     t.regex(await messageOf(page), /^No answer came/);
     await page.unrouteAll();
-    await page.waitForFunction(`document.activeElement.matches('form .main')`);
+    await untilTrue(page, `document.activeElement.matches('form .main')`);
     await page.keyboard.press('Enter');
     t.regex(await textBox(page, 'Your link is ready').inputValue(), /#/);
   },

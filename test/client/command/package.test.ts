@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import test from 'ava';
 import { build } from 'esbuild';
 import { VERSION } from '../../../src/version.ts';
-import { browserTest, openPage } from '../../support/browser/browser.ts';
+import { browserTest, openPage, untilTrue } from '../../support/browser/browser.ts';
 import { startServer } from '../../support/http/server.ts';
 import { shareServer } from '../../support/process/command.ts';
 import { SQLITE } from '../../support/storage/storage.ts';
@@ -116,7 +116,7 @@ browserTest('the package works in pages of another origin, as modules and as a b
   for (const path of Object.keys(pages)) {
     const page = await openPage(t, [origin, base]);
     await page.goto(origin + path);
-    await page.waitForFunction('globalThis.passOn');
+    await untilTrue(page, `typeof globalThis.passOn === 'function'`);
     t.is(await page.evaluate(([url, text]) => passOn(url, text), [base, `from ${path}`] as const), `from ${path}`);
   }
 });

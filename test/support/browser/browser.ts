@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import test, { type ExecutionContext, type TestFn } from 'ava';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { testIf } from '../process/needs.ts';
+import { until } from '../process/program.ts';
 
 const CANDIDATES = [process.env.CHROMIUM_PATH ?? '', '/usr/bin/chromium', '/usr/bin/google-chrome'];
 const executablePath = CANDIDATES.find((path) => existsSync(path));
@@ -67,6 +68,14 @@ export async function openPage(
     void dialog.accept();
   });
   return page;
+}
+
+/**
+ * Waits until an expression is true in the page, or a promise of true. `page.waitForFunction` is no help: from the second
+ * look on it needs `eval`, which our policy forbids, and to it each promise is true.
+ */
+export async function untilTrue(page: Page, expression: string): Promise<void> {
+  await until(expression, async () => (await page.evaluate(expression)) === true);
 }
 
 /** What becomes of a request. `lose`: the server answers, and the answer never arrives. */
