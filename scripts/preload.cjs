@@ -15,3 +15,11 @@ if (difference < 0) {
 const { enableCompileCache } = require('node:module');
 const { join } = require('node:path');
 enableCompileCache(join(__dirname, '../node_modules/.cache/compiled'));
+
+// Node ends when its threads have. One that compiles may wait for a garbage collection, which nobody makes any more, and
+// the process hangs (nodejs/node#54918). After this one there is room.
+if (require('node:worker_threads').isMainThread) process.on('exit', collectGarbage);
+function collectGarbage() {
+  require('node:v8').setFlagsFromString('--expose-gc');
+  require('node:vm').runInNewContext('gc')();
+}

@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 import * as loader from 'node:module';
 import { isAbsolute, join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { homeFolder } from './home.ts';
 
 const { env, execPath, execArgv, argv } = process;
@@ -20,6 +22,13 @@ const caches = wanted && isAbsolute(wanted) ? wanted : home && join(home, '.cach
 if (caches) (loader as Partial<typeof loader>).enableCompileCache?.(join(caches, 'hushbox'));
 // Node 22 calls X25519 an experiment, on stderr, where scripts read the link to keep.
 process.removeAllListeners('warning');
+
+// Node ends when its threads have. One that compiles may wait for a garbage collection, which nobody makes any more, and
+// the command hangs (nodejs/node#54918). After this one there is room.
+process.on('exit', () => {
+  setFlagsFromString('--expose-gc');
+  runInNewContext('gc')();
+});
 
 const { run } = await import('./run.ts');
 const args = process.argv.slice(2);
