@@ -91,7 +91,7 @@ withTerminal('a bar is drawn for what takes long, on a terminal alone', async (t
   const folder = await temporaryFolder(t);
   writeFileSync(join(folder, 'large'), Buffer.alloc(700_000));
   const { code, shown } = await onTerminal(`hushbox send --copies 30 ${join(folder, 'large')}`);
-  t.is(code, 0);
+  t.is(code, 0, shown);
   t.regex(shown, /Sending \[#*\.*\] +\d+ %/);
   t.is(shown.match(/#[\w-]{43}/g)?.length, 30);
 });

@@ -1,13 +1,15 @@
-import { type AddressInfo, createServer, connect as dial, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { createServer, connect as dial, type Socket } from 'node:net';
 import type { ExecutionContext } from 'ava';
 import { BSON } from 'mongodb';
+import { findFreePort } from '../../support/process/free-port.ts';
 
 type Document = BSON.Document;
 type Edit = (command: Document, answer: Document) => Document | undefined;
 
 /** Stands between the driver and the server, and can do what networks and servers do. */
 export type MongoProxy = {
-  /** The server's URL, by way of the proxy. */
+  /** The server's URL, by way of the proxy, with the program's own waits. */
   url: string;
   /** Every command to the store so far: not the driver's own, which go to `admin`. And those on replica sets. */
   commands: readonly Document[];
@@ -68,7 +70,8 @@ export async function startMongoProxy(t: ExecutionContext, serverUrl: string): P
     });
   });
 
-  const listen = (port: number): Promise<void> => new Promise((resolve) => listener.listen(port, '127.0.0.1', resolve));
+  const port = await findFreePort(); // nobody takes it while connections are refused
+  const listen = (): Promise<unknown> => once(listener.listen(port, '127.0.0.1'), 'listening');
   const breakConnections = (): void => {
     for (const socket of sockets) socket.destroy();
   };
@@ -78,14 +81,14 @@ export async function startMongoProxy(t: ExecutionContext, serverUrl: string): P
     await closed;
   };
 
-  await listen(0);
-  const { port } = listener.address() as AddressInfo;
+  await listen();
   t.teardown(async () => {
     if (listener.listening) await cut();
   });
   const url = new URL(serverUrl);
   url.hostname = '127.0.0.1';
   url.port = String(port);
+  url.search = '';
   return {
     url: url.href,
     commands,
@@ -104,7 +107,7 @@ export async function startMongoProxy(t: ExecutionContext, serverUrl: string): P
       if (mode !== 'passing') breakConnections();
       mode = 'passing';
       edit = undefined;
-      if (!listener.listening) await listen(port);
+      if (!listener.listening) await listen();
     },
   };
 }

@@ -54,10 +54,14 @@ async function takeTurn(t: ExecutionContext): Promise<void> {
   });
 }
 
+/** A server that shares two cores with the tests may need longer than the program waits. */
+const PATIENT = 'socketTimeoutMS=60000&waitQueueTimeoutMS=60000';
+
 async function mongoPlace(t: ExecutionContext): Promise<Place> {
   await takeTurn(t);
   const url = new URL(MONGODB_TEST_URL as string);
   url.pathname = `/hushbox_${randomBytes(6).toString('hex')}`;
+  url.search = PATIENT;
   t.teardown(async () => {
     const { MongoClient } = await import('mongodb');
     const client = new MongoClient(url.href);

@@ -4,15 +4,17 @@ import { type Db, type Document, MongoClient, ReadConcern } from 'mongodb';
 /** Used when the URL names no database; the driver's own default is `test`. */
 const DATABASE = 'hushbox';
 
-/** Calls give up on a silent server after 4 s, on an absent one or a full pool after 2 s. The driver retries once where it may. */
-const CLIENT_OPTIONS = {
+/**
+ * Calls give up on a silent server after 4 s, on an absent one or a full pool after 2 s. The driver retries once where it
+ * may. What the URL says goes first.
+ */
+const DEFAULTS = {
   appName: 'hushbox',
   serverSelectionTimeoutMS: 2_000,
   connectTimeoutMS: 2_000,
   socketTimeoutMS: 4_000,
   maxPoolSize: 50,
   waitQueueTimeoutMS: 2_000,
-  promoteBuffers: true,
 };
 
 /** The promises rest on these. They are set on the database, where they override the URL. */
@@ -93,11 +95,17 @@ export async function connectPatiently({ current }: KeptConnection): Promise<voi
 /** The driver's errors can quote the URL, and with it the password: they are not passed on. */
 function createConnection(url: string): Connection {
   try {
-    const client = new MongoClient(url, CLIENT_OPTIONS);
+    const client = new MongoClient(url, { ...defaultsFor(url), promoteBuffers: true });
     return { client, database: client.db(namesDatabase(url) ? undefined : DATABASE, DURABLE) };
   } catch (error) {
     throw new Error(`the MongoDB driver does not accept STORAGE_URL (${(error as Error).name})`);
   }
+}
+
+/** An option given to the driver beside the URL would override the URL's. Their names there are in any case. */
+function defaultsFor(url: string): Partial<typeof DEFAULTS> {
+  const given = [...new URLSearchParams(url.split('?')[1]).keys()].map((name) => name.toLowerCase());
+  return Object.fromEntries(Object.entries(DEFAULTS).filter(([name]) => !given.includes(name.toLowerCase())));
 }
 
 function namesDatabase(url: string): boolean {
