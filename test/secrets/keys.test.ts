@@ -1,3 +1,5 @@
+import crypto from 'node:crypto';
+import { syncBuiltinESMExports } from 'node:module';
 import test from 'ava';
 import fc from 'fast-check';
 import { randomBytes } from '../../src/sealing/random.ts';
@@ -86,7 +88,16 @@ test('expired ids sort below the bound of the instant, others do not', (t) => {
 });
 
 test('random bytes never repeat, and do not stay in the pool', (t) => {
-  const seen = new Set(Array.from({ length: 2000 }, () => randomBytes(32).toString('hex')));
-  t.is(seen.size, 2000);
-  t.false([...seen].some((bytes) => /^0{16}/.test(bytes)));
+  const { randomFillSync } = crypto;
+  const pools: Buffer[] = [];
+  Object.assign(crypto, { randomFillSync: (pool: Buffer) => pools.push(pool) && randomFillSync(pool) });
+  syncBuiltinESMExports();
+  t.teardown(() => {
+    Object.assign(crypto, { randomFillSync });
+    syncBuiltinESMExports();
+  });
+  const drawn = Array.from({ length: 2000 }, () => randomBytes(32));
+  t.is(new Set(drawn.map((bytes) => bytes.toString('hex'))).size, 2000);
+  t.true(pools.length > 1);
+  t.true(drawn.every((bytes) => pools[0]?.includes(bytes) === false));
 });

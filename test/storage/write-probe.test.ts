@@ -56,9 +56,7 @@ test('a write that hangs counts as refused until it is done, and no second one i
   const { world, writes, ask } = openProbe();
   await areUnavailable(t, { ask, too: ask });
   world.now = 10_000;
-  const startedAt = performance.now();
   await areUnavailable(t, { ask });
-  t.true(performance.now() - startedAt < PATIENCE_MS);
   t.is(writes.length, 1);
   writes[0]?.resolve();
   await turn();

@@ -39,9 +39,10 @@ export function eventProcessContract(test: ContractTest): void {
       return nameOf(id);
     });
     for (const now of [CREATED_AT, CREATED_AT + LEASE, CREATED_AT + 2 * LEASE]) {
-      const taken = await Promise.all(processes.map((process) => takeAll(process, now)));
-      t.deepEqual(taken.flat().sort(), ids.toSorted());
-      t.true(taken.filter(({ length }) => length > 0).length > 1, 'or it was no race');
+      const first = await Promise.all(processes.map((process) => takeSome(process, now)));
+      t.true(first.filter(({ length }) => length > 0).length > 1, 'or it was no race');
+      const rest = await Promise.all(processes.map((process) => takeAll(process, now)));
+      t.deepEqual([...first, ...rest].flat().sort(), ids.toSorted());
     }
   });
 
@@ -133,10 +134,14 @@ async function takeAll(events: Pick<EventStore, 'takeDue' | 'hasDue'>, now: numb
   const names: string[] = [];
   for (let round = 1; await events.hasDue(now); round++) {
     if (round > MAX_ROUNDS) throw new Error('what was taken is due again');
-    const taken = await events.takeDue(now, { limit: 10, perDestination: 4, leaseUntil: now + LEASE, without: [] });
-    names.push(...taken.map(({ id }) => nameOf(id)));
+    names.push(...(await takeSome(events, now)));
   }
   return names;
+}
+
+async function takeSome(events: Pick<EventStore, 'takeDue'>, now: number): Promise<string[]> {
+  const taken = await events.takeDue(now, { limit: 10, perDestination: 4, leaseUntil: now + LEASE, without: [] });
+  return taken.map(({ id }) => nameOf(id));
 }
 
 function nameOf(id: Uint8Array): string {

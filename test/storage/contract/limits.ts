@@ -266,15 +266,17 @@ export function limitContract(test: ContractTest): void {
       const client = randomBytes(16);
       const asked: Traced[] = [];
       const doomed = await openInProcess(t, url, [], limits);
+      let killed: Promise<void> | undefined;
       const lanes = times(10, async () => {
         for (;;) {
           const secret = ofClient({ client });
           asked.push(secret);
           await doomed.create(secret);
-          if (asked.length > 12) void doomed.kill();
+          if (asked.length > 12) killed ??= doomed.kill();
         }
       });
       await lanes.catch(() => {});
+      await killed;
       // What was under way is over by then. An engine may need a while of no creations to be sure of that.
       for (let more = 0; more < 40; more++) {
         const secret = ofClient({ client, now: CREATED_AT + (more < 20 ? MINUTE : 2 * MINUTE) });

@@ -120,13 +120,15 @@ export function requestProcessContract(test: ContractTest): void {
     };
     const doomed = await openInProcess(t, url, [], limits);
     let answers = 0;
+    let killed: Promise<void> | undefined;
     const lanes = times(6, async () => {
       for (;;) {
         await answerBy(doomed, await ask(doomed, ANSWERED_AT), newAnswer({ bytes: 40_000 }));
-        if (++answers === 4) void doomed.kill();
+        if (++answers === 4) killed = doomed.kill();
       }
     });
     await lanes.catch(() => {});
+    await killed;
     // What was under way is over by then. An engine may need a while of no answers to be sure of that.
     for (const now of [1, 2, 3, 4].map((minutes) => ANSWERED_AT + minutes * MINUTE)) {
       for (let more = 0; more < 10; more++) await ask(store, now);

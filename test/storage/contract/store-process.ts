@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
 import type { ExecutionContext } from 'ava';
 import type { LinkStore } from '../../../src/auth/accounts/links-store.ts';
 import type { AccountStore } from '../../../src/auth/accounts/store.ts';
@@ -13,6 +15,7 @@ import type { MailStore } from '../../../src/mail/store.ts';
 import type { SecretStore } from '../../../src/secrets/store.ts';
 import type { SinkStore } from '../../../src/sink/store.ts';
 import type { EventStore } from '../../../src/webhooks/store.ts';
+import { documentsIn } from '../mongo/documents.ts';
 
 /** Some verbs of these have the same names. */
 type NamedStores = {
@@ -36,7 +39,7 @@ export type Answer = { number: number } & (
 /** The verbs of a store that another process has open; what that process did not answer rejects. */
 export type StoreProcess = Stores & {
   pid: number;
-  /** kill -9 */
+  /** kill -9, and what the store was asked to do by then is over. */
   kill(): Promise<void>;
   /** Ends as a program does that closes its store. */
   end(): Promise<void>;
@@ -119,21 +122,34 @@ export async function openInProcess(
   const [command = '', ...args] = [...wrapper, process.execPath, CHILD, url, JSON.stringify(limits)];
   const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], serialization: 'advanced' });
   const ended = once(child, 'exit');
-  const kill = async (): Promise<void> => {
+  t.teardown(async () => {
     child.kill('SIGKILL');
     await ended;
-  };
-  t.teardown(kill);
+  });
   await Promise.race([once(child, 'message'), ended.then(() => Promise.reject(new Error('the process ended')))]);
   return {
     ...callsTo(child),
     pid: child.pid as number,
-    kill,
+    async kill() {
+      child.kill('SIGKILL');
+      await ended;
+      if (url.startsWith('mongodb:')) await untilSettled(url);
+    },
     async end() {
       child.disconnect();
       await ended;
     },
   };
+}
+
+/** The server still does what it was asked to do by who is dead. */
+async function untilSettled(url: string): Promise<void> {
+  const look = async () => (await documentsIn(url)).map((document) => document.toString('latin1')).sort();
+  let before: readonly string[] = [];
+  for (let now = await look(); !isDeepStrictEqual(now, before); now = await look()) {
+    before = now;
+    await sleep(500);
+  }
 }
 
 function callsTo(child: ChildProcess): Stores {

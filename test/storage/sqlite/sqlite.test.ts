@@ -90,7 +90,7 @@ test.serial('while another process holds the write lock, reading goes on and wri
   const writing = Promise.all([store.create(newSecret()), store.reserveTry(secret.id, CREATED_AT)]);
   t.deepEqual(plain(await store.find(secret.id, CREATED_AT)), asWaiting(secret));
   // The lock is real and so is its time: long enough for the writes to have met it.
-  await sleep(300);
+  t.is(await Promise.race([writing, sleep(300, 'waits')]), 'waits');
   unlock();
   t.like(await writing, [undefined, { granted: true }]);
 });
@@ -117,7 +117,7 @@ test.serial('opening waits while another process holds the new file, whatever lo
   const path = join(await temporaryFolder(t), 'hushbox.db');
   const unlock = await lockInProcess(t, path); // before the file is in WAL mode, where SQLite itself would not wait
   const opening = openSqlite(path, NO_LIMITS, { onLost: () => t.fail(), onWarning: () => t.fail() });
-  await sleep(300);
+  t.is(await Promise.race([opening, sleep(300, 'waits')]), 'waits');
   unlock();
   const { secrets: store, close } = await opening;
   t.teardown(close);
