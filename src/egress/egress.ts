@@ -67,6 +67,8 @@ export type EgressParts = {
   connect?: Connect;
   hostsPath?: string;
   verdictMs?: number;
+  /** How long a request waits for a place. */
+  waitMs?: number;
 };
 
 /** The look-ups and places of one purpose, so that slow calls of one do not delay those of another. */
@@ -78,7 +80,7 @@ export function createEgress(parts: EgressParts): Egress {
   const vet = createVet(allowed);
   const openBudget = (): Budget => {
     const names = createNames(servers, hostsPath);
-    return { names, verdicts: createVerdicts(names, vet, verdictMs), gates: createGates(PLACES) };
+    return { names, verdicts: createVerdicts(names, vet, verdictMs), gates: createGates(PLACES, parts.waitMs) };
   };
   const budgets = { proxy: openBudget(), webhooks: openBudget() };
   const all = Object.values(budgets);

@@ -97,7 +97,7 @@ test('changed name servers of the system are asked within seconds', async (t) =>
   t.is((await names.lookUp('a.example')).join(), '192.0.2.1');
   writeFileSync(`${path}.new`, after.address);
   renameSync(`${path}.new`, path);
-  await until('the new servers', async () => (await names.lookUp('a.example')).join() === '192.0.2.2', 5_000);
+  await until('the new servers', async () => (await names.lookUp('a.example')).join() === '192.0.2.2');
   const asked = before.asked.length;
   await names.lookUp('b.example');
   t.is(before.asked.length, asked);

@@ -106,24 +106,22 @@ test('what is no http or https URL, or has credentials, is not valid; the answer
 });
 
 test('other spellings of the URL change nothing of where it leads', async (t) => {
-  const { port, ...inside } = await startInside(t);
-  for (const url of [
-    ...[
-      `http:127.0.0.1:${port}/`,
-      `http:\\\\127.0.0.1:${port}\\`,
-      `http:///127.0.0.1:${port}/`,
-      `HTTP://127.1:${port}`,
-    ],
-    ...[
-      `http://127.0.0.1:${port}\\@a.example/`,
-      `http://127.0.0.1:${port}#@a.example/`,
-      `http://127.0.0.1:${port}?@a.example`,
-    ],
-  ]) {
+  const inside = await startInside(t);
+  const { port } = inside;
+  const urls = [
+    `http:127.0.0.1:${port}/`,
+    `http:\\\\127.0.0.1:${port}\\`,
+    `http:///127.0.0.1:${port}/`,
+    `HTTP://127.1:${port}`,
+    `http://127.0.0.1:${port}\\@a.example/`,
+    `http://127.0.0.1:${port}#@a.example/`,
+    `http://127.0.0.1:${port}?@a.example`,
+  ];
+  for (const url of urls) {
     t.is(await startEgress(t).post(url), 'DESTINATION_FORBIDDEN', url);
     t.deepEqual(await startEgress(t, { allow: '127.0.0.1' }).post(url), OK, url);
   }
-  t.is(inside.connections, 0); // of the copy, made before
+  t.is(inside.connections, urls.length); // those of the listed ones alone
 });
 
 const NAMES: Readonly<Record<string, readonly string[]>> = {

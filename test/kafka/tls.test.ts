@@ -14,6 +14,8 @@ import { SQLITE, temporaryFolder } from '../support/storage/storage.ts';
 
 const USER = 'hush';
 const PASSWORD = 'a:password/of@kafka';
+/** The line with the reason. */
+const AWAY = /^.*Kafka is away.*\n/m;
 
 /** A broker with TLS and SASL on a second port. */
 async function startSecureBroker(t: ExecutionContext<unknown>) {
@@ -84,15 +86,14 @@ withKafka('over TLS and SASL, with both mechanisms; a certificate or password th
     [`kafka://${secure.host}`, {}, /TLS|closed|timed out/i],
     [`kafkas://${secure.host}`, {}, /closed|SASL|authenticat|timed out/i],
   ] as const) {
-    const program = await begin(url, more);
-    await until('the line', () => program.stderr().includes('Kafka is away'));
-    const line =
-      program
-        .stderr()
-        .split('\n')
-        .find((text) => text.includes('Kafka is away')) ?? '';
-    t.log(JSON.parse(line).reason);
-    t.regex(JSON.parse(line).reason, reason, url);
-    await program.end();
+    let found = '';
+    do {
+      const program = await begin(url, more);
+      await until('the line', () => AWAY.test(program.stderr()));
+      found = JSON.parse(AWAY.exec(program.stderr())?.[0] ?? '').reason;
+      t.log(found);
+      await program.end();
+    } while (!reason.test(found) && /timed out/i.test(found)); // a busy machine was too late, and it is said once
+    t.regex(found, reason, url);
   }
 });

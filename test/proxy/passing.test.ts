@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import type { EgressRequest } from '../../src/egress/request.ts';
 import { AppError } from '../../src/errors.ts';
+import { startDns } from '../support/egress/dns.ts';
 import { converse } from '../support/http/raw.ts';
 import { findFreePort } from '../support/process/free-port.ts';
 import { until } from '../support/process/program.ts';
@@ -161,7 +162,9 @@ test('on the wire, an answer has those headers of the destination that are for t
 });
 
 test('whatever is wrong with a destination, but for its time, the answer is the same', async (t) => {
-  const server = await startProxy(t, { env: { EGRESS_ALLOW: '127.0.0.1,missing.invalid' } });
+  const { address } = await startDns(t, () => undefined);
+  const env = { EGRESS_ALLOW: '127.0.0.1,missing.invalid', EGRESS_DNS: address };
+  const server = await startProxy(t, { env });
   const { url: resets } = await rawUpstream(t, (socket) => void socket.resetAndDestroy());
   const { url: closes } = await rawUpstream(t, (socket) => void socket.end());
   const { url: lies } = await rawUpstream(t, (socket) => void socket.end('nothing of HTTP\r\n\r\n'));

@@ -24,6 +24,7 @@ export type BusinessServiceParts = {
   networkOf(request: IncomingMessage): string;
   telemetry: Telemetry;
   clock: Clock;
+  authDeadlineMs?: number;
 };
 
 export type BusinessService = {
@@ -43,11 +44,12 @@ function createMayBeOurs(publicUrl: string | undefined): MayBeOurs {
 
 /** What asks whether tokens are good: the routes of the business, and the proxy. */
 export function openBusiness(parts: BusinessServiceParts): BusinessService {
-  const { config, storage, site, limiter, networkOf, telemetry, clock } = parts;
+  const { config, storage, site, limiter, networkOf, telemetry, clock, authDeadlineMs } = parts;
   const { ask, close } = createAuthClient({
     address: authAddressOf(config),
     internalToken: config.INTERNAL_TOKEN,
     onCall: telemetry.authCall,
+    ...(authDeadlineMs && { deadlineMs: authDeadlineMs }),
   });
   const callers = createCallers({
     ask,

@@ -66,6 +66,8 @@ export type ServiceParts = {
   isDraining(): boolean;
   /** Tests replace parts of the proxy. */
   proxy?: Partial<NonNullable<AppParts['proxy']>>;
+  /** Tests are more patient with the service that knows tokens. */
+  authDeadlineMs?: number;
 };
 
 export type Service = {
@@ -110,7 +112,7 @@ export function createService(parts: ServiceParts): Service {
       : undefined;
   const auth = isServed('auth') ? sessionService : undefined;
   const kafka = sessionService && createKafka({ ...parts, sessions: sessionService.sessions });
-  const business = openBusiness({ config, storage, site, networkOf, limiter, telemetry, clock });
+  const business = openBusiness({ ...parts, site, networkOf, limiter, telemetry });
   const health = {
     isDraining,
     async ping() {

@@ -461,7 +461,7 @@ test('signing in takes forms as well as JSON, and no files', async (t) => {
 
 test('an access token is verified by others with the keys that are served', async (t) => {
   const server = await start(t);
-  const keys = createRemoteJWKSet(new URL(`${server.base}/.well-known/jwks.json`));
+  const keys = createRemoteJWKSet(new URL(`${server.base}/.well-known/jwks.json`), { timeoutDuration: 60_000 });
   const token = access(server.browser);
   const { payload, protectedHeader } = await jwtVerify(token, keys, {
     audience: 'hushbox',

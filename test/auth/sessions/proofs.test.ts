@@ -198,14 +198,7 @@ test('what is wrong about a proof', async (t) => {
     ['an unknown critical header', {}, { crit: ['x'], x: 1 }],
   ];
   for (const [what, claims, head] of wrong) {
-    let proof: string;
-    try {
-      proof = await proofFor(client, TOKEN, claims, head);
-    } catch {
-      const { signature, ...unsigned } = { signature: 'AAAA', head, claims };
-      proof = `${encode({ alg: 'ES256', typ: 'dpop+jwt', jwk: client.jwk, ...unsigned.head })}.${encode({ ...unsigned.claims })}.${signature}`;
-    }
-    t.false(await isValid(proof), what);
+    t.false(await isValid(await proofFor(client, TOKEN, claims, head)), what);
   }
   t.true(await isValid(await proofFor(client, TOKEN)));
 });

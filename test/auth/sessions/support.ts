@@ -81,7 +81,7 @@ export async function createClient(now: () => number, alg = 'ES256'): Promise<Cl
         JSON.parse(JSON.stringify({ jti: randomUUID(), iat: Math.floor(now() / 1000), ...claims })) as object as never,
       )
         .setProtectedHeader(JSON.parse(JSON.stringify({ alg, typ: 'dpop+jwt', jwk, ...head })) as { alg: string })
-        .sign(privateKey),
+        .sign(privateKey, { crit: { x: true } }), // a client may know a header that we do not
   };
 }
 

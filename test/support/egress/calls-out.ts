@@ -34,6 +34,7 @@ export function startEgress(t: ExecutionContext, { allow, ...parts }: Options = 
     allowed: allow ? (parseAllowList(allow) ?? t.fail(allow) ?? []) : [],
     servers: ['127.0.0.1:1'], // nothing listens there, unless a test has a server
     hostsPath: '/nowhere',
+    waitMs: PATIENT.connectMs,
     onAttempt: (purpose, outcome) => counted.push(`${purpose} ${outcome}`),
     connect: ((options: { host: string; lookup: (...all: unknown[]) => void }) => {
       const addresses = addressesOf(options);

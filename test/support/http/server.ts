@@ -102,6 +102,7 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
     readTotals: options.readTotals ?? (async () => readTotals()),
     isStarting: () => false,
     isDraining: () => false,
+    authDeadlineMs: 60_000, // the tests of a file start at once
     ...(options.proxy && { proxy: options.proxy }),
   });
   service.delivery?.start();
@@ -110,6 +111,7 @@ export async function startServer(t: ExecutionContext, options: TestServerOption
   const internal = createHttpServer(service.internalApp.callback());
   const auth = createHttpServer(service.internalApp.callback());
   const servers = [server, internal, auth];
+  for (const one of servers) one.timeout = 0; // with the tests, the machine can be busy for longer than an answer takes
   for (const one of [server, internal]) await listen(one, { port: 0, host: '127.0.0.1' }, 1_000);
   await listen(auth, { socketPath: authSocket }, 1_000);
   const metrics = (): string => writeExposition(readTotals());

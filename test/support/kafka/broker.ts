@@ -1,9 +1,11 @@
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Admin } from '@platformatic/kafka';
 import type { ExecutionContext } from 'ava';
+import { findFreePort } from '../process/free-port.ts';
 import { testIf } from '../process/needs.ts';
 import { temporaryFolder } from '../storage/storage.ts';
 
@@ -23,8 +25,9 @@ export type Broker = {
 
 export type BrokerOptions = {
   partitions?: number;
+  /** Default: one that stays free for this file while the broker is stopped. */
   port?: number;
-  /** Lines for its configuration. */
+  /** Lines for its configuration; they win over ours. */
   extra?: readonly string[];
   /** Default: those of the service. */
   topics?: readonly string[];
@@ -45,21 +48,30 @@ async function administer(address: string, run: (admin: Admin) => Promise<unknow
 }
 
 export async function startBroker(t: ExecutionContext<unknown>, options: BrokerOptions = {}): Promise<Broker> {
-  const { partitions = 2, port, extra = [], topics = ['auth_request', 'auth_response'] } = options;
+  const { partitions = 2, port: given, extra = [], topics = ['auth_request', 'auth_response'] } = options;
+  const free = await findFreePort(2);
+  const [port, control] = [given ?? free, free + 1];
+  const ports = [
+    `controller.quorum.voters=1@127.0.0.1:${control}`,
+    `listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${control}`,
+  ];
   const parent = await temporaryFolder(t as ExecutionContext);
   const file = join(parent, 'extra');
-  await writeFile(file, [...extra, ''].join('\n'));
+  await writeFile(file, [...ports, ...extra, ''].join('\n'));
   const call = (program: string, ...args: string[]) =>
     run(join(KAFKA_DIR as string, program), args, {
-      env: { ...process.env, KAFKA_EXTRA: file, ...(port && { KAFKA_PORT: String(port) }) },
+      env: { ...process.env, KAFKA_EXTRA: file, KAFKA_PORT: String(port) },
     });
-  let folder = join(parent, 'broker');
-  // Another program can take the free port that it has found before it does.
-  const { stdout } = await call('start', folder).catch((error) => {
-    t.log(error);
-    folder = join(parent, 'another broker');
-    return call('start', folder);
-  });
+  const folder = join(parent, 'broker');
+  const begin = () =>
+    call('start', folder).catch(async (error) => {
+      t.log(error);
+      // On a busy machine the program can look for its broker before that is there, and take it for ended.
+      await sleep(1_000);
+      await call('stop', '--kill', folder);
+      return call('start', folder);
+    });
+  const { stdout } = await begin();
   const address = stdout.trim().split('\n').at(-1) as string;
   t.teardown(() => call('stop', '--kill', folder));
   for (const topic of topics) await addTopic(address, topic, partitions);
@@ -69,7 +81,7 @@ export async function startBroker(t: ExecutionContext<unknown>, options: BrokerO
       await call('stop', ...(how ? [`--${how}`] : []), folder);
     },
     async start() {
-      await call('start', folder);
+      await begin();
     },
   };
 }

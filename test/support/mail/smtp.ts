@@ -1,8 +1,10 @@
-import type { AddressInfo, Socket } from 'node:net';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
+import { findFreePort } from '../process/free-port.ts';
 import { remember } from '../process/leaks.ts';
 import { until } from '../process/program.ts';
 import { parseMessage, type ReceivedMail } from './message.ts';
@@ -11,6 +13,7 @@ import { parseMessage, type ReceivedMail } from './message.ts';
 export type Step = 'connect' | 'auth' | 'mail' | 'rcpt' | 'data';
 
 export type MailServerOptions = Pick<SMTPServerOptions, 'secure' | 'key' | 'cert' | 'disabledCommands'> & {
+  /** Default: one that stays free for this file while nothing listens on it. */
   port?: number;
   /** Without it, nobody has to sign in. */
   credentials?: { user: string; password: string };
@@ -46,11 +49,11 @@ export type MailServer = {
 
 /** A real mail server on loopback. It keeps what it accepted. */
 export async function startMailServer(t: ExecutionContext, options: MailServerOptions = {}): Promise<MailServer> {
-  const { port = 0, credentials, ...others } = options;
+  const { port = await findFreePort(), credentials, ...others } = options;
   const sockets = new Set<Socket>();
   let [connections, open, most, isSecure] = [0, 0, 0, false];
   const state: MailServer = {
-    ...{ port: 0, url: '', mails: [], asked: [], delayMs: 0, diesAfterData: false },
+    ...{ port, url: '', mails: [], asked: [], delayMs: 0, diesAfterData: false },
     connections: () => connections,
     most: () => most,
     wasSecure: () => isSecure,
@@ -131,9 +134,8 @@ export async function startMailServer(t: ExecutionContext, options: MailServerOp
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
   });
-  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', () => resolve()));
+  await once(server.listen(port, '127.0.0.1'), 'listening');
   t.teardown(state.stop);
-  state.port = (server.server.address() as AddressInfo).port;
   const login = credentials ? `${credentials.user}:${encodeURIComponent(credentials.password)}@` : '';
   state.url = `${others.secure ? 'smtps' : 'smtp'}://${login}127.0.0.1:${state.port}`;
   return state;
