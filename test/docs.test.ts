@@ -16,6 +16,8 @@ const README = DOCUMENTS.find(({ path }) => path === 'README.md')?.text ?? '';
 
 const withCurl = testWith('curl', 'openssl');
 
+/** Has blanks, so that no key has it. */
+const NEXT = '--- next ---';
 /** What the README's commands print, in its order. */
 const ANSWERS: readonly RegExp[] = [
   /^\{"secret":"some secret"\}$/,
@@ -38,11 +40,11 @@ withCurl("the README's commands, pasted in a row, answer what it says", async (t
   const blocks = [...README.matchAll(/^```sh\n(.*?)^```/gms)].map(([, block = '']) => block);
   const asked = blocks.filter((block) => block.includes('curl'));
   const script = asked
-    .join('\necho; echo ---\n')
+    .join(`\necho; echo '${NEXT}'\n`)
     .replaceAll('http://127.0.0.1:8000', base)
     .replaceAll('hooks.example.com', '1.1.1.1'); // so that no name is looked up; nobody reads, so nothing is sent
   const shell = await promisify(execFile)('sh', ['-c', `${script}\necho; echo "$KEY $RECEIPT"`]);
-  const printed = shell.stdout.split('---').map((text) => text.trim());
+  const printed = shell.stdout.split(NEXT).map((text) => text.trim());
   const [last = '', keys = ''] = printed.pop()?.split('\n') ?? [];
   for (const [index, answer] of ANSWERS.entries()) t.regex([...printed, last][index] ?? '', answer);
   t.is(printed.length + 1, ANSWERS.length);

@@ -18,10 +18,13 @@ const terminal: Terminal = {
   complain: (line) => void process.stderr.write(`${line}\n`),
   ask: (question) => ask(question, process.stderr),
   async askHidden(question) {
-    if (process.stdin.isTTY) process.stderr.write(question);
-    // What is typed is shown by nobody: the terminal leaves that to the reader, whose output leads nowhere.
-    const answer = await ask(question, new Writable({ write: (_chunk, _encoding, done) => done() }), true);
-    if (process.stdin.isTTY) process.stderr.write('\n');
+    if (!process.stdin.isTTY) return undefined;
+    // What is typed is shown by nobody: the terminal leaves that to the reader, whose output leads nowhere. It does so
+    // before the question, so that nothing is shown that is typed at once.
+    const answered = ask(question, new Writable({ write: (_chunk, _encoding, done) => done() }), true);
+    process.stderr.write(question);
+    const answer = await answered;
+    process.stderr.write('\n');
     return answer;
   },
 };

@@ -12,6 +12,8 @@ import { ENGINES, temporaryFolder } from '../support/storage/storage.ts';
 /** Makes up requests from the OpenAPI document, and holds the answers against it. Not on the PATH: SCHEMATHESIS=… */
 const PROGRAM = process.env.SCHEMATHESIS ?? 'schemathesis';
 const SECONDS = Number(process.env.SCHEMATHESIS_SECONDS ?? 40);
+/** The same requests each time. Another number makes others. */
+const SEED = process.env.SCHEMATHESIS_SEED ?? '1';
 /** Beside the seconds in which requests are made, there is a start, and the last request. */
 const PATIENCE_MS = (SECONDS + 120) * 1000;
 
@@ -40,7 +42,10 @@ for (const engine of ENGINES) {
     const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
     const ended = await run(
       PROGRAM,
-      [`--config-file=${here('schemathesis.toml')}`, 'run', `${base}/openapi.json`, `--max-time=${SECONDS}`],
+      [
+        `--config-file=${here('schemathesis.toml')}`,
+        ...['run', `${base}/openapi.json`, `--max-time=${SECONDS}`, `--seed=${SEED}`],
+      ],
       {
         cwd: folder, // where it keeps what it learns
         env: { ...process.env, RECEIVER: receiver, SCHEMATHESIS_HOOKS: here('schemathesis_hooks.py'), NO_COLOR: '1' },

@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import test, { type ExecutionContext } from 'ava';
 import { bodyLimitBytes } from '../../src/http/body-limit.ts';
 import { startServer, type TestServer } from '../support/http/server.ts';
+import { until } from '../support/process/program.ts';
 import { ENGINES } from '../support/storage/storage.ts';
 
 const [sqlite] = ENGINES;
@@ -152,9 +153,10 @@ test('a body over the limit gets its 413, even by who sends everything first', a
 test('a client that leaves in the middle of its body is no failure of ours', async (t) => {
   const server = await start(t);
   const socket = connect(server.port, '127.0.0.1');
-  socket.write(post('/generate', 'Content-Length: 100\r\n', '{"secret":'));
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  socket.write(post('/generate', 'Content-Length: 100\r\nExpect: 100-continue\r\n', '{"secret":'));
+  await once(socket, 'data'); // its body is asked for
   socket.resetAndDestroy();
+  await until('the end of its request', () => server.logged().includes('"route":"/generate"'));
   t.is((await server.get('/health/live')).status, 200);
   t.false(server.logged().includes('request failed'));
 });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
+import { findFreePort } from '../support/process/free-port.ts';
 import { createLedger } from '../support/process/ledger.ts';
 import { testIf } from '../support/process/needs.ts';
 import { kill, start, untilOneIsReady } from '../support/process/program.ts';
@@ -25,9 +26,8 @@ const pick = <T>(list: readonly T[]): T | undefined => list[Math.floor(Math.rand
 async function survivesChaos(t: ExecutionContext, database: Database, kills: number): Promise<void> {
   t.timeout(60_000 + kills * 2_000);
   const folder = await temporaryFolder(t);
-  const env = { STORAGE_URL: database.url(folder), WORKERS: String(WORKERS), HTTP_PORT: '0' };
+  const env = { STORAGE_URL: database.url(folder), WORKERS: String(WORKERS), HTTP_PORT: String(await findFreePort()) };
   let program = await start(t, { folder, env });
-  env.HTTP_PORT = new URL(program.base).port;
   const ledger = createLedger(program.base);
   const stopping = new AbortController();
   const load = ledger.run(CLIENTS, stopping.signal);

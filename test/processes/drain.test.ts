@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { Agent } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { createSecret, openUpload, readSecret, send } from '../support/http/client.ts';
-import { launch, start, until } from '../support/process/program.ts';
+import { isStopped, launch, start, until } from '../support/process/program.ts';
 import { temporaryFolder } from '../support/storage/storage.ts';
 
 const PHRASE = 'correct horse battery staple';
@@ -16,19 +16,20 @@ test.serial(
   async (t) => {
     const { base, signal, exit } = await start(t);
     const keys = await Promise.all(
-      Array.from({ length: 20 }, () => createSecret(base, { secret: 'x', phrase: PHRASE })),
+      Array.from({ length: 8 }, () => createSecret(base, { secret: 'x', phrase: PHRASE })),
     );
     const uploads = await Promise.all(Array.from({ length: 10 }, () => openUpload(base, '/generate')));
     const reads = keys.map((key) => openUpload(base, `/secrets/${key}`));
     const begun = await Promise.all(reads);
     const answers = begun.map(({ finish }) => finish(JSON.stringify({ phrase: PHRASE })));
     signal('SIGTERM');
+    const idleAreClosed = sleep(1_500);
     for (const { write } of uploads) write('{"secret": ');
     for (const { status, body } of await Promise.all(answers)) {
       t.is(status, 200);
       t.deepEqual(body, { secret: 'x' });
     }
-    await sleep(1_500); // idle connections are closed by now, these are not
+    await idleAreClosed; // these are not
     for (const { finish } of uploads) t.is((await finish('"slow"}')).status, 201);
     t.deepEqual(await exit, { code: 0, signal: null });
   },
@@ -72,7 +73,7 @@ test.serial('idle connections do not hold up the end', async (t) => {
   const orderedAt = performance.now();
   signal('SIGTERM');
   t.deepEqual(await exit, { code: 0, signal: null });
-  t.true(performance.now() - orderedAt < 4_000);
+  t.true(performance.now() - orderedAt < 7_500); // after 8.5 s what is open is cut
 });
 
 test('a client that never finishes is cut, and the program ends within 10 s', async (t) => {
@@ -90,8 +91,7 @@ test.serial('a second SIGTERM within a second counts once, a later one ends the 
   const program = await start(t);
   const { finish } = await openUpload(program.base, '/generate');
   program.signal('SIGTERM');
-  await until('the drain', () => program.stderr().includes('"shutting down'));
-  program.signal('SIGTERM');
+  program.signal('SIGINT'); // means the same; two of one name could arrive as one
   await until('the end of the idle worker', () => program.workers().length === 1);
   await sleep(1_500);
   t.is(program.workers().length, 1); // the other had nothing to do; this one still waits
@@ -109,14 +109,14 @@ test.serial('pipelined requests are answered, or do not happen, through a roll a
   const program = await start(t, { env: { WORKERS: '1' } });
   const { port } = new URL(program.base);
   const rounds = [
-    { signal: 'SIGHUP', phrase: PHRASE, waitMs: 60 },
-    { signal: 'SIGHUP', phrase: undefined, waitMs: 5 },
-    { signal: 'SIGTERM', phrase: PHRASE, waitMs: 60 },
+    { signal: 'SIGHUP', phrase: PHRASE, requests: 8, waitMs: 60 },
+    { signal: 'SIGHUP', phrase: undefined, requests: 30, waitMs: 5 },
+    { signal: 'SIGTERM', phrase: PHRASE, requests: 8, waitMs: 60 },
   ] as const;
   const left: { key: string; phrase: string | undefined }[] = [];
-  for (const [round, { signal, phrase, waitMs }] of rounds.entries()) {
+  for (const [round, { signal, phrase, requests, waitMs }] of rounds.entries()) {
     const keys = await Promise.all(
-      Array.from({ length: 30 }, (_, n) => createSecret(program.base, { secret: `pipelined ${n}`, phrase })),
+      Array.from({ length: requests }, (_, n) => createSecret(program.base, { secret: `pipelined ${n}`, phrase })),
     );
     const body = JSON.stringify({ phrase });
     const socket = connect(Number(port), '127.0.0.1');
@@ -173,11 +173,6 @@ test.serial('SIGHUP during the start changes nothing', async (t) => {
   t.is((await createSecret(base, { secret: 'still here' })).length, 48);
 });
 
-/** Whether a process is stopped by a signal. */
-function isStoppedBySignal(pid: number): boolean {
-  return /\) T /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-}
-
 test.serial('SIGTERM ends a start that cannot go on: workers that wait for a lock, or do not run at all', async (t) => {
   const folder = await temporaryFolder(t);
   const locker = new DatabaseSync(join(folder, 'hushbox.db'));
@@ -185,10 +180,10 @@ test.serial('SIGTERM ends a start that cannot go on: workers that wait for a loc
   locker.exec('BEGIN EXCLUSIVE');
   const stopping = join(folder, 'stopping.cjs');
   writeFileSync(stopping, "if (process.env.HUSHBOX_WORKER_NUMBER) process.kill(process.pid, 'SIGSTOP');");
-  for (const isStopped of [false, true]) {
-    const program = await launch(t, { folder, env: isStopped ? { NODE_OPTIONS: `--require ${stopping}` } : {} });
+  for (const areStopped of [false, true]) {
+    const program = await launch(t, { folder, env: areStopped ? { NODE_OPTIONS: `--require ${stopping}` } : {} });
     await until('both workers', () => program.workers().length === 2);
-    if (isStopped) await until('their stop', () => program.workers().every(isStoppedBySignal));
+    if (areStopped) await until('their stop', () => program.workers().every(isStopped));
     else await sleep(1_500); // until they wait for the lock
     const orderedAt = performance.now();
     program.signal('SIGTERM');

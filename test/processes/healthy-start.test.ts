@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { send } from '../support/http/client.ts';
 import { findFreePort } from '../support/process/free-port.ts';
 import { launch, until, untilReplaced } from '../support/process/program.ts';
@@ -10,9 +10,14 @@ const QUIET = new Set(['trace', 'debug', 'info']);
 /** True of the server of these tests, and not healthy. */
 const STANDALONE = /MongoDB runs standalone/;
 
+/** A disk that takes seconds for a write is not healthy either: then the test is done again. */
+function isOfSlowDisk(line: string): boolean {
+  return /storage does not answer yet|STORAGE_UNAVAILABLE|the fence file is still being written/.test(line);
+}
+
 for (const { name, test, place } of ENGINES) {
   for (const NODE_ENV of ['development', 'production']) {
-    test.serial(`${name}: a healthy start, roll and end in ${NODE_ENV} log nothing above info`, async (t) => {
+    const logged = async (t: ExecutionContext): Promise<string[]> => {
       const { url } = await place(t);
       const port = await findFreePort();
       const MASTER_KEY = randomBytes(32).toString('hex');
@@ -35,11 +40,18 @@ for (const { name, test, place } of ENGINES) {
       program.signal('SIGTERM');
       t.deepEqual(await program.exit, { code: 0, signal: null });
       const lines = program.stderr().trim().split('\n');
-      t.deepEqual(
-        lines.filter((line) => !STANDALONE.test(line) && (!line.startsWith('{') || !QUIET.has(JSON.parse(line).level))),
-        [],
-      );
       t.true(lines.length > 5);
+      return lines.filter(
+        (line) => !STANDALONE.test(line) && (!line.startsWith('{') || !QUIET.has(JSON.parse(line).level)),
+      );
+    };
+    test.serial(`${name}: a healthy start, roll and end in ${NODE_ENV} log nothing above info`, async (t) => {
+      let loud = await logged(t);
+      for (let again = 0; again < 2 && loud.length > 0 && loud.every(isOfSlowDisk); again++) {
+        t.log(...loud);
+        loud = await logged(t);
+      }
+      t.deepEqual(loud, []);
     });
   }
 }

@@ -149,7 +149,7 @@ test.serial('a program takes over the socket that an earlier one left at its end
 });
 
 /** @returns a program whose public port is just closed. Everything is cut a second later: if that is near, it starts again. */
-async function startDraining(t: ExecutionContext, tries = 3) {
+async function startDraining(t: ExecutionContext, tries = 5) {
   const program = await start(t, { env: { WORKERS: '1' } });
   const internal = internalOf(program);
   const { finish } = await openUpload(program.base, '/generate');
@@ -162,7 +162,7 @@ async function startDraining(t: ExecutionContext, tries = 3) {
       () => true,
     ),
   );
-  if (performance.now() - orderedAt < 8_300 || tries === 1) return { program, internal, finish };
+  if (performance.now() - orderedAt < 7_900 || tries === 1) return { program, internal, finish };
   await program.end();
   return startDraining(t, tries - 1);
 }

@@ -24,7 +24,7 @@ function socketsOf(folder: string): string[] {
 }
 
 test.serial('one line on stdout gives the address once every worker listens and the storage answers', async (t) => {
-  const program = await start(t, { env: { WORKERS: '3' } });
+  const program = await start(t, { env: { WORKERS: '3', HTTP_PORT: '0' } });
   t.regex(program.base, /^http:\/\/127\.0\.0\.1:\d+$/);
   t.is((await send(program.base, '/health/ready')).status, 200);
   t.is(program.workers().length, 3);
@@ -46,13 +46,25 @@ test.serial('a port in use ends the start, with a line that says so', async (t) 
   t.true(program.stderr().split('\n').includes(said), program.stderr());
 });
 
+/** The program says when it could not listen. */
+const SAYING = `const { Server } = require('node:net');
+  const { listen } = Server.prototype;
+  Server.prototype.listen = function (...args) {
+    return listen.apply(this.once('error', ({ code }) => console.error('met', code)), args);
+  };`;
+
 test.serial('the start waits for a port that a predecessor is about to release', async (t) => {
-  const predecessor = createServer().listen(0, '127.0.0.1');
+  const folder = await temporaryFolder(t);
+  const saying = join(folder, 'saying.cjs');
+  writeFileSync(saying, SAYING);
+  const port = await findFreePort();
+  const predecessor = createServer().listen(port, '127.0.0.1');
   await new Promise((resolve) => predecessor.once('listening', resolve));
-  const { port } = predecessor.address() as { port: number };
-  setTimeout(() => predecessor.close(), 1_000);
-  const program = await start(t, { env: { HTTP_PORT: String(port) } });
-  t.is(program.base, `http://127.0.0.1:${port}`);
+  const env = { HTTP_PORT: String(port), NODE_OPTIONS: `--require=${saying}` };
+  const program = await launch(t, { folder, env });
+  await until('its meeting with the predecessor', () => program.stderr().includes('met EADDRINUSE'));
+  predecessor.close();
+  t.is(await program.ready(), `http://127.0.0.1:${port}`);
 });
 
 test.serial('an address that is not ours ends the start, whether the port is given or free', async (t) => {

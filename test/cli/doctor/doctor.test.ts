@@ -298,7 +298,8 @@ test.serial('clients that are all at one private address are a warning, once the
     (await diagnose({ ...env, HTTP_PORT: new URL(program.base).port })).said('service');
   await ask('/generate', { secret: 'of this machine' });
   t.notRegex(await said(), /one private address/);
-  for (let sent = 0; sent < 1_000; sent += 50) {
+  // 1,000 are many. A worker that is late with its report leaves some out.
+  for (let sent = 0; sent < 1_200; sent += 50) {
     await Promise.all(Array.from({ length: 50 }, () => ask('/health/live')));
   }
   t.regex(await said(), /warning: All clients seem to have one private address/);

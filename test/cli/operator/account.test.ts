@@ -1,7 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { send } from '../../support/http/client.ts';
@@ -135,7 +134,6 @@ async function type(env: Record<string, string>, args: string, lines: readonly s
   const ended = new Promise((resolve) => child.on('close', resolve));
   for (const [index, line] of lines.entries()) {
     await until('the question', () => (shown.match(/(?:Password|again|go on): /g)?.length ?? 0) > index);
-    await sleep(100); // the terminal is made silent right after the question
     child.stdin.write(`${line}\n`);
   }
   await ended;

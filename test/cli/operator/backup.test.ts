@@ -1,4 +1,4 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -24,7 +24,7 @@ import { MIGRATIONS } from '../../../src/storage/sqlite/schema.ts';
 import { createSecret, readSecret, send } from '../../support/http/client.ts';
 import { hushbox } from '../../support/process/hushbox.ts';
 import { startClients } from '../../support/process/load.ts';
-import { type ReadyProgram, start, until } from '../../support/process/program.ts';
+import { isStopped, type ReadyProgram, start, until } from '../../support/process/program.ts';
 import { copyDatabase } from '../../support/process/put-back.ts';
 import { asRoot, withMounts } from '../../support/process/tools.ts';
 import { MONGODB, temporaryFolder } from '../../support/storage/storage.ts';
@@ -175,18 +175,44 @@ test.serial('without the fence file the command of the page refuses what the cop
   t.is((await readSecret(second.base, fresh)).status, 200);
 });
 
+/** Copies in steps, and stops before the second one as SIGSTOP does. */
+const STOPPING = `
+  const sqlite = require('node:sqlite');
+  const { backup } = sqlite;
+  let isStopped = false;
+  function progress() {
+    if (!isStopped) process.kill(process.pid, 'SIGSTOP');
+    isStopped = true;
+  }
+  sqlite.backup = (from, to, options) => backup(from, to, { ...options, rate: 2_560, progress });
+  require('node:module').syncBuiltinESMExports();`;
+
+/** @returns a backup that has stopped half-way, and its end. */
+async function beginBackup(
+  { folder, env }: Place,
+  file: string,
+): Promise<{ child: ChildProcess; exit: Promise<unknown> }> {
+  const stopping = join(folder, 'stopping.cjs');
+  writeFileSync(stopping, STOPPING);
+  const args = ['--require', stopping, 'src/cli/main.ts', 'backup', file];
+  const child = spawn(process.execPath, args, { env, stdio: 'ignore' });
+  const exit = once(child, 'exit');
+  await until('a copy that has begun', () => isStopped(child.pid as number));
+  return { child, exit };
+}
+
 test.serial('a backup that is killed half-way leaves the old one, and the next one works and cleans up', async (t) => {
-  const { backups, env } = await place(t, 100 * MEBIBYTE);
+  const here = await place(t, 100 * MEBIBYTE);
+  const { backups, env } = here;
   const file = join(backups, 'hushbox.db');
   t.is((await hushbox(['backup', file], env)).code, 0);
   const old = statSync(file);
-  const child = spawn(process.execPath, ['src/cli/main.ts', 'backup', file], { env, stdio: 'ignore' });
-  const exit = once(child, 'exit');
-  const partial = (): string[] => readdirSync(backups).filter((name) => /\.partial-[0-9a-f]{16}$/.test(name));
-  await until('a copy that has begun', () => partial().some((name) => statSync(join(backups, name)).size > MEBIBYTE));
+  const { child, exit } = await beginBackup(here, file);
   child.kill('SIGKILL');
   t.deepEqual(await exit, [null, 'SIGKILL']);
-  t.is(partial().length, 1);
+  const partial = readdirSync(backups).filter((name) => /\.partial-[0-9a-f]{16}$/.test(name));
+  t.is(partial.length, 1);
+  t.true(statSync(join(backups, partial[0] as string)).size > MEBIBYTE);
   t.is(statSync(file).ino, old.ino);
   t.is((await hushbox(['backup', file], env)).code, 0);
   t.deepEqual(readdirSync(backups), ['hushbox.db']);
@@ -194,12 +220,13 @@ test.serial('a backup that is killed half-way leaves the old one, and the next o
 });
 
 test.serial('a backup that is stopped by a signal leaves nothing; two to one file are not in their way', async (t) => {
-  const { backups, env } = await place(t, 100 * MEBIBYTE);
+  const here = await place(t, 100 * MEBIBYTE);
+  const { backups, env } = here;
   const file = join(backups, 'hushbox.db');
-  const child = spawn(process.execPath, ['src/cli/main.ts', 'backup', file], { env, stdio: 'ignore' });
-  const exit = once(child, 'exit');
-  await until('a copy that has begun', () => readdirSync(backups).some((name) => name.includes('.partial-')));
+  const { child, exit } = await beginBackup(here, file);
+  t.true(readdirSync(backups).some((name) => name.includes('.partial-')));
   child.kill('SIGTERM');
+  child.kill('SIGCONT');
   t.deepEqual(await exit, [1, null]);
   t.deepEqual(readdirSync(backups), []);
   const both = await Promise.all([hushbox(['backup', file], env), hushbox(['backup', file], env)]);

@@ -23,7 +23,12 @@ test.serial('a block of an idle loop is seen, and one of a busy loop too', async
 test.serial('of a loop that does nothing no long delay is told', async (t) => {
   const read = createDelayReader();
   await sleep(300);
-  read();
-  await sleep(1_000);
-  t.true(read() <= 500);
+  const told: number[] = [];
+  // Again where the system kept this thread from its core for long: that is a delay too.
+  while (told.length < 3 && !told.some((ms) => ms <= 500)) {
+    read();
+    await sleep(1_000);
+    told.push(read());
+  }
+  t.true(Math.min(...told) <= 500, told.join());
 });

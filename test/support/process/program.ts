@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
 import { send } from '../http/client.ts';
 import { temporaryFolder } from '../storage/storage.ts';
+import { findFreePort } from './free-port.ts';
 import { expectNoLeaks, remember } from './leaks.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
@@ -61,7 +62,7 @@ export async function launch(t: ExecutionContext, options: ProgramOptions = {}):
   const mark = `${MARK}=${randomUUID()}`;
   const child = spawn(file, args, {
     cwd: ROOT,
-    env: environment(folder, mark, options.env),
+    env: await environment(folder, mark, options.env),
     detached: true, // a process group of its own
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -157,6 +158,11 @@ export function isAlive(pid: number): boolean {
   return !['', 'Z', 'X'].includes(stateOf(pid).state);
 }
 
+/** Stopped by a signal. */
+export function isStopped(pid: number): boolean {
+  return stateOf(pid).state === 'T';
+}
+
 export function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
@@ -166,14 +172,18 @@ export function kill(pid: number): void {
 }
 
 /** Of the tests' own environment only what Node and coverage need. */
-function environment(folder: string, mark: string, own: ProgramOptions['env'] = {}): Record<string, string> {
+async function environment(
+  folder: string,
+  mark: string,
+  own: ProgramOptions['env'] = {},
+): Promise<Record<string, string>> {
   const { NODE_V8_COVERAGE, HOME = '/', PATH = '' } = process.env;
   const [name, value] = mark.split('=') as [string, string];
   return {
     PATH: `${dirname(process.execPath)}:${PATH}`,
     HOME,
     ...(NODE_V8_COVERAGE !== undefined && { NODE_V8_COVERAGE }),
-    HTTP_PORT: '0',
+    HTTP_PORT: own.HTTP_PORT ?? String(await findFreePort()), // of this file: nobody takes it before the workers do
     WORKERS: '2',
     STORAGE_URL: `sqlite:${join(folder, 'hushbox.db')}`,
     DATA_DIR: folder,

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { type BulkWriteOptions, type Db, MongoClient } from 'mongodb';
@@ -30,8 +30,17 @@ async function copyFiles(t: ExecutionContext, path: string): Promise<PutBack> {
       if (existsSync(from + suffix)) execFileSync('cp', [from + suffix, to + suffix]);
     }
   };
-  copyAll(path, copy);
+  // Until nothing went from the WAL into the database meanwhile: the copy could lack it in both.
+  let before: bigint;
+  do {
+    before = changedAt(path);
+    copyAll(path, copy);
+  } while (changedAt(path) !== before);
   return async () => copyAll(copy, path);
+}
+
+function changedAt(path: string): bigint {
+  return statSync(path, { bigint: true }).mtimeNs;
 }
 
 async function copyDocuments(url: string): Promise<PutBack> {
