@@ -154,7 +154,7 @@ withNginx('no connection left in nginx', async (t) => {
     conversation.send(requests()[n % 5] as string);
     open.push(conversation);
   }
-  await until('requests that found none', () => nginx.requests().some(({ status }) => status === 500), 5_000);
+  await until('requests that found none', () => nginx.requests().some(({ status }) => status === 500));
   for (const conversation of open) conversation.reset();
   t.true(open.length > 25);
 });

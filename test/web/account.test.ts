@@ -192,6 +192,7 @@ browserTest('a page of an account shows whose it is: after a sign-in in another 
   const tab = await page.context().newPage();
   await tab.goto(`${server.base}/account`);
   await button(tab, 'Sign out').click();
+  await heading(tab, 'You are signed out').waitFor();
   await signIn(tab, server.base, 'other@example.com');
   await page.evaluate("dispatchEvent(new Event('focus'))");
   await page.locator('#address', { hasText: 'other@example.com' }).waitFor();

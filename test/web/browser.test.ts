@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import type { BrowserContextOptions, Locator, Page } from 'playwright-core';
 import { Hushbox } from '../../client/hushbox.ts';
-import { browserTest, decidePosts, openPage, PLAIN_HTTP_HOST } from '../support/browser/browser.ts';
+import { browserTest, decidePosts, openPage, PLAIN_HTTP_HOST, stopTime } from '../support/browser/browser.ts';
 import { startPassingProxy } from '../support/http/passing-proxy.ts';
 import { startServer, type TestServer, type TestServerOptions } from '../support/http/server.ts';
 import { SQLITE } from '../support/storage/storage.ts';
@@ -130,6 +130,7 @@ browserTest('a secret can be created and read with the keyboard alone', async (t
   t.true(await isFocused(textBox(page, 'Your link is ready')));
 
   await page.goto(link);
+  await page.locator('form .main:enabled').waitFor();
   for (const _stop of ['the name at the top', 'the link to sign in', 'the button']) await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');
   t.is(await textBox(page, 'Your secret').inputValue(), 'typed');
@@ -221,7 +222,7 @@ browserTest('text that runs from right to left is shown that way', async (t) => 
 browserTest('the sender who comes back to the page sees at once what became of the secret', async (t) => {
   for (const event of ["document.dispatchEvent(new Event('visibilitychange'))", "dispatchEvent(new Event('focus'))"]) {
     const { server, page } = await start(t);
-    await page.clock.install();
+    await stopTime(page);
     await page.goto(`${server.base}/`);
     const link = await createLinkTo(page, 'hello');
     await readElsewhere(server, link);

@@ -152,6 +152,7 @@ browserTest('a list of what was sent is kept only if wanted, without links, and 
   await page.goto(`${server.base}/`);
   await page.getByRole('checkbox', { name: /^Keep a list/ }).check();
   const link = await send();
+  await untilTrue(page, "localStorage.getItem('hushbox.sent') !== null"); // comes after the link
   const { hash, pathname } = new URL(link);
   for (const hidden of [hash.slice(1), pathname, 'hello']) t.false((await kept()).includes(hidden));
   await hushbox.open(link);
@@ -183,33 +184,35 @@ browserTest('a browser that keeps nothing creates all the same, and offers no li
 browserTest('10 MB are created and opened within 2 s each, and no task keeps the page busy for 200 ms', async (t) => {
   const { page } = await start(t, { env: { SECRET_MAX_BYTES: '11000000' } });
   await page.addInitScript(`window.tasks = [];
-    new PerformanceObserver((list) => tasks.push(...list.getEntries().map(({ duration }) => duration)))
+    new PerformanceObserver((list) => tasks.push(...list.getEntries().map((entry) => entry.toJSON())))
       .observe({ type: 'longtask' })`);
   await page.reload();
   const path = join(await temporaryFolder(t), 'large.bin');
   writeFileSync(path, Buffer.alloc(10_000_000, readFileSync('package-lock.json')));
   await page.locator('input[type=file]').setInputFiles(path);
   const times: Record<string, number> = {};
+  const longestTask: Record<string, number> = {};
   const measure = async <T>(name: string, task: () => Promise<T>): Promise<T> => {
+    const loadedAt = await page.evaluate('performance.now()'); // the tasks before are those of the page itself
     const startedAt = performance.now();
     const result = await task();
     times[name] = Math.round(performance.now() - startedAt);
+    longestTask[name] = await page.evaluate(
+      `Math.max(0, ...tasks.filter(({ startTime }) => startTime > ${loadedAt}).map(({ duration }) => duration))`,
+    );
     return result;
   };
   const link = await measure('create', () => createLink(page));
-  const longest = async (): Promise<number> => Math.max(0, ...((await page.evaluate('tasks')) as number[]));
-  const creating = await longest();
   await page.goto(link);
   await measure('open', async () => {
     await button(page, 'Show the secret').click();
     await button(page, 'Save large.bin').waitFor();
   });
-  const opening = await longest();
-  t.log({ ...times, longestTask: [creating, opening] });
-  // Generous: this machine may run other tests meanwhile.
-  t.true(Math.max(...Object.values(times)) < 10_000);
-  const { create = 0, open = 0 } = times;
-  t.true(creating < create / 2 && opening < open / 2);
+  t.log({ times, longestTask });
+  for (const [name, ms] of Object.entries(times)) {
+    t.true(ms < 10_000, name); // generous: this machine may run other tests meanwhile
+    t.true((longestTask[name] as number) < ms / 2, name);
+  }
 });
 
 browserTest(

@@ -1,7 +1,14 @@
 import type { ExecutionContext } from 'ava';
-import type { BrowserContextOptions, Page, Request } from 'playwright-core';
+import type { BrowserContextOptions, Page } from 'playwright-core';
 import { Hushbox, parseLink } from '../../client/hushbox.ts';
-import { browserTest, decidePosts, openPage, PLAIN_HTTP_HOST } from '../support/browser/browser.ts';
+import {
+  browserTest,
+  decidePosts,
+  holdDigests,
+  openPage,
+  PLAIN_HTTP_HOST,
+  watchNetwork,
+} from '../support/browser/browser.ts';
 import { button, field, heading, link as linkNamed, messageOf } from '../support/browser/people.ts';
 import { startServer, type TestServer, type TestServerOptions } from '../support/http/server.ts';
 import { SQLITE } from '../support/storage/storage.ts';
@@ -40,19 +47,10 @@ async function answerWith(page: Page, secret: string): Promise<void> {
 
 const openAnswer = (page: Page): Promise<unknown> => button(page, 'Show the secret').click();
 
-/** Everything that a page sends, as the network sees it. */
-function watchNetwork(page: Page): string[] {
-  const sent: string[] = [];
-  page.on('request', (request: Request) => {
-    sent.push(`${request.method()} ${request.url()} ${JSON.stringify(request.headers())} ${request.postData() ?? ''}`);
-  });
-  return sent;
-}
-
 browserTest('one person asks, another answers with text and a file, and only the private link opens it', async (t) => {
   const { server, page: asker } = await start(t);
   const friend = await openPage(t, [server.base]);
-  const [askerSent, friendSent] = [watchNetwork(asker), watchNetwork(friend)];
+  const [askerSent, friendSent] = [await watchNetwork(asker), await watchNetwork(friend)];
   const { link, keepLink } = await askFor(asker, server.base, 'The password, please');
   t.true(link.startsWith(`${server.base}/requests/request_`));
   t.true(keepLink.startsWith(`${server.base}/secrets/`));
@@ -69,7 +67,7 @@ browserTest('one person asks, another answers with text and a file, and only the
 
   await asker.evaluate("dispatchEvent(new Event('focus'))"); // comes back to the page
   const [opened] = await Promise.all([asker.waitForEvent('popup'), linkNamed(asker, 'Open the answer').click()]);
-  const openerSent = watchNetwork(opened);
+  const openerSent = await watchNetwork(opened);
   await openAnswer(opened);
   t.is(await field(opened, 'Your secret').inputValue(), 'swordfish');
   await opened.getByText('a.txt').waitFor();
@@ -80,7 +78,7 @@ browserTest('one person asks, another answers with text and a file, and only the
   for (const hidden of ['swordfish', 'of a file', 'a.txt', parseLink(keepLink).fragment]) {
     t.false(network.includes(String(hidden)), String(hidden));
   }
-  t.regex(network, /POST \S+\/requests\/request_/);
+  t.regex(network, /POST \S+\/requests\/request_.*"sealed":true/, 'bodies are seen');
 });
 
 browserTest('the private link opened early says so, and changes when the answer comes', async (t) => {
@@ -152,6 +150,17 @@ browserTest(
     t.is(posts.length, 1);
   },
 );
+
+browserTest('a check that ends late says nothing of the link that came after', async (t) => {
+  const { server, page } = await start(t);
+  const { link } = await askFor(page, server.base);
+  const letGo = await holdDigests(page);
+  await page.goto(link);
+  await page.evaluate(`location.assign('#nothing')`);
+  await heading(page, 'This link is not complete').waitFor();
+  await letGo();
+  t.false(await field(page, 'Secret').isVisible());
+});
 
 browserTest('a # that became %23 on its way is put right, with a word where the server has seen a key', async (t) => {
   const { server, page } = await start(t);
@@ -351,7 +360,7 @@ browserTest('a link to send can be shown as a QR code and copied with a text', a
   await picture.waitFor();
   t.regex((await picture.locator('path').getAttribute('d')) ?? '', /^(M\d+ \d+h\d+v1h-\d+z){100,}$/);
   await button(page, 'Copy with a text').click();
-  await page.getByText('Copied.').first().waitFor();
+  await page.locator('#send-note', { hasText: 'Copied.' }).waitFor();
   t.true(((await page.evaluate('navigator.clipboard.readText()')) as string).includes(link));
 });
 

@@ -5,7 +5,16 @@ import type { BrowserContextOptions, Locator, Page } from 'playwright-core';
 import { Hushbox } from '../../client/hushbox.ts';
 import { AppError } from '../../src/errors.ts';
 import { createWeb } from '../../src/web/routes.ts';
-import { browserTest, decidePosts, openPage, PLAIN_HTTP_HOST } from '../support/browser/browser.ts';
+import {
+  browserTest,
+  decidePosts,
+  holdDigests,
+  openPage,
+  PLAIN_HTTP_HOST,
+  stopTime,
+  untilTrue,
+  watchNetwork,
+} from '../support/browser/browser.ts';
 import { startCuttingProxy } from '../support/http/cutting-proxy.ts';
 import { startServer, type TestServer, type TestServerOptions } from '../support/http/server.ts';
 import { SQLITE } from '../support/storage/storage.ts';
@@ -40,11 +49,8 @@ function change(text: string, at: number): string {
 
 browserTest('neither content nor key is in anything that the browser sends, creating and opening', async (t) => {
   const { server, page } = await start(t);
-  const sent: string[] = [];
+  const sent = await watchNetwork(page);
   const received: Promise<string>[] = [];
-  page.on('request', (request) => {
-    sent.push(`${request.url()} ${JSON.stringify(request.headers())} ${request.postData() ?? ''}`);
-  });
   page.on('response', (response) => received.push(response.text().catch(() => '')));
   await page.goto(`${server.base}/`);
   await page.getByRole('textbox', { name: 'Secret' }).fill(SECRET);
@@ -59,6 +65,7 @@ browserTest('neither content nor key is in anything that the browser sends, crea
   await page.getByText('notes-of-the-board.txt').waitFor();
   const log = [...sent, ...(await Promise.all(received))].join('\n');
   t.true(sent.filter((line) => line.includes('/secrets/')).length >= 3);
+  t.true(log.includes('"sealed":true'), 'bodies are seen');
   for (const hidden of [
     SECRET,
     key,
@@ -94,11 +101,22 @@ browserTest('a right link that is changed in the same tab no longer opens', asyn
   const { page, hushbox } = await start(t);
   const { link } = await hushbox.send(SECRET);
   await page.goto(link);
-  await button(page, 'Show the secret').waitFor();
+  await page.locator('form .main:enabled').waitFor();
   await page.evaluate(`location.assign('#nothing')`);
   await expectTitle(page, 'This link is not complete');
   await page.goBack();
   t.is(await reveal(page), SECRET);
+});
+
+browserTest('a check that ends late says nothing of the link that came after', async (t) => {
+  const { page, hushbox } = await start(t);
+  const { link } = await hushbox.send(SECRET);
+  const letGo = await holdDigests(page);
+  await page.goto(link);
+  await page.evaluate(`location.assign('#nothing')`);
+  await expectTitle(page, 'This link is not complete');
+  await letGo();
+  t.false(await button(page, 'Show the secret').isVisible());
 });
 
 browserTest('a %23 is put right, with a word that the server has seen the key', async (t) => {
@@ -208,6 +226,7 @@ browserTest('a double click and a second tab read once; later the page says wher
   await button(page, 'Show the secret').dblclick();
   t.is(await shown(page).inputValue(), SECRET);
   t.like(await hushbox.receipt(receiptKey), { reads: 1 });
+  await untilTrue(page, "localStorage.getItem('hushbox.read') !== null"); // comes after the secret
   await button(second, 'Show the secret').click();
   await expectTitle(second, 'The secret was shown here');
   await second.goto('about:blank');
@@ -340,7 +359,7 @@ browserTest('while the server cannot answer, the page of a link with a # tries a
   const { link } = await hushbox.send('hello');
   const away = awayPage();
   const { origin, pathname } = new URL(link);
-  await page.clock.install();
+  await stopTime(page);
   await page.route(origin + pathname, (route) => route.fulfill({ status: 503, contentType: 'text/html', body: away }), {
     times: 1,
   });

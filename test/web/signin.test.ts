@@ -15,6 +15,7 @@ import {
   messageOf,
 } from '../support/browser/people.ts';
 import { startPassingProxy } from '../support/http/passing-proxy.ts';
+import { until } from '../support/process/program.ts';
 import { fillSignIn, signIn, startScene } from './account-support.ts';
 
 const COOKIES = ['access_token', 'csrftoken', 'refresh_token'];
@@ -244,6 +245,7 @@ browserTest('while the answer is on its way the button shows it, and nothing is 
   const busy = button(page, 'One moment…');
   await busy.waitFor();
   t.true(await busy.isDisabled());
+  await until('the request', () => sent > 0);
   await field(page, 'Password').press('Enter');
   t.is(sent, 1);
   letGo();

@@ -42,9 +42,12 @@ secret.addEventListener('input', () => {
 /** Before anything is typed: a link that is spoilt sends nothing. */
 async function checkLink() {
   try {
+    const { hash } = location;
     const { fragment } = parseLink(location.href);
     if ((kid || fragment) && !canSeal) return showSection('https');
-    if (kid && !(fragment && kid === (await kidOfPublicKey(fragment)))) return showSection('spoilt');
+    const isRight = !kid || (fragment && kid === (await kidOfPublicKey(fragment)));
+    if (location.hash !== hash) return; // by now there is a check of another link
+    if (!isRight) return showSection('spoilt');
     if (!kid && fragment) return showSection('untrusted');
     if (kid) takeFiles();
     if (find('#answer', HTMLElement).hidden) showSection('answer');

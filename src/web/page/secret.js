@@ -62,9 +62,12 @@ function linkOf() {
 /** Whether the link can open what is here. Nothing is asked for it, and nothing used up. */
 async function check() {
   if (isBusy || isOver) return;
+  const { hash } = location;
   const { fragment } = parseLink(linkOf());
   if ((isSealed || fragment) && !canSeal) return showSection('needs-https');
-  if (isSealed && !(fragment && (await isKeyOf(fragment, { alg, kid })))) return showSection('spoilt');
+  const isRight = !isSealed || (fragment && (await isKeyOf(fragment, { alg, kid })));
+  if (location.hash !== hash) return; // by now there is a check of another link
+  if (!isRight) return showSection('spoilt');
   if (!isSealed && fragment) return showSection('untrusted');
   button.disabled = false;
   if (find('#waiting', HTMLElement).hidden) showSection('waiting');

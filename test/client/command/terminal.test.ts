@@ -1,10 +1,12 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Hushbox } from '../../../client/hushbox.ts';
 import { runOnTerminal, shareServer } from '../../support/process/command.ts';
 import { testIf } from '../../support/process/needs.ts';
 import { temporaryFolder } from '../../support/storage/storage.ts';
+import { startScriptedServer } from '../scripted-server.ts';
 import { hostileStrings } from './hostile.ts';
 
 const hasScript = spawnSync('script', ['--version'], { encoding: 'utf8' }).stdout?.includes('util-linux') ?? false;
@@ -90,10 +92,14 @@ withTerminal('1,000 random hostile names and texts do nothing to a terminal', as
 withTerminal('a bar is drawn for what takes long, on a terminal alone', async (t) => {
   const folder = await temporaryFolder(t);
   writeFileSync(join(folder, 'large'), Buffer.alloc(700_000));
-  const { code, shown } = await onTerminal(`hushbox send --copies 30 ${join(folder, 'large')}`);
+  const { base } = await startScriptedServer(t, async () => {
+    await sleep(500); // more than is waited before a bar is drawn
+    return { status: 201, body: { secret_key: 'KEY', expires_at: '2026-11-24T04:05:00.000Z' } };
+  });
+  const { code, shown } = await onTerminal(`hushbox send --server ${base} --copies 3 ${join(folder, 'large')}`);
   t.is(code, 0, shown);
   t.regex(shown, /Sending \[#*\.*\] +\d+ %/);
-  t.is(shown.match(/#[\w-]{43}/g)?.length, 30);
+  t.is(shown.match(/#[\w-]{43}/g)?.length, 3);
 });
 
 withTerminal('Ctrl-C at a terminal reaches the command once', async (t) => {

@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
+import { Readable } from 'node:stream';
 import test, { type ExecutionContext, type TestFn } from 'ava';
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { type Browser, type BrowserContextOptions, chromium, type Page, type Request } from 'playwright-core';
+import { send } from '../http/client.ts';
 import { testIf } from '../process/needs.ts';
 import { until } from '../process/program.ts';
 
@@ -94,8 +96,48 @@ export async function decidePosts(page: Page, decide: (count: number) => Fate): 
     const fate = decide(posts.length);
     if (fate === 'pass') return route.continue();
     if (fate !== 'lose') return route.fulfill(fate);
-    await route.fetch();
+    await passOn(request).catch(() => undefined); // the test may be over by now
     return route.abort('connectionreset');
   });
   return posts;
+}
+
+/** Sends what the browser wanted to send, and tells it nothing of the answer: no cookie either, as `route.fetch` would. */
+async function passOn(request: Request): Promise<void> {
+  const { origin, pathname, search } = new URL(request.url());
+  const body = request.postDataBuffer() ?? Buffer.alloc(0);
+  const headers = { ...(await request.allHeaders()), 'content-length': String(body.length) };
+  await send(origin, pathname + search, Readable.from([body]), { headers });
+}
+
+/**
+ * Everything that the page sends from now on. Chromium shows the bodies of intercepted requests alone.
+ * @returns a line for each request; grows.
+ */
+export async function watchNetwork(page: Page): Promise<string[]> {
+  const sent: string[] = [];
+  await decidePosts(page, () => 'pass');
+  page.on('request', (request) => {
+    sent.push(`${request.method()} ${request.url()} ${JSON.stringify(request.headers())} ${request.postData() ?? ''}`);
+  });
+  return sent;
+}
+
+/** Lets the pages from now on wait for every digest. @returns what lets them go, and waits for those before it. */
+export async function holdDigests(page: Page): Promise<() => Promise<void>> {
+  await page.addInitScript(`{
+    const { digest } = SubtleCrypto.prototype;
+    const isLetGo = new Promise((resolve) => { globalThis.letGo = resolve; });
+    SubtleCrypto.prototype.digest = async function (...given) {
+      await isLetGo;
+      return digest.apply(this, given);
+    };
+  }`);
+  return () => page.evaluate("letGo(); crypto.subtle.digest('SHA-256', new Uint8Array()).then(() => {})");
+}
+
+/** Stops the time of the pages that this one opens from now on: no timer of theirs ends but by `clock.runFor`. */
+export async function stopTime(page: Page): Promise<void> {
+  await page.clock.install(); // alone, it lets time pass
+  await page.clock.pauseAt(Date.now() + 3_600_000); // only forwards
 }

@@ -41,16 +41,21 @@ export async function messageOf(page: Page, wanted: RegExp): Promise<string> {
   return (await page.getByRole('alert').filter({ hasText: wanted }).textContent()) ?? '';
 }
 
-const MAIL_MS = 15_000;
+const PATIENCE_MS = 15_000;
+
+/** Polls until it finds something. What the tests have for that needs ava, and pictures are taken without. */
+export async function waitUntilFound<T>(what: string, look: () => T | Promise<T>): Promise<NonNullable<T>> {
+  for (const endAt = performance.now() + PATIENCE_MS; performance.now() < endAt; await sleep(10)) {
+    const found = await look();
+    if (found) return found;
+  }
+  throw new Error(`waited in vain for ${what}`);
+}
 
 /** The link of the newest mail of this kind, which the server printed. */
-export async function mailedLink(server: { logged(): string }, kind: string): Promise<string> {
+export function mailedLink(server: { logged(): string }, kind: string): Promise<string> {
   const printed = new RegExp(`\\(${kind}\\), not sent without SMTP_URL: ([^\\s"]+)`, 'g');
-  for (const endAt = performance.now() + MAIL_MS; performance.now() < endAt; await sleep(10)) {
-    const address = [...server.logged().matchAll(printed)].at(-1)?.[1];
-    if (address) return address;
-  }
-  throw new Error(`no mail of kind ${kind} came`);
+  return waitUntilFound(`a mail of kind ${kind}`, () => [...server.logged().matchAll(printed)].at(-1)?.[1]);
 }
 
 export function isFocused(locator: Locator): Promise<boolean> {

@@ -1,5 +1,5 @@
 import type { Page } from 'playwright-core';
-import { button, field, heading, link, messageOf } from './people.ts';
+import { button, field, heading, link, messageOf, waitUntilFound } from './people.ts';
 import { goOffline, type State } from './scene.ts';
 
 // The pages of secrets and of requests, in the order of a visit. Most states need those before them.
@@ -94,8 +94,11 @@ const OPENING: Readonly<Record<string, State>> = {
   async 'open: read here'({ page, server }) {
     const whole = await createLink(page, server.base, 'hello');
     await page.goto(whole);
+    const kept = () => page.evaluate("localStorage.getItem('hushbox.read')");
+    const before = await kept();
     await button(page, 'Show the secret').click();
     await heading(page, 'Your secret').waitFor();
+    await waitUntilFound('what this browser keeps', async () => (await kept()) !== before); // leaving the page ends it
     await page.goto(whole);
     await heading(page, 'The secret was shown here').waitFor();
   },
