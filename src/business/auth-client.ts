@@ -28,7 +28,7 @@ export type AuthClientParts = {
   internalToken: string | undefined;
   /** @param ms how long it took; undefined for `repeated`, which is another attempt of a call. */
   onCall(outcome: AuthOutcome, ms?: number): void;
-  /** Tests have other patience. */
+  /** Tests wait for a longer or a shorter time. */
   deadlineMs?: number;
 };
 

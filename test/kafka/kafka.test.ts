@@ -227,7 +227,9 @@ withKafka(
     await client.waitFor(['before there was a group']);
     t.true((await client.ask(token)).authenticated);
     await until('a member', isMember);
+    const isSaid = () => countOf(said(program), MEMBER) >= countOf(said(program), AWAY);
     for (const how of [undefined, 'kill'] as const) {
+      await until('the line of a member', isSaid);
       const before = countOf(said(program), AWAY);
       await broker.stop(how);
       await until('the line', () => countOf(said(program), AWAY) > before);
@@ -236,6 +238,7 @@ withKafka(
       await broker.start();
       t.true((await client.ask(token)).authenticated);
     }
+    await until('the line of a member', isSaid);
     // On a busy machine a broker can seem to be away when it is not: that is said once too.
     const lines = said(program).match(new RegExp(`${AWAY}|${MEMBER}`, 'g')) ?? [];
     t.true(lines.length >= 6);

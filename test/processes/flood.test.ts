@@ -65,13 +65,13 @@ test.serial('a flood of idle connections ends no worker, and everybody else is a
   const { stop } = flood(t, program.base, FLOOD_CONNECTIONS);
   const end = performance.now() + FLOOD_MS;
   let answered = 0;
-  let unaccepted = 0;
-  const isServed = (): boolean => answered > 3 && unaccepted <= answered / 10;
+  let missed = 0;
+  const isServed = (): boolean => answered > 3 && missed <= answered / 10;
   const isDone = (): boolean => performance.now() > end + (isServed() ? 0 : 60_000); // longer on a busy machine
-  function onUnaccepted({ message }: Error): void {
-    // The kernel's queue of new connections is full: none of ours was accepted. A reset would be another error.
-    t.regex(message, /no answer within/);
-    unaccepted += 1;
+  function onMissed({ message }: Error): void {
+    // The kernel's queue of new connections is full. Or our request came more than 200 ms after its connection.
+    t.regex(message, /no answer within|ECONNRESET|socket hang up/);
+    missed += 1;
   }
   async function ask(): Promise<void> {
     const key = await createSecret(program.base, { secret: 'through the flood' });
@@ -79,20 +79,22 @@ test.serial('a flood of idle connections ends no worker, and everybody else is a
     answered += 1;
   }
   async function askOn(): Promise<void> {
-    while (!isDone()) await ask().catch(onUnaccepted);
+    while (!isDone()) await ask().catch(onMissed);
   }
   /** What is in progress is not closed for others. */
-  async function uploadSlowly(): Promise<void> {
-    const upload = await openUpload(program.base, '/generate').catch(onUnaccepted);
-    if (!upload) return uploadSlowly();
+  async function uploadSlowly(tries = 5): Promise<void> {
+    const upload = await openUpload(program.base, '/generate').catch((error) => {
+      if (tries === 1) throw error;
+    });
+    if (!upload) return uploadSlowly(tries - 1);
     await sleep(UPLOAD_MS);
     t.is((await upload.finish('{"secret": "slow"}')).status, 201);
   }
   await Promise.all([askOn(), uploadSlowly()]);
   const series = await metricsOf(program);
   t.true((await stop()) > 500);
-  t.true(isServed(), `${answered} pairs, ${unaccepted} not accepted`);
-  t.log(`${answered} pairs answered, ${unaccepted} connections not accepted`);
+  t.true(isServed(), `${answered} pairs, ${missed} not answered`);
+  t.log(`${answered} pairs answered, ${missed} not`);
   t.deepEqual(program.workers(), workers);
   const max = 2 * connectionLimits(DESCRIPTORS).public;
   t.is(series.get('hushbox_http_connections_max'), max);

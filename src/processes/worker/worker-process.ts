@@ -10,7 +10,7 @@ import { createTotalsLink } from './totals-link.ts';
 import { type RunningWorker, startWorker } from './worker.ts';
 
 /** How long closing may take after all unanswered requests have been cut. */
-const CLOSE_MS = 500;
+const CLOSE_MS = 300;
 /** How long the last report to the primary may take. */
 const REPORT_MS = 200;
 

@@ -189,6 +189,7 @@ const STOPPING = `
 
 /** @returns a backup that has stopped half-way, and its end. */
 async function beginBackup(
+  t: ExecutionContext,
   { folder, env }: Place,
   file: string,
 ): Promise<{ child: ChildProcess; exit: Promise<unknown> }> {
@@ -196,6 +197,7 @@ async function beginBackup(
   writeFileSync(stopping, STOPPING);
   const args = ['--require', stopping, 'src/cli/main.ts', 'backup', file];
   const child = spawn(process.execPath, args, { env, stdio: 'ignore' });
+  t.teardown(() => child.kill('SIGKILL')); // a process that is stopped ends by nothing else
   const exit = once(child, 'exit');
   await until('a copy that has begun', () => isStopped(child.pid as number));
   return { child, exit };
@@ -207,7 +209,7 @@ test.serial('a backup that is killed half-way leaves the old one, and the next o
   const file = join(backups, 'hushbox.db');
   t.is((await hushbox(['backup', file], env)).code, 0);
   const old = statSync(file);
-  const { child, exit } = await beginBackup(here, file);
+  const { child, exit } = await beginBackup(t, here, file);
   child.kill('SIGKILL');
   t.deepEqual(await exit, [null, 'SIGKILL']);
   const partial = readdirSync(backups).filter((name) => /\.partial-[0-9a-f]{16}$/.test(name));
@@ -223,7 +225,7 @@ test.serial('a backup that is stopped by a signal leaves nothing; two to one fil
   const here = await place(t, 100 * MEBIBYTE);
   const { backups, env } = here;
   const file = join(backups, 'hushbox.db');
-  const { child, exit } = await beginBackup(here, file);
+  const { child, exit } = await beginBackup(t, here, file);
   t.true(readdirSync(backups).some((name) => name.includes('.partial-')));
   child.kill('SIGTERM');
   child.kill('SIGCONT');

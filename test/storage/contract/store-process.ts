@@ -15,6 +15,7 @@ import type { MailStore } from '../../../src/mail/store.ts';
 import type { SecretStore } from '../../../src/secrets/store.ts';
 import type { SinkStore } from '../../../src/sink/store.ts';
 import type { EventStore } from '../../../src/webhooks/store.ts';
+import { until } from '../../support/process/program.ts';
 import { documentsIn } from '../mongo/documents.ts';
 
 /** Some verbs of these have the same names. */
@@ -146,10 +147,13 @@ export async function openInProcess(
 async function untilSettled(url: string): Promise<void> {
   const look = async () => (await documentsIn(url)).map((document) => document.toString('latin1')).sort();
   let before: readonly string[] = [];
-  for (let now = await look(); !isDeepStrictEqual(now, before); now = await look()) {
+  await until('an end of all changes', async () => {
+    const now = await look();
+    const isSettled = isDeepStrictEqual(now, before);
     before = now;
-    await sleep(500);
-  }
+    if (!isSettled) await sleep(500);
+    return isSettled;
+  });
 }
 
 function callsTo(child: ChildProcess): Stores {

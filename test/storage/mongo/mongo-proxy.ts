@@ -3,6 +3,7 @@ import { createServer, connect as dial, type Socket } from 'node:net';
 import type { ExecutionContext } from 'ava';
 import { BSON } from 'mongodb';
 import { findFreePort } from '../../support/process/free-port.ts';
+import { WAITS } from '../../support/storage/storage.ts';
 
 type Document = BSON.Document;
 type Edit = (command: Document, answer: Document) => Document | undefined;
@@ -88,7 +89,7 @@ export async function startMongoProxy(t: ExecutionContext, serverUrl: string): P
   const url = new URL(serverUrl);
   url.hostname = '127.0.0.1';
   url.port = String(port);
-  url.search = '';
+  for (const name of WAITS) url.searchParams.delete(name);
   return {
     url: url.href,
     commands,

@@ -635,9 +635,15 @@ test('how long to wait, and for how many connections, is ours to say unless the 
     return current().client.options;
   };
   const ours = { socketTimeoutMS: 4_000, waitQueueTimeoutMS: 2_000, connectTimeoutMS: 2_000, maxPoolSize: 50 };
-  t.like(await optionsAt('mongodb://localhost/x'), { ...ours, promoteBuffers: true });
-  const theirs = await optionsAt('mongodb://a:1,b:2/x?sockettimeoutms=9000&maxPoolSize=7&promoteBuffers=false');
-  t.like(theirs, { ...ours, socketTimeoutMS: 9_000, maxPoolSize: 7, promoteBuffers: true });
+  const all = { ...ours, serverSelectionTimeoutMS: 2_000, promoteBuffers: true };
+  t.like(await optionsAt('mongodb://localhost/x'), all);
+  const some = await optionsAt(
+    'mongodb://a:1,b:2/x?sockettimeoutms=9000&appName=a?b&maxPoolSize=7&promoteBuffers=false',
+  );
+  t.like(some, { ...all, socketTimeoutMS: 9_000, maxPoolSize: 7, appName: 'a?b' });
+  const waits = 'waitQueueTimeoutMS=1&connectTimeoutMS=2&serverSelectionTimeoutMS=3';
+  const others = await optionsAt(`mongodb://localhost/x?${waits}`);
+  t.like(others, { ...all, waitQueueTimeoutMS: 1, connectTimeoutMS: 2, serverSelectionTimeoutMS: 3 });
 });
 
 test('a URL that the driver refuses is not quoted', async (t) => {

@@ -96,7 +96,9 @@ export async function decidePosts(page: Page, decide: (count: number) => Fate): 
     const fate = decide(posts.length);
     if (fate === 'pass') return route.continue();
     if (fate !== 'lose') return route.fulfill(fate);
-    await passOn(request).catch(() => undefined); // the test may be over by now
+    await passOn(request).catch((error) => {
+      if (!page.isClosed()) throw error; // the test may be over by now
+    });
     return route.abort('connectionreset');
   });
   return posts;
@@ -107,7 +109,8 @@ async function passOn(request: Request): Promise<void> {
   const { origin, pathname, search } = new URL(request.url());
   const body = request.postDataBuffer() ?? Buffer.alloc(0);
   const headers = { ...(await request.allHeaders()), 'content-length': String(body.length) };
-  await send(origin, pathname + search, Readable.from([body]), { headers });
+  const { status } = await send(origin, pathname + search, Readable.from([body]), { headers });
+  if (status >= 400) throw new Error(`what was passed on was refused: ${status}`);
 }
 
 /**

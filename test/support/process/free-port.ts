@@ -15,7 +15,7 @@ let given = 0;
 export async function findFreePort(count = 1): Promise<number> {
   range ??= claimRange();
   const from = await range;
-  for (;;) {
+  for (let tries = 0; tries < PORTS; tries++) {
     if (given + count > PORTS) given = 0;
     given ||= 1; // the first one shows whose range it is
     const first = from + given;
@@ -23,16 +23,18 @@ export async function findFreePort(count = 1): Promise<number> {
     const ports = Array.from({ length: count }, (_, n) => first + n);
     if ((await Promise.all(ports.map(isFree))).every(Boolean)) return first;
   }
+  throw new Error('no port is free');
 }
 
 /** Listens on the first port of a range for as long as this file runs. However that ends, the port is free again. */
 async function claimRange(): Promise<number> {
-  for (let n = process.pid + threadId; ; n++) {
-    const from = FROM + (n % RANGES) * PORTS;
+  for (let tries = 0; tries < RANGES; tries++) {
+    const from = FROM + ((process.pid + threadId + tries) % RANGES) * PORTS;
     const server = await listen(from);
     server?.unref();
     if (server) return from;
   }
+  throw new Error('every range of ports is taken');
 }
 
 async function isFree(port: number): Promise<boolean> {

@@ -55,13 +55,13 @@ async function takeTurn(t: ExecutionContext): Promise<void> {
 }
 
 /** A server that shares two cores with the tests may need longer than the program waits. */
-const PATIENT = 'socketTimeoutMS=60000&waitQueueTimeoutMS=60000';
+export const WAITS = ['socketTimeoutMS', 'waitQueueTimeoutMS'] as const;
 
 async function mongoPlace(t: ExecutionContext): Promise<Place> {
   await takeTurn(t);
   const url = new URL(MONGODB_TEST_URL as string);
   url.pathname = `/hushbox_${randomBytes(6).toString('hex')}`;
-  url.search = PATIENT;
+  for (const name of WAITS) url.searchParams.set(name, '60000');
   t.teardown(async () => {
     const { MongoClient } = await import('mongodb');
     const client = new MongoClient(url.href);

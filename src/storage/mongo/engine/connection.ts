@@ -25,7 +25,7 @@ const DURABLE = {
 } as const;
 
 const LOOK_MS = 2_000;
-/** 2 s each while no server answers. */
+/** 2 s each while no server answers, unless the URL sets another wait. */
 const MAX_CONNECTS = 3;
 /** After so many failed looks in a row, a new connection shows whether the driver or the server is to blame. */
 const MAX_FAILED_LOOKS = 2;
@@ -50,6 +50,7 @@ export type KeptConnection = {
 export function keepConnection(url: string): KeptConnection {
   const closing = new AbortController();
   let current = createConnection(url);
+  let fresh: Connection | undefined;
   const watched = watch();
 
   async function watch(): Promise<void> {
@@ -60,10 +61,11 @@ export function keepConnection(url: string): KeptConnection {
   }
 
   async function replace(): Promise<void> {
-    const fresh = createConnection(url);
+    fresh = createConnection(url);
     const isBetter = (await answers(fresh)) && !closing.signal.aborted;
     const useless = isBetter ? current : fresh;
     if (isBetter) current = fresh;
+    fresh = undefined;
     void close(useless); // no caller waits for a stuck one
   }
 
@@ -71,7 +73,7 @@ export function keepConnection(url: string): KeptConnection {
     current: () => current,
     async close() {
       closing.abort();
-      await close(current);
+      await Promise.all([close(current), fresh && close(fresh)]); // which ends what it waits for
       await watched;
     },
   };
@@ -102,14 +104,15 @@ function createConnection(url: string): Connection {
   }
 }
 
-/** An option given to the driver beside the URL would override the URL's. Their names there are in any case. */
+/** An option given to the driver beside the URL would override the URL's, where upper and lower case are the same. */
 function defaultsFor(url: string): Partial<typeof DEFAULTS> {
-  const given = [...new URLSearchParams(url.split('?')[1]).keys()].map((name) => name.toLowerCase());
+  const [, ...query] = url.split('?');
+  const given = [...new URLSearchParams(query.join('?')).keys()].map((name) => name.toLowerCase());
   return Object.fromEntries(Object.entries(DEFAULTS).filter(([name]) => !given.includes(name.toLowerCase())));
 }
 
 function namesDatabase(url: string): boolean {
-  return /^[^/]+:\/\/[^/]+\/[^?]/.test(url);
+  return /^[^/]+:\/\/[^/?]+\/[^?]/.test(url);
 }
 
 function answers({ database }: Connection): Promise<boolean> {
