@@ -24,11 +24,12 @@ if (caches) (loader as Partial<typeof loader>).enableCompileCache?.(join(caches,
 process.removeAllListeners('warning');
 
 // Node ends when its threads have. One that compiles may wait for a garbage collection, which nobody makes any more, and
-// the command hangs (nodejs/node#54918). After this one there is room.
-process.on('exit', () => {
+// the command hangs (nodejs/node#54918). After this one there is room. In a checkout, scripts/preload.cjs sees to it.
+if (!process.listeners('exit').some(({ name }) => name === collectGarbage.name)) process.on('exit', collectGarbage);
+function collectGarbage(): void {
   setFlagsFromString('--expose-gc');
   runInNewContext('gc')();
-});
+}
 
 const { run } = await import('./run.ts');
 const args = process.argv.slice(2);
