@@ -56,7 +56,7 @@ export function keepConnection(url: string): KeptConnection {
   async function watch(): Promise<void> {
     for (let failed = 0; await pause(closing.signal); ) {
       failed = (await answers(current)) ? 0 : failed + 1;
-      if (failed >= MAX_FAILED_LOOKS) await replace();
+      if (failed >= MAX_FAILED_LOOKS && !closing.signal.aborted) await replace();
     }
   }
 
