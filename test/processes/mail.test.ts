@@ -5,7 +5,6 @@ import { sealMail } from '../../src/mail/sealed.ts';
 import { createKeyRing } from '../../src/sealing/key-ring.ts';
 import { newMailTo } from '../mail/support.ts';
 import { startMailServer } from '../support/mail/smtp.ts';
-import { findFreePort } from '../support/process/free-port.ts';
 import { kill, start, until, untilOneIsReady } from '../support/process/program.ts';
 import { many } from '../support/storage/many.ts';
 import { ENGINES } from '../support/storage/storage.ts';
@@ -22,7 +21,7 @@ for (const { name, test, place: placeOf } of ENGINES) {
     t.timeout(15 * MAIL_PACE.leaseMs + MAILS * 500);
     const place = await placeOf(t);
     const masterKey = randomBytes(32);
-    const away = await startMailServer(t, { port: await findFreePort() }); // nobody takes it while it is away
+    const away = await startMailServer(t);
     await away.stop();
     const program = await start(t, {
       env: {
